@@ -1,0 +1,95 @@
+//! Messages and their parts: what a chat user means, as plain data.
+//! Which frame becomes which part is decided in `classify.rs`; which part becomes which frame, in `render.rs`.
+
+use crate::frame::{Place, Role, Stop};
+use serde_json::Value;
+
+/// A role and what it says, in order. One assistant turn is one message, made of several frames.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    pub role: Role,
+    /// The name of a user. Tools are named by their [`ToolResult`].
+    pub name: Option<String>,
+    pub content: Vec<Part>,
+}
+
+/// One piece of a message's content. Fields beside the content itself say how it stood on the wire, so that
+/// what a model wrote renders back to the ids it wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    Reasoning {
+        text: String,
+        content_type: Option<String>,
+    },
+    Preamble {
+        text: String,
+        content_type: Option<String>,
+    },
+    /// `channel`: `None` is the usual one of its role (`final` for the assistant, none for others);
+    /// the empty string says that none was written.
+    Text {
+        text: String,
+        channel: Option<String>,
+        content_type: Option<String>,
+    },
+    ToolCall(ToolCall),
+    ToolResult(ToolResult),
+    /// The text of a system frame, rendered as it is.
+    System {
+        text: String,
+    },
+    Developer(Developer),
+}
+
+/// A tool call, as the assistant writes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolCall {
+    pub id: String,
+    /// Without the prefix `functions.`.
+    pub name: String,
+    /// As written; not always JSON.
+    pub arguments: String,
+    /// As written: `functions.get_weather`, `browser.search`, `python`.
+    pub recipient: String,
+    pub recipient_at: Option<Place>,
+    pub channel: Option<String>,
+    pub content_type: Option<String>,
+    pub stop: Option<Stop>,
+    /// Read from token ids, so that no quoted text can have made it.
+    pub trusted: bool,
+}
+
+/// What a tool answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolResult {
+    pub tool_call_id: String,
+    /// Without the prefix `functions.`; `None`: the name of the call with this id.
+    pub name: Option<String>,
+    pub content: String,
+    /// As written: `functions.get_weather`; `None`: made from the name.
+    pub author: Option<String>,
+    /// `None`: `assistant`; the empty string says that none was written.
+    pub recipient: Option<String>,
+    /// `None`: `commentary`; the empty string says that none was written.
+    pub channel: Option<String>,
+    pub content_type: Option<String>,
+}
+
+/// The instructions of a developer frame, and its tools.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Developer {
+    pub instructions: String,
+    pub tools: Vec<Tool>,
+    /// The whole text as it stood on the wire, rendered as it is; `None`: made from the other fields.
+    pub text: Option<String>,
+}
+
+/// A function that the model may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tool {
+    /// Without the prefix `functions.`.
+    pub name: String,
+    pub description: String,
+    /// The JSON Schema of the arguments; `None`: takes none.
+    pub parameters: Option<Value>,
+}
