@@ -1,0 +1,157 @@
+"""The native core. Its public names are reached through `motet`; this stub is their manual."""
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, SupportsIndex, TypeAlias, final
+
+from motet.message import Completion, Frame, Kind, Message, Repair, Role, Stop
+
+Raw: TypeAlias = str | bytes | bytearray | memoryview | array[Any] | Iterable[SupportsIndex]
+"""A completion: text with markers (`str`, or its UTF-8 as bytes), or token ids (a list, an array, a buffer)."""
+
+__version__: Final[str]
+VOCAB_SIZE: Final[int]
+"""201088: ids run from 0 to 201087."""
+STOP_TOKENS: Final[tuple[int, int, int]]
+"""`(200002, 200007, 200012)`: `<|return|>`, `<|end|>`, `<|call|>`."""
+SPECIAL_TOKENS: Final[Mapping[str, int]]
+"""The 1091 spellings of special tokens and their ids, as in tiktoken's `o200k_harmony`."""
+
+def encode(text: str, *, special: Literal["text", "token", "error"] = "text") -> list[int]:
+    """The token ids of a text, equal to tiktoken's `o200k_harmony`.
+
+    `special` says what becomes of the spellings of special tokens in it: `"text"` encodes them as ordinary text,
+    `"token"` makes control tokens of them, `"error"` raises `SpecialTokenError`.
+    Raises `UnicodeEncodeError` for lone surrogates, which have no UTF-8.
+    """
+
+def encode_array(text: str, *, special: Literal["text", "token", "error"] = "text") -> array[int]:
+    """`encode` as an `array.array("I")`: no Python ints are made, and `numpy.asarray` of it copies nothing."""
+
+def encode_batch(texts: Sequence[str], *, threads: int | None = None) -> list[array[int]]:
+    """`encode_array` of each text, on `threads` threads (`None`: one for each core), with the GIL released."""
+
+def count(text: str) -> int:
+    """The number of tokens of a text: `len(encode(text))`, without making the ids."""
+
+def decode(ids: Iterable[SupportsIndex], *, errors: Literal["replace", "strict"] = "replace") -> str:
+    """The text of token ids, special tokens as their markers.
+
+    Bytes that are not UTF-8 become U+FFFD, or raise `UnicodeDecodeError` with `errors="strict"`.
+    Raises `ValueError` for what is not an id.
+    """
+
+def decode_bytes(ids: Iterable[SupportsIndex]) -> bytes:
+    """The bytes of token ids, special tokens as their markers. Raises `ValueError` for what is not an id."""
+
+@final
+class StreamEncoder:
+    """Encodes text that arrives in pieces.
+
+    `feed` gives the ids that no later text can change, `close` the rest: together exactly `encode` of the whole.
+    """
+
+    def __new__(cls) -> StreamEncoder: ...
+    def feed(self, text: str) -> list[int]: ...
+    def close(self) -> list[int]: ...
+    @property
+    def count(self) -> int:
+        """The number of ids given so far."""
+
+@final
+class Event:
+    """Something that a parser heard: a frame starts, grows or ends, or something was repaired."""
+
+    __match_args__ = ("type", "kind", "index", "delta")
+    @property
+    def type(self) -> Literal["start", "delta", "end", "repair"]: ...
+    @property
+    def kind(self) -> Kind | None:
+        """What the frame is. `None` for a repair."""
+    @property
+    def index(self) -> int:
+        """The number of the frame, from 0; of a repair, the number of frames begun before it."""
+    @property
+    def delta(self) -> str:
+        """The new content. Empty unless `type` is `"delta"`."""
+    @property
+    def role(self) -> Role | None: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def channel(self) -> str | None: ...
+    @property
+    def recipient(self) -> str | None: ...
+    @property
+    def content_type(self) -> str | None: ...
+    @property
+    def stop(self) -> Stop | None:
+        """The token that ended the frame. `None` unless `type` is `"end"`, and where the input ended before one."""
+    @property
+    def repair(self) -> Repair | None:
+        """The repair. `None` unless `type` is `"repair"`."""
+
+def parse(raw: Raw, *, role: Role | None = "assistant", tools: Iterable[Any] | None = None, strict: bool = False) -> Completion:
+    """What a model wrote for one turn.
+
+    `raw` follows `<|start|>` and the role, which stand in the prompt; `role=None` says that it has its own.
+    `tools` are the names (or OpenAI dicts) of the tools that the model was given: they settle what a name that
+    stands without `functions.` means. Never raises for what stands in `raw`: what does not follow the format is
+    in `.repairs`. `strict=True` raises `ParseError` at the first of them.
+    """
+
+def parse_conversation(raw: Raw, *, tools: Iterable[Any] | None = None, strict: bool = False) -> list[Message]:
+    """A whole prompt or transcript, every role: one message for each turn of each."""
+
+def frames(raw: Raw, *, role: Role | None = None, tools: Iterable[Any] | None = None, strict: bool = False) -> list[Frame]:
+    """The frames of a prompt, a transcript or, with `role="assistant"`, a completion, exactly as written."""
+
+@final
+class StreamParser:
+    """Parses a completion while it arrives, in chunks of any size.
+
+    Fed with ids or with text, whichever comes first; mixing them raises `TypeError`. The same input gives the same
+    frames and repairs however it is cut.
+    """
+
+    def __new__(cls, role: Role | None = "assistant", *, tools: Iterable[Any] | None = None, strict: bool = False) -> StreamParser: ...
+    def feed(self, chunk: int | Raw) -> list[Event]:
+        """The events of a chunk: a token id, several, or text. Raises `ParseError` if strict."""
+    def close(self) -> list[Event]:
+        """The events that were held back. After it, `feed` raises `ValueError` until `reset`."""
+    def reset(self) -> None:
+        """Ready for another completion, with the same settings."""
+    @property
+    def completion(self) -> Completion:
+        """What there is so far. What is held back until it is understood is not in it."""
+    def __copy__(self) -> StreamParser: ...
+    def __deepcopy__(self, memo: Any) -> StreamParser: ...
+
+@final
+class Span:
+    """Half-open range of token ids."""
+
+@final
+class Prompt:
+    """A rendered conversation: a value. `extend` makes a longer one."""
+
+    @property
+    def ids(self) -> list[int]: ...
+    @property
+    def text(self) -> str:
+        """The same with its markers spelled. To be shown, not to be encoded: text that quotes markers would change."""
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """For each message its range `(start, end)` in `ids`; empty if nothing of it was rendered."""
+    @property
+    def dropped(self) -> tuple[tuple[int, int], ...]:
+        """`(message, part)` indices of the reasoning that was left out."""
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The frames that it is made of."""
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """The ids at which sampling should stop: `<|return|>` and `<|call|>`."""
+    def extend(self, messages: Iterable[Message]) -> Prompt:
+        """The prompt with more messages. Equals rendering all of them; only what is new or changed is encoded."""
+    def __len__(self) -> int: ...

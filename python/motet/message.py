@@ -1,0 +1,368 @@
+"""What travels through motet: messages and their parts, frames, repairs, completions. Plain frozen values.
+
+Nothing here parses, renders or asks: the classes are filled by the native core and read by it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, TypeAlias, cast
+
+from motet import _core
+from motet.errors import InvalidArgumentsError
+
+__all__ = [
+    "Channel",
+    "Completion",
+    "DeveloperContent",
+    "Frame",
+    "Kind",
+    "Lane",
+    "Message",
+    "Part",
+    "Preamble",
+    "Reasoning",
+    "Repair",
+    "Role",
+    "Stop",
+    "SystemContent",
+    "Text",
+    "ToolCall",
+    "ToolResult",
+]
+
+Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
+Channel: TypeAlias = Literal["analysis", "commentary", "final"]
+Stop: TypeAlias = Literal["return", "call", "end"]
+Lane: TypeAlias = Literal["ids", "text", "chat"]
+Kind: TypeAlias = Literal[
+    "reasoning",
+    "preamble",
+    "text",
+    "tool_call",
+    "tool_result",
+    "system_content",
+    "developer_content",
+    "stray",
+]
+
+_REPR_WIDTH = 60
+
+
+class _Value:
+    """A repr that fits a line: long strings are cut, fields at their defaults left out."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        shown = []
+        for item in fields(cast("Any", self)):
+            value = getattr(self, item.name)
+            if not item.repr or value == item.default:
+                continue
+            text = repr(value)
+            if isinstance(value, str) and len(text) > _REPR_WIDTH:
+                text = f"{value[: _REPR_WIDTH - 20]!r}... ({len(value)} characters)"
+            shown.append(f"{item.name}={text}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _wire(default: Any = None) -> Any:
+    """A field that says how a part stood on the wire: kept for rendering, no part of what the value means."""
+    return field(default=default, compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Reasoning(_Value):
+    """What the model thought: the analysis channel. Not meant for the user's eyes."""
+
+    type: ClassVar[str] = "reasoning"
+    text: str
+    content_type: str | None = _wire()
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"type": "reasoning", "text": ...}`"""
+        return {"type": self.type, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Preamble(_Value):
+    """What the model tells the user on the way: commentary without recipient, or text before the first frame."""
+
+    type: ClassVar[str] = "preamble"
+    text: str
+    content_type: str | None = _wire()
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"type": "preamble", "text": ...}`"""
+        return {"type": self.type, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Text(_Value):
+    """The answer of an assistant (the final channel), or what a user says."""
+
+    type: ClassVar[str] = "text"
+    text: str
+    channel: str | None = _wire()
+    """`None`: the usual one (`final` for the assistant, none for others). `""`: none was written."""
+    content_type: str | None = _wire()
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"type": "text", "text": ...}`"""
+        return {"type": self.type, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ToolCall(_Value):
+    """A call of a tool, on whatever channel the model wrote it."""
+
+    type: ClassVar[str] = "tool_call"
+    name: str
+    """Without the prefix `functions.`; built-in tools keep theirs: `browser.search`."""
+    arguments: str
+    """As written. Usually a JSON object, but nothing makes a model write valid JSON: see `args()`."""
+    id: str = ""
+    """The same for the same call at the same place, so parsing twice gives the same ids."""
+    trusted: bool = field(default=True, compare=False, kw_only=True)
+    """False if it was read from text, where an answer that quotes a call looks exactly like one."""
+    recipient: str | None = _wire()
+    """As written: `functions.get_weather`. `None`: made from the name."""
+    recipient_at: Literal["role", "channel"] | None = _wire()
+    """Where ` to=` stands in the header. `None`: where the dialect puts it."""
+    channel: str | None = _wire()
+    """`None`: commentary."""
+    content_type: str | None = _wire()
+    """`None`: `<|constrain|>json`. `""`: none was written."""
+    stop: Stop | None = _wire("call")
+
+    def args(self) -> Any:
+        """The arguments as Python values.
+
+        Raises `InvalidArgumentsError`, which keeps the raw text, if they are not JSON.
+        """
+        try:
+            return json.loads(self.arguments)
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgumentsError(
+                f"arguments of {self.name!r} are not JSON: {error}", raw=self.arguments
+            ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"type": "tool_call", "id": ..., "function": {"name": ..., "arguments": ...}}`"""
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"type": self.type, "id": self.id, "function": function}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ToolResult(_Value):
+    """What a tool answered."""
+
+    type: ClassVar[str] = "tool_result"
+    tool_call_id: str
+    content: str
+    name: str | None = field(default=None, compare=False)
+    """Without the prefix `functions.`. `None`: the name of the call with this id."""
+    author: str | None = _wire()
+    """As written: `functions.get_weather`. `None`: made from the name."""
+    recipient: str | None = _wire()
+    """`None`: `assistant`. `""`: none was written."""
+    channel: str | None = _wire()
+    """`None`: commentary. `""`: none was written."""
+    content_type: str | None = _wire()
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"type": "tool_result", "tool_call_id": ..., "content": ...}`"""
+        return {"type": self.type, "tool_call_id": self.tool_call_id, "content": self.content}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SystemContent(_Value):
+    """The text of a system frame. Rendered as it is, in place of the one made from the settings."""
+
+    type: ClassVar[str] = "system_content"
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"type": "system_content", "text": ...}`"""
+        return {"type": self.type, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DeveloperContent(_Value):
+    """What the developer tells the model, and the tools it may call."""
+
+    type: ClassVar[str] = "developer_content"
+    instructions: str
+    tools: Any = None
+    """OpenAI tool dicts. Of a parsed frame `None`: its tools are in `text`, as TypeScript."""
+    text: str | None = _wire()
+    """The whole text of a parsed frame, rendered as it is. `None`: made from the other fields."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"type": "developer_content", "instructions": ...}`, with `tools` if there are any."""
+        shape: dict[str, Any] = {"type": self.type, "instructions": self.instructions}
+        if self.tools is not None:
+            shape["tools"] = self.tools
+        return shape
+
+
+Part: TypeAlias = Reasoning | Preamble | Text | ToolCall | ToolResult | SystemContent | DeveloperContent
+
+
+def _part_from_dict(shape: Mapping[str, Any]) -> Part:
+    match shape:
+        case {"type": "reasoning", "text": str(text)}:
+            return Reasoning(text)
+        case {"type": "preamble", "text": str(text)}:
+            return Preamble(text)
+        case {"type": "text", "text": str(text)}:
+            return Text(text)
+        case {"type": "tool_call", "function": {"name": str(name), "arguments": str(arguments)}}:
+            return ToolCall(name, arguments, shape.get("id", ""))
+        case {"type": "tool_result", "tool_call_id": str(call), "content": str(content)}:
+            return ToolResult(call, content)
+        case {"type": "system_content", "text": str(text)}:
+            return SystemContent(text)
+        case {"type": "developer_content", "instructions": str(text)}:
+            return DeveloperContent(text, shape.get("tools"))
+    raise ValueError(f"not the dict of a content part: {shape!r:.200}")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Message(_Value):
+    """A role and what it says, in order."""
+
+    role: Role
+    content: tuple[Part, ...]
+    name: str | None = None
+    """The name of a user, if it has one."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.content, str):
+            part = SystemContent if self.role == "system" else DeveloperContent if self.role == "developer" else Text
+            object.__setattr__(self, "content", (part(self.content),))
+        elif not isinstance(self.content, tuple):
+            object.__setattr__(self, "content", tuple(self.content))
+
+    @property
+    def reasoning(self) -> str:
+        """The joined text of its `Reasoning` parts."""
+        return "".join([part.text for part in self.content if isinstance(part, Reasoning)])
+
+    @property
+    def preamble(self) -> str:
+        """The joined text of its `Preamble` parts."""
+        return "".join([part.text for part in self.content if isinstance(part, Preamble)])
+
+    @property
+    def text(self) -> str:
+        """The joined text of its `Text` parts."""
+        return "".join([part.text for part in self.content if isinstance(part, Text)])
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Its `ToolCall` parts, in order."""
+        return tuple([part for part in self.content if isinstance(part, ToolCall)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"role": ..., "content": [...]}`, each part in its own shape; `name` if there is one."""
+        shape: dict[str, Any] = {"role": self.role, "content": [part.to_dict() for part in self.content]}
+        if self.name is not None:
+            shape["name"] = self.name
+        return shape
+
+    @classmethod
+    def from_dict(cls, shape: Mapping[str, Any]) -> Message:
+        """The inverse of `to_dict`. Raises `ValueError` for anything else."""
+        match shape:
+            case {"role": "system" | "developer" | "user" | "assistant" | "tool" as role, "content": list(parts)}:
+                content = tuple([_part_from_dict(part) for part in parts])
+                return cls(cast("Role", role), content, shape.get("name"))
+        raise ValueError(f"not the dict of a message: {shape!r:.200}")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Frame(_Value):
+    """One frame of the wire: `<|start|>header<|message|>content<|end|>`, exactly as written."""
+
+    role: Role
+    content: str = ""
+    channel: str | None = None
+    recipient: str | None = None
+    """Whom it is for, without `to=`."""
+    name: str | None = None
+    """The author of a tool frame (`functions.get_weather`), or the name of a user."""
+    content_type: str | None = None
+    """With its marker, if it has one: `<|constrain|>json`, `json`, `code`."""
+    stop: Stop | None = "end"
+    """The token that ended it. `None`: the input ended before one came."""
+    implied: bool = False
+    """Written without its `<|start|>`, or without any header."""
+    recipient_at: Literal["role", "channel"] | None = None
+    """Where ` to=` stands: behind the role or behind the channel. `None`: where it usually does."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Repair(_Value):
+    """Something that does not follow the format, and what the parser made of it."""
+
+    code: str
+    """One of a closed set; see docs/repairs.md."""
+    position: int
+    """Where: an index into the ids, or a byte offset into the UTF-8 text."""
+    text: str
+    """What stood there."""
+    message: str
+    """What was wrong and what was made of it, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Completion(_Value):
+    """What a model wrote for one turn."""
+
+    message: Message
+    """What it says, as one assistant message."""
+    stop: Stop | None
+    """How its last frame ended. `None`: the input ended before a stop token."""
+    frames: tuple[Frame, ...]
+    """The frames as written, those left out of `message` included."""
+    repairs: tuple[Repair, ...]
+    """All that did not follow the format."""
+    lane: Lane
+    """What it was read from: token ids, text with markers, or a server's chat objects."""
+    _tokens: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """Tokens by channel: `analysis`, `commentary`, `final`, and `markup` for markers and headers.
+
+        They sum to the number of ids. What belongs to none of them (a user turn that the model invented)
+        is counted as `other`. Read from text they are what motet's own tokenizer gives.
+        """
+        if "final" not in self._tokens:
+            counted = _core.tokens_by_channel(self.frames, self._tokens.get("markup", 0))
+            object.__setattr__(self, "_tokens", counted)
+        return dict(self._tokens)
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought, joined."""
+        return self.message.reasoning
+
+    @property
+    def preamble(self) -> str:
+        """What it told the user on the way, joined."""
+        return self.message.preamble
+
+    @property
+    def text(self) -> str:
+        """Its answer, joined."""
+        return self.message.text
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tools it calls, in order."""
+        return self.message.tool_calls
