@@ -4,8 +4,20 @@
 //! messages → frames → pieces → ids or text, and
 //! ids or text → pieces → events → frames → messages.
 
+mod base64;
+mod bpe;
+pub mod classify;
 pub mod error;
+pub mod fold;
 pub mod frame;
+mod hash;
+pub mod header;
+pub mod lex;
 pub mod marker;
 pub mod message;
+pub mod parse;
 pub mod piece;
+pub mod reader;
+mod split;
+pub mod tokenizer;
+pub mod vocab;

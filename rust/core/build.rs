@@ -1,0 +1,191 @@
+//! Turns the files in `data/` into tables that need no work at start: they are read where they lie in the binary.
+
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+#[path = "src/base64.rs"]
+mod base64;
+#[path = "src/hash.rs"]
+mod hash;
+
+/// The checksum of `o200k_base.tiktoken`, as tiktoken and openai-harmony have it.
+const SHA256: &str = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d";
+const BASE_TOKENS: usize = 199_998;
+const NONE: u32 = u32::MAX;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=data");
+    println!("cargo::rerun-if-changed=src/base64.rs");
+    println!("cargo::rerun-if-changed=src/hash.rs");
+    let packed = std::fs::read("data/merges.z").expect("data/merges.z");
+    let tokens = unpack(&miniz_oxide::inflate::decompress_to_vec_zlib(&packed).expect("deflated data"));
+    assert_eq!(checksum(&tokens), SHA256, "data/merges.z does not hold the o200k_base vocabulary");
+    let out = std::env::var("OUT_DIR").expect("cargo sets it");
+    let save =
+        |name: &str, bytes: &[u8]| std::fs::write(Path::new(&out).join(name), bytes).expect("writable");
+
+    let mut spelled = tokens.clone();
+    spelled.extend(special_spellings().into_iter().map(String::into_bytes));
+    save("bytes.bin", &spelled.concat());
+    save("ends.bin", &ends(&spelled));
+    save("pairs.bin", &numbers(pairs(&tokens)));
+    save("short.bin", &short_table(&tokens));
+    save("middle.bin", &middle_table(&tokens));
+    save("long.bin", &numbers(long_table(&tokens)));
+    let (blocks, index) = classes(&std::fs::read_to_string("data/classes.txt").expect("data/classes.txt"));
+    save("class_blocks.bin", &blocks);
+    save("class_index.bin", &index);
+}
+
+fn unpack(data: &[u8]) -> Vec<Vec<u8>> {
+    let (bytes, planes) = data.split_at(256);
+    let count = BASE_TOKENS - 256;
+    assert_eq!(planes.len(), count * 6, "two ranks of three bytes for each token");
+    let rank = |side: usize, at: usize| {
+        (0..3).map(|plane| usize::from(planes[(side * 3 + plane) * count + at]) << (8 * plane)).sum::<usize>()
+    };
+    let mut tokens: Vec<Vec<u8>> = bytes.iter().map(|&byte| vec![byte]).collect();
+    for at in 0..count {
+        let token = [tokens[rank(0, at)].as_slice(), tokens[rank(1, at)].as_slice()].concat();
+        tokens.push(token);
+    }
+    tokens
+}
+
+fn checksum(tokens: &[Vec<u8>]) -> String {
+    let mut hasher = Sha256::new();
+    for (rank, token) in tokens.iter().enumerate() {
+        let mut line = Vec::new();
+        base64::push(token, &mut line);
+        hasher.update(line);
+        hasher.update(format!(" {rank}\n"));
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The spellings of the ids from 199,998 on.
+fn special_spellings() -> Vec<String> {
+    let spell = |id: usize| match id {
+        199_998 => "<|startoftext|>".to_owned(),
+        199_999 => "<|endoftext|>".to_owned(),
+        200_002 => "<|return|>".to_owned(),
+        200_003 => "<|constrain|>".to_owned(),
+        200_005 => "<|channel|>".to_owned(),
+        200_006 => "<|start|>".to_owned(),
+        200_007 => "<|end|>".to_owned(),
+        200_008 => "<|message|>".to_owned(),
+        200_012 => "<|call|>".to_owned(),
+        200_018 => "<|endofprompt|>".to_owned(),
+        _ => format!("<|reserved_{id}|>"),
+    };
+    (BASE_TOKENS..201_088).map(spell).collect()
+}
+
+fn numbers(values: impl IntoIterator<Item = u32>) -> Vec<u8> {
+    values.into_iter().flat_map(u32::to_le_bytes).collect()
+}
+
+/// Where the bytes of each token end, with a zero in front.
+fn ends(tokens: &[Vec<u8>]) -> Vec<u8> {
+    let mut end = 0;
+    let ends = tokens.iter().map(|token| {
+        end += u32::try_from(token.len()).expect("short");
+        end
+    });
+    numbers(std::iter::once(0).chain(ends))
+}
+
+/// The token of each two bytes, at `first << 8 | second`.
+fn pairs(tokens: &[Vec<u8>]) -> Vec<u32> {
+    let mut table = vec![NONE; 1 << 16];
+    for (id, token) in (0..).zip(tokens) {
+        if let [first, second] = token.as_slice() {
+            table[usize::from(*first) << 8 | usize::from(*second)] = id;
+        }
+    }
+    table
+}
+
+/// Tokens of 1 to 8 bytes. A slot is the key, the id and the length, 16 bytes; empty slots have length 0.
+fn short_table(tokens: &[Vec<u8>]) -> Vec<u8> {
+    const BITS: u32 = 18;
+    let mut slots = vec![(0_u64, 0_u32, 0_u32); 1 << BITS];
+    for (id, token) in (0..).zip(tokens).filter(|(_, token)| token.len() <= 8) {
+        let key = hash::number(token);
+        let slot = free(&slots, hash::short(key, token.len(), BITS), |slot| slot.2 == 0);
+        slots[slot] = (key, id, u32::try_from(token.len()).expect("short"));
+    }
+    let row = |(key, id, length): (u64, u32, u32)| {
+        [key.to_le_bytes().as_slice(), &id.to_le_bytes(), &length.to_le_bytes()].concat()
+    };
+    slots.into_iter().flat_map(row).collect()
+}
+
+/// Tokens of 9 to 16 bytes. A slot is the first 8 bytes, the last 8, the id, the length and 8 bytes of nothing.
+fn middle_table(tokens: &[Vec<u8>]) -> Vec<u8> {
+    const BITS: u32 = 17;
+    let mut slots = vec![(0_u64, 0_u64, 0_u32, 0_u32); 1 << BITS];
+    for (id, token) in (0..).zip(tokens).filter(|(_, token)| (9..=16).contains(&token.len())) {
+        let (first, last) = (hash::number(&token[..8]), hash::number(&token[token.len() - 8..]));
+        let slot = free(&slots, hash::middle(first, last, BITS), |slot| slot.3 == 0);
+        slots[slot] = (first, last, id, u32::try_from(token.len()).expect("short"));
+    }
+    let row = |(first, last, id, length): (u64, u64, u32, u32)| {
+        [
+            first.to_le_bytes(),
+            last.to_le_bytes(),
+            (u64::from(length) << 32 | u64::from(id)).to_le_bytes(),
+            [0; 8],
+        ]
+        .concat()
+    };
+    slots.into_iter().flat_map(row).collect()
+}
+
+/// The ids of longer tokens.
+fn long_table(tokens: &[Vec<u8>]) -> Vec<u32> {
+    const BITS: u32 = 14;
+    let mut slots = vec![NONE; 1 << BITS];
+    let mut used = 0;
+    for (id, token) in (0..).zip(tokens).filter(|(_, token)| token.len() > 16) {
+        let slot = free(&slots, hash::long(token, BITS), |slot| *slot == NONE);
+        slots[slot] = id;
+        used += 1;
+    }
+    assert!(used * 2 <= slots.len(), "the table of long tokens is too full: {used}");
+    slots
+}
+
+fn free<T>(slots: &[T], wanted: usize, empty: impl Fn(&T) -> bool) -> usize {
+    let mask = slots.len() - 1;
+    (wanted..wanted + slots.len())
+        .map(|slot| slot & mask)
+        .find(|slot| empty(&slots[*slot]))
+        .expect("a free slot")
+}
+
+/// A two-level table of the classes of code points: 256 of them to a block, and the number of each block.
+fn classes(list: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut all = vec![0_u8; 0x11_0000];
+    for line in list.lines() {
+        let mut fields = line.split(' ');
+        let mut number = || usize::from_str_radix(fields.next().expect("a field"), 16).expect("a code point");
+        let (first, last) = (number(), number());
+        let class = fields.next().expect("a class");
+        let class =
+            ["l", "U", "c", "m", "n", "s", "r"].iter().position(|name| *name == class).expect("known");
+        all[first..=last].fill(u8::try_from(class + 1).expect("few"));
+    }
+    let mut blocks: Vec<&[u8]> = Vec::new();
+    let index = all.chunks(256).map(|block| {
+        let known = blocks.iter().position(|other| *other == block);
+        u8::try_from(known.unwrap_or_else(|| {
+            blocks.push(block);
+            blocks.len() - 1
+        }))
+        .expect("less than 256 blocks")
+    });
+    let index: Vec<u8> = index.collect();
+    (blocks.concat(), index)
+}

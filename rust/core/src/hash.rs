@@ -1,0 +1,34 @@
+//! The hash of the vocabulary's tables. The build fills them with it and the tokenizer looks up with it, so that
+//! this file belongs to both.
+
+/// Multipliers with no pattern in their bits: the fraction of the golden ratio, and of the square root of two.
+const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
+const SECOND: u64 = 0x6a09_e667_f3bc_c909;
+
+/// The slot of a token of up to 8 bytes: its bytes as a little-endian number, and how many they are.
+#[inline]
+pub(crate) const fn short(key: u64, length: usize, bits: u32) -> usize {
+    ((key ^ (length as u64).wrapping_mul(SECOND)).wrapping_mul(FIRST) >> (64 - bits)) as usize
+}
+
+/// The slot of a token of 9 to 16 bytes: its first 8 bytes, and its last 8.
+#[inline]
+pub(crate) const fn middle(first: u64, last: u64, bits: u32) -> usize {
+    let mixed = (first.wrapping_mul(FIRST) ^ last).wrapping_mul(SECOND);
+    ((mixed ^ (mixed >> 32)).wrapping_mul(FIRST) >> (64 - bits)) as usize
+}
+
+/// The slot of a longer token.
+#[inline]
+pub(crate) fn long(token: &[u8], bits: u32) -> usize {
+    let chunks = token.chunks(8);
+    let hash = chunks
+        .fold(token.len() as u64, |hash, chunk| (hash.rotate_left(23) ^ number(chunk)).wrapping_mul(FIRST));
+    ((hash ^ (hash >> 32)).wrapping_mul(SECOND) >> (64 - bits)) as usize
+}
+
+/// Up to 8 bytes as a little-endian number.
+#[inline]
+pub(crate) fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
+}

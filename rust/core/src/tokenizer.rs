@@ -1,0 +1,242 @@
+//! Text to ids and back: pieces from `split.rs`, each encoded by `bpe.rs`.
+
+use crate::bpe;
+use crate::split;
+use crate::vocab;
+
+/// What becomes of the spellings of special tokens in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpecialPolicy {
+    /// They are ordinary text.
+    Text,
+    /// They become control tokens.
+    Token,
+    /// They are an error.
+    Error,
+}
+
+/// A special token was found in a text that may hold none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecialTokenFound {
+    pub spelling: String,
+    /// Its byte offset.
+    pub at: usize,
+}
+
+/// A number that is no token id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidId {
+    pub id: u32,
+    /// Its index.
+    pub at: usize,
+}
+
+/// The ids of a text, markers in it taken as ordinary text.
+pub fn encode(text: &str) -> Vec<u32> {
+    let mut ids = Vec::with_capacity(text.len() / 4 + 4);
+    encode_into(text, &mut ids);
+    ids
+}
+
+/// Appends the ids of a text.
+pub fn encode_into(text: &str, out: &mut Vec<u32>) {
+    let mut at = 0;
+    while at < text.len() {
+        let end = split::next(text, at).end;
+        bpe::encode(text.as_bytes().get(at..).unwrap_or_default(), end - at, out);
+        at = end;
+    }
+}
+
+/// The number of ids of a text.
+pub fn count(text: &str) -> usize {
+    let (mut at, mut count, mut merged) = (0, 0, Vec::new());
+    while at < text.len() {
+        let end = split::next(text, at).end;
+        merged.clear();
+        bpe::encode(text.as_bytes().get(at..).unwrap_or_default(), end - at, &mut merged);
+        count += merged.len();
+        at = end;
+    }
+    count
+}
+
+/// Appends the ids of a text, with a policy for the spellings of special tokens in it.
+pub fn encode_with(text: &str, policy: SpecialPolicy, out: &mut Vec<u32>) -> Result<(), SpecialTokenFound> {
+    let mut done = 0;
+    if policy != SpecialPolicy::Text {
+        for at in memchr::memmem::find_iter(text.as_bytes(), b"<|") {
+            let Some((spelling, id)) = special_at(text, at).filter(|_| at >= done) else { continue };
+            if policy == SpecialPolicy::Error {
+                return Err(SpecialTokenFound { spelling: spelling.to_owned(), at });
+            }
+            encode_into(text.get(done..at).unwrap_or_default(), out);
+            out.push(id);
+            done = at + spelling.len();
+        }
+    }
+    encode_into(text.get(done..).unwrap_or_default(), out);
+    Ok(())
+}
+
+/// The special token that is spelled at `at`.
+fn special_at(text: &str, at: usize) -> Option<(&str, u32)> {
+    // The longest spelling is `<|reserved_200000|>`.
+    let window = text.as_bytes().get(at..)?;
+    let window = window.get(..window.len().min(19))?;
+    let end = at + memchr::memmem::find(window, b"|>")? + 2;
+    let spelling = text.get(at..end)?;
+    Some((spelling, vocab::special_id(spelling)?))
+}
+
+/// Appends the bytes of ids, special tokens as they are spelled.
+pub fn decode_into(ids: &[u32], out: &mut Vec<u8>) -> Result<(), InvalidId> {
+    for (at, &id) in ids.iter().enumerate() {
+        match vocab::token_bytes(id) {
+            Some(bytes) => out.extend_from_slice(bytes),
+            None => return Err(InvalidId { id, at }),
+        }
+    }
+    Ok(())
+}
+
+/// Encodes text that arrives in pieces: ids that no later text can change, as soon as there are any.
+#[derive(Clone, Debug, Default)]
+pub struct StreamEncoder {
+    /// Text that is not encoded yet.
+    pending: String,
+    /// The length from which on it is worth to look at it again.
+    patience: usize,
+}
+
+/// Longer pending text is looked at again only when it has grown by half: a run of letters that arrives one by one
+/// would else be scanned from its start each time.
+const ALWAYS_SCANNED: usize = 256;
+
+impl StreamEncoder {
+    pub fn new() -> StreamEncoder {
+        StreamEncoder::default()
+    }
+
+    /// Takes more text, and appends the ids that are certain now.
+    pub fn feed(&mut self, text: &str, out: &mut Vec<u32>) {
+        self.pending.push_str(text);
+        if self.pending.len() < self.patience {
+            return;
+        }
+        let mut at = 0;
+        while at < self.pending.len() {
+            let piece = split::next(&self.pending, at);
+            if piece.seen >= self.pending.len() {
+                break;
+            }
+            bpe::encode(self.pending.as_bytes().get(at..).unwrap_or_default(), piece.end - at, out);
+            at = piece.end;
+        }
+        self.pending.drain(..at);
+        let held = self.pending.len();
+        self.patience = if held < ALWAYS_SCANNED { 0 } else { held + held / 2 };
+    }
+
+    /// The end of the text: appends the rest.
+    pub fn close(&mut self, out: &mut Vec<u32>) {
+        encode_into(&self.pending, out);
+        self.pending.clear();
+        self.patience = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The split pattern itself, for a regex engine.
+    const PATTERN: &str = concat!(
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    );
+
+    fn scanned(text: &str) -> Vec<&str> {
+        let (mut at, mut pieces) = (0, Vec::new());
+        while at < text.len() {
+            let end = split::next(text, at).end;
+            pieces.push(&text[at..end]);
+            at = end;
+        }
+        pieces
+    }
+
+    fn matched<'a>(pattern: &fancy_regex::Regex, text: &'a str) -> Vec<&'a str> {
+        pattern.find_iter(text).map(|found| found.expect("no limit is reached").as_str()).collect()
+    }
+
+    fn pattern() -> fancy_regex::Regex {
+        fancy_regex::Regex::new(PATTERN).expect("the pattern is valid")
+    }
+
+    #[test]
+    fn every_code_point_splits_as_the_pattern_says() {
+        let pattern = pattern();
+        for c in '\0'..=char::MAX {
+            let text = format!("{c} a{c}B{c}{c}1{c}'S {c}\n{c}  {c}x");
+            assert_eq!(scanned(&text), matched(&pattern, &text), "{:?}", c);
+        }
+    }
+
+    /// Characters of every class, those that fold strangely, and line breaks.
+    const MIXED: &str = "[aBcſK中ʰǅ́\u{0301}12٣ \t\r\n\u{a0}\u{3000}'./!_<|>😀stREvlLmd]{0,24}";
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn neighbours_split_as_the_pattern_says(text in MIXED) {
+            prop_assert_eq!(scanned(&text), matched(&pattern(), &text));
+        }
+
+        #[test]
+        fn a_stream_gives_the_ids_of_the_whole(parts in proptest::collection::vec(MIXED, 0..6)) {
+            let whole = parts.concat();
+            let (mut encoder, mut ids) = (StreamEncoder::new(), Vec::new());
+            for part in &parts {
+                encoder.feed(part, &mut ids);
+                let certain = ids.len();
+                prop_assert_eq!(&encode(&whole)[..certain], &ids[..]);
+            }
+            encoder.close(&mut ids);
+            prop_assert_eq!(&ids, &encode(&whole));
+            prop_assert_eq!(count(&whole), ids.len());
+        }
+    }
+
+    #[test]
+    fn a_long_run_in_small_parts_stays_linear() {
+        let (mut encoder, mut ids) = (StreamEncoder::new(), Vec::new());
+        for _ in 0..200_000 {
+            encoder.feed("a", &mut ids);
+        }
+        encoder.close(&mut ids);
+        assert_eq!(ids, encode(&"a".repeat(200_000)));
+    }
+
+    #[test]
+    fn special_tokens_follow_the_policy() {
+        let text = "a<|end|>b<|reserved_200018|><|nothing|>";
+        let mut ids = Vec::new();
+        encode_with(text, SpecialPolicy::Token, &mut ids).expect("taken");
+        assert_eq!(
+            ids.iter().filter(|id| **id >= vocab::FIRST_SPECIAL).collect::<Vec<_>>(),
+            [&200_007, &200_018]
+        );
+        let found = encode_with(text, SpecialPolicy::Error, &mut Vec::new()).expect_err("refused");
+        assert_eq!(found, SpecialTokenFound { spelling: "<|end|>".to_owned(), at: 1 });
+        ids.clear();
+        encode_with(text, SpecialPolicy::Text, &mut ids).expect("taken");
+        assert!(ids.iter().all(|id| *id < vocab::FIRST_SPECIAL));
+        let mut bytes = Vec::new();
+        decode_into(&ids, &mut bytes).expect("ids");
+        assert_eq!(bytes, text.as_bytes());
+    }
+}

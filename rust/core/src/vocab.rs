@@ -1,0 +1,219 @@
+//! The vocabulary, in tables that the build made: read-only memory, shared between processes, nothing to load.
+
+use crate::base64;
+use crate::hash;
+
+/// Ids run from 0 to 201,087, as in tiktoken's `o200k_harmony` and as the models have it. (openai-harmony counts
+/// one more.)
+pub const VOCAB_SIZE: u32 = 201_088;
+
+/// The first id that is a special token.
+pub const FIRST_SPECIAL: u32 = 199_998;
+
+/// Stands in the tables for no token.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Keeps a table from crossing more cache lines than it must.
+#[repr(C, align(64))]
+struct Aligned<T: ?Sized>(T);
+
+macro_rules! table {
+    ($file:literal) => {
+        &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/", $file))).0
+    };
+}
+
+const SHORT_BITS: u32 = 18;
+const MIDDLE_BITS: u32 = 17;
+const LONG_BITS: u32 = 14;
+
+static BYTES: &[u8] = table!("bytes.bin");
+static ENDS: &[u8; (VOCAB_SIZE as usize + 1) * 4] = table!("ends.bin");
+static PAIRS: &[u8; 4 << 16] = table!("pairs.bin");
+static SHORT: &[u8; 16 << SHORT_BITS] = table!("short.bin");
+static MIDDLE: &[u8; 32 << MIDDLE_BITS] = table!("middle.bin");
+static LONG: &[u8; 4 << LONG_BITS] = table!("long.bin");
+static CLASS_BLOCKS: &[u8] = table!("class_blocks.bin");
+static CLASS_INDEX: &[u8; 0x1100] = table!("class_index.bin");
+
+#[inline]
+fn u32_at(table: &[u8], at: usize) -> u32 {
+    table.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+#[inline]
+fn u64_at(table: &[u8], at: usize) -> u64 {
+    table.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// The bytes of a token; of a special token, its spelling. `None` from 201,088 on.
+#[inline]
+pub fn token_bytes(id: u32) -> Option<&'static [u8]> {
+    if id >= VOCAB_SIZE {
+        return None;
+    }
+    let at = id as usize * 4;
+    BYTES.get(u32_at(ENDS, at) as usize..u32_at(ENDS, at + 4) as usize)
+}
+
+/// The id of two bytes, or [`NONE`].
+#[inline]
+pub(crate) fn pair(first: u8, second: u8) -> u32 {
+    u32_at(PAIRS, (usize::from(first) << 8 | usize::from(second)) * 4)
+}
+
+/// The first 8 bytes of a text, as a little-endian number; zeros stand for what is missing.
+#[inline]
+fn load(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk::<8>() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => hash::number(bytes),
+    }
+}
+
+/// The token that `text[..length]` is, or [`NONE`]. Bytes behind it only make the lookup faster.
+#[inline]
+pub(crate) fn lookup(text: &[u8], length: usize) -> u32 {
+    match length {
+        0 => NONE,
+        1..=8 => lookup_short(load(text) & (u64::MAX >> (64 - 8 * length)), length),
+        9..=16 => match text.get(length - 8..length) {
+            Some(tail) => lookup_middle(load(text), load(tail), length),
+            None => NONE,
+        },
+        _ => text.get(..length).map_or(NONE, lookup_long),
+    }
+}
+
+#[inline]
+fn lookup_short(key: u64, length: usize) -> u32 {
+    let mut slot = hash::short(key, length, SHORT_BITS);
+    loop {
+        let at = slot * 16;
+        let (found, meta) = (u64_at(SHORT, at), u64_at(SHORT, at + 8));
+        if found == key && (meta >> 32) as usize == length {
+            return meta as u32;
+        }
+        if meta == 0 {
+            return NONE;
+        }
+        slot = (slot + 1) & ((1 << SHORT_BITS) - 1);
+    }
+}
+
+fn lookup_middle(first: u64, last: u64, length: usize) -> u32 {
+    let mut slot = hash::middle(first, last, MIDDLE_BITS);
+    loop {
+        let at = slot * 32;
+        let meta = u64_at(MIDDLE, at + 16);
+        if meta >> 32 == length as u64 && u64_at(MIDDLE, at) == first && u64_at(MIDDLE, at + 8) == last {
+            return meta as u32;
+        }
+        if meta == 0 {
+            return NONE;
+        }
+        slot = (slot + 1) & ((1 << MIDDLE_BITS) - 1);
+    }
+}
+
+/// The longest token is 128 bytes.
+const LONGEST: usize = 128;
+
+fn lookup_long(token: &[u8]) -> u32 {
+    if token.len() > LONGEST {
+        return NONE;
+    }
+    let mut slot = hash::long(token, LONG_BITS);
+    loop {
+        let id = u32_at(LONG, slot * 4);
+        if id == NONE || token_bytes(id) == Some(token) {
+            return id;
+        }
+        slot = (slot + 1) & ((1 << LONG_BITS) - 1);
+    }
+}
+
+/// The class of a code point, as `split.rs` numbers them.
+#[inline]
+pub(crate) fn class(c: char) -> u8 {
+    let c = c as usize;
+    let block = CLASS_INDEX.get(c >> 8).copied().unwrap_or(0);
+    CLASS_BLOCKS.get(usize::from(block) << 8 | (c & 0xff)).copied().unwrap_or(0)
+}
+
+/// The id of a special token's spelling. `<|reserved_200018|>` is `<|endofprompt|>` by another name, as in tiktoken.
+pub fn special_id(spelling: &str) -> Option<u32> {
+    if let Some(number) = spelling.strip_prefix("<|reserved_").and_then(|rest| rest.strip_suffix("|>")) {
+        let id: u32 = number.parse().ok()?;
+        let named = token_bytes(id) != Some(spelling.as_bytes()) && id != END_OF_PROMPT;
+        return (id >= FIRST_SPECIAL && id < VOCAB_SIZE && !named && id.to_string() == number).then_some(id);
+    }
+    NAMED.into_iter().find(|&id| token_bytes(id) == Some(spelling.as_bytes()))
+}
+
+const END_OF_PROMPT: u32 = 200_018;
+
+/// Special tokens with a name of their own.
+const NAMED: [u32; 10] =
+    [199_998, 199_999, 200_002, 200_003, 200_005, 200_006, 200_007, 200_008, 200_012, END_OF_PROMPT];
+
+/// All spellings of special tokens with their ids: 1,091, as in tiktoken.
+pub fn special_tokens() -> impl Iterator<Item = (&'static str, u32)> {
+    let spelled = (FIRST_SPECIAL..VOCAB_SIZE).filter_map(|id| {
+        let spelling = std::str::from_utf8(token_bytes(id)?).ok()?;
+        Some((spelling, id))
+    });
+    spelled.chain([("<|reserved_200018|>", END_OF_PROMPT)])
+}
+
+/// The vocabulary as a `.tiktoken` file: a line `base64(token) rank` for each of the 199,998 base tokens.
+pub fn expanded() -> Vec<u8> {
+    let mut out = Vec::with_capacity(3_613_922);
+    for id in 0..FIRST_SPECIAL {
+        base64::push(token_bytes(id).unwrap_or_default(), &mut out);
+        out.extend_from_slice(format!(" {id}\n").as_bytes());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    #[test]
+    fn the_vocabulary_is_the_published_one() {
+        let hash: String = Sha256::digest(expanded()).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d");
+    }
+
+    #[test]
+    fn every_token_is_found() {
+        for id in 0..FIRST_SPECIAL {
+            let token = token_bytes(id).expect("below the size");
+            assert_eq!(lookup(token, token.len()), id);
+            let behind = [token, b"\0\0garbage"].concat();
+            assert_eq!(lookup(&behind, token.len()), id, "bytes behind it change nothing");
+        }
+        assert_eq!(token_bytes(VOCAB_SIZE), None);
+    }
+
+    #[test]
+    fn special_tokens_are_spelled_and_found() {
+        let all: Vec<_> = special_tokens().collect();
+        assert_eq!(all.len(), 1091);
+        for (spelling, id) in all {
+            assert_eq!(special_id(spelling), Some(id), "{spelling}");
+        }
+        for no in [
+            "<|reserved_200002|>",
+            "<|reserved_0200000|>",
+            "<|reserved_201088|>",
+            "<|reserved_5|>",
+            "<|x|>",
+            "",
+        ] {
+            assert_eq!(special_id(no), None, "{no}");
+        }
+    }
+}
