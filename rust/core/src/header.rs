@@ -1,0 +1,547 @@
+//! The text of a header becomes a [`Header`], and what is odd about it becomes repairs.
+//!
+//! ```text
+//! header  = role [":" name] [recipient] [<|channel|> channel [recipient]] [type] <|message|>
+//! recipient = " to=" name        type = " " word | [" "] <|constrain|> [" "] word
+//! ```
+//! Models write all of this in other orders, twice, glued together, or not at all. Nothing here fails: words that
+//! mean nothing are reported, and [`Parsed::rest`] says where the text stops being a header at all.
+
+use crate::classify::{CHANNELS, ToolNames, tool_of};
+use crate::error::Code;
+use crate::frame::{Header, Place, Role};
+use crate::marker::Marker;
+
+/// The pieces of what may be a header, in order: text, with markers between its bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Buffer {
+    pub text: String,
+    pub marks: Vec<Mark>,
+    /// Where each run of text came from.
+    runs: Vec<Run>,
+    /// The number of tokens in it, markers included. Zero in the text lane.
+    pub tokens: u64,
+}
+
+/// A marker in a [`Buffer`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    pub marker: Marker,
+    /// How many bytes of text stand before it.
+    pub offset: usize,
+    /// Its position in the input.
+    pub at: usize,
+    /// The number of tokens before it.
+    pub tokens: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    offset: usize,
+    at: usize,
+    tokens: u64,
+}
+
+impl Buffer {
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.marks.is_empty()
+    }
+
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.marks.clear();
+        self.runs.clear();
+        self.tokens = 0;
+    }
+
+    /// Its length in bytes of text, markers spelled.
+    pub fn len(&self) -> usize {
+        self.text.len() + self.marks.iter().map(|mark| mark.marker.spelling().len()).sum::<usize>()
+    }
+
+    pub fn push_text(&mut self, text: &str, at: usize, tokens: u64) {
+        let run = Run { offset: self.text.len(), at, tokens: self.tokens };
+        let goes_on = self.runs.last().is_some_and(|last| {
+            tokens == 0 && last.tokens == run.tokens && at.wrapping_sub(last.at) == run.offset - last.offset
+        });
+        if !goes_on {
+            self.runs.push(run);
+        }
+        self.text.push_str(text);
+        self.tokens += tokens;
+    }
+
+    pub fn push_mark(&mut self, marker: Marker, at: usize, tokens: u64) {
+        self.marks.push(Mark { marker, offset: self.text.len(), at, tokens: self.tokens });
+        self.tokens += tokens;
+    }
+
+    /// The position in the input of a byte of its text. In the ids lane that is the id, or the run of ids, that
+    /// it came in; `per_byte` says that positions count bytes.
+    pub fn position(&self, offset: usize, per_byte: bool) -> usize {
+        let next = self.runs.partition_point(|run| run.offset <= offset);
+        match next.checked_sub(1).and_then(|index| self.runs.get(index)) {
+            Some(run) if per_byte => run.at + (offset - run.offset),
+            Some(run) => run.at,
+            None => self.marks.first().map_or(0, |mark| mark.at),
+        }
+    }
+
+    /// The position of its first piece.
+    pub fn start(&self) -> usize {
+        let mark = self.marks.first().map(|mark| mark.at);
+        let run = self.runs.first().map(|run| run.at);
+        mark.into_iter().chain(run).min().unwrap_or(0)
+    }
+
+    /// The number of tokens before a byte of its text, as near as runs of ids can tell.
+    pub fn tokens_before(&self, offset: usize) -> u64 {
+        let next = self.runs.partition_point(|run| run.offset < offset);
+        self.runs.get(next).map_or(self.tokens, |run| run.tokens)
+    }
+
+    /// Its text from `offset` on, markers spelled; `first_mark` is the first marker to be spelled.
+    pub fn spelled(&self, offset: usize, first_mark: usize) -> String {
+        let mut out = String::new();
+        let mut done = offset;
+        for mark in self.marks.get(first_mark..).unwrap_or_default() {
+            if mark.offset < offset {
+                continue;
+            }
+            out.push_str(self.text.get(done..mark.offset).unwrap_or_default());
+            out.push_str(mark.marker.spelling());
+            done = mark.offset;
+        }
+        out.push_str(self.text.get(done..).unwrap_or_default());
+        out
+    }
+
+    /// The part of it that begins with its marker `index`.
+    pub fn from_mark(&self, index: usize) -> Buffer {
+        let Some(first) = self.marks.get(index).copied() else { return Buffer::default() };
+        let text = self.text.get(first.offset..).unwrap_or_default().to_owned();
+        let marks = self.marks.get(index..).unwrap_or_default().iter();
+        let runs = self.runs.iter().filter(|run| run.offset >= first.offset && run.tokens >= first.tokens);
+        Buffer {
+            text,
+            marks: marks
+                .map(|mark| Mark {
+                    offset: mark.offset - first.offset,
+                    tokens: mark.tokens - first.tokens,
+                    ..*mark
+                })
+                .collect(),
+            runs: runs
+                .map(|run| Run {
+                    offset: run.offset - first.offset,
+                    at: run.at,
+                    tokens: run.tokens - first.tokens,
+                })
+                .collect(),
+            tokens: self.tokens - first.tokens,
+        }
+    }
+}
+
+/// What a header says, and what is odd about it.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    pub header: Header,
+    /// Each fault, and the bytes of the buffer's text that it is about.
+    pub faults: Vec<(Code, std::ops::Range<usize>)>,
+    /// Where in the buffer's text the content begins, if the header ran into it.
+    pub rest: Option<usize>,
+}
+
+impl Parsed {
+    /// Whether it is a header beyond doubt: a known channel or a recipient, and no word that means nothing.
+    pub fn is_certain(&self) -> bool {
+        let known = self.header.channel.as_deref().is_some_and(|channel| CHANNELS.contains(&channel));
+        let doubtful = |code: &Code| {
+            matches!(
+                code,
+                Code::StrayHeaderText | Code::UnknownRole | Code::GarbageChannel | Code::InvalidRecipient
+            )
+        };
+        (known || self.header.recipient.is_some()) && !self.faults.iter().any(|(code, _)| doubtful(code))
+    }
+
+    /// Whether anything in it was understood.
+    pub fn says_something(&self) -> bool {
+        let header = &self.header;
+        header.channel.is_some() || header.recipient.is_some() || header.content_type.is_some()
+    }
+}
+
+/// How a header is to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// The role, if it stands before the buffer (in the prompt) or is implied.
+    pub role: Option<Role>,
+    /// Whether `<|message|>` ended it. If not, it may run into the content.
+    pub complete: bool,
+    /// Whether a bare tool name in the place of the role can be a call.
+    pub in_completion: bool,
+    pub tools: &'a ToolNames,
+}
+
+/// One word of a header: text without white space, or a marker.
+#[derive(Clone, Copy, Debug)]
+enum Token<'a> {
+    Word(&'a str),
+    Channel,
+    Constrain,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Spanned<'a> {
+    token: Token<'a>,
+    start: usize,
+    end: usize,
+}
+
+/// Cuts a buffer into words and markers.
+fn tokens(buffer: &Buffer) -> Vec<Spanned<'_>> {
+    let mut out = Vec::with_capacity(8);
+    let mut done = 0;
+    for mark in &buffer.marks {
+        words(&buffer.text, done, mark.offset, &mut out);
+        done = mark.offset;
+        let token = match mark.marker {
+            Marker::Channel => Token::Channel,
+            Marker::Constrain => Token::Constrain,
+            // `<|start|>` opens a buffer or an anchor within it and says nothing more.
+            _ => continue,
+        };
+        out.push(Spanned { token, start: done, end: done });
+    }
+    words(&buffer.text, done, buffer.text.len(), &mut out);
+    out
+}
+
+fn words<'a>(text: &'a str, from: usize, to: usize, out: &mut Vec<Spanned<'a>>) {
+    let mut start = from;
+    let section = text.get(from..to).unwrap_or_default();
+    for word in section.split(char::is_whitespace) {
+        let end = start + word.len();
+        if !word.is_empty() {
+            out.push(Spanned { token: Token::Word(word), start, end });
+        }
+        start = end + text.get(end..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    }
+}
+
+/// Reads a header.
+pub fn parse(buffer: &Buffer, reading: Reading<'_>) -> Parsed {
+    let mut reader = Reader {
+        header: Header::new(reading.role.unwrap_or(Role::Assistant)),
+        faults: Vec::new(),
+        rest: None,
+        place: Place::Role,
+        reading,
+        text: &buffer.text,
+        type_seen: false,
+    };
+    let tokens = tokens(buffer);
+    let mut at = reader.role(&tokens);
+    while let Some(next) = tokens.get(at) {
+        at = match next.token {
+            Token::Channel => reader.channel(&tokens, at),
+            Token::Constrain => reader.constrain(&tokens, at),
+            Token::Word(word) => reader.word(word, &tokens, at),
+        };
+        if reader.rest.is_some() {
+            break;
+        }
+    }
+    reader.spaces(buffer);
+    reader.faults.sort_by_key(|(_, range)| range.start);
+    Parsed { header: reader.header, faults: reader.faults, rest: reader.rest }
+}
+
+struct Reader<'a> {
+    header: Header,
+    faults: Vec<(Code, std::ops::Range<usize>)>,
+    rest: Option<usize>,
+    place: Place,
+    reading: Reading<'a>,
+    text: &'a str,
+    type_seen: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn fault(&mut self, code: Code, start: usize, end: usize) {
+        self.faults.push((code, start..end));
+    }
+
+    /// The role, if it is in the buffer; gives the index of the first token behind it.
+    fn role(&mut self, tokens: &[Spanned<'a>]) -> usize {
+        if self.reading.role.is_some() {
+            return 0;
+        }
+        let Some(&Spanned { token: Token::Word(word), start, end }) = tokens.first() else {
+            self.fault(Code::MissingRole, 0, 0);
+            return 0;
+        };
+        if word.starts_with("to=") || CHANNELS.contains(&word) {
+            self.fault(Code::MissingRole, start, start);
+            return 0;
+        }
+        let (base, name) = word.split_once(':').map_or((word, None), |(base, name)| (base, Some(name)));
+        if let Some(role) = Role::from_name(base).filter(|role| *role != Role::Tool) {
+            self.header.role = role;
+            self.header.name = name.filter(|name| !name.is_empty()).map(str::to_owned);
+            return 1;
+        }
+        self.unusual_role(word, start, end, tokens)
+    }
+
+    /// A first word that is no role: a tool's name, or a role with something glued to it.
+    fn unusual_role(&mut self, word: &str, start: usize, end: usize, tokens: &[Spanned<'a>]) -> usize {
+        let glued = Role::ALL.into_iter().find(|role| *role != Role::Tool && word.starts_with(role.as_str()));
+        if let Some(role) = glued.filter(|_| !self.reading.tools.contains(word)) {
+            self.header.role = role;
+            let behind = start + role.as_str().len();
+            match self.text.get(behind..end) {
+                Some(channel) if CHANNELS.contains(&channel) => self.set_channel(channel, behind, end, true),
+                _ => self.fault(Code::UnknownRole, start, end),
+            }
+            return 1;
+        }
+        let addressed =
+            tokens.iter().any(|next| matches!(next.token, Token::Word(word) if word.starts_with("to=")));
+        let namespaced = matches!(tool_of(word, self.reading.tools), Some((_, None)));
+        let known = self.reading.tools.contains(word);
+        if self.reading.in_completion && !addressed && (known || !namespaced) && is_name(word) {
+            self.fault(Code::RoleIsToolName, start, end);
+            self.header.recipient = Some(word.to_owned());
+            self.header.recipient_at = Some(Place::Role);
+            return 1;
+        }
+        if !is_name(word) {
+            self.fault(Code::UnknownRole, start, end);
+        }
+        self.header.role = Role::Tool;
+        self.header.name = Some(word.to_owned());
+        1
+    }
+
+    /// `<|channel|>` and the word behind it.
+    fn channel(&mut self, tokens: &[Spanned<'a>], at: usize) -> usize {
+        let mark = tokens.get(at).map_or(0, |token| token.start);
+        self.place = Place::Channel;
+        let Some(&Spanned { token: Token::Word(word), start, end }) = tokens.get(at + 1) else {
+            self.fault(Code::EmptyChannel, mark, mark);
+            return at + 1;
+        };
+        if word.starts_with("to=") {
+            self.fault(Code::EmptyChannel, mark, mark);
+            return at + 1;
+        }
+        self.set_channel(word, start, end, false);
+        at + 2
+    }
+
+    fn set_channel(&mut self, word: &str, start: usize, end: usize, unmarked: bool) {
+        if self.header.channel.is_some() {
+            self.fault(Code::DuplicateChannel, start, end);
+        } else if unmarked {
+            self.fault(Code::UnmarkedChannel, start, end);
+        }
+        let lower = word.to_ascii_lowercase();
+        let known = CHANNELS.into_iter().find(|channel| lower.starts_with(channel));
+        let known = known.map(|channel| (channel, channel.len()));
+        let Some((channel, length)) = known.or(lower.starts_with("comment").then_some(("commentary", 7)))
+        else {
+            self.header.channel = Some(word.to_owned());
+            return;
+        };
+        if word.get(..length).is_some_and(|written| written != channel) {
+            self.fault(if length == 7 { Code::GarbageChannel } else { Code::ChannelCase }, start, end);
+        }
+        self.header.channel = Some(channel.to_owned());
+        if length < word.len() {
+            self.glued(start + length, end);
+        }
+    }
+
+    /// What is glued to a channel: a recipient, a content type, the content itself, or garbage.
+    fn glued(&mut self, start: usize, end: usize) {
+        let glued = self.text.get(start..end).unwrap_or_default();
+        if let Some(recipient) = glued.strip_prefix("to=") {
+            self.fault(Code::GarbageChannel, start, end);
+            self.set_recipient(recipient, end - recipient.len(), end);
+        } else if matches!(glued, "json" | "code") {
+            self.fault(Code::GarbageChannel, start, end);
+            self.set_type(glued.to_owned(), start, end);
+        } else if !self.reading.complete && has_substance(glued) {
+            self.rest = Some(start);
+        } else {
+            self.fault(Code::GarbageChannel, start, end);
+        }
+    }
+
+    /// `<|constrain|>` and the word behind it.
+    fn constrain(&mut self, tokens: &[Spanned<'a>], at: usize) -> usize {
+        let mark = tokens.get(at).map_or(0, |token| token.start);
+        match tokens.get(at + 1) {
+            Some(&Spanned { token: Token::Word(word), start, end }) if !word.starts_with("to=") => {
+                let cut = word.find(['{', '[']).filter(|_| !self.reading.complete).unwrap_or(word.len());
+                let name = word.get(..cut).unwrap_or_default();
+                self.set_type(format!("{}{name}", Marker::Constrain.spelling()), start, end);
+                if cut < word.len() {
+                    self.rest = Some(start + cut);
+                }
+                at + 2
+            }
+            _ => {
+                self.fault(Code::EmptyContentType, mark, mark);
+                at + 1
+            }
+        }
+    }
+
+    fn set_type(&mut self, content_type: String, start: usize, end: usize) {
+        if self.header.content_type.is_some() {
+            self.fault(Code::DuplicateContentType, start, end);
+        } else {
+            self.header.content_type = Some(content_type);
+        }
+        self.type_seen = true;
+    }
+
+    /// A word behind the role or the channel.
+    fn word(&mut self, word: &'a str, tokens: &[Spanned<'a>], at: usize) -> usize {
+        let Some(&Spanned { start, end, .. }) = tokens.get(at) else { return at + 1 };
+        if let Some(recipient) = word.strip_prefix("to=") {
+            return self.recipient(recipient, start, end, tokens, at);
+        }
+        let cut = word.find(['{', '[']).filter(|_| !self.reading.complete);
+        let name = word.get(..cut.unwrap_or(word.len())).unwrap_or_default();
+        if matches!(name, "json" | "code") {
+            self.set_type(name.to_owned(), start, start + name.len());
+            self.rest = cut.map(|cut| start + cut);
+        } else if self.reading.role.is_some() && self.place == Place::Role && name == "assistant" {
+            self.fault(Code::RepeatedStart, start, end);
+        } else if self.header.channel.is_none() && CHANNELS.contains(&word) {
+            self.set_channel(word, start, end, true);
+            self.place = Place::Channel;
+        } else if self.header.recipient.is_none() && self.is_unmarked_recipient(word) {
+            self.fault(Code::UnmarkedRecipient, start, end);
+            self.set_recipient(word, start, end);
+        } else if !self.reading.complete {
+            self.rest = Some(start);
+        } else if self.is_plain_type(word) && !tokens.get(at + 1..).unwrap_or_default().iter().any(is_word) {
+            self.set_type(word.to_owned(), start, end);
+        } else {
+            self.fault(Code::StrayHeaderText, start, end);
+        }
+        at + 1
+    }
+
+    /// A tool's full name where only a recipient makes sense.
+    fn is_unmarked_recipient(&self, word: &str) -> bool {
+        is_name(word)
+            && (self.reading.tools.contains(word)
+                || matches!(tool_of(word, self.reading.tools), Some((_, None))))
+    }
+
+    /// A last word that can be nothing but a content type: `<|channel|>final text`.
+    fn is_plain_type(&self, word: &str) -> bool {
+        let place = self.header.channel.is_some() || self.header.recipient.is_some();
+        place
+            && self.header.content_type.is_none()
+            && is_type(word)
+            && Role::from_name(word).is_none()
+            && !CHANNELS.contains(&word)
+    }
+
+    /// `to=` and what is glued to it, or the word behind it.
+    fn recipient(
+        &mut self,
+        value: &'a str,
+        start: usize,
+        end: usize,
+        tokens: &[Spanned<'a>],
+        at: usize,
+    ) -> usize {
+        if self.type_seen {
+            self.fault(Code::HeaderOrder, start, end);
+        }
+        if !value.is_empty() {
+            self.set_recipient(value, end - value.len(), end);
+            return at + 1;
+        }
+        self.fault(Code::EmptyRecipient, start, end);
+        match tokens.get(at + 1) {
+            Some(&Spanned { token: Token::Word(word), start, end }) if is_name(word) => {
+                self.set_recipient(word, start, end);
+                at + 2
+            }
+            _ => at + 1,
+        }
+    }
+
+    fn set_recipient(&mut self, value: &str, start: usize, end: usize) {
+        let length = value.find(|c| !is_name_char(c)).unwrap_or(value.len());
+        let name = value.get(..length).unwrap_or_default();
+        if length < value.len() {
+            if !self.reading.complete && value.get(length..).is_some_and(|rest| rest.starts_with(['{', '[']))
+            {
+                self.rest = Some(start + length);
+            } else {
+                self.fault(Code::InvalidRecipient, start, end);
+            }
+        }
+        if name.is_empty() {
+            return;
+        }
+        if self.header.recipient.is_some() {
+            self.fault(Code::DuplicateRecipient, start, end);
+            return;
+        }
+        self.header.recipient = Some(name.to_owned());
+        self.header.recipient_at = Some(self.place);
+    }
+
+    /// White space other than blanks, in the part that is header.
+    fn spaces(&mut self, buffer: &Buffer) {
+        let header = buffer.text.get(..self.rest.unwrap_or(buffer.text.len())).unwrap_or_default();
+        if header.bytes().all(|byte| byte > b' ' && byte < 0x80 || byte == b' ') {
+            return;
+        }
+        let odd = |c: char| c.is_whitespace() && c != ' ';
+        // In front of the content a line break is the border, and no oddity.
+        let trimmed = if self.rest.is_some() { header.trim_end() } else { header };
+        for (start, found) in trimmed.match_indices(odd) {
+            self.fault(Code::OddSpace, start, start + found.len());
+        }
+    }
+}
+
+fn is_word(token: &Spanned<'_>) -> bool {
+    matches!(token.token, Token::Word(_))
+}
+
+/// Characters of names and recipients: `functions.get_weather`, `browser.search`, `web-search`.
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | ':' | '/' | '@')
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(is_name_char)
+}
+
+fn is_type(word: &str) -> bool {
+    word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | '+'))
+}
+
+/// Whether text glued to a channel can be content: not if nothing is left of it without punctuation and without
+/// the names of channels, as in `commentary?commentary?`.
+fn has_substance(glued: &str) -> bool {
+    let mut left = glued.to_ascii_lowercase();
+    for name in CHANNELS {
+        left = left.replace(name, "");
+    }
+    left.contains(char::is_alphanumeric)
+}

@@ -1,0 +1,247 @@
+//! Ids and text become pieces: two lexers of one alphabet. They know markers and UTF-8, and nothing of frames.
+//!
+//! In the ids lane a marker is an id, and a marker that is spelled in ordinary tokens is text. In the text lane a
+//! marker is its spelling; what may be the beginning of one is held back until the next chunk tells.
+
+use crate::error::Code;
+use crate::marker::Marker;
+use crate::parse::{Parser, Sink};
+use crate::vocab;
+
+/// The longest spelling of a marker: `<|endoftext|>` and `<|constrain|>`.
+const LONGEST_MARKER: usize = 13;
+
+/// The first bytes of every marker.
+const OPENING: &[u8] = b"<|";
+
+/// What every byte that is not UTF-8 becomes, as the format's own decoder does it: one for each maximal part of a
+/// sequence that could have been valid.
+const REPLACEMENT: &str = "\u{FFFD}";
+
+/// Token ids to pieces.
+#[derive(Clone, Debug, Default)]
+pub struct IdLexer {
+    /// The bytes of tokens that do not end with a whole character yet.
+    pending: Vec<u8>,
+    /// How many ids were read.
+    at: usize,
+}
+
+impl IdLexer {
+    pub fn feed(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
+        let mut rest = ids;
+        while let Some(&id) = rest.first() {
+            if parser.error().is_some() {
+                return;
+            }
+            let run =
+                if parser.in_content() { ordinary_run(rest) } else { usize::from(id < vocab::FIRST_SPECIAL) };
+            let (ordinary, behind) = rest.split_at(run.max(1));
+            if run == 0 {
+                self.special(id, parser, sink);
+            } else {
+                self.ordinary(ordinary, parser, sink);
+            }
+            rest = behind;
+        }
+    }
+
+    /// An id that does not fit 32 bits; `written` is how it was given.
+    pub fn invalid(&mut self, written: String, parser: &mut Parser, sink: &mut impl Sink) {
+        self.flush(parser, sink);
+        parser.repair(Code::InvalidId, self.at, written, sink);
+        parser.text(REPLACEMENT, self.at, 1, sink);
+        self.at += 1;
+    }
+
+    pub fn close(&mut self, parser: &mut Parser, sink: &mut impl Sink) {
+        self.flush(parser, sink);
+        parser.close(self.at, sink);
+    }
+
+    fn special(&mut self, id: u32, parser: &mut Parser, sink: &mut impl Sink) {
+        if let Some(marker) = Marker::from_id(id) {
+            self.flush(parser, sink);
+            parser.mark(marker, self.at, sink);
+            self.at += 1;
+            return;
+        }
+        let Some(spelling) = vocab::token_bytes(id).and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
+            return self.invalid(id.to_string(), parser, sink);
+        };
+        self.flush(parser, sink);
+        parser.repair(Code::ReservedToken, self.at, spelling.to_owned(), sink);
+        parser.text(spelling, self.at, 1, sink);
+        self.at += 1;
+    }
+
+    fn ordinary(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
+        let held = self.pending.len();
+        for &id in ids {
+            self.pending.extend_from_slice(vocab::token_bytes(id).unwrap_or_default());
+        }
+        match std::str::from_utf8(&self.pending) {
+            Ok(text) => {
+                parser.text(text, self.at, ids.len() as u64, sink);
+                self.pending.clear();
+            }
+            Err(error) if error.error_len().is_none() => {
+                let (valid, _) = self.pending.split_at(error.valid_up_to());
+                parser.text(std::str::from_utf8(valid).unwrap_or_default(), self.at, ids.len() as u64, sink);
+                self.pending.drain(..error.valid_up_to());
+            }
+            Err(_) => {
+                self.pending.truncate(held);
+                self.one_by_one(ids, parser, sink);
+                return;
+            }
+        }
+        self.at += ids.len();
+    }
+
+    /// The same for tokens that hold what is not UTF-8: each fault is reported at its own id.
+    fn one_by_one(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
+        for &id in ids {
+            self.pending.extend_from_slice(vocab::token_bytes(id).unwrap_or_default());
+            let pending = std::mem::take(&mut self.pending);
+            let mut tokens = 1;
+            let mut rest = pending.as_slice();
+            loop {
+                let (valid, bad) = next_part(rest);
+                parser.text(valid, self.at, std::mem::take(&mut tokens), sink);
+                rest = rest.get(valid.len()..).unwrap_or_default();
+                let Some(bad) = bad else { break };
+                replace(rest.get(..bad).unwrap_or_default(), self.at, parser, sink);
+                rest = rest.get(bad..).unwrap_or_default();
+            }
+            self.pending = rest.to_vec();
+            self.at += 1;
+        }
+    }
+
+    /// Bytes that can no longer become a character.
+    fn flush(&mut self, parser: &mut Parser, sink: &mut impl Sink) {
+        if !self.pending.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            replace(&pending, self.at, parser, sink);
+        }
+    }
+}
+
+/// How many ids from the start are ordinary tokens.
+fn ordinary_run(ids: &[u32]) -> usize {
+    ids.iter().position(|&id| id >= vocab::FIRST_SPECIAL).unwrap_or(ids.len())
+}
+
+/// The valid text at the start of `bytes`, and how many bytes behind it are no UTF-8; `None` if there are none, or
+/// if more bytes could still make them a character.
+fn next_part(bytes: &[u8]) -> (&str, Option<usize>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let (valid, _) = bytes.split_at(error.valid_up_to());
+            (std::str::from_utf8(valid).unwrap_or_default(), error.error_len())
+        }
+    }
+}
+
+/// Replaces one sequence of bytes that are not UTF-8.
+fn replace(bytes: &[u8], at: usize, parser: &mut Parser, sink: &mut impl Sink) {
+    let shown = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    parser.repair(Code::InvalidUtf8, at, shown, sink);
+    parser.text(REPLACEMENT, at, 0, sink);
+}
+
+/// Text with markers to pieces.
+#[derive(Clone, Debug, Default)]
+pub struct TextLexer {
+    /// What may be the beginning of a marker, or of a character.
+    pending: Vec<u8>,
+    /// How many bytes were read, those that are pending left out.
+    at: usize,
+}
+
+impl TextLexer {
+    pub fn feed(&mut self, text: &str, parser: &mut Parser, sink: &mut impl Sink) {
+        if !self.pending.is_empty() {
+            return self.feed_bytes(text.as_bytes(), parser, sink);
+        }
+        let done = self.pieces(text, parser, sink);
+        self.pending.extend_from_slice(text.as_bytes().get(done..).unwrap_or_default());
+    }
+
+    pub fn feed_bytes(&mut self, bytes: &[u8], parser: &mut Parser, sink: &mut impl Sink) {
+        let joined;
+        let mut rest = bytes;
+        if !self.pending.is_empty() {
+            self.pending.extend_from_slice(bytes);
+            joined = std::mem::take(&mut self.pending);
+            rest = &joined;
+        }
+        loop {
+            let (valid, bad) = next_part(rest);
+            let mut done = self.pieces(valid, parser, sink);
+            let Some(bad) = bad else {
+                self.pending = rest.get(done..).unwrap_or_default().to_vec();
+                return;
+            };
+            // What was held back as the beginning of a marker is none: no marker goes on with such a byte.
+            self.plain(valid.get(done..).unwrap_or_default(), parser, sink);
+            done = valid.len();
+            replace(rest.get(done..done + bad).unwrap_or_default(), self.at, parser, sink);
+            self.at += bad;
+            rest = rest.get(done + bad..).unwrap_or_default();
+        }
+    }
+
+    pub fn close(&mut self, parser: &mut Parser, sink: &mut impl Sink) {
+        let pending = std::mem::take(&mut self.pending);
+        let (valid, _) = next_part(&pending);
+        self.plain(valid, parser, sink);
+        let bad = pending.get(valid.len()..).unwrap_or_default();
+        if !bad.is_empty() {
+            replace(bad, self.at, parser, sink);
+            self.at += bad.len();
+        }
+        parser.close(self.at, sink);
+    }
+
+    fn plain(&mut self, text: &str, parser: &mut Parser, sink: &mut impl Sink) {
+        if !text.is_empty() {
+            parser.text(text, self.at, 0, sink);
+            self.at += text.len();
+        }
+    }
+
+    /// Hands over what is certain; gives the number of bytes that it was.
+    fn pieces(&mut self, text: &str, parser: &mut Parser, sink: &mut impl Sink) -> usize {
+        let bytes = text.as_bytes();
+        let mut done = 0;
+        for start in memchr::memmem::find_iter(bytes, OPENING) {
+            let behind = bytes.get(start..).unwrap_or_default();
+            if start < done {
+                continue;
+            }
+            if let Some(marker) = marker_at(behind) {
+                self.plain(text.get(done..start).unwrap_or_default(), parser, sink);
+                parser.mark(marker, self.at, sink);
+                done = start + marker.spelling().len();
+                self.at += marker.spelling().len();
+            } else if behind.len() < LONGEST_MARKER && may_become_marker(behind) {
+                self.plain(text.get(done..start).unwrap_or_default(), parser, sink);
+                return start;
+            }
+        }
+        let end = text.len() - usize::from(text.ends_with('<') && done < text.len());
+        self.plain(text.get(done..end).unwrap_or_default(), parser, sink);
+        end
+    }
+}
+
+fn marker_at(bytes: &[u8]) -> Option<Marker> {
+    Marker::ALL.into_iter().find(|marker| bytes.starts_with(marker.spelling().as_bytes()))
+}
+
+fn may_become_marker(bytes: &[u8]) -> bool {
+    Marker::ALL.into_iter().any(|marker| marker.spelling().as_bytes().starts_with(bytes))
+}

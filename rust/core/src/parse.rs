@@ -1,0 +1,857 @@
+//! Pieces become events. The states and what each marker does in each of them live here, and only here:
+//!
+//! | state     | `<\|start\|>`        | `<\|channel\|>` `<\|constrain\|>` | `<\|message\|>`     | stop token            |
+//! |-----------|----------------------|-----------------------------------|---------------------|-----------------------|
+//! | between   | opens a header       | opens an implied header           | implied, content    | ignored               |
+//! | header    | gives up the header  | goes on                           | content             | gives up the header   |
+//! | content   | may begin a header   | may begin a header                | stays content       | ends the frame        |
+//! | candidate | may begin a header   | goes on                           | header, or content  | content, ends         |
+//!
+//! A candidate is a marker in content with what follows it, held back until it is clear whether the model forgot
+//! to end its frame or only quotes the format. Nothing fails here: what does not fit becomes a [`Repair`], and
+//! strict parsing is the same code with the first fault raised.
+
+use crate::classify::{self, Kind, ToolNames};
+use crate::error::{Code, ParseError, Repair, State, Tier};
+use crate::frame::{Header, Role, Stop};
+use crate::header::{self, Buffer, Parsed, Reading};
+use crate::marker::Marker;
+use crate::tokenizer;
+use std::sync::Arc;
+
+/// A header, or a candidate for one, is given up beyond this many bytes (markers spelled). The longest header that
+/// the grammar allows is about 300 bytes.
+pub const HEADER_LIMIT: usize = 1024;
+
+/// A candidate with more markers than this is content up to the next one that may begin a header.
+const CANDIDATE_MARKS: usize = 8;
+
+/// What events are written to.
+pub trait Sink {
+    fn start(&mut self, header: Header, kind: Kind, implied: bool);
+    fn delta(&mut self, text: &str);
+    fn end(&mut self, stop: Option<Stop>);
+    fn repair(&mut self, repair: Repair);
+    /// The content so far of the frame that is open.
+    fn content(&self) -> &str;
+}
+
+/// How an input is to be parsed.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The role whose header the prompt began. `None`: the input begins with its own `<|start|>`.
+    pub role: Option<Role>,
+    /// A whole prompt or transcript, in which every role speaks; else one completion.
+    pub transcript: bool,
+    pub strict: bool,
+    pub tools: ToolNames,
+}
+
+/// Tokens by what they are part of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    pub analysis: u64,
+    pub commentary: u64,
+    pub r#final: u64,
+    /// Markers, headers, and text between frames.
+    pub markup: u64,
+    /// The content of other roles.
+    pub other: u64,
+}
+
+impl Tokens {
+    /// Where the content of a frame with this header is counted.
+    pub fn of(&mut self, header: &Header) -> &mut u64 {
+        match (header.role, header.channel.as_deref()) {
+            (Role::Assistant | Role::Tool, Some("analysis")) => &mut self.analysis,
+            (Role::Assistant | Role::Tool, Some("commentary")) => &mut self.commentary,
+            (Role::Assistant, None) if header.recipient.is_some() => &mut self.commentary,
+            (Role::Assistant, _) => &mut self.r#final,
+            _ => &mut self.other,
+        }
+    }
+
+    /// All of them.
+    pub fn sum(&self) -> u64 {
+        self.analysis + self.commentary + self.r#final + self.markup + self.other
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Between,
+    /// In a header whose role is known before its first byte, or not.
+    Header(Opening),
+    Content,
+    Candidate,
+    Closed,
+}
+
+/// How a header began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    /// In the prompt.
+    Preset(Role),
+    /// With `<|start|>`.
+    Start,
+    /// Without `<|start|>`; the role is known if the text does not say it.
+    Implied(Option<Role>),
+}
+
+impl Opening {
+    const fn role(self) -> Option<Role> {
+        match self {
+            Opening::Preset(role) => Some(role),
+            Opening::Start => None,
+            Opening::Implied(role) => role,
+        }
+    }
+}
+
+/// What ends a header that has no `<|message|>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Break {
+    Stop(Stop),
+    Start,
+    Limit,
+    End,
+}
+
+/// The frame that is open, or was the last.
+#[derive(Clone, Debug)]
+struct Current {
+    kind: Kind,
+    role: Role,
+    channel: Channel,
+    has_recipient: bool,
+    wants_json: bool,
+    empty: bool,
+    stop: Option<Stop>,
+}
+
+/// The bucket that a frame's tokens are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Channel {
+    Analysis,
+    Commentary,
+    Final,
+    Other,
+}
+
+/// The machine between pieces and events.
+#[derive(Clone, Debug)]
+pub struct Parser {
+    settings: Arc<Settings>,
+    /// Whether positions count bytes (the text lane) or ids.
+    per_byte: bool,
+    at: At,
+    buffer: Buffer,
+    current: Option<Current>,
+    marked: bool,
+    finals: usize,
+    tokens: Tokens,
+    stop: Option<Stop>,
+    error: Option<ParseError>,
+}
+
+impl Parser {
+    pub fn new(settings: Arc<Settings>, per_byte: bool) -> Parser {
+        let at = settings.role.map_or(At::Between, |role| At::Header(Opening::Preset(role)));
+        Parser {
+            settings,
+            per_byte,
+            at,
+            buffer: Buffer::default(),
+            current: None,
+            marked: false,
+            finals: 0,
+            tokens: Tokens::default(),
+            stop: None,
+            error: None,
+        }
+    }
+
+    /// The fault that strict parsing stopped at.
+    pub fn error(&self) -> Option<&ParseError> {
+        self.error.as_ref()
+    }
+
+    /// The stop token that was read last, if nothing followed it.
+    pub fn stop(&self) -> Option<Stop> {
+        self.stop
+    }
+
+    /// Tokens counted so far. In the text lane only markers and headers are counted.
+    pub fn tokens(&self) -> Tokens {
+        let mut tokens = self.tokens;
+        // What is held back is counted where it would go if the input ended here.
+        match self.at {
+            At::Candidate => *self.bucket(&mut tokens) += self.buffer.tokens,
+            _ => tokens.markup += self.buffer.tokens,
+        }
+        tokens
+    }
+
+    /// Reads text that is no marker.
+    #[inline]
+    pub fn text(&mut self, text: &str, at: usize, tokens: u64, sink: &mut impl Sink) {
+        if self.at == At::Content {
+            self.count_content(tokens);
+            self.delta(text, sink);
+        } else {
+            self.held_text(text, at, tokens, sink);
+        }
+    }
+
+    fn held_text(&mut self, text: &str, at: usize, tokens: u64, sink: &mut impl Sink) {
+        // Cut at the limit, so that where the input was cut makes no difference to what is given up there.
+        let (mut text, mut at, mut tokens) = (text, at, tokens);
+        while matches!(self.at, At::Header(_) | At::Candidate) && (!text.is_empty() || tokens > 0) {
+            let room = (HEADER_LIMIT + 1).saturating_sub(self.buffer.len());
+            let mut cut = room.min(text.len());
+            while !text.is_char_boundary(cut) {
+                cut += 1;
+            }
+            let (head, tail) = text.split_at(cut);
+            self.buffer.push_text(head, at, std::mem::take(&mut tokens));
+            at += if self.per_byte { cut } else { 0 };
+            text = tail;
+            self.keep_limit(sink);
+        }
+        match self.at {
+            At::Content => {
+                self.count_content(tokens);
+                self.delta(text, sink);
+            }
+            At::Between if !text.is_empty() || tokens > 0 => self.buffer.push_text(text, at, tokens),
+            _ => {}
+        }
+    }
+
+    /// Whether text is content that nothing can take back. Lexers may then hand it over in long runs; elsewhere
+    /// they go token by token, so that counts and positions do not depend on how the input was cut.
+    pub fn in_content(&self) -> bool {
+        self.at == At::Content
+    }
+
+    fn delta(&mut self, text: &str, sink: &mut impl Sink) {
+        if text.is_empty() || self.error.is_some() {
+            return;
+        }
+        if let Some(current) = &mut self.current {
+            current.empty = false;
+        }
+        sink.delta(text);
+    }
+
+    /// Reads a marker.
+    pub fn mark(&mut self, marker: Marker, at: usize, sink: &mut impl Sink) {
+        use Marker::{Call, Channel, Constrain, End, EndOfText, Message, Return, Start};
+        self.marked = true;
+        match (self.at, marker) {
+            (At::Closed, _) => {}
+            (At::Between, Start) => {
+                self.stray_text(sink);
+                self.open(Opening::Start);
+            }
+            (At::Between, Channel | Constrain) => {
+                self.imply_header(sink, at);
+                self.buffer.push_mark(marker, at, 1);
+            }
+            (At::Between, Message) => {
+                self.imply_header(sink, at);
+                self.begin_content(sink);
+            }
+            (At::Header(opening), Start) => self.restart_header(opening, at, sink),
+            (At::Header(opening), Channel | Constrain) => {
+                self.leave_preamble(opening, sink);
+                self.buffer.push_mark(marker, at, 1);
+                self.keep_limit(sink);
+            }
+            (At::Header(opening), Message) => {
+                self.leave_preamble(opening, sink);
+                self.begin_content(sink);
+            }
+            (At::Content, Start | Channel) => {
+                self.at = At::Candidate;
+                self.buffer.push_mark(marker, at, 1);
+            }
+            (At::Content, Constrain | Message) => self.marker_in_content(marker, at, sink),
+            (At::Candidate, Start | Channel | Constrain) => {
+                self.buffer.push_mark(marker, at, 1);
+                self.keep_limit(sink);
+            }
+            (At::Candidate, Message) => self.decide(at, sink),
+            (_, Return) => self.stop_token(Stop::Return, marker, at, sink),
+            (_, Call) => self.stop_token(Stop::Call, marker, at, sink),
+            (_, End) => self.stop_token(Stop::End, marker, at, sink),
+            (_, EndOfText) => {
+                self.repair(Code::EndOfText, at, marker.spelling().to_owned(), sink);
+                self.stop_token(Stop::Return, marker, at, sink);
+            }
+        }
+    }
+
+    fn stop_token(&mut self, stop: Stop, marker: Marker, at: usize, sink: &mut impl Sink) {
+        self.tokens.markup += 1;
+        match self.at {
+            At::Closed => {}
+            At::Between => {
+                if !self.headerless_text(Some(stop), sink) {
+                    self.stray_text(sink);
+                    self.repair(Code::RedundantStop, at, marker.spelling().to_owned(), sink);
+                }
+            }
+            At::Header(opening) => {
+                let blank = self.buffer.is_empty();
+                match opening {
+                    Opening::Preset(_) if blank => {
+                        self.repair(Code::RedundantStop, at, marker.spelling().to_owned(), sink);
+                    }
+                    _ => self.give_up_header(opening, Break::Stop(stop), sink),
+                }
+                if self.error.is_none() {
+                    self.at = At::Between;
+                }
+            }
+            At::Candidate => {
+                self.flush_candidate(self.buffer.marks.len(), sink);
+                self.end_frame(Some(stop), at, sink);
+            }
+            At::Content => self.end_frame(Some(stop), at, sink),
+        }
+        self.stop = Some(stop);
+    }
+
+    /// The end of the input. `at` is its length.
+    pub fn close(&mut self, at: usize, sink: &mut impl Sink) {
+        match self.at {
+            At::Closed => return,
+            At::Between => {
+                if !self.headerless_text(None, sink) {
+                    self.stray_text(sink);
+                }
+            }
+            At::Header(opening) => self.give_up_header(opening, Break::End, sink),
+            At::Candidate => {
+                self.flush_candidate(self.buffer.marks.len(), sink);
+                self.end_frame(None, at, sink);
+            }
+            At::Content => self.end_frame(None, at, sink),
+        }
+        let silent = self.current.is_none() && !self.marked && self.tokens == Tokens::default();
+        if silent && !self.settings.transcript {
+            self.repair(Code::EmptyOutput, 0, String::new(), sink);
+        }
+        self.at = At::Closed;
+    }
+
+    /// Reports what is not text. Lexers call it too.
+    pub fn repair(&mut self, code: Code, at: usize, text: String, sink: &mut impl Sink) {
+        if self.error.is_some() {
+            return;
+        }
+        let repair = Repair { code, at, text };
+        if self.settings.strict && code.tier() == Tier::Fault {
+            let state = match self.at {
+                At::Between => State::Start,
+                At::Header(_) => State::Header,
+                At::Content | At::Candidate | At::Closed => State::Content,
+            };
+            self.error = Some(ParseError { repair, state });
+            self.at = At::Closed;
+            return;
+        }
+        sink.repair(repair);
+    }
+
+    fn open(&mut self, opening: Opening) {
+        self.tokens.markup += u64::from(opening == Opening::Start);
+        self.buffer.clear();
+        self.stop = None;
+        if self.at != At::Closed {
+            self.at = At::Header(opening);
+        }
+    }
+
+    // Between frames.
+
+    /// Text between frames is left out of the message.
+    fn stray_text(&mut self, sink: &mut impl Sink) {
+        if self.buffer.is_empty() {
+            return;
+        }
+        let (at, text) = (self.buffer.start(), self.buffer.spelled(0, 0));
+        self.count_header(self.buffer.text.len());
+        self.buffer.clear();
+        self.repair(Code::StrayText, at, text, sink);
+    }
+
+    /// Text without header that is nevertheless an answer: after the reasoning, where the answer is expected.
+    fn headerless_text(&mut self, stop: Option<Stop>, sink: &mut impl Sink) -> bool {
+        let expected = match &self.current {
+            None => !self.marked || stop.is_some(),
+            Some(last) => {
+                last.role == Role::Assistant
+                    && matches!(last.kind, Kind::Reasoning | Kind::Preamble)
+                    && last.stop == Some(Stop::End)
+            }
+        };
+        if !expected || !self.buffer.text.contains(char::is_alphanumeric) {
+            return false;
+        }
+        let code =
+            if self.current.is_none() && stop.is_none() { Code::NoMarkup } else { Code::MissingHeader };
+        self.headerless(code, Kind::Text, stop, sink);
+        true
+    }
+
+    /// A frame made of text that has no header.
+    fn headerless(&mut self, code: Code, kind: Kind, stop: Option<Stop>, sink: &mut impl Sink) {
+        let (at, text) = (self.buffer.start(), self.buffer.spelled(0, 0));
+        let tokens = self.buffer.tokens;
+        self.buffer.clear();
+        self.repair(code, at, text.clone(), sink);
+        let mut header = Header::new(self.settings.role.unwrap_or(Role::Assistant));
+        header.channel = (kind == Kind::Preamble).then(|| "commentary".to_owned());
+        self.start_frame(header, kind, true, sink);
+        self.count_content(tokens);
+        self.delta(&text, sink);
+        if let Some(current) = &mut self.current {
+            current.stop = stop;
+        }
+        if self.error.is_none() {
+            sink.end(stop);
+            self.at = At::Between;
+        }
+    }
+
+    /// A header begins without `<|start|>`: with a marker, and perhaps with text before it.
+    fn imply_header(&mut self, sink: &mut impl Sink, at: usize) {
+        let first_word = self.buffer.text.split_whitespace().next().unwrap_or_default();
+        let says_role = Role::from_name(first_word).is_some();
+        let role = if says_role { None } else { Some(self.settings.role.unwrap_or(Role::Assistant)) };
+        if !self.buffer.is_empty() && !self.is_header_text(role) && !self.headerless_text(None, sink) {
+            self.stray_text(sink);
+        }
+        let at = if self.buffer.is_empty() { at } else { self.buffer.start() };
+        self.repair(Code::MissingStart, at, self.buffer.spelled(0, 0), sink);
+        let buffer = std::mem::take(&mut self.buffer);
+        self.open(Opening::Implied(if buffer.text.trim().is_empty() {
+            Some(role.unwrap_or(Role::Assistant))
+        } else {
+            role
+        }));
+        self.buffer = buffer;
+    }
+
+    /// Whether the text that is held, which has no markers, can be part of a header.
+    fn is_header_text(&self, role: Option<Role>) -> bool {
+        let parsed = header::parse(&self.buffer, self.reading(role, true));
+        !parsed.faults.iter().any(|(code, _)| {
+            matches!(
+                code,
+                Code::StrayHeaderText | Code::UnknownRole | Code::RoleIsToolName | Code::InvalidRecipient
+            )
+        }) && parsed.header.role != Role::Tool
+    }
+
+    // In a header.
+
+    fn reading(&self, role: Option<Role>, complete: bool) -> Reading<'_> {
+        Reading { role, complete, in_completion: !self.settings.transcript, tools: &self.settings.tools }
+    }
+
+    /// Text at the very start that is no header is what the model says first.
+    fn leave_preamble(&mut self, opening: Opening, sink: &mut impl Sink) {
+        let Opening::Preset(role) = opening else { return };
+        let bare = self.buffer.marks.is_empty() && !self.buffer.text.trim().is_empty();
+        if bare && !self.is_header_text(Some(role)) {
+            self.headerless(Code::MissingHeader, Kind::Preamble, None, sink);
+            if self.at == At::Between {
+                self.at = At::Header(opening);
+            }
+        }
+    }
+
+    /// `<|start|>` in a header.
+    fn restart_header(&mut self, opening: Opening, at: usize, sink: &mut impl Sink) {
+        if self.buffer.is_empty() {
+            let code = if matches!(opening, Opening::Preset(_)) {
+                Code::RepeatedStart
+            } else {
+                Code::DuplicateStart
+            };
+            self.repair(code, at, Marker::Start.spelling().to_owned(), sink);
+        } else {
+            self.leave_preamble(opening, sink);
+            if !self.buffer.is_empty() {
+                self.give_up_header(opening, Break::Start, sink);
+            }
+        }
+        self.open(Opening::Start);
+    }
+
+    /// Gives up what became too long to be a header.
+    fn keep_limit(&mut self, sink: &mut impl Sink) {
+        if self.buffer.len() <= HEADER_LIMIT
+            && (self.at != At::Candidate || self.buffer.marks.len() <= CANDIDATE_MARKS)
+        {
+            return;
+        }
+        match self.at {
+            At::Header(opening) => self.give_up_header(opening, Break::Limit, sink),
+            At::Candidate => {
+                let begins = |index: &usize| {
+                    let mark = self.buffer.marks.get(*index);
+                    mark.is_some_and(|mark| matches!(mark.marker, Marker::Start | Marker::Channel))
+                };
+                let next = (1..self.buffer.marks.len()).find(begins);
+                self.flush_candidate(next.unwrap_or(self.buffer.marks.len()), sink);
+            }
+            _ => {}
+        }
+    }
+
+    /// `<|message|>`: the header is whole.
+    fn begin_content(&mut self, sink: &mut impl Sink) {
+        let At::Header(opening) = self.at else { return };
+        let parsed = header::parse(&self.buffer, self.reading(opening.role(), true));
+        self.report(&parsed, sink);
+        self.count_header(self.buffer.text.len());
+        self.tokens.markup += 1;
+        let at = self.buffer.start();
+        let text = self.buffer.spelled(0, 0);
+        self.buffer.clear();
+        self.enter(parsed.header, matches!(opening, Opening::Implied(_)), at, &text, sink);
+    }
+
+    /// Opens the frame of a header.
+    fn enter(&mut self, header: Header, implied: bool, at: usize, text: &str, sink: &mut impl Sink) {
+        let kind = self.kind_of(&header);
+        if !self.settings.transcript {
+            if self.current.as_ref().is_some_and(|last| last.stop == Some(Stop::Return)) {
+                self.repair(Code::ReturnMidTurn, at, text.to_owned(), sink);
+            }
+            match kind {
+                Kind::Stray => self.repair(Code::ForeignRole, at, text.to_owned(), sink),
+                Kind::ToolResult => self.repair(Code::ForeignToolResult, at, text.to_owned(), sink),
+                _ => {}
+            }
+            if kind == Kind::Text && self.finals > 0 {
+                self.repair(Code::MultipleFinals, at, text.to_owned(), sink);
+            }
+        }
+        for code in classify::remarks(&header, kind, &self.settings.tools) {
+            self.repair(code, at, text.to_owned(), sink);
+        }
+        self.start_frame(header, kind, implied, sink);
+    }
+
+    fn kind_of(&self, header: &Header) -> Kind {
+        let turn_of =
+            if self.settings.transcript { None } else { Some(self.settings.role.unwrap_or(Role::Assistant)) };
+        classify::kind_of(header, turn_of, &self.settings.tools)
+    }
+
+    fn start_frame(&mut self, header: Header, kind: Kind, implied: bool, sink: &mut impl Sink) {
+        if self.error.is_some() {
+            return;
+        }
+        let channel = match (header.role, header.channel.as_deref(), kind) {
+            (Role::Assistant | Role::Tool, Some("analysis"), _) => Channel::Analysis,
+            (Role::Assistant | Role::Tool, Some("commentary"), _) => Channel::Commentary,
+            (Role::Assistant, Some("final"), _) => Channel::Final,
+            (Role::Assistant, _, Kind::ToolCall) => Channel::Commentary,
+            (Role::Assistant, _, _) => Channel::Final,
+            _ => Channel::Other,
+        };
+        self.finals += usize::from(kind == Kind::Text && header.role == Role::Assistant);
+        let json_type = header.content_type.as_deref().is_some_and(|name| name.ends_with("json"));
+        let function = header.recipient.as_deref().is_some_and(|name| name.starts_with("functions."));
+        self.current = Some(Current {
+            kind,
+            role: header.role,
+            channel,
+            has_recipient: header.recipient.is_some(),
+            wants_json: kind == Kind::ToolCall && (json_type || function && header.content_type.is_none()),
+            empty: true,
+            stop: None,
+        });
+        self.stop = None;
+        self.at = At::Content;
+        sink.start(header, kind, implied);
+    }
+
+    /// Reports the faults of a header.
+    fn report(&mut self, parsed: &Parsed, sink: &mut impl Sink) {
+        for (code, range) in &parsed.faults {
+            let at = match code {
+                Code::EmptyChannel => self.mark_position(Marker::Channel, range.start),
+                Code::EmptyContentType => self.mark_position(Marker::Constrain, range.start),
+                _ => self.buffer.position(range.start, self.per_byte),
+            };
+            let text = match code {
+                Code::EmptyChannel => Marker::Channel.spelling(),
+                Code::EmptyContentType => Marker::Constrain.spelling(),
+                _ => self.buffer.text.get(range.clone()).unwrap_or_default(),
+            };
+            self.repair(*code, at, text.to_owned(), sink);
+        }
+    }
+
+    fn mark_position(&self, marker: Marker, offset: usize) -> usize {
+        let mark = self.buffer.marks.iter().find(|mark| mark.marker == marker && mark.offset == offset);
+        mark.map_or_else(|| self.buffer.start(), |mark| mark.at)
+    }
+
+    /// A header that ends without `<|message|>`: what cannot be header is content; if there is none, it is left out.
+    fn give_up_header(&mut self, opening: Opening, why: Break, sink: &mut impl Sink) {
+        let preset = matches!(opening, Opening::Preset(_));
+        let mut parsed = header::parse(&self.buffer, self.reading(opening.role(), false));
+        let addressed = parsed.header.recipient.is_some()
+            && !parsed.faults.iter().any(|(code, _)| *code == Code::UnmarkedRecipient);
+        if preset && self.buffer.marks.is_empty() && !(addressed && parsed.header.channel.is_none()) {
+            return self.give_up_preset(why, sink);
+        }
+        let kind = self.kind_of(&parsed.header);
+        let stop = if let Break::Stop(stop) = why { Some(stop) } else { None };
+        if let Some(rest) = parsed.rest {
+            let json = self.buffer.text.get(rest..).is_some_and(|text| text.starts_with(['{', '[', '"']));
+            if why == Break::End && kind == Kind::ToolCall && !json {
+                parsed.rest = None;
+            }
+        } else if why == Break::Limit || (stop == Some(Stop::Call) && kind == Kind::ToolCall) {
+            parsed.rest = Some(self.buffer.text.len());
+        }
+        match parsed.rest {
+            Some(rest) => self.content_without_message(parsed, rest, opening, why, sink),
+            None => self.leave_out_header(opening, why, sink),
+        }
+    }
+
+    /// Text at the start of a completion, before any marker.
+    fn give_up_preset(&mut self, why: Break, sink: &mut impl Sink) {
+        match why {
+            _ if self.buffer.text.trim().is_empty() => self.stray_text(sink),
+            Break::Stop(stop) => self.headerless(Code::MissingHeader, Kind::Text, Some(stop), sink),
+            Break::Start => self.headerless(Code::MissingHeader, Kind::Preamble, None, sink),
+            Break::End => self.headerless(Code::NoMarkup, Kind::Text, None, sink),
+            Break::Limit => {
+                let (at, text, tokens) =
+                    (self.buffer.start(), std::mem::take(&mut self.buffer.text), self.buffer.tokens);
+                self.buffer.clear();
+                self.repair(Code::NoMarkup, at, text.chars().take(80).collect(), sink);
+                self.start_frame(
+                    Header::new(self.settings.role.unwrap_or(Role::Assistant)),
+                    Kind::Text,
+                    true,
+                    sink,
+                );
+                self.count_content(tokens);
+                self.delta(&text, sink);
+            }
+        }
+    }
+
+    /// The header ran into its content at byte `rest`.
+    fn content_without_message(
+        &mut self,
+        parsed: Parsed,
+        rest: usize,
+        opening: Opening,
+        why: Break,
+        sink: &mut impl Sink,
+    ) {
+        self.report(&parsed, sink);
+        let (at, all) = (self.buffer.position(rest, self.per_byte), self.buffer.tokens);
+        let code = if why == Break::Limit { Code::HeaderTooLong } else { Code::MissingMessage };
+        let marks_before = self.buffer.marks.iter().take_while(|mark| mark.offset <= rest).count();
+        let text = self.buffer.spelled(rest, marks_before);
+        let in_header = self.buffer.tokens_before(rest).min(all);
+        self.tokens.markup += in_header;
+        if self.per_byte {
+            self.tokens.markup += tokenizer::count(self.buffer.text.get(..rest).unwrap_or_default()) as u64;
+        }
+        self.buffer.clear();
+        self.repair(code, at, text.chars().take(80).collect(), sink);
+        self.enter(parsed.header, matches!(opening, Opening::Implied(_)), at, &text, sink);
+        self.count_content(all - in_header);
+        self.delta(&text, sink);
+        match why {
+            Break::Limit => {}
+            Break::Stop(stop) => self.end_frame(Some(stop), at, sink),
+            Break::Start | Break::End => self.end_frame(None, at, sink),
+        }
+    }
+
+    /// A header without any content.
+    fn leave_out_header(&mut self, opening: Opening, why: Break, sink: &mut impl Sink) {
+        let parsed = header::parse(&self.buffer, self.reading(opening.role(), true));
+        let at = self.buffer.start();
+        let mut text = self.buffer.spelled(0, 0);
+        self.count_header(self.buffer.text.len());
+        self.buffer.clear();
+        let prompt = self.settings.transcript && !parsed.says_something() && parsed.faults.is_empty();
+        if why == Break::End && prompt {
+            // The tail of a prompt: `<|start|>assistant`, for the model to go on.
+            self.start_frame(parsed.header, Kind::Text, false, sink);
+            sink.end(None);
+            return;
+        }
+        if opening == Opening::Start {
+            text.insert_str(0, Marker::Start.spelling());
+        }
+        let code = match why {
+            Break::End => Code::TruncatedHeader,
+            _ => Code::GarbageHeader,
+        };
+        self.repair(code, at, text, sink);
+    }
+
+    // In content.
+
+    fn marker_in_content(&mut self, marker: Marker, at: usize, sink: &mut impl Sink) {
+        if marker == Marker::Message && self.current.as_ref().is_some_and(|current| current.empty) {
+            self.tokens.markup += 1;
+            self.repair(Code::DuplicateMessage, at, marker.spelling().to_owned(), sink);
+            return;
+        }
+        self.repair(Code::MarkerInContent, at, marker.spelling().to_owned(), sink);
+        self.count_content(1);
+        self.delta(marker.spelling(), sink);
+    }
+
+    /// `<|message|>` behind a candidate: does a header stand before it?
+    fn decide(&mut self, at: usize, sink: &mut impl Sink) {
+        for index in 0..self.buffer.marks.len() {
+            let Some(mark) = self.buffer.marks.get(index).copied() else { break };
+            if mark.marker == Marker::Constrain {
+                continue;
+            }
+            let started = mark.marker == Marker::Start;
+            let role = if started { None } else { Some(self.settings.role.unwrap_or(Role::Assistant)) };
+            let candidate = self.buffer.from_mark(index);
+            if !header::parse(&candidate, self.reading(role, true)).is_certain() {
+                continue;
+            }
+            self.flush_candidate(index, sink);
+            self.repair(Code::MissingEnd, mark.at, mark.marker.spelling().to_owned(), sink);
+            if !started {
+                self.repair(Code::MissingStart, mark.at, mark.marker.spelling().to_owned(), sink);
+            }
+            self.end_quietly(sink);
+            let buffer = std::mem::take(&mut self.buffer);
+            if self.at != At::Closed {
+                self.at = At::Header(if started { Opening::Start } else { Opening::Implied(role) });
+            }
+            self.buffer = buffer;
+            return self.begin_content(sink);
+        }
+        self.flush_candidate(self.buffer.marks.len(), sink);
+        self.marker_in_content(Marker::Message, at, sink);
+    }
+
+    /// The candidate is content up to its marker `index`.
+    fn flush_candidate(&mut self, index: usize, sink: &mut impl Sink) {
+        let rest = self.buffer.from_mark(index);
+        let offset = self.buffer.marks.get(index).map_or(self.buffer.text.len(), |mark| mark.offset);
+        let flushed: Vec<_> = self.buffer.marks.drain(..index).collect();
+        let mut done = 0;
+        let text = std::mem::take(&mut self.buffer.text);
+        for mark in flushed {
+            self.delta(text.get(done..mark.offset).unwrap_or_default(), sink);
+            self.repair(Code::MarkerInContent, mark.at, mark.marker.spelling().to_owned(), sink);
+            self.delta(mark.marker.spelling(), sink);
+            done = mark.offset;
+        }
+        self.delta(text.get(done..offset).unwrap_or_default(), sink);
+        self.count_content(self.buffer.tokens - rest.tokens);
+        self.buffer = rest;
+        if self.buffer.is_empty() && self.at == At::Candidate {
+            self.at = At::Content;
+        }
+    }
+
+    /// Ends the frame that is open, and says what is odd about how it ended.
+    fn end_frame(&mut self, stop: Option<Stop>, at: usize, sink: &mut impl Sink) {
+        if let Some(current) = self.current.clone() {
+            self.remark_content(&current, at, sink);
+            match (stop, current.kind) {
+                (None, _) => self.repair(Code::TruncatedContent, at, String::new(), sink),
+                (Some(Stop::End | Stop::Return), Kind::ToolCall) => {
+                    self.repair(Code::CallEndedByStop, at, spelling(stop).to_owned(), sink);
+                }
+                (Some(Stop::Call), kind) if kind != Kind::ToolCall && !current.has_recipient => {
+                    self.repair(Code::CallWithoutRecipient, at, spelling(stop).to_owned(), sink);
+                }
+                _ => {}
+            }
+        }
+        if let Some(current) = &mut self.current {
+            current.stop = stop;
+        }
+        if self.error.is_none() {
+            sink.end(stop);
+            self.at = At::Between;
+        }
+    }
+
+    /// Ends the frame that is open because another one begins.
+    fn end_quietly(&mut self, sink: &mut impl Sink) {
+        if self.error.is_none() {
+            sink.end(None);
+        }
+    }
+
+    fn remark_content(&mut self, current: &Current, at: usize, sink: &mut impl Sink) {
+        let answer =
+            current.kind == Kind::Text && current.role == Role::Assistant && !self.settings.transcript;
+        if current.empty && answer {
+            self.repair(Code::EmptyAnswer, at, String::new(), sink);
+        } else if current.wants_json && sink.content().trim().is_empty() {
+            self.repair(Code::EmptyArguments, at, String::new(), sink);
+        } else if current.wants_json && serde_json::from_str::<serde::de::IgnoredAny>(sink.content()).is_err()
+        {
+            let shown = sink.content().chars().take(80).collect();
+            self.repair(Code::InvalidJson, at, shown, sink);
+        }
+    }
+
+    // Counting.
+
+    fn bucket<'a>(&self, tokens: &'a mut Tokens) -> &'a mut u64 {
+        match self.current.as_ref().map(|current| current.channel) {
+            Some(Channel::Analysis) => &mut tokens.analysis,
+            Some(Channel::Commentary) => &mut tokens.commentary,
+            Some(Channel::Final) => &mut tokens.r#final,
+            Some(Channel::Other) | None => &mut tokens.other,
+        }
+    }
+
+    fn count_content(&mut self, tokens: u64) {
+        // In the text lane contents are counted when somebody asks: it takes longer than parsing.
+        if !self.per_byte {
+            let mut counted = self.tokens;
+            *self.bucket(&mut counted) += tokens;
+            self.tokens = counted;
+        }
+    }
+
+    /// Counts the buffer as markup.
+    fn count_header(&mut self, text: usize) {
+        self.tokens.markup += self.buffer.tokens;
+        if self.per_byte {
+            self.tokens.markup += tokenizer::count(self.buffer.text.get(..text).unwrap_or_default()) as u64;
+        }
+    }
+}
+
+const fn spelling(stop: Option<Stop>) -> &'static str {
+    match stop {
+        Some(Stop::Return) => "<|return|>",
+        Some(Stop::Call) => "<|call|>",
+        Some(Stop::End) => "<|end|>",
+        None => "",
+    }
+}

@@ -1,0 +1,167 @@
+//! A lexer and the parser put together: chunks of one lane in, events out.
+
+use crate::error::ParseError;
+use crate::error::Repair;
+use crate::fold::{Fold, Folded};
+use crate::frame::Stop;
+use crate::lex::{IdLexer, TextLexer};
+use crate::parse::{Parser, Settings, Sink, Tokens};
+use std::sync::Arc;
+
+/// What a completion is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Token ids: a marker is an id, so no quoted text can be taken for one.
+    Ids,
+    /// Text with markers.
+    Text,
+}
+
+/// Ids were fed to a reader of text, or text to a reader of ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MixedLanes(pub Lane);
+
+/// Reads one input while it arrives.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    settings: Arc<Settings>,
+    parser: Parser,
+    lexer: Option<Lexer>,
+}
+
+#[derive(Clone, Debug)]
+enum Lexer {
+    Ids(IdLexer),
+    Text(TextLexer),
+}
+
+impl Reader {
+    pub fn new(settings: Arc<Settings>) -> Reader {
+        Reader { parser: Parser::new(Arc::clone(&settings), false), settings, lexer: None }
+    }
+
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// The lane of the first chunk; text if there was none yet.
+    pub fn lane(&self) -> Lane {
+        match self.lexer {
+            Some(Lexer::Ids(_)) => Lane::Ids,
+            Some(Lexer::Text(_)) | None => Lane::Text,
+        }
+    }
+
+    pub fn tokens(&self) -> Tokens {
+        self.parser.tokens()
+    }
+
+    /// The stop token that was read last, if nothing followed it.
+    pub fn stop(&self) -> Option<Stop> {
+        self.parser.stop()
+    }
+
+    /// The fault that strict parsing stopped at.
+    pub fn error(&self) -> Option<&ParseError> {
+        self.parser.error()
+    }
+
+    pub fn feed_ids(&mut self, ids: &[u32], sink: &mut impl Sink) -> Result<(), MixedLanes> {
+        let Pair(lexer, parser) = self.ids()?;
+        lexer.feed(ids, parser, sink);
+        Ok(())
+    }
+
+    /// An id that does not fit 32 bits; `written` is how it was given.
+    pub fn feed_invalid_id(&mut self, written: String, sink: &mut impl Sink) -> Result<(), MixedLanes> {
+        let Pair(lexer, parser) = self.ids()?;
+        lexer.invalid(written, parser, sink);
+        Ok(())
+    }
+
+    pub fn feed_text(&mut self, text: &str, sink: &mut impl Sink) -> Result<(), MixedLanes> {
+        let Pair(lexer, parser) = self.text()?;
+        lexer.feed(text, parser, sink);
+        Ok(())
+    }
+
+    /// Text as UTF-8, cut anywhere.
+    pub fn feed_bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<(), MixedLanes> {
+        let Pair(lexer, parser) = self.text()?;
+        lexer.feed_bytes(bytes, parser, sink);
+        Ok(())
+    }
+
+    /// The end of the input: what was held back comes out.
+    pub fn close(&mut self, sink: &mut impl Sink) {
+        match &mut self.lexer {
+            Some(Lexer::Ids(lexer)) => lexer.close(&mut self.parser, sink),
+            Some(Lexer::Text(lexer)) => lexer.close(&mut self.parser, sink),
+            None => self.parser.close(0, sink),
+        }
+    }
+
+    fn ids(&mut self) -> Result<Pair<'_, IdLexer>, MixedLanes> {
+        match self.lexer.get_or_insert_with(|| Lexer::Ids(IdLexer::default())) {
+            Lexer::Ids(lexer) => Ok(Pair(lexer, &mut self.parser)),
+            Lexer::Text(_) => Err(MixedLanes(Lane::Text)),
+        }
+    }
+
+    fn text(&mut self) -> Result<Pair<'_, TextLexer>, MixedLanes> {
+        if self.lexer.is_none() {
+            self.parser = Parser::new(Arc::clone(&self.settings), true);
+        }
+        match self.lexer.get_or_insert_with(|| Lexer::Text(TextLexer::default())) {
+            Lexer::Text(lexer) => Ok(Pair(lexer, &mut self.parser)),
+            Lexer::Ids(_) => Err(MixedLanes(Lane::Ids)),
+        }
+    }
+}
+
+/// A lexer and the parser that it feeds.
+struct Pair<'a, L>(&'a mut L, &'a mut Parser);
+
+/// All that was read from one input.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    pub frames: Vec<Folded>,
+    pub repairs: Vec<Repair>,
+    pub stop: Option<Stop>,
+    pub tokens: Tokens,
+    pub lane: Lane,
+}
+
+/// Reads a whole input of token ids.
+pub fn parse_ids(ids: &[u32], settings: Arc<Settings>) -> Result<Completion, ParseError> {
+    parse_with(settings, |reader, fold| reader.feed_ids(ids, fold))
+}
+
+/// Reads a whole input of text: UTF-8, or what should have been.
+pub fn parse_text(text: &[u8], settings: Arc<Settings>) -> Result<Completion, ParseError> {
+    parse_with(settings, |reader, fold| match std::str::from_utf8(text) {
+        Ok(text) => reader.feed_text(text, fold),
+        Err(_) => reader.feed_bytes(text, fold),
+    })
+}
+
+fn parse_with(
+    settings: Arc<Settings>,
+    feed: impl FnOnce(&mut Reader, &mut Fold) -> Result<(), MixedLanes>,
+) -> Result<Completion, ParseError> {
+    let mut reader = Reader::new(settings);
+    let mut fold = Fold::default();
+    // A new reader takes either lane.
+    let _ = feed(&mut reader, &mut fold);
+    reader.close(&mut fold);
+    match reader.error() {
+        Some(error) => Err(error.clone()),
+        None => Ok(Completion {
+            stop: reader.stop(),
+            tokens: reader.tokens(),
+            lane: reader.lane(),
+            frames: fold.frames,
+            repairs: fold.repairs,
+        }),
+    }
+}

@@ -1,0 +1,189 @@
+//! The corpus that Rust and Python share: each file of `tests/corpus` is a case. It is read whole, byte by byte and
+//! at random splits, as text and as ids, and gives the same frames and repairs each time.
+//!
+//! A file is a line that says what it shows, settings (`tools: a b`, `role: none`, `transcript: yes`), a line
+//! `===`, the input, a line `===`, and what comes out. `UPDATE=1 cargo test` writes the last part anew.
+
+use motet::classify::ToolNames;
+use motet::fold::{Fold, Folded};
+use motet::frame::Role;
+use motet::parse::Settings;
+use motet::reader::{Completion, Reader, parse_ids, parse_text};
+use motet::tokenizer::{SpecialPolicy, encode_with};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+struct Case {
+    path: PathBuf,
+    head: String,
+    input: String,
+    expected: String,
+    settings: Arc<Settings>,
+}
+
+fn cases() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("the corpus is there")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
+    paths.sort();
+    assert!(paths.len() > 40, "only {} cases", paths.len());
+    paths.into_iter().map(read).collect()
+}
+
+fn read(path: PathBuf) -> Case {
+    let file = std::fs::read_to_string(&path).expect("a case is UTF-8");
+    let mut parts = file.splitn(3, "===\n");
+    let head = parts.next().unwrap_or_default().to_owned();
+    let input = parts.next().expect("an input behind ===");
+    let input = input.strip_suffix('\n').unwrap_or(input).to_owned();
+    let expected = parts.next().unwrap_or_default().to_owned();
+    let setting = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let transcript = setting("transcript:") == Some("yes");
+    let settings = Settings {
+        role: if transcript || setting("role:") == Some("none") { None } else { Some(Role::Assistant) },
+        transcript,
+        strict: false,
+        tools: ToolNames::new(setting("tools:").unwrap_or_default().split_whitespace().map(str::to_owned)),
+    };
+    Case { head, input, expected, settings: Arc::new(settings), path }
+}
+
+fn dump_frames(frames: &[Folded]) -> String {
+    let mut out = String::new();
+    for Folded { frame, kind } in frames {
+        let header = &frame.header;
+        write!(out, "{} {}", kind.as_str(), header.role.as_str()).expect("a string");
+        for (name, value) in [
+            ("name", &header.name),
+            ("channel", &header.channel),
+            ("to", &header.recipient),
+            ("type", &header.content_type),
+        ] {
+            if let Some(value) = value {
+                write!(out, " {name}={value}").expect("a string");
+            }
+        }
+        let implied = if frame.implied { " implied" } else { "" };
+        writeln!(out, " stop={}{implied}", frame.stop.map_or("none", |stop| stop.as_str()))
+            .expect("a string");
+        writeln!(out, "  {:?}", frame.content).expect("a string");
+    }
+    out
+}
+
+fn dump(completion: &Completion, positions: bool) -> String {
+    let mut out = dump_frames(&completion.frames);
+    for repair in &completion.repairs {
+        let at = if positions { format!(" @{}", repair.at) } else { String::new() };
+        writeln!(out, "! {}{at} {:?}", repair.code.as_str(), repair.text).expect("a string");
+    }
+    out
+}
+
+fn ids(text: &str) -> Vec<u32> {
+    let mut ids = Vec::new();
+    encode_with(text, SpecialPolicy::Token, &mut ids).expect("the policy takes all");
+    ids
+}
+
+#[test]
+fn every_case_comes_out_as_expected() {
+    let mut wrong = String::new();
+    for case in cases() {
+        let completion = parse_text(case.input.as_bytes(), Arc::clone(&case.settings)).expect("tolerant");
+        let found = dump(&completion, true);
+        if std::env::var_os("UPDATE").is_some() {
+            let text = format!("{}===\n{}\n===\n{found}", case.head, case.input);
+            std::fs::write(&case.path, text).expect("writable");
+        } else if found != case.expected {
+            writeln!(wrong, "{}\n--- expected\n{}--- found\n{found}", case.path.display(), case.expected)
+                .expect("a string");
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn ids_and_text_give_the_same() {
+    for case in cases() {
+        let text = parse_text(case.input.as_bytes(), Arc::clone(&case.settings)).expect("tolerant");
+        let ids = parse_ids(&ids(&case.input), Arc::clone(&case.settings)).expect("tolerant");
+        assert_eq!(dump(&ids, false), dump(&text, false), "{}", case.path.display());
+    }
+}
+
+#[test]
+fn every_token_is_counted_once() {
+    for case in cases() {
+        let ids = ids(&case.input);
+        let tokens = parse_ids(&ids, Arc::clone(&case.settings)).expect("tolerant").tokens;
+        let sum = tokens.analysis + tokens.commentary + tokens.r#final + tokens.markup + tokens.other;
+        assert_eq!(sum, ids.len() as u64, "{}: {tokens:?}", case.path.display());
+    }
+}
+
+/// Splits of `0..len` into runs: one by one, halves at every place, and pseudo-random ones.
+fn splits(len: usize) -> Vec<Vec<usize>> {
+    let mut all: Vec<Vec<usize>> = vec![(1..len).collect()];
+    all.extend((1..len).map(|cut| vec![cut]));
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..20 {
+        let mut cuts = Vec::new();
+        for cut in 1..len {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            if state >> 61 == 0 {
+                cuts.push(cut);
+            }
+        }
+        all.push(cuts);
+    }
+    all
+}
+
+fn chunks<'a, T>(items: &'a [T], cuts: &'a [usize]) -> impl Iterator<Item = &'a [T]> {
+    let starts = std::iter::once(0).chain(cuts.iter().copied());
+    let ends = cuts.iter().copied().chain(std::iter::once(items.len()));
+    starts.zip(ends).map(|(start, end)| &items[start..end])
+}
+
+fn finish(mut reader: Reader, mut fold: Fold) -> Completion {
+    reader.close(&mut fold);
+    Completion {
+        stop: reader.stop(),
+        tokens: reader.tokens(),
+        lane: reader.lane(),
+        frames: fold.frames,
+        repairs: fold.repairs,
+    }
+}
+
+#[test]
+fn however_it_is_cut_it_is_the_same() {
+    for case in cases() {
+        let whole = parse_text(case.input.as_bytes(), Arc::clone(&case.settings)).expect("tolerant");
+        let bytes = case.input.as_bytes();
+        for cuts in splits(bytes.len()) {
+            let (mut reader, mut fold) = (Reader::new(Arc::clone(&case.settings)), Fold::default());
+            for chunk in chunks(bytes, &cuts) {
+                reader.feed_bytes(chunk, &mut fold).expect("text only");
+            }
+            let cut = finish(reader, fold);
+            assert_eq!(dump(&cut, true), dump(&whole, true), "{} cut at {cuts:?}", case.path.display());
+            assert_eq!(cut.tokens, whole.tokens, "{} cut at {cuts:?}", case.path.display());
+        }
+        let ids = ids(&case.input);
+        let whole = parse_ids(&ids, Arc::clone(&case.settings)).expect("tolerant");
+        for cuts in splits(ids.len()) {
+            let (mut reader, mut fold) = (Reader::new(Arc::clone(&case.settings)), Fold::default());
+            for chunk in chunks(&ids, &cuts) {
+                reader.feed_ids(chunk, &mut fold).expect("ids only");
+            }
+            let cut = finish(reader, fold);
+            assert_eq!(dump(&cut, true), dump(&whole, true), "{} cut at {cuts:?}", case.path.display());
+            assert_eq!(cut.tokens, whole.tokens, "{} cut at {cuts:?}", case.path.display());
+        }
+    }
+}

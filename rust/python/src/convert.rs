@@ -1,0 +1,488 @@
+//! The only place where a Python object becomes a Rust value, or back. It knows the fields of the dataclasses in
+//! `motet.message` and the exceptions in `motet.errors`, and nothing of what they mean.
+
+use motet::classify::{Kind, ToolNames};
+use motet::error::{ParseError, RenderError, Repair};
+use motet::fold::Folded;
+use motet::frame::{Frame, Header, Place, Role, Stop};
+use motet::message::{Message, Part};
+use motet::parse::Tokens;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::{MutexExt, PyOnceLock};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
+use std::sync::{Mutex, MutexGuard};
+
+/// The classes that are filled here.
+pub(crate) struct Types {
+    frame: Py<PyType>,
+    repair: Py<PyType>,
+    message: Py<PyType>,
+    completion: Py<PyType>,
+    reasoning: Py<PyType>,
+    preamble: Py<PyType>,
+    text: Py<PyType>,
+    tool_call: Py<PyType>,
+    tool_result: Py<PyType>,
+    system: Py<PyType>,
+    developer: Py<PyType>,
+}
+
+impl Types {
+    pub(crate) fn get(py: Python<'_>) -> PyResult<&'static Types> {
+        static TYPES: PyOnceLock<Types> = PyOnceLock::new();
+        TYPES.get_or_try_init(py, || {
+            let module = py.import("motet.message")?;
+            let class = |name: &str| -> PyResult<Py<PyType>> {
+                Ok(module.getattr(name)?.cast_into::<PyType>()?.unbind())
+            };
+            Ok(Types {
+                frame: class("Frame")?,
+                repair: class("Repair")?,
+                message: class("Message")?,
+                completion: class("Completion")?,
+                reasoning: class("Reasoning")?,
+                preamble: class("Preamble")?,
+                text: class("Text")?,
+                tool_call: class("ToolCall")?,
+                tool_result: class("ToolResult")?,
+                system: class("SystemContent")?,
+                developer: class("DeveloperContent")?,
+            })
+        })
+    }
+}
+
+/// An input to be parsed.
+pub(crate) enum Raw {
+    Text(Py<PyString>),
+    Bytes(Vec<u8>),
+    Ids(Vec<IdRun>),
+}
+
+/// Token ids, or something in their place that is an integer but fits no id.
+pub(crate) enum IdRun {
+    Ids(Vec<u32>),
+    Invalid(String),
+}
+
+/// Reads what `parse` and `feed` take: text, its bytes, ids, or a buffer of either.
+pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
+    if let Ok(text) = input.cast::<PyString>() {
+        return match text.to_str() {
+            Ok(_) => Ok(Raw::Text(text.clone().unbind())),
+            // Lone surrogates: they have no UTF-8, so they are read as bytes that are none.
+            Err(_) => Ok(Raw::Bytes(surrogates(text)?)),
+        };
+    }
+    if let Ok(bytes) = input.cast::<PyBytes>() {
+        return Ok(Raw::Bytes(bytes.as_bytes().to_vec()));
+    }
+    if let Ok(list) = input.cast::<PyList>() {
+        return Ok(Raw::Ids(id_runs(list.iter(), list.len(), name)?));
+    }
+    if let Some(buffer) = buffer(input)? {
+        return Ok(buffer);
+    }
+    let items = input.try_iter().map_err(|_| {
+        let found = type_name(input);
+        PyTypeError::new_err(format!("{name} must be str, bytes or an iterable of token ids, not {found}"))
+    })?;
+    let items: Vec<Bound<'_, PyAny>> = items.collect::<PyResult<_>>()?;
+    let length = items.len();
+    Ok(Raw::Ids(id_runs(items.into_iter(), length, name)?))
+}
+
+fn surrogates(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
+    let py = text.py();
+    let bytes = text.call_method1(intern!(py, "encode"), ("utf-8", "surrogatepass"))?;
+    Ok(bytes.cast::<PyBytes>()?.as_bytes().to_vec())
+}
+
+pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string())
+}
+
+/// The value of a Python integer as an id; `None` if it does not fit.
+fn small(item: &Bound<'_, PyAny>) -> Option<u32> {
+    item.extract::<u32>().ok()
+}
+
+fn id_runs<'py>(
+    items: impl Iterator<Item = Bound<'py, PyAny>>,
+    length: usize,
+    name: &str,
+) -> PyResult<Vec<IdRun>> {
+    let mut runs = Vec::new();
+    let mut ids = Vec::with_capacity(length);
+    for (index, item) in items.enumerate() {
+        match integer(&item).map_err(|found| {
+            PyTypeError::new_err(format!("{name}[{index}] must be a token id (an int), not {found}"))
+        })? {
+            Ok(id) => ids.push(id),
+            Err(written) => {
+                if !ids.is_empty() {
+                    runs.push(IdRun::Ids(std::mem::take(&mut ids)));
+                }
+                runs.push(IdRun::Invalid(written));
+            }
+        }
+    }
+    if !ids.is_empty() || runs.is_empty() {
+        runs.push(IdRun::Ids(ids));
+    }
+    Ok(runs)
+}
+
+/// An id; or how an integer that is none is written; or the type's name of what is no integer.
+pub(crate) fn integer(item: &Bound<'_, PyAny>) -> Result<Result<u32, String>, String> {
+    if item.cast_exact::<PyInt>().is_ok() {
+        return Ok(small(item).ok_or_else(|| item.to_string()));
+    }
+    if item.is_instance_of::<PyBool>() {
+        return Err("bool".to_owned());
+    }
+    match item.call_method0(intern!(item.py(), "__index__")) {
+        Ok(value) => Ok(small(&value).ok_or_else(|| value.to_string())),
+        Err(_) => Err(type_name(item)),
+    }
+}
+
+/// Reads a buffer: bytes are text, wider integers are ids.
+fn buffer(input: &Bound<'_, PyAny>) -> PyResult<Option<Raw>> {
+    let py = input.py();
+    if let Ok(bytes) = PyBuffer::<u8>::get(input) {
+        return Ok(Some(Raw::Bytes(bytes.to_vec(py)?)));
+    }
+    if let Ok(ids) = PyBuffer::<u32>::get(input) {
+        return Ok(Some(Raw::Ids(vec![IdRun::Ids(ids.to_vec(py)?)])));
+    }
+    let wide: Option<Vec<i64>> = if let Ok(ids) = PyBuffer::<i64>::get(input) {
+        Some(ids.to_vec(py)?)
+    } else if let Ok(ids) = PyBuffer::<i32>::get(input) {
+        Some(ids.to_vec(py)?.into_iter().map(i64::from).collect())
+    } else if let Ok(ids) = PyBuffer::<u16>::get(input) {
+        Some(ids.to_vec(py)?.into_iter().map(i64::from).collect())
+    } else {
+        None
+    };
+    let Some(wide) = wide else { return Ok(None) };
+    let mut runs = Vec::new();
+    let mut ids = Vec::with_capacity(wide.len());
+    for value in wide {
+        if let Ok(id) = u32::try_from(value) {
+            ids.push(id);
+        } else {
+            runs.push(IdRun::Ids(std::mem::take(&mut ids)));
+            runs.push(IdRun::Invalid(value.to_string()));
+        }
+    }
+    runs.push(IdRun::Ids(ids));
+    Ok(Some(Raw::Ids(runs)))
+}
+
+/// Reads ids where all of them have to be valid: for decoding.
+pub(crate) fn ids(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<u32>> {
+    let found = match raw(input, name)? {
+        Raw::Ids(runs) => runs,
+        Raw::Text(_) | Raw::Bytes(_) => {
+            let found = type_name(input);
+            return Err(PyTypeError::new_err(format!("{name} must be token ids, not {found}")));
+        }
+    };
+    let mut all = Vec::new();
+    for run in found {
+        match run {
+            IdRun::Ids(ids) if all.is_empty() => all = ids,
+            IdRun::Ids(ids) => all.extend(ids),
+            IdRun::Invalid(written) => {
+                let at = all.len();
+                return Err(PyValueError::new_err(format!(
+                    "{name}[{at}] is {written}, which is not a token id"
+                )));
+            }
+        }
+    }
+    Ok(all)
+}
+
+pub(crate) fn role(value: Option<&str>, name: &str) -> PyResult<Option<Role>> {
+    let Some(value) = value else { return Ok(None) };
+    Role::from_name(value).map(Some).ok_or_else(|| {
+        let known: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
+        PyValueError::new_err(format!("{name} must be one of {}, not {value:?}", known.join(", ")))
+    })
+}
+
+/// The names in a list of tools: strings, OpenAI dicts, or objects with a `name`.
+pub(crate) fn tool_names(tools: Option<&Bound<'_, PyAny>>) -> PyResult<ToolNames> {
+    let Some(tools) = tools else { return Ok(ToolNames::default()) };
+    if tools.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err("tools must be a list of tools, not str"));
+    }
+    let mut names = Vec::new();
+    for (index, tool) in tools.try_iter()?.enumerate() {
+        let tool = tool?;
+        let name = tool_name(&tool)?.ok_or_else(|| {
+            let found = type_name(&tool);
+            PyTypeError::new_err(format!(
+                "tools[{index}] must be a name, an OpenAI tool dict or a tool, not {found}"
+            ))
+        })?;
+        names.push(name);
+    }
+    Ok(ToolNames::new(names))
+}
+
+fn tool_name(tool: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    if let Ok(name) = tool.cast::<PyString>() {
+        return Ok(Some(name.to_str()?.to_owned()));
+    }
+    if let Ok(dict) = tool.cast::<PyDict>() {
+        if let Some(function) = dict.get_item("function")? {
+            return tool_name(&function);
+        }
+        return dict.get_item("name")?.map(|name| name.extract()).transpose();
+    }
+    match tool.getattr_opt(intern!(tool.py(), "name"))? {
+        Some(name) => Ok(name.extract().ok()),
+        None => Ok(None),
+    }
+}
+
+// Rust to Python.
+
+pub(crate) fn stop<'py>(py: Python<'py>, stop: Option<Stop>) -> Option<Bound<'py, PyString>> {
+    stop.map(|stop| PyString::intern(py, stop.as_str()))
+}
+
+fn place<'py>(py: Python<'py>, place: Option<Place>) -> Option<Bound<'py, PyString>> {
+    place.map(|place| {
+        PyString::intern(
+            py,
+            match place {
+                Place::Role => "role",
+                Place::Channel => "channel",
+            },
+        )
+    })
+}
+
+/// A short string of a header: the same few come again and again.
+pub(crate) fn word<'py>(py: Python<'py>, word: Option<&str>) -> Option<Bound<'py, PyString>> {
+    word.map(|word| PyString::intern(py, word))
+}
+
+pub(crate) fn frame<'py>(py: Python<'py>, frame: &Frame) -> PyResult<Bound<'py, PyAny>> {
+    let Frame { header, content, stop: ended, implied } = frame;
+    Types::get(py)?.frame.bind(py).call1((
+        word(py, Some(header.role.as_str())),
+        content,
+        word(py, header.channel.as_deref()),
+        word(py, header.recipient.as_deref()),
+        word(py, header.name.as_deref()),
+        word(py, header.content_type.as_deref()),
+        stop(py, *ended),
+        *implied,
+        place(py, header.recipient_at),
+    ))
+}
+
+pub(crate) fn repair<'py>(py: Python<'py>, repair: &Repair) -> PyResult<Bound<'py, PyAny>> {
+    let Repair { code, at, text } = repair;
+    Types::get(py)?.repair.bind(py).call1((word(py, Some(code.as_str())), *at, text, repair.message()))
+}
+
+pub(crate) fn part<'py>(py: Python<'py>, part: &Part) -> PyResult<Bound<'py, PyAny>> {
+    let types = Types::get(py)?;
+    match part {
+        Part::Reasoning { text, content_type } => {
+            types.reasoning.bind(py).call1((text, word(py, content_type.as_deref())))
+        }
+        Part::Preamble { text, content_type } => {
+            types.preamble.bind(py).call1((text, word(py, content_type.as_deref())))
+        }
+        Part::Text { text, channel, content_type } => {
+            types.text.bind(py).call1((text, word(py, channel.as_deref()), word(py, content_type.as_deref())))
+        }
+        Part::ToolCall(call) => types.tool_call.bind(py).call1((
+            word(py, Some(&call.name)),
+            &call.arguments,
+            &call.id,
+            call.trusted,
+            word(py, Some(&call.recipient)),
+            place(py, call.recipient_at),
+            word(py, call.channel.as_deref()),
+            word(py, Some(call.content_type.as_deref().unwrap_or_default())),
+            stop(py, call.stop),
+        )),
+        Part::ToolResult(result) => types.tool_result.bind(py).call1((
+            &result.tool_call_id,
+            &result.content,
+            word(py, result.name.as_deref()),
+            word(py, result.author.as_deref()),
+            word(py, result.recipient.as_deref()),
+            word(py, result.channel.as_deref()),
+            word(py, result.content_type.as_deref()),
+        )),
+        Part::System { text } => types.system.bind(py).call1((text,)),
+        Part::Developer(developer) => {
+            types.developer.bind(py).call1((&developer.instructions, py.None(), developer.text.as_deref()))
+        }
+    }
+}
+
+pub(crate) fn message<'py>(py: Python<'py>, message: &Message) -> PyResult<Bound<'py, PyAny>> {
+    let content: Vec<_> = message.content.iter().map(|item| part(py, item)).collect::<PyResult<_>>()?;
+    let content = PyTuple::new(py, content)?;
+    let role = word(py, Some(message.role.as_str()));
+    Types::get(py)?.message.bind(py).call1((role, content, message.name.as_deref()))
+}
+
+/// Tokens by channel; without those of contents if they were not counted.
+pub(crate) fn counts<'py>(py: Python<'py>, tokens: &Tokens, counted: bool) -> PyResult<Bound<'py, PyDict>> {
+    let counts = PyDict::new(py);
+    if counted {
+        counts.set_item("analysis", tokens.analysis)?;
+        counts.set_item("commentary", tokens.commentary)?;
+        counts.set_item("final", tokens.r#final)?;
+    }
+    counts.set_item("markup", tokens.markup)?;
+    if tokens.other > 0 {
+        counts.set_item("other", tokens.other)?;
+    }
+    Ok(counts)
+}
+
+/// A completion, from its frames and its message.
+pub(crate) fn completion<'py>(
+    py: Python<'py>,
+    said: &Message,
+    folded: &[Folded],
+    repairs: &[Repair],
+    ended: Option<Stop>,
+    tokens: &Tokens,
+    lane: &str,
+    counted: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let frames: Vec<_> = folded.iter().map(|folded| frame(py, &folded.frame)).collect::<PyResult<_>>()?;
+    let repairs: Vec<_> = repairs.iter().map(|item| repair(py, item)).collect::<PyResult<_>>()?;
+    Types::get(py)?.completion.bind(py).call1((
+        message(py, said)?,
+        stop(py, ended),
+        PyTuple::new(py, frames)?,
+        PyTuple::new(py, repairs)?,
+        word(py, Some(lane)),
+        counts(py, tokens, counted)?,
+    ))
+}
+
+pub(crate) fn kind<'py>(py: Python<'py>, kind: Kind) -> Bound<'py, PyString> {
+    PyString::intern(py, kind.as_str())
+}
+
+// Python to Rust.
+
+fn text_field(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<String>> {
+    let value = object.getattr(name)?;
+    if value.is_none() {
+        return Ok(None);
+    }
+    let text = value.cast::<PyString>().map_err(|_| {
+        let (class, found) = (type_name(object), type_name(&value));
+        PyTypeError::new_err(format!("{class}.{name} must be str, not {found}"))
+    })?;
+    Ok(Some(text.to_str()?.to_owned()))
+}
+
+fn required(object: &Bound<'_, PyAny>, name: &str) -> PyResult<String> {
+    text_field(object, name)?.ok_or_else(|| {
+        let class = type_name(object);
+        PyTypeError::new_err(format!("{class}.{name} must be str, not None"))
+    })
+}
+
+fn choice<T>(object: &Bound<'_, PyAny>, name: &str, find: impl Fn(&str) -> Option<T>) -> PyResult<Option<T>> {
+    let Some(value) = text_field(object, name)? else { return Ok(None) };
+    match find(&value) {
+        Some(found) => Ok(Some(found)),
+        None => {
+            let class = type_name(object);
+            Err(PyValueError::new_err(format!("{class}.{name} cannot be {value:?}")))
+        }
+    }
+}
+
+fn place_named(name: &str) -> Option<Place> {
+    match name {
+        "role" => Some(Place::Role),
+        "channel" => Some(Place::Channel),
+        _ => None,
+    }
+}
+
+/// Reads a `motet.message.Frame`.
+pub(crate) fn to_frame(object: &Bound<'_, PyAny>) -> PyResult<Frame> {
+    let types = Types::get(object.py())?;
+    if !object.is_instance(types.frame.bind(object.py()))? {
+        return Err(PyTypeError::new_err(format!(
+            "a frame must be a motet.Frame, not {}",
+            type_name(object)
+        )));
+    }
+    let role = choice(object, "role", Role::from_name)?;
+    Ok(Frame {
+        header: Header {
+            role: role.ok_or_else(|| PyTypeError::new_err("Frame.role must be str, not None"))?,
+            name: text_field(object, "name")?,
+            recipient: text_field(object, "recipient")?,
+            recipient_at: choice(object, "recipient_at", place_named)?,
+            channel: text_field(object, "channel")?,
+            content_type: text_field(object, "content_type")?,
+        },
+        content: required(object, "content")?,
+        stop: choice(object, "stop", Stop::from_name)?,
+        implied: object.getattr("implied")?.is_truthy()?,
+    })
+}
+
+// Errors.
+
+pub(crate) fn error(py: Python<'_>, name: &str, message: String, known: &Bound<'_, PyDict>) -> PyErr {
+    let make = || -> PyResult<Bound<'_, PyAny>> {
+        py.import("motet.errors")?.getattr(name)?.call((message,), Some(known))
+    };
+    make().map_or_else(|error| error, PyErr::from_value)
+}
+
+pub(crate) fn parse_error(py: Python<'_>, found: &ParseError) -> PyErr {
+    let known = PyDict::new(py);
+    let fill = || -> PyResult<()> {
+        known.set_item("code", found.repair.code.as_str())?;
+        known.set_item("position", found.repair.at)?;
+        known.set_item("state", found.state.as_str())?;
+        known.set_item("expected", found.state.expected())?;
+        known.set_item("found", &found.repair.text)
+    };
+    match fill() {
+        Ok(()) => error(py, "ParseError", found.to_string(), &known),
+        Err(error) => error,
+    }
+}
+
+pub(crate) fn render_error(py: Python<'_>, found: &RenderError) -> PyErr {
+    let known = PyDict::new(py);
+    match known.set_item("message_index", found.at) {
+        Ok(()) => error(py, "RenderError", found.to_string(), &known),
+        Err(error) => error,
+    }
+}
+
+/// Waits for the lock without holding the interpreter.
+pub(crate) fn lock<'a, T>(mutex: &'a Mutex<T>, py: Python<'_>) -> PyResult<MutexGuard<'a, T>> {
+    mutex
+        .lock_py_attached(py)
+        .map_err(|_| PyValueError::new_err("an earlier call on this object failed half-way"))
+}

@@ -1,0 +1,28 @@
+//! The Python face of the core: conversion only. What harmony means is decided in the crate `motet`.
+
+mod convert;
+mod stream;
+mod tokens;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false)]
+mod _core {
+    use super::*;
+
+    #[pymodule_export]
+    use super::stream::{Event, StreamParser};
+    #[pymodule_export]
+    use super::stream::{frames, parse, parse_conversation, tokens_by_channel};
+
+    #[pymodule_export]
+    use super::tokens::{
+        _vocabulary, StreamEncoder, count, decode, decode_bytes, encode, encode_array, encode_batch,
+    };
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        tokens::constants(module)
+    }
+}

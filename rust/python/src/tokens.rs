@@ -1,0 +1,229 @@
+//! The tokenizer, for Python.
+
+use crate::convert;
+use motet::marker::Marker;
+use motet::tokenizer::{self, SpecialPolicy, StreamEncoder as Encoder};
+use motet::vocab;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(crate) fn constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("VOCAB_SIZE", vocab::VOCAB_SIZE)?;
+    module.add("STOP_TOKENS", (Marker::Return.id(), Marker::End.id(), Marker::Call.id()))?;
+    let special = PyDict::new(py);
+    for (spelling, id) in vocab::special_tokens() {
+        special.set_item(spelling, id)?;
+    }
+    let read_only = py.import("types")?.getattr("MappingProxyType")?.call1((special,))?;
+    module.add("SPECIAL_TOKENS", read_only)
+}
+
+/// The UTF-8 of a Python text; a clear error for what is none.
+fn utf8<'a>(text: &'a Bound<'_, PyAny>, name: &str) -> PyResult<&'a str> {
+    let text = text
+        .cast::<PyString>()
+        .map_err(|_| PyTypeError::new_err(format!("{name} must be str, not {}", convert::type_name(text))))?;
+    text.to_str()
+}
+
+fn policy(special: &str) -> PyResult<SpecialPolicy> {
+    match special {
+        "text" => Ok(SpecialPolicy::Text),
+        "token" => Ok(SpecialPolicy::Token),
+        "error" => Ok(SpecialPolicy::Error),
+        _ => {
+            Err(PyValueError::new_err(format!("special must be 'text', 'token' or 'error', not {special:?}")))
+        }
+    }
+}
+
+/// From this many bytes on, encoding lets other Python threads run meanwhile.
+const DETACH_FROM: usize = 4096;
+
+fn encoded(text: &Bound<'_, PyAny>, special: &str) -> PyResult<Vec<u32>> {
+    let (py, policy) = (text.py(), policy(special)?);
+    let text = utf8(text, "text")?;
+    let run = || {
+        let mut ids = Vec::new();
+        tokenizer::encode_with(text, policy, &mut ids).map(|()| ids)
+    };
+    let found = if text.len() < DETACH_FROM { run() } else { py.detach(run) };
+    found.map_err(|found| {
+        let known = PyDict::new(py);
+        let message = format!(
+            "text holds the special token {:?} at byte {}: pass special=\"text\" to encode it as text, \
+             or special=\"token\" as the control token",
+            found.spelling, found.at
+        );
+        match known.set_item("token", &found.spelling).and_then(|()| known.set_item("position", found.at)) {
+            Ok(()) => convert::error(py, "SpecialTokenError", message, &known),
+            Err(error) => error,
+        }
+    })
+}
+
+/// Ids as an `array.array("I")`.
+fn array<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
+    static ARRAY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_ne_bytes()).collect();
+    ARRAY.import(py, "array", "array")?.call1((pyo3::intern!(py, "I"), PyBytes::new(py, &bytes)))
+}
+
+#[pyfunction]
+#[pyo3(signature = (text, *, special="text"))]
+pub(crate) fn encode<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyList>> {
+    PyList::new(text.py(), encoded(text, special)?)
+}
+
+#[pyfunction]
+#[pyo3(signature = (text, *, special="text"))]
+pub(crate) fn encode_array<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyAny>> {
+    array(text.py(), &encoded(text, special)?)
+}
+
+#[pyfunction]
+#[pyo3(signature = (texts, *, threads=None))]
+pub(crate) fn encode_batch<'py>(
+    texts: &Bound<'py, PyAny>,
+    threads: Option<usize>,
+) -> PyResult<Bound<'py, PyList>> {
+    let py = texts.py();
+    if texts.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err("texts must be a list of str, not str"));
+    }
+    if threads == Some(0) {
+        return Err(PyValueError::new_err("threads must be at least 1, not 0"));
+    }
+    let items: Vec<Bound<'_, PyAny>> = texts.try_iter()?.collect::<PyResult<_>>()?;
+    let named = items.iter().enumerate().map(|(index, item)| utf8(item, &format!("texts[{index}]")));
+    let texts: Vec<&str> = named.collect::<PyResult<_>>()?;
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.unwrap_or_else(cores).min(texts.len()).max(1);
+    let encoded = py.detach(|| encode_all(&texts, threads));
+    let arrays: Vec<_> = encoded.iter().map(|ids| array(py, ids)).collect::<PyResult<_>>()?;
+    PyList::new(py, arrays)
+}
+
+/// Encodes texts on some threads, each taking the next text that nobody has begun.
+fn encode_all(texts: &[&str], threads: usize) -> Vec<Vec<u32>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((index, text)) = {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            texts.get(index).map(|text| (index, text))
+        } {
+            done.push((index, tokenizer::encode(text)));
+        }
+        done
+    };
+    let mut all: Vec<(usize, Vec<u32>)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        // A thread that panicked would have left texts out; encoding cannot panic.
+        all.extend(others.into_iter().filter_map(|other| other.join().ok()).flatten());
+        all
+    });
+    all.sort_unstable_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, ids)| ids).collect()
+}
+
+#[pyfunction]
+pub(crate) fn count(text: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let py = text.py();
+    let text = utf8(text, "text")?;
+    Ok(if text.len() < DETACH_FROM { tokenizer::count(text) } else { py.detach(|| tokenizer::count(text)) })
+}
+
+fn decoded(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    let ids = convert::ids(ids, "ids")?;
+    let mut bytes = Vec::with_capacity(ids.len() * 5);
+    tokenizer::decode_into(&ids, &mut bytes).map_err(|invalid| {
+        PyValueError::new_err(format!(
+            "ids[{}] is {}, which is not a token id: they run from 0 to {}",
+            invalid.at,
+            invalid.id,
+            vocab::VOCAB_SIZE - 1
+        ))
+    })?;
+    Ok(bytes)
+}
+
+#[pyfunction]
+#[pyo3(signature = (ids, *, errors="replace"))]
+pub(crate) fn decode<'py>(ids: &Bound<'py, PyAny>, errors: &str) -> PyResult<Bound<'py, PyAny>> {
+    let py = ids.py();
+    let bytes = decoded(ids)?;
+    match (std::str::from_utf8(&bytes), errors) {
+        (Ok(text), "replace" | "strict") => Ok(PyString::new(py, text).into_any()),
+        (Err(_), "replace") => Ok(PyString::new(py, &String::from_utf8_lossy(&bytes)).into_any()),
+        (Err(_), "strict") => PyBytes::new(py, &bytes).call_method1("decode", ("utf-8", "strict")),
+        _ => Err(PyValueError::new_err(format!("errors must be 'replace' or 'strict', not {errors:?}"))),
+    }
+}
+
+#[pyfunction]
+pub(crate) fn decode_bytes<'py>(ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(ids.py(), &decoded(ids)?))
+}
+
+/// The `.tiktoken` file of the vocabulary, for peers that want to read one.
+#[pyfunction]
+pub(crate) fn _vocabulary(py: Python<'_>) -> Bound<'_, PyBytes> {
+    PyBytes::new(py, &vocab::expanded())
+}
+
+#[pyclass(frozen, module = "motet._core")]
+pub(crate) struct StreamEncoder(Mutex<Stream>);
+
+#[derive(Clone)]
+struct Stream {
+    encoder: Encoder,
+    count: usize,
+}
+
+#[pymethods]
+impl StreamEncoder {
+    #[new]
+    fn new() -> StreamEncoder {
+        StreamEncoder(Mutex::new(Stream { encoder: Encoder::new(), count: 0 }))
+    }
+
+    fn feed<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let py = text.py();
+        let text = utf8(text, "text")?;
+        self.step(py, |encoder, ids| encoder.feed(text, ids))
+    }
+
+    fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, |encoder, ids| encoder.close(ids))
+    }
+
+    #[getter]
+    fn count(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(convert::lock(&self.0, py)?.count)
+    }
+
+    fn __copy__(&self, py: Python<'_>) -> PyResult<StreamEncoder> {
+        Ok(StreamEncoder(Mutex::new(convert::lock(&self.0, py)?.clone())))
+    }
+}
+
+impl StreamEncoder {
+    fn step<'py>(
+        &self,
+        py: Python<'py>,
+        run: impl FnOnce(&mut Encoder, &mut Vec<u32>),
+    ) -> PyResult<Bound<'py, PyList>> {
+        let mut stream = convert::lock(&self.0, py)?;
+        let mut ids = Vec::new();
+        run(&mut stream.encoder, &mut ids);
+        stream.count += ids.len();
+        PyList::new(py, ids)
+    }
+}
