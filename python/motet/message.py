@@ -71,7 +71,7 @@ class _Value:
 
 def _wire(default: Any = None) -> Any:
     """A field that says how a part stood on the wire: kept for rendering, no part of what the value means."""
-    return field(default=default, compare=False, repr=False, kw_only=True)
+    return field(default=default, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -126,7 +126,7 @@ class ToolCall(_Value):
     """As written. Usually a JSON object, but nothing makes a model write valid JSON: see `args()`."""
     id: str = ""
     """The same for the same call at the same place, so parsing twice gives the same ids."""
-    trusted: bool = field(default=True, compare=False, kw_only=True)
+    trusted: bool = field(default=True, compare=False)
     """False if it was read from text, where an answer that quotes a call looks exactly like one."""
     recipient: str | None = _wire()
     """As written: `functions.get_weather`. `None`: made from the name."""

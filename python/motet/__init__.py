@@ -1,0 +1,2 @@
+"""motet"""
+from motet._core import *  # noqa
