@@ -42,7 +42,7 @@ const FUNCTIONS: &str = "functions.";
 /// Tools that stand on the wire under their own name.
 const BUILT_IN: [&str; 3] = ["python", "browser", "container"];
 
-fn is_built_in(name: &str) -> bool {
+pub(crate) fn is_built_in(name: &str) -> bool {
     BUILT_IN.contains(&name.split('.').next().unwrap_or(name))
 }
 

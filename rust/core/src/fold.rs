@@ -4,7 +4,7 @@ use crate::classify::{Kind, ToolNames, name_of, tool_of};
 use crate::error::Repair;
 use crate::frame::{Frame, Header, Role, Stop};
 use crate::message::{Developer, Message, Part, ToolCall, ToolResult};
-use crate::parse::Sink;
+use crate::parse::{Settings, Sink};
 
 /// A frame, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +48,9 @@ impl Sink for Fold {
 }
 
 /// The message of a completion: all of its frames, but for turns of others.
-pub fn completion_message(role: Role, frames: &[Folded], tools: &ToolNames, trusted: bool) -> Message {
-    let mut parts = Parts { tools, trusted, calls: Vec::new() };
+pub fn completion_message(settings: &Settings, frames: &[Folded], trusted: bool) -> Message {
+    let role = settings.role.unwrap_or(Role::Assistant);
+    let mut parts = Parts { tools: &settings.tools, trusted, calls: Vec::new() };
     let own = frames.iter().enumerate().filter(|(_, folded)| folded.kind != Kind::Stray);
     Message { role, name: None, content: own.map(|(index, folded)| parts.part(index, folded)).collect() }
 }

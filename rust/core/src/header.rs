@@ -11,6 +11,7 @@ use crate::classify::{CHANNELS, ToolNames, tool_of};
 use crate::error::Code;
 use crate::frame::{Header, Place, Role};
 use crate::marker::Marker;
+use crate::validate::{is_name, is_name_char, is_type};
 
 /// The pieces of what may be a header, in order: text, with markers between its bytes.
 #[derive(Clone, Debug, Default)]
@@ -521,19 +522,6 @@ impl<'a> Reader<'a> {
 
 fn is_word(token: &Spanned<'_>) -> bool {
     matches!(token.token, Token::Word(_))
-}
-
-/// Characters of names and recipients: `functions.get_weather`, `browser.search`, `web-search`.
-fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | ':' | '/' | '@')
-}
-
-fn is_name(word: &str) -> bool {
-    !word.is_empty() && word.chars().all(is_name_char)
-}
-
-fn is_type(word: &str) -> bool {
-    word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | '+'))
 }
 
 /// Whether text glued to a channel can be content: not if nothing is left of it without punctuation and without

@@ -52,15 +52,6 @@ impl Reader {
         }
     }
 
-    pub fn tokens(&self) -> Tokens {
-        self.parser.tokens()
-    }
-
-    /// The stop token that was read last, if nothing followed it.
-    pub fn stop(&self) -> Option<Stop> {
-        self.parser.stop()
-    }
-
     /// The fault that strict parsing stopped at.
     pub fn error(&self) -> Option<&ParseError> {
         self.parser.error()
@@ -98,6 +89,26 @@ impl Reader {
             Some(Lexer::Ids(lexer)) => lexer.close(&mut self.parser, sink),
             Some(Lexer::Text(lexer)) => lexer.close(&mut self.parser, sink),
             None => self.parser.close(0, sink),
+        }
+    }
+
+    /// What was read so far.
+    pub fn complete(&self, fold: Fold) -> Completion {
+        Completion {
+            frames: fold.frames,
+            repairs: fold.repairs,
+            stop: self.parser.stop(),
+            tokens: self.parser.tokens(),
+            lane: self.lane(),
+        }
+    }
+
+    /// All of it, or the fault that strict parsing stopped at.
+    pub fn finish(mut self, mut fold: Fold) -> Result<Completion, ParseError> {
+        self.close(&mut fold);
+        match self.parser.error() {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.complete(fold)),
         }
     }
 
@@ -153,15 +164,5 @@ fn parse_with(
     let mut fold = Fold::default();
     // A new reader takes either lane.
     let _ = feed(&mut reader, &mut fold);
-    reader.close(&mut fold);
-    match reader.error() {
-        Some(error) => Err(error.clone()),
-        None => Ok(Completion {
-            stop: reader.stop(),
-            tokens: reader.tokens(),
-            lane: reader.lane(),
-            frames: fold.frames,
-            repairs: fold.repairs,
-        }),
-    }
+    reader.finish(fold)
 }

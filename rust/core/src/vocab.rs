@@ -146,7 +146,8 @@ pub fn special_id(spelling: &str) -> Option<u32> {
     if let Some(number) = spelling.strip_prefix("<|reserved_").and_then(|rest| rest.strip_suffix("|>")) {
         let id: u32 = number.parse().ok()?;
         let named = token_bytes(id) != Some(spelling.as_bytes()) && id != END_OF_PROMPT;
-        return (id >= FIRST_SPECIAL && id < VOCAB_SIZE && !named && id.to_string() == number).then_some(id);
+        return ((FIRST_SPECIAL..VOCAB_SIZE).contains(&id) && !named && id.to_string() == number)
+            .then_some(id);
     }
     NAMED.into_iter().find(|&id| token_bytes(id) == Some(spelling.as_bytes()))
 }

@@ -1,6 +1,7 @@
 //! The Python face of the core: conversion only. What harmony means is decided in the crate `motet`.
 
 mod convert;
+mod prompt;
 mod stream;
 mod tokens;
 
@@ -15,6 +16,8 @@ mod _core {
     #[pymodule_export]
     use super::stream::{frames, parse, parse_conversation, tokens_by_channel};
 
+    #[pymodule_export]
+    use super::prompt::{Prompt, render, render_frames, render_training};
     #[pymodule_export]
     use super::tokens::{
         _vocabulary, StreamEncoder, count, decode, decode_bytes, encode, encode_array, encode_batch,

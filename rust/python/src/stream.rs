@@ -1,9 +1,9 @@
 //! Parsing, for Python: whole inputs, and inputs that arrive in chunks.
 
 use crate::convert::{self, IdRun, Raw};
-use motet::classify::{Kind, ToolNames};
+use motet::classify::Kind;
 use motet::error::{ParseError, Repair};
-use motet::fold::{self, Fold, Folded};
+use motet::fold::{self, Fold};
 use motet::frame::{Frame, Header, Role, Stop};
 use motet::parse::{Settings, Sink, Tokens};
 use motet::reader::{Completion, Lane, MixedLanes, Reader, parse_ids, parse_text};
@@ -21,13 +21,6 @@ fn settings(
 ) -> PyResult<Arc<Settings>> {
     let (role, tools) = (convert::role(role, "role")?, convert::tool_names(tools)?);
     Ok(Arc::new(Settings { role, transcript, strict, tools }))
-}
-
-fn lane_name(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Ids => "ids",
-        Lane::Text => "text",
-    }
 }
 
 /// Parses a whole input, with other Python threads running meanwhile.
@@ -58,32 +51,7 @@ fn parse_runs(runs: &[IdRun], settings: Arc<Settings>) -> Result<Completion, Par
             IdRun::Invalid(written) => reader.feed_invalid_id(written.clone(), &mut fold),
         };
     }
-    reader.close(&mut fold);
-    match reader.error() {
-        Some(error) => Err(error.clone()),
-        None => Ok(Completion {
-            stop: reader.stop(),
-            tokens: reader.tokens(),
-            lane: reader.lane(),
-            frames: fold.frames,
-            repairs: fold.repairs,
-        }),
-    }
-}
-
-fn completion<'py>(
-    py: Python<'py>,
-    settings: &Settings,
-    frames: &[Folded],
-    repairs: &[Repair],
-    stop: Option<Stop>,
-    tokens: &Tokens,
-    lane: Lane,
-) -> PyResult<Bound<'py, PyAny>> {
-    let trusted = lane == Lane::Ids;
-    let role = settings.role.unwrap_or(Role::Assistant);
-    let message = fold::completion_message(role, frames, &settings.tools, trusted);
-    convert::completion(py, &message, frames, repairs, stop, tokens, lane_name(lane), trusted)
+    reader.finish(fold)
 }
 
 #[pyfunction]
@@ -96,8 +64,7 @@ pub(crate) fn parse<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = raw.py();
     let settings = settings(role, tools, strict, false)?;
-    let Completion { frames, repairs, stop, tokens, lane } = read(py, raw, &settings)?;
-    completion(py, &settings, &frames, &repairs, stop, &tokens, lane)
+    convert::completion(py, &settings, &read(py, raw, &settings)?)
 }
 
 #[pyfunction]
@@ -411,9 +378,7 @@ impl StreamParser {
     #[getter]
     fn completion<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let stream = convert::lock(&self.0, py)?;
-        let Stream { reader, fold, .. } = &*stream;
-        let (stop, tokens, lane) = (reader.stop(), reader.tokens(), reader.lane());
-        completion(py, reader.settings(), &fold.frames, &fold.repairs, stop, &tokens, lane)
+        convert::completion(py, stream.reader.settings(), &stream.reader.complete(stream.fold.clone()))
     }
 
     fn __copy__(&self, py: Python<'_>) -> PyResult<StreamParser> {

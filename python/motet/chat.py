@@ -1,0 +1,201 @@
+"""OpenAI chat dicts become messages, and messages become chat dicts. Pure functions; nothing is rendered here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from motet.errors import RenderError
+from motet.message import (
+    DeveloperContent,
+    Message,
+    Part,
+    Preamble,
+    Reasoning,
+    SystemContent,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+
+__all__ = ["to_chat", "to_messages"]
+
+_REASONING_KEYS = ("reasoning", "reasoning_content", "thinking")
+
+
+def to_messages(items: Iterable[Message | Mapping[str, Any]]) -> list[Message]:
+    """Messages, from `Message`s and chat dicts in any mixture.
+
+    A chat dict has `role` and `content`, and may have `reasoning` (or `reasoning_content`, or `thinking`),
+    `tool_calls`, `tool_call_id` and `name`; other keys are left alone. A system message becomes the developer's
+    instructions, as gpt-oss knows them. The dicts of `Message.to_dict` are read too.
+    Raises `RenderError` that says which key of which message is wrong.
+    """
+    if isinstance(items, str | bytes | Mapping | Message):
+        raise TypeError(f"messages must be a list of messages, not {type(items).__name__}")
+    return [
+        item if isinstance(item, Message) else _from_chat(item, _Place(index)) for index, item in enumerate(items)
+    ]
+
+
+class _Place:
+    """Where in the input something stands, for errors."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def error(self, key: str, problem: str) -> RenderError:
+        where = f"messages[{self.index}]" + (f"[{key!r}]" if key else "")
+        return RenderError(f"{where} {problem}", message_index=self.index)
+
+    def wrong(self, key: str, wanted: str, value: object) -> RenderError:
+        return self.error(key, f"must be {wanted}, not {type(value).__name__}")
+
+
+def _from_chat(item: object, place: _Place) -> Message:
+    if not isinstance(item, Mapping):
+        raise TypeError(f"messages[{place.index}] must be a Message or a dict, not {type(item).__name__}")
+    role = item.get("role")
+    if _is_typed(item.get("content")):
+        try:
+            return Message.from_dict(item)
+        except ValueError as error:
+            raise place.error("content", f"is {error}") from error
+    match role:
+        case "system" | "developer":
+            instructions = _text(item.get("content"), place)
+            return Message("developer", (DeveloperContent(instructions, item.get("tools")),))
+        case "user":
+            return Message("user", tuple(_user_parts(item.get("content"), place)), _optional(item, "name", place))
+        case "assistant":
+            return Message("assistant", tuple(_assistant_parts(item, place)))
+        case "tool" | "function":
+            return Message("tool", (_tool_result(item, place),))
+    known = "system, developer, user, assistant or tool"
+    raise place.error("role", f"must be {known}, not {role!r}")
+
+
+_TYPED = {"reasoning", "preamble", "tool_call", "tool_result", "system_content", "developer_content"}
+
+
+def _is_typed(content: object) -> bool:
+    """Whether content is a list of the parts that `Message.to_dict` writes. `text` parts alone are OpenAI's, too."""
+    parts = content if isinstance(content, list) else []
+    return any(isinstance(part, Mapping) and part.get("type") in _TYPED for part in parts)
+
+
+def _optional(item: Mapping[str, Any], key: str, place: _Place) -> str | None:
+    value = item.get(key)
+    if value is not None and not isinstance(value, str):
+        raise place.wrong(key, "str", value)
+    return value
+
+
+def _user_parts(content: object, place: _Place) -> Iterator[Text]:
+    if isinstance(content, str):
+        yield Text(content)
+    elif isinstance(content, list):
+        for part in content:
+            if isinstance(part, str):
+                yield Text(part)
+            elif isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str):
+                yield Text(part["text"])
+            else:
+                kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+                raise place.error("content", f"has a part {kind!r}: gpt-oss reads text only")
+    else:
+        raise place.wrong("content", "str or a list of text parts", content)
+
+
+def _text(content: object, place: _Place) -> str:
+    return "".join([part.text for part in _user_parts(content, place)])
+
+
+def _assistant_parts(item: Mapping[str, Any], place: _Place) -> Iterator[Part]:
+    reasoning = next((item[key] for key in _REASONING_KEYS if item.get(key)), None)
+    if reasoning is not None:
+        if not isinstance(reasoning, str):
+            raise place.wrong("reasoning", "str", reasoning)
+        yield Reasoning(reasoning)
+    calls = item.get("tool_calls") or ()
+    if not isinstance(calls, Sequence) or isinstance(calls, str):
+        raise place.wrong("tool_calls", "a list", calls)
+    content = item.get("content")
+    if content is None and not calls and reasoning is None:
+        raise place.error("content", "is missing: an assistant message needs content, reasoning or tool_calls")
+    if content:
+        text = _text(content, place)
+        # Beside calls it is what the model said on the way; else it is the answer.
+        yield Preamble(text) if calls else Text(text)
+    elif content == "" and not calls and reasoning is None:
+        yield Text("")
+    for index, call in enumerate(calls):
+        yield _tool_call(call, f"tool_calls[{index}]", place)
+
+
+def _tool_call(call: object, key: str, place: _Place) -> ToolCall:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(call, Mapping) or not isinstance(function, Mapping):
+        raise place.error(key, 'must be {"id": ..., "function": {"name": ..., "arguments": ...}}')
+    name, arguments = function.get("name"), function.get("arguments", "{}")
+    if not isinstance(name, str):
+        raise place.wrong(f"{key}.function.name", "str", name)
+    if not isinstance(arguments, str):
+        arguments = _json(arguments, f"{key}.function.arguments", place)
+    return ToolCall(name.removeprefix("functions."), arguments, call.get("id") or "")
+
+
+def _tool_result(item: Mapping[str, Any], place: _Place) -> ToolResult:
+    content, call = item.get("content"), item.get("tool_call_id") or ""
+    if not isinstance(call, str):
+        raise place.wrong("tool_call_id", "str", call)
+    name = _optional(item, "name", place)
+    if not call and name is None:
+        raise place.error("", "is a tool's result and needs a tool_call_id or a name")
+    if isinstance(content, list) and all(isinstance(part, Mapping) and "type" in part for part in content):
+        content = _text(content, place)
+    elif not isinstance(content, str):
+        content = _json(content, "content", place)
+    return ToolResult(call, content, name.removeprefix("functions.") if name else None)
+
+
+def _json(value: object, key: str, place: _Place) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise place.error(key, f"is no JSON: {error}") from error
+
+
+def to_chat(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Chat dicts, as OpenAI-compatible servers take them; reasoning is under `reasoning`.
+
+    A message with tool results gives a dict for each of them.
+    """
+    return [shape for message in messages for shape in _chat_dicts(message)]
+
+
+def _chat_dicts(message: Message) -> Iterator[dict[str, Any]]:
+    results = [part for part in message.content if isinstance(part, ToolResult)]
+    said = [part for part in message.content if not isinstance(part, ToolResult)]
+    if said:
+        yield _chat_dict(message, said)
+    for result in results:
+        shape = {"role": "tool", "tool_call_id": result.tool_call_id, "content": result.content}
+        yield shape if result.name is None else {**shape, "name": result.name}
+
+
+def _chat_dict(message: Message, said: list[Part]) -> dict[str, Any]:
+    texts = [
+        part.instructions if isinstance(part, DeveloperContent) else part.text
+        for part in said
+        if isinstance(part, Text | Preamble | SystemContent | DeveloperContent)
+    ]
+    shape: dict[str, Any] = {"role": message.role, "content": "".join(texts) if texts else None}
+    if message.name is not None:
+        shape["name"] = message.name
+    if message.reasoning:
+        shape["reasoning"] = message.reasoning
+    if message.tool_calls:
+        shape["tool_calls"] = [{**cast("dict[str, Any]", call.to_dict()), "type": "function"} for call in message.tool_calls]
+    return shape

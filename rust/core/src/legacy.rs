@@ -1,0 +1,237 @@
+//! JSON Schema to TypeScript exactly as openai-harmony 0.0.8 writes it, oddities included: an object's description
+//! twice, enums of numbers lost, unions in arrays without parentheses. What would break out of a comment or a string
+//! there is refused, so what is left cannot do harm.
+
+use crate::error::RenderError;
+use crate::typescript::DEEPEST;
+use crate::validate::is_line_break;
+use serde_json::{Map, Value};
+use std::fmt::Write as _;
+
+/// The type of a tool's parameters.
+pub(crate) fn parameters(schema: &Value) -> Result<String, RenderError> {
+    let mut printer = Printer { path: Vec::new() };
+    printer.shape(schema, "")
+}
+
+struct Printer {
+    path: Vec<String>,
+}
+
+impl Printer {
+    fn error(&self, what: &str) -> RenderError {
+        let path = if self.path.is_empty() { "the root".to_owned() } else { self.path.join(".") };
+        let advice = "; dialect=\"motet\" writes it safely";
+        RenderError { message: format!("the schema {what} at {path}{advice}"), at: None }
+    }
+
+    /// Text for a comment: one line.
+    fn line<'v>(&self, what: &str, text: &'v str) -> Result<&'v str, RenderError> {
+        if text.chars().any(is_line_break) {
+            return Err(self.error(&format!("has a line break in a {what}")));
+        }
+        Ok(text)
+    }
+
+    /// Text between quotes, which 0.0.8 does not escape.
+    fn quoted<'v>(&self, what: &str, text: &'v str) -> Result<&'v str, RenderError> {
+        if text.contains(['"', '\\']) {
+            return Err(self.error(&format!("has a quotation mark or backslash in a {what}")));
+        }
+        self.line(what, text)
+    }
+
+    fn key<'v>(&self, key: &'v str) -> Result<&'v str, RenderError> {
+        let odd = |c: char| is_line_break(c) || c.is_control() || "\"'`:;,(){}[]<>/\\=|".contains(c);
+        if key.contains(odd) || key.is_empty() {
+            return Err(self.error(&format!("has a field named {key:?}")));
+        }
+        Ok(key)
+    }
+
+    fn inner(&mut self, name: &str, schema: &Value, indent: &str) -> Result<String, RenderError> {
+        if self.path.len() >= DEEPEST {
+            return Err(self.error(&format!("is nested deeper than {DEEPEST}")));
+        }
+        self.path.push(name.to_owned());
+        let text = self.shape(schema, indent)?;
+        self.path.pop();
+        Ok(text)
+    }
+
+    /// The type of a field or of a variant: the only places where `nullable` counts.
+    fn nullable(&mut self, name: &str, schema: &Value, indent: &str) -> Result<String, RenderError> {
+        let shape = self.inner(name, schema, indent)?;
+        let add = schema.get("nullable") == Some(&Value::Bool(true)) && !shape.contains("null");
+        Ok(if add { format!("{shape} | null") } else { shape })
+    }
+
+    fn shape(&mut self, schema: &Value, indent: &str) -> Result<String, RenderError> {
+        if let Some(variants) = schema.get("oneOf").and_then(Value::as_array) {
+            return self.one_of(variants, indent);
+        }
+        if let Some(types) = schema.get("type").and_then(Value::as_array) {
+            let names: Vec<&str> = types.iter().filter_map(Value::as_str).collect();
+            let mut known = Vec::new();
+            for name in names {
+                known.push(if name == "integer" { "number" } else { self.key(name)? });
+            }
+            if !known.is_empty() {
+                return Ok(known.join(" | "));
+            }
+        }
+        match schema.get("type").and_then(Value::as_str) {
+            Some("object") => self.object(schema, indent),
+            Some("string") => self.string(schema),
+            Some("number" | "integer") => Ok("number".to_owned()),
+            Some("boolean") => Ok("boolean".to_owned()),
+            Some("array") => match schema.get("items") {
+                Some(items) => Ok(format!("{}[]", self.inner("items", items, indent)?)),
+                None => Ok("Array<any>".to_owned()),
+            },
+            _ => Ok("any".to_owned()),
+        }
+    }
+
+    fn string(&self, schema: &Value) -> Result<String, RenderError> {
+        let Some(values) = enumeration(schema) else { return Ok("string".to_owned()) };
+        let mut members = Vec::new();
+        for value in values.iter().filter_map(Value::as_str) {
+            members.push(format!("\"{}\"", self.quoted("value of an enum", value)?));
+        }
+        Ok(if members.is_empty() { "string".to_owned() } else { members.join(" | ") })
+    }
+
+    fn one_of(&mut self, variants: &[Value], indent: &str) -> Result<String, RenderError> {
+        let mut out = String::new();
+        for (at, variant) in variants.iter().enumerate() {
+            let shape = self.nullable(&format!("oneOf[{at}]"), variant, &format!("{indent}   "))?;
+            let _ = write!(out, "\n{indent} | {shape}");
+            self.trailing(&mut out, variant, true, false)?;
+        }
+        Ok(out)
+    }
+
+    /// What stands behind a variant: ` // description default: value`.
+    fn trailing(
+        &self,
+        out: &mut String,
+        variant: &Value,
+        described: bool,
+        bare_enums: bool,
+    ) -> Result<(), RenderError> {
+        let mut notes = Vec::new();
+        if let Some(text) = variant.get("description").and_then(Value::as_str).filter(|_| described) {
+            notes.push(self.line("description", text)?.to_owned());
+        }
+        if let Some(default) = self.default(variant, bare_enums)? {
+            notes.push(default);
+        }
+        if !notes.is_empty() {
+            let _ = write!(out, " // {}", notes.join(" "));
+        }
+        Ok(())
+    }
+
+    /// `default: value`. Strings are quoted, but for those beside an enum if `bare_enums` says so.
+    fn default(&self, schema: &Value, bare_enums: bool) -> Result<Option<String>, RenderError> {
+        let Some(value) = schema.get("default") else { return Ok(None) };
+        Ok(Some(match value {
+            Value::String(text) if !bare_enums || enumeration(schema).is_none() => {
+                format!("default: \"{}\"", self.quoted("default", text)?)
+            }
+            Value::String(text) => format!("default: {}", self.line("default", text)?),
+            other => format!("default: {}", self.line("default", &other.to_string())?),
+        }))
+    }
+
+    fn object(&mut self, schema: &Value, indent: &str) -> Result<String, RenderError> {
+        let mut out = String::new();
+        if let Some(text) = schema.get("description").and_then(Value::as_str) {
+            let _ = writeln!(out, "{indent}// {}", self.line("description", text)?);
+        }
+        out.push_str("{\n");
+        let required: Vec<&str> = match schema.get("required").and_then(Value::as_array) {
+            Some(keys) => keys.iter().filter_map(Value::as_str).collect(),
+            None => Vec::new(),
+        };
+        let empty = Map::new();
+        for (key, field) in schema.get("properties").and_then(Value::as_object).unwrap_or(&empty) {
+            let mark = if required.contains(&key.as_str()) { "" } else { "?" };
+            let name = format!("{}{mark}", self.key(key)?);
+            self.field(&mut out, key, &name, field, indent)?;
+        }
+        let _ = write!(out, "{indent}}}");
+        Ok(out)
+    }
+
+    fn field(
+        &mut self,
+        out: &mut String,
+        key: &str,
+        name: &str,
+        field: &Value,
+        indent: &str,
+    ) -> Result<(), RenderError> {
+        let text = |name: &str| field.get(name).and_then(Value::as_str);
+        let variants = field.get("oneOf").and_then(Value::as_array);
+        if let Some(title) = text("title") {
+            let _ = writeln!(out, "{indent}// {}\n{indent}//", self.line("title", title)?);
+        }
+        if let Some(description) = text("description").filter(|_| field.get("oneOf").is_none()) {
+            let _ = writeln!(out, "{indent}// {}", self.line("description", description)?);
+        }
+        if let Some(examples) = field.get("examples").and_then(Value::as_array).filter(|all| !all.is_empty())
+        {
+            let _ = writeln!(out, "{indent}// Examples:");
+            for example in examples.iter().filter_map(Value::as_str) {
+                let _ = writeln!(out, "{indent}// - \"{}\"", self.quoted("example", example)?);
+            }
+        }
+        if let Some(variants) = variants {
+            return self.union_field(out, key, name, field, variants, indent);
+        }
+        let shape = self.nullable(key, field, &format!("{indent}    "))?;
+        let _ = write!(out, "{indent}{name}: {shape},");
+        if let Some(default) = self.default(field, true)? {
+            let _ = write!(out, " // {default}");
+        }
+        out.push('\n');
+        Ok(())
+    }
+
+    fn union_field(
+        &mut self,
+        out: &mut String,
+        key: &str,
+        name: &str,
+        field: &Value,
+        variants: &[Value],
+        indent: &str,
+    ) -> Result<(), RenderError> {
+        let description = field.get("description").and_then(Value::as_str);
+        let first = variants.first().and_then(|variant| variant.get("description")).and_then(Value::as_str);
+        let above = description.filter(|text| Some(*text) != first);
+        if let Some(text) = above {
+            let _ = writeln!(out, "{indent}// {}", self.line("description", text)?);
+        }
+        if let Some(default) = self.default(field, true)? {
+            let _ = writeln!(out, "{indent}// {default}");
+        }
+        let _ = writeln!(out, "{indent}{name}:");
+        self.path.push(key.to_owned());
+        for (at, variant) in variants.iter().enumerate() {
+            let shape = self.nullable(&format!("oneOf[{at}]"), variant, &format!("{indent}   "))?;
+            let _ = write!(out, "{indent} | {shape}");
+            self.trailing(out, variant, at > 0 || above.is_none(), true)?;
+            out.push('\n');
+        }
+        self.path.pop();
+        let _ = writeln!(out, "{indent},");
+        Ok(())
+    }
+}
+
+fn enumeration(schema: &Value) -> Option<&Vec<Value>> {
+    schema.get("enum").and_then(Value::as_array).filter(|values| !values.is_empty())
+}

@@ -1,0 +1,706 @@
+//! Messages become frames, frames become pieces. Which reasoning is kept, what the next role is, where each message
+//! lies in the ids.
+
+use crate::classify::{is_built_in, name_of, recipient_of};
+use crate::error::RenderError;
+use crate::frame::{Frame, Header, Place, Role, Stop};
+use crate::marker::Marker;
+use crate::message::{Developer, Message, Part, Tool, ToolCall, ToolResult};
+use crate::piece::Writer;
+use crate::{template, validate};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Who sets the rules of the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// The order in which models write headers; every construct of a schema.
+    #[default]
+    Motet,
+    /// The ids of openai-harmony 0.0.8.
+    OpenaiHarmony,
+}
+
+/// Which reasoning of earlier frames the model gets to see again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepAnalysis {
+    /// That of the running turn: what stands before a final answer is dropped.
+    #[default]
+    Turn,
+    All,
+    None,
+    /// The rule of openai-harmony 0.0.8: if the assistant's last frame is final, all of the analysis channel before
+    /// the first final is dropped, tool calls and results on it included; else nothing is.
+    OpenaiHarmony,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
+    Low,
+    #[default]
+    Medium,
+    High,
+}
+
+impl Effort {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Effort::Low => "low",
+            Effort::Medium => "medium",
+            Effort::High => "high",
+        }
+    }
+}
+
+/// A tool that the models were trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    Browser,
+    Python,
+}
+
+/// The format that an answer has to follow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResponseFormat {
+    pub name: String,
+    pub description: Option<String>,
+    /// JSON Schema.
+    pub schema: Value,
+}
+
+/// What a prompt says beside its messages.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub tools: Vec<Tool>,
+    pub builtin_tools: Vec<Builtin>,
+    pub instructions: Option<String>,
+    pub response_format: Option<ResponseFormat>,
+    pub reasoning_effort: Effort,
+    /// As `2025-06-28`; `None`: no date is given.
+    pub current_date: Option<String>,
+    pub identity: String,
+    pub knowledge_cutoff: Option<String>,
+    /// Whose header the prompt ends with.
+    pub next_role: Option<Role>,
+    pub keep_analysis: KeepAnalysis,
+    pub dialect: Dialect,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            tools: Vec::new(),
+            builtin_tools: Vec::new(),
+            instructions: None,
+            response_format: None,
+            reasoning_effort: Effort::default(),
+            current_date: None,
+            identity: "You are ChatGPT, a large language model trained by OpenAI.".to_owned(),
+            knowledge_cutoff: Some("2024-06".to_owned()),
+            next_role: Some(Role::Assistant),
+            keep_analysis: KeepAnalysis::default(),
+            dialect: Dialect::default(),
+        }
+    }
+}
+
+/// A frame to be written, and the part that it comes from.
+#[derive(Debug)]
+struct Draft {
+    frame: Frame,
+    /// Where in the content the text of another part begins: openai-harmony encodes each for itself.
+    cuts: Vec<usize>,
+    /// The index of its part in the message; `None` if it is made from the settings.
+    part: Option<usize>,
+    is_reasoning: bool,
+}
+
+impl Draft {
+    fn is_final(&self) -> bool {
+        self.frame.header.role == Role::Assistant && self.frame.header.channel.as_deref() == Some("final")
+    }
+}
+
+/// A message and its frames.
+#[derive(Debug)]
+struct Entry {
+    message: Message,
+    drafts: Vec<Arc<Draft>>,
+}
+
+/// A draft and where its ids lie.
+#[derive(Clone, Debug)]
+struct Written {
+    draft: Arc<Draft>,
+    start: usize,
+    end: usize,
+}
+
+/// A rendered conversation: a value, of which [`Prompt::extend`] makes a longer one.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    settings: Arc<Settings>,
+    /// The frames made from the settings.
+    preface: Vec<Arc<Draft>>,
+    entries: Vec<Arc<Entry>>,
+    ids: Vec<u32>,
+    written: Vec<Written>,
+    spans: Vec<(usize, usize)>,
+    dropped: Vec<(usize, usize)>,
+}
+
+impl Prompt {
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The prompt with its markers spelled.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        for written in &self.written {
+            write_frame(&written.draft.frame, &mut out);
+        }
+        write_next_role(self.settings.next_role, &mut out);
+        out
+    }
+
+    /// For each message its range of ids; empty if nothing of it was rendered.
+    pub fn spans(&self) -> &[(usize, usize)] {
+        &self.spans
+    }
+
+    /// Message and part of all that was left out.
+    pub fn dropped(&self) -> &[(usize, usize)] {
+        &self.dropped
+    }
+
+    /// The frames that it is made of.
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.written.iter().map(|written| &written.draft.frame)
+    }
+
+    /// The same prompt with more messages. Only frames that are new or changed are encoded.
+    pub fn extend(&self, messages: Vec<Message>) -> Result<Prompt, RenderError> {
+        // Up to two messages decide what stands at the front, so those are looked at together.
+        if self.entries.len() < 2 {
+            let first = self.entries.iter().map(|entry| entry.message.clone());
+            return render(first.chain(messages).collect(), Settings::clone(&self.settings));
+        }
+        self.with(messages)
+    }
+
+    fn with(&self, messages: Vec<Message>) -> Result<Prompt, RenderError> {
+        let mut entries = self.entries.clone();
+        for message in messages {
+            let at = entries.len();
+            let place = |error: RenderError| RenderError { at: error.at.or(Some(at)), ..error };
+            let drafts = drafts(&message, &entries, &self.settings).map_err(place)?;
+            entries.push(Arc::new(Entry { message, drafts }));
+        }
+        Ok(self.write(entries))
+    }
+
+    /// Writes all frames that are kept, with the ids of those that this prompt holds already.
+    fn write(&self, entries: Vec<Arc<Entry>>) -> Prompt {
+        let kept = Kept::new(
+            self.settings.keep_analysis,
+            self.preface.iter().chain(entries.iter().flat_map(|e| &e.drafts)),
+        );
+        let mut writing = Writing {
+            dialect: self.settings.dialect,
+            known: self.written.iter(),
+            old: &self.ids,
+            ids: Vec::with_capacity(self.ids.len() + 64),
+            written: Vec::with_capacity(self.written.len() + 4),
+        };
+        let (mut spans, mut dropped) = (Vec::with_capacity(entries.len()), Vec::new());
+        for draft in &self.preface {
+            writing.put(draft);
+        }
+        let mut index = self.preface.len();
+        for (at, entry) in entries.iter().enumerate() {
+            let start = writing.ids.len();
+            let mut end = start;
+            for draft in &entry.drafts {
+                if kept.keeps(index, draft) {
+                    writing.put(draft);
+                    end = if draft.part.is_some() { writing.ids.len() } else { end };
+                } else {
+                    dropped.extend(draft.part.map(|part| (at, part)));
+                }
+                index += 1;
+            }
+            spans.push((start, end));
+        }
+        let Writing { mut ids, written, .. } = writing;
+        write_next_role(self.settings.next_role, &mut ids);
+        let (settings, preface) = (Arc::clone(&self.settings), self.preface.clone());
+        Prompt { settings, preface, entries, ids, written, spans, dropped }
+    }
+}
+
+/// Renders a conversation.
+pub fn render(messages: Vec<Message>, settings: Settings) -> Result<Prompt, RenderError> {
+    let mut front = Front::read(&messages, &settings);
+    let prompt = Prompt {
+        preface: front.preface(&settings)?,
+        settings: Arc::new(settings),
+        entries: Vec::new(),
+        ids: Vec::new(),
+        written: Vec::new(),
+        spans: Vec::new(),
+        dropped: Vec::new(),
+    };
+    let mut messages = messages.into_iter();
+    let mut entries = Vec::new();
+    for message in messages.by_ref().take(front.messages) {
+        let drafts = front.drafts(&message, entries.len(), &prompt.settings)?;
+        entries.push(Arc::new(Entry { message, drafts }));
+    }
+    Prompt { entries, ..prompt }.with(messages.collect())
+}
+
+/// A conversation as a training sample: the reasoning of every turn, `<|return|>` behind the last answer.
+#[derive(Clone, Debug)]
+pub struct Training {
+    pub ids: Vec<u32>,
+    /// For each id whether the assistant wrote it: the loss mask.
+    pub weights: Vec<bool>,
+    /// For each message its range of ids.
+    pub spans: Vec<(usize, usize)>,
+}
+
+/// Renders a conversation for training. `next_role` is not used; nothing is dropped unless the settings say so.
+pub fn render_training(messages: Vec<Message>, settings: Settings) -> Result<Training, RenderError> {
+    let prompt = render(messages, Settings { next_role: None, ..settings })?;
+    let mut training =
+        Training { weights: vec![false; prompt.ids.len()], spans: prompt.spans.clone(), ids: prompt.ids };
+    for written in &prompt.written {
+        if written.draft.frame.header.role == Role::Assistant {
+            // `<|start|>` and the role are given to the model, the rest is its own.
+            let own = training.weights.get_mut(written.start + 2..written.end).unwrap_or_default();
+            own.fill(true);
+        }
+    }
+    let answer = prompt
+        .written
+        .last()
+        .filter(|last| last.draft.is_final() && last.draft.frame.header.recipient.is_none());
+    if let Some(id) = answer.and_then(|last| training.ids.get_mut(last.end - 1)) {
+        *id = Marker::Return.id();
+    }
+    Ok(training)
+}
+
+/// Frames exactly as they are: without a stop token where there was none, without a header where it was implied.
+pub fn render_frames(frames: &[Frame], out: &mut impl Writer) -> Result<(), RenderError> {
+    for (at, frame) in frames.iter().enumerate() {
+        validate::header(&frame.header, Some(at))
+            .map_err(|error| RenderError { message: format!("frames[{at}]: {}", error.message), at: None })?;
+        write_frame(frame, out);
+    }
+    Ok(())
+}
+
+/// Ids in the making: a frame that the old prompt holds is copied, others are encoded.
+struct Writing<'a> {
+    dialect: Dialect,
+    known: std::slice::Iter<'a, Written>,
+    old: &'a [u32],
+    ids: Vec<u32>,
+    written: Vec<Written>,
+}
+
+impl Writing<'_> {
+    fn put(&mut self, draft: &Arc<Draft>) {
+        let start = self.ids.len();
+        // Frames keep their order, so the old one, if there is one, is further on; those before it were dropped.
+        let mut rest = self.known.clone();
+        match rest.find(|written| Arc::ptr_eq(&written.draft, draft)) {
+            Some(written) => {
+                self.ids.extend_from_slice(self.old.get(written.start..written.end).unwrap_or_default());
+                self.known = rest;
+            }
+            None => write_draft(draft, self.dialect, &mut self.ids),
+        }
+        self.written.push(Written { draft: Arc::clone(draft), start, end: self.ids.len() });
+    }
+}
+
+/// Which reasoning is kept: by the rule, and the number of frames before the final answer that it looks at.
+struct Kept {
+    rule: KeepAnalysis,
+    before: usize,
+}
+
+impl Kept {
+    fn new<'a>(rule: KeepAnalysis, drafts: impl Iterator<Item = &'a Arc<Draft>> + Clone) -> Kept {
+        let last = |wanted: &dyn Fn(&Draft) -> bool| {
+            drafts.clone().enumerate().filter(|(_, draft)| wanted(draft)).last().map(|(index, _)| index)
+        };
+        let channel_is_final = |draft: &Draft| draft.frame.header.channel.as_deref() == Some("final");
+        let before = match rule {
+            KeepAnalysis::All | KeepAnalysis::None => None,
+            KeepAnalysis::Turn => last(&Draft::is_final),
+            KeepAnalysis::OpenaiHarmony => last(&|draft| draft.frame.header.role == Role::Assistant)
+                .and_then(|index| drafts.clone().nth(index))
+                .filter(|draft| channel_is_final(draft))
+                .and_then(|_| drafts.clone().position(|draft| channel_is_final(draft))),
+        };
+        Kept { rule, before: before.unwrap_or(0) }
+    }
+
+    fn keeps(&self, index: usize, draft: &Draft) -> bool {
+        match self.rule {
+            KeepAnalysis::All => true,
+            KeepAnalysis::None => !draft.is_reasoning,
+            KeepAnalysis::Turn => !draft.is_reasoning || index >= self.before,
+            KeepAnalysis::OpenaiHarmony => {
+                draft.frame.header.channel.as_deref() != Some("analysis") || index >= self.before
+            }
+        }
+    }
+}
+
+/// What stands before the conversation proper: a system frame and a developer frame, from the first messages, from
+/// the settings, or from both.
+struct Front {
+    /// How many messages belong to it.
+    messages: usize,
+    has_system: bool,
+    /// The text of the developer frame, if its parts are to be joined with the settings.
+    developer: Option<Developer>,
+    has_developer: bool,
+}
+
+impl Front {
+    fn read(messages: &[Message], settings: &Settings) -> Front {
+        let single = |at: usize| match messages.get(at).map(|message| message.content.as_slice()) {
+            Some([part]) => Some(part),
+            _ => None,
+        };
+        let has_system = matches!(single(0), Some(Part::System { .. }));
+        let at = usize::from(has_system);
+        let developer = match single(at) {
+            Some(Part::Developer(developer)) => Some(developer.clone()),
+            _ => None,
+        };
+        let from_settings = settings.instructions.is_some()
+            || !settings.tools.is_empty()
+            || settings.response_format.is_some();
+        Front {
+            messages: at + usize::from(developer.is_some()),
+            has_system,
+            has_developer: from_settings || developer.is_some(),
+            developer,
+        }
+    }
+
+    fn preface(&self, settings: &Settings) -> Result<Vec<Arc<Draft>>, RenderError> {
+        let mut drafts = Vec::new();
+        if !self.has_system {
+            let tools = self.developer.as_ref().is_some_and(has_functions);
+            let text = template::system(settings, tools || !settings.tools.is_empty())?;
+            drafts.push(generated(Role::System, text));
+            if self.has_developer && self.developer.is_none() {
+                drafts.push(generated(Role::Developer, self.developer_text(settings)?));
+            }
+        }
+        Ok(drafts)
+    }
+
+    fn drafts(
+        &mut self,
+        message: &Message,
+        at: usize,
+        settings: &Settings,
+    ) -> Result<Vec<Arc<Draft>>, RenderError> {
+        let place = |error: RenderError| RenderError { at: Some(at), ..error };
+        match message.content.first() {
+            Some(Part::System { text }) => {
+                let mut drafts =
+                    vec![Arc::new(Draft { part: Some(0), ..draft(Header::new(Role::System), text.clone()) })];
+                if self.has_developer && self.developer.is_none() {
+                    drafts.push(generated(Role::Developer, self.developer_text(settings)?));
+                }
+                Ok(drafts)
+            }
+            _ => {
+                let text = self.developer_text(settings).map_err(place)?;
+                Ok(vec![Arc::new(Draft { part: Some(0), ..draft(Header::new(Role::Developer), text) })])
+            }
+        }
+    }
+
+    fn developer_text(&self, settings: &Settings) -> Result<String, RenderError> {
+        let format = settings.response_format.as_ref();
+        let Some(developer) = &self.developer else {
+            return template::developer(
+                settings.instructions.as_deref(),
+                &settings.tools,
+                format,
+                settings.dialect,
+            );
+        };
+        let bare = settings.instructions.is_none() && settings.tools.is_empty() && format.is_none();
+        if let Some(text) = developer.text.as_ref().filter(|_| bare) {
+            return Ok(text.clone());
+        }
+        let own = (!developer.instructions.is_empty() || developer.tools.is_empty())
+            .then_some(developer.instructions.as_str());
+        let instructions = match (settings.instructions.as_deref(), own) {
+            (Some(first), Some(second)) => Some(format!("{first}\n\n{second}")),
+            (first, second) => first.or(second).map(str::to_owned),
+        };
+        let tools: Vec<Tool> = settings.tools.iter().chain(&developer.tools).cloned().collect();
+        template::developer(instructions.as_deref(), &tools, format, settings.dialect)
+    }
+}
+
+/// Whether a developer frame offers functions.
+fn has_functions(developer: &Developer) -> bool {
+    !developer.tools.is_empty()
+        || developer.text.as_deref().is_some_and(|text| text.contains("\nnamespace functions {"))
+}
+
+fn draft(header: Header, content: String) -> Draft {
+    let frame = Frame { header, content, stop: Some(Stop::End), implied: false };
+    Draft { frame, cuts: Vec::new(), part: None, is_reasoning: false }
+}
+
+fn generated(role: Role, text: String) -> Arc<Draft> {
+    Arc::new(draft(Header::new(role), text))
+}
+
+/// The frames of a message behind the front.
+fn drafts(
+    message: &Message,
+    before: &[Arc<Entry>],
+    settings: &Settings,
+) -> Result<Vec<Arc<Draft>>, RenderError> {
+    let mut drafts: Vec<Draft> = Vec::new();
+    for (at, part) in message.content.iter().enumerate() {
+        if let (Part::Text { text, .. }, Some(last)) =
+            (part, drafts.last_mut().filter(|_| continues(message, at)))
+        {
+            last.cuts.push(last.frame.content.len());
+            last.frame.content.push_str(text);
+            continue;
+        }
+        let made = one_draft(message, part, before, settings)?;
+        validate::header(&made.frame.header, None)?;
+        drafts.push(Draft { part: Some(at), ..made });
+    }
+    Ok(drafts.into_iter().map(Arc::new).collect())
+}
+
+/// Whether the text at `at` goes on with the text before it: the parts of a user's message are one frame, those of
+/// the assistant are frames of their own.
+fn continues(message: &Message, at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| message.content.get(before));
+    message.role != Role::Assistant && matches!(before, Some(Part::Text { .. }))
+}
+
+fn one_draft(
+    message: &Message,
+    part: &Part,
+    before: &[Arc<Entry>],
+    settings: &Settings,
+) -> Result<Draft, RenderError> {
+    let assistant = |channel: &str, content_type: &Option<String>| Header {
+        channel: Some(channel.to_owned()),
+        content_type: written(content_type, None),
+        ..Header::new(Role::Assistant)
+    };
+    Ok(match part {
+        Part::Reasoning { text, content_type } => {
+            Draft { is_reasoning: true, ..draft(assistant("analysis", content_type), text.clone()) }
+        }
+        Part::Preamble { text, content_type } => draft(assistant("commentary", content_type), text.clone()),
+        Part::Text { text, channel, content_type } => {
+            let usual = (message.role == Role::Assistant).then_some("final");
+            let header = Header {
+                name: message.name.clone(),
+                channel: written(channel, usual),
+                content_type: written(content_type, None),
+                ..Header::new(message.role)
+            };
+            if message.role == Role::Tool {
+                return Err(refuse(
+                    "a tool message needs a ToolResult: plain text does not say which tool it is from",
+                ));
+            }
+            draft(header, text.clone())
+        }
+        Part::ToolCall(call) => call_draft(call, settings),
+        Part::ToolResult(result) => result_draft(result, message, before)?,
+        Part::System { text } => draft(Header::new(Role::System), text.clone()),
+        Part::Developer(developer) => {
+            let text = match &developer.text {
+                Some(text) => text.clone(),
+                None => template::developer(
+                    Some(&developer.instructions),
+                    &developer.tools,
+                    None,
+                    settings.dialect,
+                )?,
+            };
+            draft(Header::new(Role::Developer), text)
+        }
+    })
+}
+
+fn refuse(message: &str) -> RenderError {
+    RenderError { message: message.to_owned(), at: None }
+}
+
+/// A value of the wire: what is given, the usual one, or none where the empty string says so.
+fn written(value: &Option<String>, usual: Option<&str>) -> Option<String> {
+    value.as_deref().or(usual).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+fn call_draft(call: &ToolCall, settings: &Settings) -> Draft {
+    let recipient = if call.recipient.is_empty() { recipient_of(&call.name) } else { call.recipient.clone() };
+    let built_in = is_built_in(&recipient);
+    // Built-in tools are called in the analysis, in code of their own; functions in commentary, in JSON.
+    let (channel, content_type) =
+        if built_in { ("analysis", "code") } else { ("commentary", "<|constrain|>json") };
+    let place = match settings.dialect {
+        Dialect::OpenaiHarmony => Some(Place::Role),
+        Dialect::Motet => call.recipient_at,
+    };
+    let header = Header {
+        recipient: Some(recipient),
+        recipient_at: place,
+        channel: written(&call.channel, Some(channel)),
+        content_type: written(&call.content_type, Some(content_type)),
+        ..Header::new(Role::Assistant)
+    };
+    let mut draft = draft(header, call.arguments.clone());
+    draft.frame.stop = Some(Stop::Call);
+    draft
+}
+
+fn result_draft(result: &ToolResult, message: &Message, before: &[Arc<Entry>]) -> Result<Draft, RenderError> {
+    let author = match (&result.author, &result.name) {
+        (Some(author), _) => author.clone(),
+        (None, Some(name)) => recipient_of(name_of(name)),
+        (None, None) => caller(&result.tool_call_id, message, before)?,
+    };
+    let header = Header {
+        name: Some(author),
+        recipient: written(&result.recipient, Some("assistant")),
+        recipient_at: Some(Place::Role),
+        channel: written(&result.channel, Some("commentary")),
+        content_type: written(&result.content_type, None),
+        ..Header::new(Role::Tool)
+    };
+    Ok(draft(header, result.content.clone()))
+}
+
+/// The recipient of the call that a result answers: the last one with its id.
+fn caller(id: &str, message: &Message, before: &[Arc<Entry>]) -> Result<String, RenderError> {
+    let parts = before.iter().flat_map(|entry| &entry.message.content).chain(&message.content);
+    let mut calls = parts.filter_map(|part| match part {
+        Part::ToolCall(call) if call.id == id => Some(call),
+        _ => None,
+    });
+    match calls.next_back() {
+        Some(call) if call.recipient.is_empty() => Ok(recipient_of(&call.name)),
+        Some(call) => Ok(call.recipient.clone()),
+        None => Err(refuse(&format!("no tool call before it has the id {id:?}, and the result has no name"))),
+    }
+}
+
+fn write_draft(draft: &Draft, dialect: Dialect, out: &mut Vec<u32>) {
+    if dialect == Dialect::Motet || draft.cuts.is_empty() {
+        return write_frame(&draft.frame, out);
+    }
+    write_header(&draft.frame.header, out);
+    let mut done = 0;
+    for &cut in draft.cuts.iter().chain(std::iter::once(&draft.frame.content.len())) {
+        out.text(draft.frame.content.get(done..cut).unwrap_or_default());
+        done = cut;
+    }
+    write_stop(draft.frame.stop, out);
+}
+
+fn write_frame(frame: &Frame, out: &mut impl Writer) {
+    let Frame { header, content, stop, implied } = frame;
+    let bare = header.channel.is_none() && header.recipient.is_none() && header.content_type.is_none();
+    if *implied {
+        if !bare {
+            write_values(header, String::new(), out);
+            out.mark(Marker::Message);
+        }
+    } else if bare && content.is_empty() && stop.is_none() {
+        // The tail of a prompt.
+        return write_next_role(Some(header.role), out);
+    } else {
+        write_header(header, out);
+    }
+    out.text(content);
+    write_stop(*stop, out);
+}
+
+fn write_header(header: &Header, out: &mut impl Writer) {
+    out.mark(Marker::Start);
+    let author = match (header.role, &header.name) {
+        (Role::Tool, Some(author)) => author.clone(),
+        (role, Some(name)) => format!("{}:{name}", role.as_str()),
+        (role, None) => role.as_str().to_owned(),
+    };
+    write_values(header, author, out);
+    out.mark(Marker::Message);
+}
+
+/// What stands in a header behind the author.
+fn write_values(header: &Header, author: String, out: &mut impl Writer) {
+    let usual =
+        if header.role == Role::Assistant && header.channel.is_some() { Place::Channel } else { Place::Role };
+    let place = if header.channel.is_some() { header.recipient_at.unwrap_or(usual) } else { Place::Role };
+    let recipient = |at: Place| match &header.recipient {
+        Some(recipient) if place == at => format!(" to={recipient}"),
+        _ => String::new(),
+    };
+    let mut text = author + &recipient(Place::Role);
+    if let Some(channel) = &header.channel {
+        write_text(&text, out);
+        out.mark(Marker::Channel);
+        text = format!("{channel}{}", recipient(Place::Channel));
+    }
+    if let Some(content_type) = &header.content_type {
+        text.push(' ');
+        match content_type.strip_prefix(Marker::Constrain.spelling()) {
+            Some(plain) => {
+                write_text(&text, out);
+                out.mark(Marker::Constrain);
+                text = plain.to_owned();
+            }
+            None => text.push_str(content_type),
+        }
+    }
+    write_text(&text, out);
+}
+
+fn write_text(text: &str, out: &mut impl Writer) {
+    if !text.is_empty() {
+        out.text(text);
+    }
+}
+
+fn write_stop(stop: Option<Stop>, out: &mut impl Writer) {
+    match stop {
+        Some(Stop::Return) => out.mark(Marker::Return),
+        Some(Stop::Call) => out.mark(Marker::Call),
+        Some(Stop::End) => out.mark(Marker::End),
+        None => {}
+    }
+}
+
+fn write_next_role(role: Option<Role>, out: &mut impl Writer) {
+    if let Some(role) = role {
+        out.mark(Marker::Start);
+        out.text(role.as_str());
+    }
+}

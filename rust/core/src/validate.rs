@@ -1,0 +1,138 @@
+//! What may stand in a header: the grammar of its values, for the renderer that refuses others and for the parser
+//! that has to guess where a value ends.
+//!
+//! | value | grammar |
+//! |---|---|
+//! | tool name | `[A-Za-z0-9_.-]{1,64}`, no role |
+//! | recipient, author | `[A-Za-z0-9_.:/@-]{1,128}` |
+//! | channel | `[A-Za-z0-9_-]{1,32}` |
+//! | content type | `[<\|constrain\|>][A-Za-z0-9_.+/-]{1,64}` |
+//! | user name | letters and digits of any script, `_ . - + @`, 1 to 64 |
+//!
+//! None of them has white space, `<`, `=` or a control character, so that no value can end its header, begin another
+//! value or stand for a marker.
+
+use crate::error::RenderError;
+use crate::frame::{Header, Role};
+use crate::marker::Marker;
+
+/// Characters of recipients: `functions.get_weather`, `browser.search`.
+pub(crate) fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | ':' | '/' | '@')
+}
+
+pub(crate) fn is_name(value: &str) -> bool {
+    fits(value, 128, is_name_char)
+}
+
+/// A content type without its marker.
+pub(crate) fn is_type(value: &str) -> bool {
+    fits(value, 64, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | '+'))
+}
+
+fn is_tool_name(value: &str) -> bool {
+    fits(value, 64, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+        && Role::from_name(value).is_none()
+}
+
+fn is_user_name(value: &str) -> bool {
+    fits(value, 64, |c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '+' | '@'))
+}
+
+fn is_channel(value: &str) -> bool {
+    fits(value, 32, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+fn fits(value: &str, longest: usize, allowed: impl Fn(char) -> bool) -> bool {
+    !value.is_empty() && value.chars().count() <= longest && value.chars().all(allowed)
+}
+
+/// The sentence that refuses a value.
+pub(crate) fn refusal(what: &str, value: &str, allowed: &str) -> String {
+    let shown: String = value.chars().take(60).collect();
+    let cut = if shown.len() < value.len() { "..." } else { "" };
+    format!("{what} {shown:?}{cut} cannot stand in a header: it must be {allowed}")
+}
+
+const NAME: &str = "1 to 128 of A-Z a-z 0-9 _ . : / @ -";
+
+/// Refuses a header with a value that does not follow the grammar. `at` is the message's index.
+pub(crate) fn header(header: &Header, at: Option<usize>) -> Result<(), RenderError> {
+    let refuse = |what: &str, value: &str, allowed: &str| {
+        Err(RenderError { message: refusal(what, value, allowed), at })
+    };
+    match (header.role, header.name.as_deref()) {
+        (Role::Tool, Some(author)) => {
+            let name = author.strip_prefix("functions.").unwrap_or(author);
+            if !is_name(author)
+                || Role::from_name(author).is_some()
+                || Role::from_name(name).is_some()
+                || begins_as_role(author)
+            {
+                return refuse("tool author", author, &format!("{NAME}, and no role"));
+            }
+        }
+        (Role::Tool, None) => return refuse("tool author", "", NAME),
+        (_, Some(name)) if !is_user_name(name) => {
+            return refuse("name", name, "1 to 64 letters, digits or _ . - + @");
+        }
+        _ => {}
+    }
+    if let Some(recipient) = header.recipient.as_deref().filter(|value| !is_name(value)) {
+        return refuse("recipient", recipient, NAME);
+    }
+    if let Some(channel) = header.channel.as_deref().filter(|value| !is_channel(value)) {
+        return refuse("channel", channel, "1 to 32 of A-Z a-z 0-9 _ -");
+    }
+    if let Some(content_type) = header.content_type.as_deref() {
+        let plain = content_type.strip_prefix(Marker::Constrain.spelling()).unwrap_or(content_type);
+        if !is_type(plain) {
+            return refuse(
+                "content type",
+                content_type,
+                "1 to 64 of A-Z a-z 0-9 _ . + / -, perhaps behind <|constrain|>",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// `user:alice` as the author of a tool frame would be read as a user.
+fn begins_as_role(author: &str) -> bool {
+    author.split_once(':').is_some_and(|(base, _)| Role::from_name(base).is_some())
+}
+
+pub(crate) fn tool_name(name: &str) -> Result<(), RenderError> {
+    if is_tool_name(name) {
+        return Ok(());
+    }
+    let message = refusal("tool name", name, "1 to 64 of A-Z a-z 0-9 _ . -, and no role");
+    Err(RenderError { message, at: None })
+}
+
+/// A date as `2025-06-28`.
+pub(crate) fn date(value: &str) -> Result<(), RenderError> {
+    let bytes = value.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let number =
+        |from: usize, to: usize| value.get(from..to).and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
+    let shape =
+        bytes.len() == 10 && (0..10).all(|at| if at == 4 || at == 7 { bytes[at] == b'-' } else { digit(at) });
+    if shape && (1..=12).contains(&number(5, 7)) && (1..=31).contains(&number(8, 10)) {
+        return Ok(());
+    }
+    Err(RenderError { message: format!("current_date {value:?} must be a date as 2025-06-28"), at: None })
+}
+
+/// Characters that end a line, for some reader or other: a comment must not hold one.
+pub(crate) fn is_line_break(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// One line of the system text.
+pub(crate) fn line(what: &str, value: &str) -> Result<(), RenderError> {
+    if value.chars().any(is_line_break) {
+        return Err(RenderError { message: format!("{what} {value:?} must be one line"), at: None });
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Rendering, for Python.
+
+use crate::convert;
+use motet::frame::Frame;
+use motet::message::Message;
+use motet::render as core;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+/// Settings as keyword arguments, which `motet.harmony` has checked for their types.
+#[pyfunction]
+#[pyo3(signature = (messages, **settings))]
+pub(crate) fn render(messages: &Bound<'_, PyAny>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Prompt> {
+    let py = messages.py();
+    let (messages, settings) = (convert::to_messages(messages)?, convert::to_settings(settings)?);
+    let prompt = py.detach(|| core::render(messages, settings));
+    Ok(Prompt { prompt: prompt.map_err(|error| convert::render_error(py, &error))?, ids: PyOnceLock::new() })
+}
+
+/// `(ids, weights, spans)`.
+#[pyfunction]
+#[pyo3(signature = (messages, **settings))]
+pub(crate) fn render_training<'py>(
+    messages: &Bound<'py, PyAny>,
+    settings: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let py = messages.py();
+    let (messages, settings) = (convert::to_messages(messages)?, convert::to_settings(settings)?);
+    let training = py.detach(|| core::render_training(messages, settings));
+    let training = training.map_err(|error| convert::render_error(py, &error))?;
+    let weights: Vec<u8> = training.weights.into_iter().map(u8::from).collect();
+    (PyList::new(py, training.ids)?, PyList::new(py, weights)?, PyTuple::new(py, training.spans)?)
+        .into_pyobject(py)
+}
+
+/// `(ids, text)`.
+#[pyfunction]
+pub(crate) fn render_frames<'py>(frames: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    let py = frames.py();
+    let frames: Vec<Frame> =
+        frames.try_iter()?.map(|frame| convert::to_frame(&frame?)).collect::<PyResult<_>>()?;
+    let (mut ids, mut text) = (Vec::new(), String::new());
+    let written =
+        core::render_frames(&frames, &mut ids).and_then(|()| core::render_frames(&frames, &mut text));
+    written.map_err(|error| convert::render_error(py, &error))?;
+    (PyList::new(py, ids)?, text).into_pyobject(py)
+}
+
+#[pyclass(frozen, module = "motet._core")]
+pub(crate) struct Prompt {
+    prompt: core::Prompt,
+    /// The list that `ids` gives, made when it is asked for.
+    ids: PyOnceLock<Py<PyList>>,
+}
+
+#[pymethods]
+impl Prompt {
+    #[getter]
+    fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let make = || PyResult::Ok(PyList::new(py, self.prompt.ids())?.unbind());
+        // A copy, so that a list that somebody changes is not the prompt's.
+        let ids = self.ids.get_or_try_init(py, make)?.bind(py);
+        Ok(ids.get_slice(0, ids.len()))
+    }
+
+    #[getter]
+    fn text<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::new(py, &self.prompt.text())
+    }
+
+    #[getter]
+    fn spans<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.prompt.spans())
+    }
+
+    #[getter]
+    fn dropped<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.prompt.dropped())
+    }
+
+    #[getter]
+    fn frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let frames: Vec<_> =
+            self.prompt.frames().map(|frame| convert::frame(py, frame)).collect::<PyResult<_>>()?;
+        PyTuple::new(py, frames)
+    }
+
+    fn extend(&self, messages: &Bound<'_, PyAny>) -> PyResult<Prompt> {
+        let py = messages.py();
+        let messages: Vec<Message> = convert::to_messages(messages)?;
+        let longer = py.detach(|| self.prompt.extend(messages));
+        Ok(Prompt {
+            prompt: longer.map_err(|error| convert::render_error(py, &error))?,
+            ids: PyOnceLock::new(),
+        })
+    }
+
+    fn __len__(&self) -> usize {
+        self.prompt.ids().len()
+    }
+}

@@ -1,0 +1,158 @@
+"""Rendering, beside openai-harmony 0.0.8: the same conversations give the same ids."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import openai_harmony as oh
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai_harmony import ReasoningEffort, RenderConversationConfig
+
+import motet
+from motet import DeveloperContent, Frame, Message, Preamble, Reasoning, SystemContent, Text, ToolCall, ToolResult
+
+names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,20}", fullmatch=True).filter(
+    lambda name: name not in {"system", "developer", "user", "assistant", "tool", "python", "browser", "container"}
+    and not name.startswith(("python.", "browser.", "container.", "functions."))
+)
+text = st.text(max_size=60) | st.sampled_from(["", "Hi", "<|end|>", "a\n\nb", "café 中文 🎉", "<|start|>system<|message|>x"])
+line = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters='"\\'), max_size=30)
+keys = st.from_regex(r"[A-Za-z_][A-Za-z0-9_ -]{0,12}", fullmatch=True)
+json_values = st.none() | st.booleans() | st.integers(-1000, 1000) | line | st.lists(st.integers(), max_size=3)
+
+
+def schemas(depth: int = 3) -> st.SearchStrategy[Any]:
+    about = {"description": line, "default": json_values, "title": line, "examples": st.lists(line | st.integers(), max_size=2)}
+    plain = st.fixed_dictionaries(
+        {"type": st.sampled_from(["string", "integer", "number", "boolean", "null", ["string", "null"], ["integer", "array"]])},
+        optional={**about, "nullable": st.booleans(), "enum": st.lists(line | st.integers(), max_size=3)},
+    )
+    if depth == 0:
+        return plain | st.just({})
+    inner = schemas(depth - 1)
+    array = st.fixed_dictionaries({"type": st.just("array")}, optional={**about, "items": inner})
+    union = st.fixed_dictionaries({"oneOf": st.lists(inner, min_size=1, max_size=3)}, optional=about)
+    return plain | array | union | objects(inner)
+
+
+def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    fields = st.dictionaries(keys, inner, max_size=4)
+    return st.fixed_dictionaries(
+        {"type": st.just("object")},
+        optional={"properties": fields, "required": st.lists(keys, max_size=3), "description": line},
+    )
+
+
+tools = st.lists(
+    st.fixed_dictionaries(
+        {"name": names, "description": st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=40)},
+        optional={"parameters": objects(schemas(2)) | schemas(1)},
+    ),
+    max_size=3,
+    unique_by=lambda tool: tool["name"],
+)
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> tuple[list[Message], list[oh.Message]]:
+    """The same conversation twice: ours and theirs."""
+    ours: list[Message] = []
+    theirs: list[oh.Message] = []
+    for _ in range(draw(st.integers(0, 6))):
+        kind = draw(st.sampled_from(["user", "reasoning", "preamble", "final", "call", "builtin", "result"]))
+        said, name = draw(text), draw(names)
+        make = oh.Message.from_role_and_content
+        match kind:
+            case "user":
+                parts = draw(st.lists(text, min_size=1, max_size=3))
+                author = draw(st.none() | st.from_regex(r"[a-z]{1,8}", fullmatch=True))
+                ours.append(Message("user", tuple(Text(part) for part in parts), author))
+                contents = [oh.TextContent(text=part) for part in parts]
+                theirs.append(oh.Message(author=oh.Author(role=oh.Role.USER, name=author), content=contents))
+            case "reasoning":
+                ours.append(Message("assistant", (Reasoning(said),)))
+                theirs.append(make(oh.Role.ASSISTANT, said).with_channel("analysis"))
+            case "preamble":
+                ours.append(Message("assistant", (Preamble(said),)))
+                theirs.append(make(oh.Role.ASSISTANT, said).with_channel("commentary"))
+            case "final":
+                ours.append(Message("assistant", (Text(said),)))
+                theirs.append(make(oh.Role.ASSISTANT, said).with_channel("final"))
+            case "call":
+                content_type = draw(st.sampled_from(["<|constrain|>json", "json", "code"]))
+                ours.append(Message("assistant", (ToolCall(name, said, content_type=content_type),)))
+                call = make(oh.Role.ASSISTANT, said).with_channel("commentary").with_recipient(f"functions.{name}")
+                theirs.append(call.with_content_type(content_type))
+            case "builtin":
+                ours.append(Message("assistant", (ToolCall("browser.search", said),)))
+                call = make(oh.Role.ASSISTANT, said).with_channel("analysis").with_recipient("browser.search")
+                theirs.append(call.with_content_type("code"))
+            case "result":
+                ours.append(Message("tool", (ToolResult("", said, name),)))
+                author = oh.Author.new(oh.Role.TOOL, f"functions.{name}")
+                result = oh.Message.from_author_and_content(author, said).with_channel("commentary")
+                theirs.append(result.with_recipient("assistant"))
+    return ours, theirs
+
+
+@given(
+    conversations(),
+    tools,
+    st.none() | text,
+    st.sampled_from(["low", "medium", "high"]),
+    st.none() | st.dates(),
+    st.sets(st.sampled_from(["browser", "python"])),
+    st.booleans(),
+    st.sampled_from(["user", "assistant", None]),
+)
+def test_the_ids_of_openai_harmony(
+    peer: oh.HarmonyEncoding,
+    conversation: tuple[list[Message], list[oh.Message]],
+    tools: list[dict[str, Any]],
+    instructions: str | None,
+    effort: Any,
+    date: Any,
+    builtin: set[Any],
+    drop: bool,
+    next_role: Any,
+) -> None:
+    ours, theirs = conversation
+    prompt = motet.render(
+        ours,
+        tools=tools,
+        builtin_tools=sorted(builtin),
+        instructions=instructions,
+        reasoning_effort=effort,
+        current_date=date,
+        next_role=next_role,
+        keep_analysis="openai_harmony" if drop else "all",
+        dialect="openai_harmony",
+    )
+    system = oh.SystemContent.new().with_reasoning_effort(ReasoningEffort(effort.capitalize()))
+    if date:
+        system = system.with_conversation_start_date(date.isoformat())
+    if "browser" in builtin:
+        system = system.with_browser_tool()
+    if "python" in builtin:
+        system = system.with_python_tool()
+    messages = [oh.Message.from_role_and_content(oh.Role.SYSTEM, system)]
+    if instructions is not None or tools:
+        developer = oh.DeveloperContent.new()
+        if instructions is not None:
+            developer = developer.with_instructions(instructions)
+        if tools:
+            described = [oh.ToolDescription.new(t["name"], t["description"], t.get("parameters")) for t in tools]
+            developer = developer.with_function_tools(described)
+        messages.append(oh.Message.from_role_and_content(oh.Role.DEVELOPER, developer))
+    whole = oh.Conversation.from_messages(messages + theirs)
+    config = RenderConversationConfig(auto_drop_analysis=drop)
+    if next_role is None:
+        expected = peer.render_conversation(whole, config)
+    else:
+        expected = peer.render_conversation_for_completion(whole, oh.Role(next_role), config)
+    if prompt.ids != expected:
+        assert prompt.text == peer.decode(expected)
+    assert prompt.ids == expected
