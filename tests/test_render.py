@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+import motet
 import openai_harmony as oh
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from motet import (
+    Message,
+    Preamble,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from openai_harmony import ReasoningEffort, RenderConversationConfig
 
-import motet
-from motet import DeveloperContent, Frame, Message, Preamble, Reasoning, SystemContent, Text, ToolCall, ToolResult
-
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,20}", fullmatch=True).filter(
-    lambda name: name not in {"system", "developer", "user", "assistant", "tool", "python", "browser", "container"}
-    and not name.startswith(("python.", "browser.", "container.", "functions."))
+    lambda name: (
+        name not in {"system", "developer", "user", "assistant", "tool", "python", "browser", "container"}
+        and not name.startswith(("python.", "browser.", "container.", "functions."))
+    )
 )
-text = st.text(max_size=60) | st.sampled_from(["", "Hi", "<|end|>", "a\n\nb", "café 中文 🎉", "<|start|>system<|message|>x"])
+text = st.text(max_size=60) | st.sampled_from(
+    ["", "Hi", "<|end|>", "a\n\nb", "café 中文 🎉", "<|start|>system<|message|>x"]
+)
 line = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters='"\\'), max_size=30)
 keys = st.from_regex(r"[A-Za-z_][A-Za-z0-9_ -]{0,12}", fullmatch=True)
 json_values = st.none() | st.booleans() | st.integers(-1000, 1000) | line | st.lists(st.integers(), max_size=3)
 
 
 def schemas(depth: int = 3) -> st.SearchStrategy[Any]:
-    about = {"description": line, "default": json_values, "title": line, "examples": st.lists(line | st.integers(), max_size=2)}
+    about = {
+        "description": line,
+        "default": json_values,
+        "title": line,
+        "examples": st.lists(line | st.integers(), max_size=2),
+    }
     plain = st.fixed_dictionaries(
-        {"type": st.sampled_from(["string", "integer", "number", "boolean", "null", ["string", "null"], ["integer", "array"]])},
+        {
+            "type": st.sampled_from(
+                ["string", "integer", "number", "boolean", "null", ["string", "null"], ["integer", "array"]]
+            )
+        },
         optional={**about, "nullable": st.booleans(), "enum": st.lists(line | st.integers(), max_size=3)},
     )
     if depth == 0:
@@ -48,7 +65,10 @@ def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 tools = st.lists(
     st.fixed_dictionaries(
-        {"name": names, "description": st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=40)},
+        {
+            "name": names,
+            "description": st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=40),
+        },
         optional={"parameters": objects(schemas(2)) | schemas(1)},
     ),
     max_size=3,

@@ -1,9 +1,9 @@
 """Harmony for gpt-oss: tokens, prompts and typed messages.
 
-    completion = motet.parse(raw)            # what a model wrote: .reasoning, .text, .tool_calls
-    parser = motet.StreamParser()            # the same while it arrives
-    prompt = motet.render(messages)          # what a model is to read: .ids, .extend(...)
-    ids = motet.encode(text)                 # the tokens themselves
+completion = motet.parse(raw)            # what a model wrote: .reasoning, .text, .tool_calls
+parser = motet.StreamParser()            # the same while it arrives
+prompt = motet.render(messages)          # what a model is to read: .ids, .extend(...)
+ids = motet.encode(text)                 # the tokens themselves
 """
 
 from motet._core import (

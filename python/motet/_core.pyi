@@ -1,13 +1,38 @@
 """The native core. Its public names are reached through `motet`; this stub is their manual."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, SupportsIndex, TypeAlias, final
 
 from motet.message import Completion, Frame, Kind, Message, Repair, Role, Stop
 
-Raw: TypeAlias = str | bytes | bytearray | memoryview | array[Any] | Iterable[SupportsIndex]
+_Raw: TypeAlias = str | bytes | bytearray | memoryview | array[Any] | Iterable[SupportsIndex]
 """A completion: text with markers (`str`, or its UTF-8 as bytes), or token ids (a list, an array, a buffer)."""
+
+__all__ = [
+    "Event",
+    "Prompt",
+    "SPECIAL_TOKENS",
+    "STOP_TOKENS",
+    "StreamEncoder",
+    "StreamParser",
+    "VOCAB_SIZE",
+    "__version__",
+    "_vocabulary",
+    "count",
+    "decode",
+    "decode_bytes",
+    "encode",
+    "encode_array",
+    "encode_batch",
+    "frames",
+    "parse",
+    "parse_conversation",
+    "render",
+    "render_frames",
+    "render_training",
+    "tokens_by_channel",
+]
 
 __version__: Final[str]
 VOCAB_SIZE: Final[int]
@@ -57,12 +82,13 @@ class StreamEncoder:
     @property
     def count(self) -> int:
         """The number of ids given so far."""
+    def __copy__(self) -> StreamEncoder: ...
 
 @final
 class Event:
     """Something that a parser heard: a frame starts, grows or ends, or something was repaired."""
 
-    __match_args__ = ("type", "kind", "index", "delta")
+    __match_args__: Final = ("type", "kind", "index", "delta")
     @property
     def type(self) -> Literal["start", "delta", "end", "repair"]: ...
     @property
@@ -91,7 +117,9 @@ class Event:
     def repair(self) -> Repair | None:
         """The repair. `None` unless `type` is `"repair"`."""
 
-def parse(raw: Raw, *, role: Role | None = "assistant", tools: Iterable[Any] | None = None, strict: bool = False) -> Completion:
+def parse(
+    raw: _Raw, *, role: Role | None = "assistant", tools: Iterable[Any] | None = None, strict: bool = False
+) -> Completion:
     """What a model wrote for one turn.
 
     `raw` follows `<|start|>` and the role, which stand in the prompt; `role=None` says that it has its own.
@@ -100,10 +128,12 @@ def parse(raw: Raw, *, role: Role | None = "assistant", tools: Iterable[Any] | N
     in `.repairs`. `strict=True` raises `ParseError` at the first of them.
     """
 
-def parse_conversation(raw: Raw, *, tools: Iterable[Any] | None = None, strict: bool = False) -> list[Message]:
+def parse_conversation(raw: _Raw, *, tools: Iterable[Any] | None = None, strict: bool = False) -> list[Message]:
     """A whole prompt or transcript, every role: one message for each turn of each."""
 
-def frames(raw: Raw, *, role: Role | None = None, tools: Iterable[Any] | None = None, strict: bool = False) -> list[Frame]:
+def frames(
+    raw: _Raw, *, role: Role | None = None, tools: Iterable[Any] | None = None, strict: bool = False
+) -> list[Frame]:
     """The frames of a prompt, a transcript or, with `role="assistant"`, a completion, exactly as written."""
 
 @final
@@ -114,8 +144,10 @@ class StreamParser:
     frames and repairs however it is cut.
     """
 
-    def __new__(cls, role: Role | None = "assistant", *, tools: Iterable[Any] | None = None, strict: bool = False) -> StreamParser: ...
-    def feed(self, chunk: int | Raw) -> list[Event]:
+    def __new__(
+        cls, role: Role | None = "assistant", *, tools: Iterable[Any] | None = None, strict: bool = False
+    ) -> StreamParser: ...
+    def feed(self, chunk: int | _Raw, /) -> list[Event]:
         """The events of a chunk: a token id, several, or text. Raises `ParseError` if strict."""
     def close(self) -> list[Event]:
         """The events that were held back. After it, `feed` raises `ValueError` until `reset`."""
@@ -127,31 +159,36 @@ class StreamParser:
     def __copy__(self) -> StreamParser: ...
     def __deepcopy__(self, memo: Any) -> StreamParser: ...
 
-@final
-class Span:
-    """Half-open range of token ids."""
+def tokens_by_channel(frames: Iterable[Frame], markup: int) -> dict[str, int]:
+    """The tokens of contents that were read from text: `Completion.tokens` asks for them."""
+
+def render(messages: Iterable[Message], **settings: Any) -> Prompt:
+    """The prompt of a conversation; `motet.render` says what the settings are."""
+
+def render_training(
+    messages: Iterable[Message], **settings: Any
+) -> tuple[list[int], list[int], tuple[tuple[int, int], ...]]:
+    """Ids, weights and spans; see `motet.render_training`."""
+
+def render_frames(frames: Iterable[Frame]) -> tuple[list[int], str]:
+    """Ids and text; see `motet.render_frames`."""
+
+def _vocabulary() -> bytes:
+    """The vocabulary as a `.tiktoken` file, for peers that want to read one."""
 
 @final
 class Prompt:
-    """A rendered conversation: a value. `extend` makes a longer one."""
+    """A rendered conversation; `motet.Prompt` is its face."""
 
     @property
     def ids(self) -> list[int]: ...
     @property
-    def text(self) -> str:
-        """The same with its markers spelled. To be shown, not to be encoded: text that quotes markers would change."""
+    def text(self) -> str: ...
     @property
-    def spans(self) -> tuple[tuple[int, int], ...]:
-        """For each message its range `(start, end)` in `ids`; empty if nothing of it was rendered."""
+    def spans(self) -> tuple[tuple[int, int], ...]: ...
     @property
-    def dropped(self) -> tuple[tuple[int, int], ...]:
-        """`(message, part)` indices of the reasoning that was left out."""
+    def dropped(self) -> tuple[tuple[int, int], ...]: ...
     @property
-    def frames(self) -> tuple[Frame, ...]:
-        """The frames that it is made of."""
-    @property
-    def stop_ids(self) -> tuple[int, ...]:
-        """The ids at which sampling should stop: `<|return|>` and `<|call|>`."""
-    def extend(self, messages: Iterable[Message]) -> Prompt:
-        """The prompt with more messages. Equals rendering all of them; only what is new or changed is encoded."""
+    def frames(self) -> tuple[Frame, ...]: ...
+    def extend(self, messages: Iterable[Message]) -> Prompt: ...
     def __len__(self) -> int: ...

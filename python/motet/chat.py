@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from motet.errors import RenderError
 from motet.message import (
@@ -34,9 +34,7 @@ def to_messages(items: Iterable[Message | Mapping[str, Any]]) -> list[Message]:
     """
     if isinstance(items, str | bytes | Mapping | Message):
         raise TypeError(f"messages must be a list of messages, not {type(items).__name__}")
-    return [
-        item if isinstance(item, Message) else _from_chat(item, _Place(index)) for index, item in enumerate(items)
-    ]
+    return [item if isinstance(item, Message) else _from_chat(item, _Place(index)) for index, item in enumerate(items)]
 
 
 class _Place:
@@ -177,7 +175,7 @@ def to_chat(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
 def _chat_dicts(message: Message) -> Iterator[dict[str, Any]]:
     results = [part for part in message.content if isinstance(part, ToolResult)]
-    said = [part for part in message.content if not isinstance(part, ToolResult)]
+    said: list[Part] = [part for part in message.content if not isinstance(part, ToolResult)]
     if said:
         yield _chat_dict(message, said)
     for result in results:
@@ -197,5 +195,5 @@ def _chat_dict(message: Message, said: list[Part]) -> dict[str, Any]:
     if message.reasoning:
         shape["reasoning"] = message.reasoning
     if message.tool_calls:
-        shape["tool_calls"] = [{**cast("dict[str, Any]", call.to_dict()), "type": "function"} for call in message.tool_calls]
+        shape["tool_calls"] = [{**call.to_dict(), "type": "function"} for call in message.tool_calls]
     return shape

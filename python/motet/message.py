@@ -69,9 +69,9 @@ class _Value:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _wire(default: Any = None) -> Any:
+def _wire() -> Any:
     """A field that says how a part stood on the wire: kept for rendering, no part of what the value means."""
-    return field(default=default, compare=False, repr=False)
+    return field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -136,7 +136,7 @@ class ToolCall(_Value):
     """`None`: commentary."""
     content_type: str | None = _wire()
     """`None`: `<|constrain|>json`. `""`: none was written."""
-    stop: Stop | None = _wire("call")
+    stop: Stop | None = field(default="call", compare=False, repr=False)
 
     def args(self) -> Any:
         """The arguments as Python values.
@@ -278,7 +278,10 @@ class Message(_Value):
     def from_dict(cls, shape: Mapping[str, Any]) -> Message:
         """The inverse of `to_dict`. Raises `ValueError` for anything else."""
         match shape:
-            case {"role": "system" | "developer" | "user" | "assistant" | "tool" as role, "content": list(parts)}:
+            case {
+                "role": "system" | "developer" | "user" | "assistant" | "tool" as role,
+                "content": list(parts),
+            }:
                 content = tuple([_part_from_dict(part) for part in parts])
                 return cls(cast("Role", role), content, shape.get("name"))
         raise ValueError(f"not the dict of a message: {shape!r:.200}")

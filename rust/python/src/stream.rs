@@ -55,7 +55,10 @@ fn parse_runs(runs: &[IdRun], settings: Arc<Settings>) -> Result<Completion, Par
 }
 
 #[pyfunction]
-#[pyo3(signature = (raw, *, role=Some("assistant"), tools=None, strict=false))]
+#[pyo3(
+    signature = (raw, *, role=Some("assistant"), tools=None, strict=false),
+    text_signature = "(raw, *, role='assistant', tools=None, strict=False)"
+)]
 pub(crate) fn parse<'py>(
     raw: &Bound<'py, PyAny>,
     role: Option<&str>,
@@ -326,7 +329,10 @@ impl Stream {
 #[pymethods]
 impl StreamParser {
     #[new]
-    #[pyo3(signature = (role=Some("assistant"), *, tools=None, strict=false))]
+    #[pyo3(
+        signature = (role=Some("assistant"), *, tools=None, strict=false),
+        text_signature = "(role='assistant', *, tools=None, strict=False)"
+    )]
     fn new(role: Option<&str>, tools: Option<&Bound<'_, PyAny>>, strict: bool) -> PyResult<StreamParser> {
         Ok(StreamParser(Mutex::new(Stream::new(settings(role, tools, strict, false)?))))
     }

@@ -1,0 +1,48 @@
+# Each target sets up what it needs, in .venv and target/; what is up to date is left alone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
+
+.PHONY: demo test check bench format clean
+
+# A tool call from prompt to answer, streamed by channel, rendered back. No key, no network.
+demo: $(VENV)/built
+	$(BIN)/motet demo
+
+test: $(VENV)/tools
+	cargo test --quiet
+	$(BIN)/pytest
+
+# Formatting, lints, types, and the stub against the extension.
+check: $(VENV)/tools
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/stubtest motet._core --allowlist tests/stubtest.txt
+
+# Side by side with the peers, in one run; writes benches/RESULTS.md.
+bench: $(VENV)/tools
+	$(BIN)/python benches/run.py
+
+format: $(VENV)/tools
+	cargo fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) target
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+$(VENV)/built: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/tools: $(VENV)/built
+	$(BIN)/pip install --quiet --group dev
+	touch $@

@@ -1,0 +1,94 @@
+"""What commands share: reading their input, and colour where somebody looks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+__all__ = ["Style", "UsageError", "add_input", "add_output", "ids_of", "read_bytes", "tool_list", "visible"]
+
+_CODES = {
+    "reasoning": "2;36",
+    "preamble": "33",
+    "text": "1;32",
+    "tool_call": "35",
+    "tool_result": "34",
+    "system_content": "36",
+    "developer_content": "36",
+    "stray": "31",
+    "markup": "90",
+    "repair": "1;31",
+    "title": "1",
+}
+
+
+class UsageError(Exception):
+    """The command was called in a way that makes no sense."""
+
+
+class Style:
+    """Colours by kind of part, if the output is a terminal and nobody asked for none."""
+
+    def __init__(self, choice: str, stream: TextIO) -> None:
+        terminal = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        self.on = choice == "always" or (choice == "auto" and terminal)
+
+    def __call__(self, kind: str | None, text: str) -> str:
+        code = _CODES.get(kind or "", "")
+        return f"\x1b[{code}m{text}\x1b[0m" if self.on and code and text else text
+
+
+def visible(text: str) -> str:
+    """Text without the control characters that a terminal would obey; line breaks and tabs stay."""
+    return "".join([c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text])
+
+
+def add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", default="-", help="a file; standard input if it is left out or -")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--ids", action="store_true", help="the input is a JSON list of token ids")
+    form.add_argument("--text", action="store_true", help="the input is text, even if it looks like a list of ids")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+
+
+def read_bytes(name: str) -> bytes:
+    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+
+
+def ids_of(data: bytes, options: argparse.Namespace) -> list[int] | None:
+    """The ids, if the input is a JSON list of them. Raises `UsageError` if `--ids` says that it is, and it is not."""
+    found: list[int] | None = None
+    if not options.text and (options.ids or data.lstrip()[:1] == b"["):
+        found = _id_list(data)
+    if options.ids and found is None:
+        raise UsageError(f"{options.file} is not a JSON list of token ids")
+    return found
+
+
+def _id_list(data: bytes) -> list[int] | None:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) and all(type(item) is int for item in found) else None
+
+
+def tool_list(name: str | None) -> list[Any] | None:
+    """The tools in a JSON file: a list of names or of OpenAI tool dicts."""
+    if name is None:
+        return None
+    try:
+        tools = json.loads(Path(name).read_bytes())
+    except ValueError as error:
+        raise UsageError(f"{name} is not JSON: {error}") from error
+    if not isinstance(tools, list):
+        raise UsageError(f"{name} must hold a list of tools, not {type(tools).__name__}")
+    return tools
