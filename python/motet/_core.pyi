@@ -10,13 +10,13 @@ _Raw: TypeAlias = str | bytes | bytearray | memoryview | array[Any] | Iterable[S
 """A completion: text with markers (`str`, or its UTF-8 as bytes), or token ids (a list, an array, a buffer)."""
 
 __all__ = [
-    "Event",
-    "Prompt",
     "SPECIAL_TOKENS",
     "STOP_TOKENS",
+    "VOCAB_SIZE",
+    "Event",
+    "Prompt",
     "StreamEncoder",
     "StreamParser",
-    "VOCAB_SIZE",
     "__version__",
     "_vocabulary",
     "count",

@@ -223,7 +223,10 @@ impl Printer {
         for (at, variant) in variants.iter().enumerate() {
             let shape = self.nullable(&format!("oneOf[{at}]"), variant, &format!("{indent}   "))?;
             let _ = write!(out, "{indent} | {shape}");
-            self.trailing(out, variant, at > 0 || above.is_none(), true)?;
+            let own = variant.get("description").and_then(Value::as_str);
+            let described =
+                if at == 0 { description.is_none() } else { description.is_none() || description != own };
+            self.trailing(out, variant, described, true)?;
             out.push('\n');
         }
         self.path.pop();

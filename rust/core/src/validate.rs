@@ -64,7 +64,8 @@ pub(crate) fn header(header: &Header, at: Option<usize>) -> Result<(), RenderErr
     match (header.role, header.name.as_deref()) {
         (Role::Tool, Some(author)) => {
             let name = author.strip_prefix("functions.").unwrap_or(author);
-            if !is_name(author)
+            if name.is_empty()
+                || !is_name(author)
                 || Role::from_name(author).is_some()
                 || Role::from_name(name).is_some()
                 || begins_as_role(author)

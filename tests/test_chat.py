@@ -1,0 +1,92 @@
+"""Chat dicts to messages and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import motet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from motet import DeveloperContent, Message, Preamble, Reasoning, Text, ToolCall, ToolResult, to_chat, to_messages
+
+CHAT: list[dict[str, Any]] = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "text", "text": "2"}, {"type": "text", "text": "+2?"}], "name": "alice"},
+    {
+        "role": "assistant",
+        "content": "Let me see.",
+        "reasoning_content": "add",
+        "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "functions.add", "arguments": {"a": 2}}}],
+        "refusal": None,
+    },
+    {"role": "tool", "tool_call_id": "c1", "content": {"sum": 4}},
+    {"role": "assistant", "content": "4"},
+]
+MESSAGES = [
+    Message("developer", (DeveloperContent("Be brief."),)),
+    Message("user", (Text("2"), Text("+2?")), "alice"),
+    Message("assistant", (Reasoning("add"), Preamble("Let me see."), ToolCall("add", '{"a":2}', "c1"))),
+    Message("tool", (ToolResult("c1", '{"sum":4}'),)),
+    Message("assistant", (Text("4"),)),
+]
+
+
+def test_chat_dicts_become_messages() -> None:
+    assert to_messages(CHAT) == MESSAGES
+    assert to_messages([CHAT[0], *MESSAGES[1:]]) == MESSAGES
+    assert to_messages([message.to_dict() for message in MESSAGES]) == MESSAGES
+
+
+def test_messages_become_chat_dicts() -> None:
+    assert to_messages(to_chat(MESSAGES)) == [
+        Message("user", (Text("2+2?"),), "alice") if message.role == "user" else message for message in MESSAGES
+    ]
+    assert to_chat(MESSAGES)[2] == {
+        "role": "assistant",
+        "content": "Let me see.",
+        "reasoning": "add",
+        "tool_calls": [{"type": "function", "id": "c1", "function": {"name": "add", "arguments": '{"a":2}'}}],
+    }
+    assert to_chat(MESSAGES)[3] == {"role": "tool", "tool_call_id": "c1", "content": '{"sum":4}'}
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"role": "robot", "content": "x"}, r"messages\[0\]\['role'\] must be"),
+        ({"role": "user"}, r"messages\[0\]\['content'\] must be str or a list of text parts, not NoneType"),
+        ({"role": "user", "content": [{"type": "image_url"}]}, "gpt-oss reads text only"),
+        ({"role": "assistant"}, r"\['content'\] is missing"),
+        ({"role": "assistant", "tool_calls": [{"id": "x"}]}, r"tool_calls\[0\]"),
+        ({"role": "assistant", "tool_calls": "x"}, "tool_calls.*list"),
+        ({"role": "assistant", "reasoning": 3}, "reasoning"),
+        ({"role": "tool", "content": "x"}, "needs a tool_call_id or a name"),
+        ({"role": "tool", "name": "f", "content": {"x": float("nan")}}, "is no JSON"),
+        ({"role": "user", "content": [{"type": "reasoning"}]}, "not the dict"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(item: dict[str, Any], message: str) -> None:
+    with pytest.raises(motet.RenderError, match=message) as caught:
+        to_messages([item])
+    assert caught.value.message_index == 0
+
+
+@pytest.mark.parametrize("wrong", ["text", {"role": "user", "content": "x"}, [3], Message("user", "hi")])  # type: ignore[arg-type]
+def test_what_is_no_list_of_messages_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="messages"):
+        to_messages(wrong)
+
+
+def test_a_result_takes_the_name_of_its_call() -> None:
+    prompt = motet.render(CHAT[:4])
+    assert "<|start|>functions.add to=assistant<|channel|>commentary<|message|>" in prompt.text
+    with pytest.raises(motet.RenderError, match=r'messages\[1\]: no tool call before it has the id "c1"'):
+        motet.render([CHAT[1], CHAT[3]])
+
+
+@given(st.text(), st.text(), st.text(max_size=8))
+def test_any_assistant_message_survives(reasoning: str, text: str, identifier: str) -> None:
+    parts = [Reasoning(reasoning or "-"), Preamble(text or "-"), ToolCall("f", text, identifier)]
+    message = Message("assistant", tuple(parts))
+    assert to_messages(to_chat([message])) == [message]

@@ -1,0 +1,20 @@
+"""The tree of exceptions."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+from motet import errors
+
+CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.MotetError)]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_each_is_public_pickles_and_keeps_what_it_knows(cls: type[errors.MotetError]) -> None:
+    assert cls.__name__ in errors.__all__
+    assert cls.__name__ in (errors.__doc__ or "")
+    error = cls("what happened", position=3)
+    copied = pickle.loads(pickle.dumps(error))
+    assert (type(copied), str(copied), copied.position) == (cls, "what happened", 3)

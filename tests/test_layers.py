@@ -1,0 +1,66 @@
+"""What must never be: rooms that import upwards, and an import that does more than import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "python" / "motet"
+ROOMS = {"errors": 0, "_core": 1, "message": 2, "chat": 3, "harmony": 4, "__init__": 5, "cli": 10}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "motet":
+            inner = node.module.split(".")[1:]
+            names |= {inner[0]} if inner else {a.name if a.name in ROOMS else "__init__" for a in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {"__init__" for a in node.names if a.name.split(".")[0] == "motet"}
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_imports_only_from_lower_ones(path: Path) -> None:
+    own = room(path)
+    for name in imported(path) - {own}:
+        assert ROOMS[name] < ROOMS[own], f"{own} imports {name}"
+
+
+def isolated(program: str) -> str:
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    loaded = isolated("import motet, sys; print(*sys.modules)").split()
+    heavy = {"together", "httpx", "pydantic", "rich", "requests", "socket", "ssl", "asyncio", "argparse", "numpy"}
+    assert heavy & set(loaded) == set()
+
+
+def test_first_use_reads_no_file_and_no_variable() -> None:
+    program = """
+import sys, motet
+opened = []
+sys.addaudithook(lambda name, args: opened.append((name, args)) if name in ("open", "os.getenv", "socket.connect") else None)
+motet.encode("hello"); motet.decode([1]); motet.parse("<|channel|>final<|message|>Hi"); motet.render([{"role": "user", "content": "Hi"}])
+print(opened)
+"""
+    assert isolated(program).strip() == "[]"
+
+
+def test_public_names_are_there() -> None:
+    import motet
+
+    for name in motet.__all__:
+        assert getattr(motet, name) is not None
+    assert motet.__doc__
