@@ -141,7 +141,7 @@ impl Printer {
                 format!("default: \"{}\"", self.quoted("default", text)?)
             }
             Value::String(text) => format!("default: {}", self.line("default", text)?),
-            other => format!("default: {}", self.line("default", &other.to_string())?),
+            other => format!("default: {}", self.line("default", &json(other))?),
         }))
     }
 
@@ -232,6 +232,19 @@ impl Printer {
         self.path.pop();
         let _ = writeln!(out, "{indent},");
         Ok(())
+    }
+}
+
+/// JSON with large numbers as 0.0.8 prints them: `1e20`, where newer writers say `1e+20`.
+fn json(value: &Value) -> String {
+    match value {
+        Value::Number(number) => number.to_string().replace("e+", "e"),
+        Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")),
+        Value::Object(fields) => {
+            let field = |(key, value)| format!("{}:{}", Value::String(String::clone(key)), json(value));
+            format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
     }
 }
 

@@ -26,3 +26,4 @@ pub mod tokenizer;
 mod typescript;
 mod validate;
 pub mod vocab;
+mod wire;

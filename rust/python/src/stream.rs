@@ -4,11 +4,12 @@ use crate::convert::{self, IdRun, Raw};
 use motet::classify::Kind;
 use motet::error::{ParseError, Repair};
 use motet::fold::{self, Fold};
-use motet::frame::{Frame, Header, Role, Stop};
+use motet::frame::{Frame, Header, Stop};
 use motet::parse::{Settings, Sink, Tokens};
 use motet::reader::{Completion, Lane, MixedLanes, Reader, parse_ids, parse_text};
 use motet::tokenizer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use std::sync::{Arc, Mutex};
@@ -116,28 +117,83 @@ pub(crate) fn tokens_by_channel<'py>(
     convert::counts(py, &tokens, true)
 }
 
-/// What all events of one frame share.
+/// What all events of one frame share, as the Python objects that they give.
 struct Head {
-    kind: Option<Kind>,
-    role: Option<Role>,
-    name: Option<String>,
-    channel: Option<String>,
-    recipient: Option<String>,
-    content_type: Option<String>,
+    index: Py<PyAny>,
+    kind: Py<PyAny>,
+    role: Py<PyAny>,
+    name: Py<PyAny>,
+    channel: Py<PyAny>,
+    recipient: Py<PyAny>,
+    content_type: Py<PyAny>,
 }
 
+impl Head {
+    fn new(py: Python<'_>, header: &Header, kind: Kind, index: usize) -> PyResult<Head> {
+        let object = |word: Option<&str>| match convert::word(py, word) {
+            Some(word) => word.into_any().unbind(),
+            None => py.None(),
+        };
+        Ok(Head {
+            index: index.into_pyobject(py)?.into_any().unbind(),
+            kind: object(Some(kind.as_str())),
+            role: object(Some(header.role.as_str())),
+            name: object(header.name.as_deref()),
+            channel: object(header.channel.as_deref()),
+            recipient: object(header.recipient.as_deref()),
+            content_type: object(header.content_type.as_deref()),
+        })
+    }
+
+    /// An event of this frame.
+    fn event(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyString>,
+        delta: Bound<'_, PyString>,
+        stop: Option<Stop>,
+    ) -> Event {
+        Event {
+            name_of_type: name.clone().into_any().unbind(),
+            delta: delta.into_any().unbind(),
+            stop: convert::stop(py, stop).map_or_else(|| py.None(), |stop| stop.into_any().unbind()),
+            repair: py.None(),
+            index: self.index.clone_ref(py),
+            kind: self.kind.clone_ref(py),
+            role: self.role.clone_ref(py),
+            name: self.name.clone_ref(py),
+            channel: self.channel.clone_ref(py),
+            recipient: self.recipient.clone_ref(py),
+            content_type: self.content_type.clone_ref(py),
+        }
+    }
+}
+
+/// Its fields are ready-made objects: reading one is a look at a slot, which a stream of tokens does all the time.
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct Event {
-    what: What,
-    index: usize,
-    head: Arc<Head>,
-}
-
-enum What {
-    Start,
-    Delta(Py<PyString>),
-    End(Option<Stop>),
-    Repair(Py<PyAny>),
+    #[pyo3(get, name = "type")]
+    name_of_type: Py<PyAny>,
+    #[pyo3(get)]
+    kind: Py<PyAny>,
+    #[pyo3(get)]
+    index: Py<PyAny>,
+    #[pyo3(get)]
+    delta: Py<PyAny>,
+    #[pyo3(get)]
+    role: Py<PyAny>,
+    #[pyo3(get)]
+    name: Py<PyAny>,
+    #[pyo3(get)]
+    channel: Py<PyAny>,
+    #[pyo3(get)]
+    recipient: Py<PyAny>,
+    #[pyo3(get)]
+    content_type: Py<PyAny>,
+    #[pyo3(get)]
+    stop: Py<PyAny>,
+    #[pyo3(get)]
+    repair: Py<PyAny>,
 }
 
 #[pymethods]
@@ -147,82 +203,13 @@ impl Event {
         PyTuple::new(py, ["type", "kind", "index", "delta"])
     }
 
-    #[getter]
-    fn r#type<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        match self.what {
-            What::Start => pyo3::intern!(py, "start").clone(),
-            What::Delta(_) => pyo3::intern!(py, "delta").clone(),
-            What::End(_) => pyo3::intern!(py, "end").clone(),
-            What::Repair(_) => pyo3::intern!(py, "repair").clone(),
-        }
-    }
-
-    #[getter]
-    fn kind<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        self.head.kind.map(|kind| convert::kind(py, kind))
-    }
-
-    #[getter]
-    fn index(&self) -> usize {
-        self.index
-    }
-
-    #[getter]
-    fn delta<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        match &self.what {
-            What::Delta(text) => text.bind(py).clone(),
-            _ => pyo3::intern!(py, "").clone(),
-        }
-    }
-
-    #[getter]
-    fn role<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        convert::word(py, self.head.role.map(|role| role.as_str()))
-    }
-
-    #[getter]
-    fn name<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        convert::word(py, self.head.name.as_deref())
-    }
-
-    #[getter]
-    fn channel<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        convert::word(py, self.head.channel.as_deref())
-    }
-
-    #[getter]
-    fn recipient<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        convert::word(py, self.head.recipient.as_deref())
-    }
-
-    #[getter]
-    fn content_type<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        convert::word(py, self.head.content_type.as_deref())
-    }
-
-    #[getter]
-    fn stop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        match self.what {
-            What::End(stop) => convert::stop(py, stop),
-            _ => None,
-        }
-    }
-
-    #[getter]
-    fn repair<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        match &self.what {
-            What::Repair(repair) => Some(repair.bind(py).clone()),
-            _ => None,
-        }
-    }
-
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let kind = self.head.kind.map_or("", Kind::as_str);
-        Ok(match &self.what {
-            What::Start => format!("Event('start', {kind}, index={})", self.index),
-            What::Delta(text) => format!("Event('delta', {kind}, {})", text.bind(py).repr()?),
-            What::End(stop) => format!("Event('end', {kind}, stop={})", stop.map_or("None", Stop::as_str)),
-            What::Repair(repair) => format!("Event('repair', {})", repair.bind(py).repr()?),
+        let Event { name_of_type, kind, index, delta, stop, repair, .. } = self;
+        Ok(match name_of_type.extract::<&str>(py)? {
+            "delta" => format!("Event('delta', {kind}, {})", delta.bind(py).repr()?),
+            "end" => format!("Event('end', {kind}, stop={stop})"),
+            "repair" => format!("Event('repair', {})", repair.bind(py).repr()?),
+            name => format!("Event('{name}', {kind}, index={index})"),
         })
     }
 }
@@ -231,45 +218,69 @@ impl Event {
 struct Recorder<'a, 'py> {
     py: Python<'py>,
     fold: &'a mut Fold,
-    head: &'a mut Arc<Head>,
+    head: &'a mut Option<Arc<Head>>,
     events: Vec<Bound<'py, Event>>,
     error: Option<PyErr>,
 }
 
 impl Recorder<'_, '_> {
-    fn push(&mut self, what: What, head: Arc<Head>) {
-        let frames = self.fold.frames.len();
-        let index = if head.kind.is_some() { frames.saturating_sub(1) } else { frames };
-        match Bound::new(self.py, Event { what, index, head }) {
+    fn push(&mut self, event: Event) {
+        match Bound::new(self.py, event) {
             Ok(event) => self.events.push(event),
             Err(error) => self.error = Some(error),
         }
+    }
+
+    /// An event of the frame that is open.
+    fn tell(&mut self, name: &Bound<'_, PyString>, delta: &str, stop: Option<Stop>) {
+        if let Some(head) = self.head.as_deref() {
+            let delta =
+                if delta.is_empty() { intern!(self.py, "").clone() } else { PyString::new(self.py, delta) };
+            self.push(head.event(self.py, name, delta, stop));
+        }
+    }
+
+    fn repaired(&self, repair: &Repair) -> PyResult<Event> {
+        let py = self.py;
+        Ok(Event {
+            name_of_type: intern!(py, "repair").clone().into_any().unbind(),
+            delta: intern!(py, "").clone().into_any().unbind(),
+            index: self.fold.frames.len().into_pyobject(py)?.into_any().unbind(),
+            repair: convert::repair(py, repair)?.unbind(),
+            kind: py.None(),
+            role: py.None(),
+            name: py.None(),
+            channel: py.None(),
+            recipient: py.None(),
+            content_type: py.None(),
+            stop: py.None(),
+        })
     }
 }
 
 impl Sink for Recorder<'_, '_> {
     fn start(&mut self, header: Header, kind: Kind, implied: bool) {
-        let Header { role, name, recipient, channel, content_type, .. } = header.clone();
-        *self.head =
-            Arc::new(Head { kind: Some(kind), role: Some(role), name, channel, recipient, content_type });
+        match Head::new(self.py, &header, kind, self.fold.frames.len()) {
+            Ok(head) => *self.head = Some(Arc::new(head)),
+            Err(error) => self.error = Some(error),
+        }
         self.fold.start(header, kind, implied);
-        self.push(What::Start, Arc::clone(self.head));
+        self.tell(intern!(self.py, "start"), "", None);
     }
 
     fn delta(&mut self, text: &str) {
         self.fold.delta(text);
-        let text = PyString::new(self.py, text).unbind();
-        self.push(What::Delta(text), Arc::clone(self.head));
+        self.tell(intern!(self.py, "delta"), text, None);
     }
 
     fn end(&mut self, stop: Option<Stop>) {
         self.fold.end(stop);
-        self.push(What::End(stop), Arc::clone(self.head));
+        self.tell(intern!(self.py, "end"), "", stop);
     }
 
     fn repair(&mut self, repair: Repair) {
-        match convert::repair(self.py, &repair) {
-            Ok(made) => self.push(What::Repair(made.unbind()), no_head()),
+        match self.repaired(&repair) {
+            Ok(event) => self.push(event),
             Err(error) => self.error = Some(error),
         }
         self.fold.repair(repair);
@@ -280,10 +291,6 @@ impl Sink for Recorder<'_, '_> {
     }
 }
 
-fn no_head() -> Arc<Head> {
-    Arc::new(Head { kind: None, role: None, name: None, channel: None, recipient: None, content_type: None })
-}
-
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct StreamParser(Mutex<Stream>);
 
@@ -291,13 +298,13 @@ pub(crate) struct StreamParser(Mutex<Stream>);
 struct Stream {
     reader: Reader,
     fold: Fold,
-    head: Arc<Head>,
+    head: Option<Arc<Head>>,
     closed: bool,
 }
 
 impl Stream {
     fn new(settings: Arc<Settings>) -> Stream {
-        Stream { reader: Reader::new(settings), fold: Fold::default(), head: no_head(), closed: false }
+        Stream { reader: Reader::new(settings), fold: Fold::default(), head: None, closed: false }
     }
 
     /// Lets the reader read, and gives the events of it.

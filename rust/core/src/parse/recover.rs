@@ -1,0 +1,277 @@
+//! What becomes of input that does not follow the transitions: text between frames, headers that lead nowhere, and
+//! markers in content. Nothing is lost here: it ends up in a frame, or in a repair.
+
+use super::{At, Break, Opening, Parser, Sink};
+use crate::classify::Kind;
+use crate::error::Code;
+use crate::frame::{Header, Role, Stop};
+use crate::header::{self, Parsed};
+use crate::marker::Marker;
+use crate::tokenizer;
+
+impl Parser {
+    /// Text between frames is left out of the message.
+    pub(super) fn stray_text(&mut self, sink: &mut impl Sink) {
+        if self.buffer.is_empty() {
+            return;
+        }
+        let (at, text) = (self.buffer.start(), self.buffer.spelled(0, 0));
+        self.count_header(self.buffer.text.len());
+        self.buffer.clear();
+        self.repair(Code::StrayText, at, text, sink);
+    }
+
+    /// Text without header that is nevertheless an answer: after the reasoning, where the answer is expected.
+    pub(super) fn headerless_text(&mut self, stop: Option<Stop>, sink: &mut impl Sink) -> bool {
+        let expected = match &self.current {
+            None => !self.marked || stop.is_some(),
+            Some(last) => {
+                last.role == Role::Assistant
+                    && matches!(last.kind, Kind::Reasoning | Kind::Preamble)
+                    && last.stop == Some(Stop::End)
+            }
+        };
+        if !expected || !self.buffer.text.contains(char::is_alphanumeric) {
+            return false;
+        }
+        let code =
+            if self.current.is_none() && stop.is_none() { Code::NoMarkup } else { Code::MissingHeader };
+        self.headerless(code, Kind::Text, stop, sink);
+        true
+    }
+
+    /// A frame made of text that has no header.
+    pub(super) fn headerless(&mut self, code: Code, kind: Kind, stop: Option<Stop>, sink: &mut impl Sink) {
+        let (at, text) = (self.buffer.start(), self.buffer.spelled(0, 0));
+        let tokens = self.buffer.tokens;
+        self.buffer.clear();
+        self.repair(code, at, text.clone(), sink);
+        let mut header = Header::new(self.settings.role.unwrap_or(Role::Assistant));
+        header.channel = (kind == Kind::Preamble).then(|| "commentary".to_owned());
+        self.start_frame(header, kind, true, sink);
+        self.count_content(tokens);
+        self.delta(&text, sink);
+        if let Some(current) = &mut self.current {
+            current.stop = stop;
+        }
+        if self.error.is_none() {
+            sink.end(stop);
+            self.at = At::Between;
+        }
+    }
+
+    /// A header begins without `<|start|>`: with a marker, and perhaps with text before it.
+    pub(super) fn imply_header(&mut self, sink: &mut impl Sink, at: usize) {
+        let first_word = self.buffer.text.split_whitespace().next().unwrap_or_default();
+        let says_role = Role::from_name(first_word).is_some();
+        let role = if says_role { None } else { Some(self.settings.role.unwrap_or(Role::Assistant)) };
+        if !self.buffer.is_empty() && !self.is_header_text(role) && !self.headerless_text(None, sink) {
+            self.stray_text(sink);
+        }
+        let at = if self.buffer.is_empty() { at } else { self.buffer.start() };
+        self.repair(Code::MissingStart, at, self.buffer.spelled(0, 0), sink);
+        let buffer = std::mem::take(&mut self.buffer);
+        self.open(Opening::Implied(if buffer.text.trim().is_empty() {
+            Some(role.unwrap_or(Role::Assistant))
+        } else {
+            role
+        }));
+        self.buffer = buffer;
+    }
+
+    /// Whether the text that is held, which has no markers, can be part of a header.
+    pub(super) fn is_header_text(&self, role: Option<Role>) -> bool {
+        let parsed = header::parse(&self.buffer, self.reading(role, true));
+        !parsed.faults.iter().any(|(code, _)| {
+            matches!(
+                code,
+                Code::StrayHeaderText | Code::UnknownRole | Code::RoleIsToolName | Code::InvalidRecipient
+            )
+        }) && parsed.header.role != Role::Tool
+    }
+
+    /// Text at the very start that is no header is what the model says first.
+    pub(super) fn leave_preamble(&mut self, opening: Opening, sink: &mut impl Sink) {
+        let Opening::Preset(role) = opening else { return };
+        let bare = self.buffer.marks.is_empty() && !self.buffer.text.trim().is_empty();
+        if bare && !self.is_header_text(Some(role)) {
+            self.headerless(Code::MissingHeader, Kind::Preamble, None, sink);
+            if self.at == At::Between {
+                self.at = At::Header(opening);
+            }
+        }
+    }
+
+    /// `<|start|>` in a header.
+    pub(super) fn restart_header(&mut self, opening: Opening, at: usize, sink: &mut impl Sink) {
+        if self.buffer.is_empty() {
+            let code = if matches!(opening, Opening::Preset(_)) {
+                Code::RepeatedStart
+            } else {
+                Code::DuplicateStart
+            };
+            self.repair(code, at, Marker::Start.spelling().to_owned(), sink);
+        } else {
+            self.leave_preamble(opening, sink);
+            if !self.buffer.is_empty() {
+                self.give_up_header(opening, Break::Start, sink);
+            }
+        }
+        self.open(Opening::Start);
+    }
+
+    /// A header that ends without `<|message|>`: what cannot be header is content; if there is none, it is left out.
+    pub(super) fn give_up_header(&mut self, opening: Opening, why: Break, sink: &mut impl Sink) {
+        let preset = matches!(opening, Opening::Preset(_));
+        let mut parsed = header::parse(&self.buffer, self.reading(opening.role(), false));
+        let addressed = parsed.header.recipient.is_some()
+            && !parsed.faults.iter().any(|(code, _)| *code == Code::UnmarkedRecipient);
+        if preset && self.buffer.marks.is_empty() && !(addressed && parsed.header.channel.is_none()) {
+            return self.give_up_preset(why, sink);
+        }
+        let kind = self.kind_of(&parsed.header);
+        let stop = if let Break::Stop(stop) = why { Some(stop) } else { None };
+        if let Some(rest) = parsed.rest {
+            let json = self.buffer.text.get(rest..).is_some_and(|text| text.starts_with(['{', '[', '"']));
+            if why == Break::End && kind == Kind::ToolCall && !json {
+                parsed.rest = None;
+            }
+        } else if why == Break::Limit || (stop == Some(Stop::Call) && kind == Kind::ToolCall) {
+            parsed.rest = Some(self.buffer.text.len());
+        }
+        match parsed.rest {
+            Some(rest) => self.content_without_message(parsed, rest, opening, why, sink),
+            None => self.leave_out_header(opening, why, sink),
+        }
+    }
+
+    /// Text at the start of a completion, before any marker.
+    pub(super) fn give_up_preset(&mut self, why: Break, sink: &mut impl Sink) {
+        match why {
+            _ if self.buffer.text.trim().is_empty() => self.stray_text(sink),
+            Break::Stop(stop) => self.headerless(Code::MissingHeader, Kind::Text, Some(stop), sink),
+            Break::Start => self.headerless(Code::MissingHeader, Kind::Preamble, None, sink),
+            Break::End => self.headerless(Code::NoMarkup, Kind::Text, None, sink),
+            Break::Limit => {
+                let (at, text, tokens) =
+                    (self.buffer.start(), std::mem::take(&mut self.buffer.text), self.buffer.tokens);
+                self.buffer.clear();
+                self.repair(Code::NoMarkup, at, text.chars().take(80).collect(), sink);
+                self.start_frame(
+                    Header::new(self.settings.role.unwrap_or(Role::Assistant)),
+                    Kind::Text,
+                    true,
+                    sink,
+                );
+                self.count_content(tokens);
+                self.delta(&text, sink);
+            }
+        }
+    }
+
+    /// The header ran into its content at byte `rest`.
+    pub(super) fn content_without_message(
+        &mut self,
+        parsed: Parsed,
+        rest: usize,
+        opening: Opening,
+        why: Break,
+        sink: &mut impl Sink,
+    ) {
+        self.report(&parsed, sink);
+        let (at, all) = (self.buffer.position(rest, self.per_byte), self.buffer.tokens);
+        let code = if why == Break::Limit { Code::HeaderTooLong } else { Code::MissingMessage };
+        let marks_before = self.buffer.marks.iter().take_while(|mark| mark.offset <= rest).count();
+        let text = self.buffer.spelled(rest, marks_before);
+        let in_header = self.buffer.tokens_before(rest).min(all);
+        self.tokens.markup += in_header;
+        if self.per_byte {
+            self.tokens.markup += tokenizer::count(self.buffer.text.get(..rest).unwrap_or_default()) as u64;
+        }
+        self.buffer.clear();
+        self.repair(code, at, text.chars().take(80).collect(), sink);
+        self.enter(parsed.header, matches!(opening, Opening::Implied(_)), at, &text, sink);
+        self.count_content(all - in_header);
+        self.delta(&text, sink);
+        match why {
+            Break::Limit => {}
+            Break::Stop(stop) => self.end_frame(Some(stop), at, sink),
+            Break::Start | Break::End => self.end_frame(None, at, sink),
+        }
+    }
+
+    /// A header without any content.
+    pub(super) fn leave_out_header(&mut self, opening: Opening, why: Break, sink: &mut impl Sink) {
+        let parsed = header::parse(&self.buffer, self.reading(opening.role(), true));
+        let at = self.buffer.start();
+        let mut text = self.buffer.spelled(0, 0);
+        self.count_header(self.buffer.text.len());
+        self.buffer.clear();
+        let prompt = self.settings.transcript && !parsed.says_something() && parsed.faults.is_empty();
+        if why == Break::End && prompt {
+            // The tail of a prompt: `<|start|>assistant`, for the model to go on.
+            self.start_frame(parsed.header, Kind::Text, false, sink);
+            sink.end(None);
+            return;
+        }
+        if opening == Opening::Start {
+            text.insert_str(0, Marker::Start.spelling());
+        }
+        let code = match why {
+            Break::End => Code::TruncatedHeader,
+            _ => Code::GarbageHeader,
+        };
+        self.repair(code, at, text, sink);
+    }
+
+    /// `<|message|>` behind a candidate: does a header stand before it?
+    pub(super) fn decide(&mut self, at: usize, sink: &mut impl Sink) {
+        for index in 0..self.buffer.marks.len() {
+            let Some(mark) = self.buffer.marks.get(index).copied() else { break };
+            if mark.marker == Marker::Constrain {
+                continue;
+            }
+            let started = mark.marker == Marker::Start;
+            let role = if started { None } else { Some(self.settings.role.unwrap_or(Role::Assistant)) };
+            let candidate = self.buffer.from_mark(index);
+            if !header::parse(&candidate, self.reading(role, true)).is_certain() {
+                continue;
+            }
+            self.flush_candidate(index, sink);
+            self.repair(Code::MissingEnd, mark.at, mark.marker.spelling().to_owned(), sink);
+            if !started {
+                self.repair(Code::MissingStart, mark.at, mark.marker.spelling().to_owned(), sink);
+            }
+            self.end_quietly(sink);
+            let buffer = std::mem::take(&mut self.buffer);
+            if self.at != At::Closed {
+                self.at = At::Header(if started { Opening::Start } else { Opening::Implied(role) });
+            }
+            self.buffer = buffer;
+            return self.begin_content(sink);
+        }
+        self.flush_candidate(self.buffer.marks.len(), sink);
+        self.marker_in_content(Marker::Message, at, sink);
+    }
+
+    /// The candidate is content up to its marker `index`.
+    pub(super) fn flush_candidate(&mut self, index: usize, sink: &mut impl Sink) {
+        let rest = self.buffer.from_mark(index);
+        let offset = self.buffer.marks.get(index).map_or(self.buffer.text.len(), |mark| mark.offset);
+        let flushed: Vec<_> = self.buffer.marks.drain(..index).collect();
+        let mut done = 0;
+        let text = std::mem::take(&mut self.buffer.text);
+        for mark in flushed {
+            self.delta(text.get(done..mark.offset).unwrap_or_default(), sink);
+            self.repair(Code::MarkerInContent, mark.at, mark.marker.spelling().to_owned(), sink);
+            self.delta(mark.marker.spelling(), sink);
+            done = mark.offset;
+        }
+        self.delta(text.get(done..offset).unwrap_or_default(), sink);
+        self.count_content(self.buffer.tokens - rest.tokens);
+        self.buffer = rest;
+        if self.buffer.is_empty() && self.at == At::Candidate {
+            self.at = At::Content;
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Frames to pieces: how a frame stands on the wire.
+
+use crate::frame::{Frame, Header, Place, Role, Stop};
+use crate::marker::Marker;
+use crate::piece::Writer;
+
+pub(crate) fn write_frame(frame: &Frame, out: &mut impl Writer) {
+    let Frame { header, content, stop, implied } = frame;
+    let bare = header.channel.is_none() && header.recipient.is_none() && header.content_type.is_none();
+    if *implied {
+        if !bare {
+            write_values(header, String::new(), out);
+            out.mark(Marker::Message);
+        }
+    } else if bare && content.is_empty() && stop.is_none() {
+        // The tail of a prompt.
+        return write_next_role(Some(header.role), out);
+    } else {
+        write_header(header, out);
+    }
+    out.text(content);
+    write_stop(*stop, out);
+}
+
+pub(crate) fn write_header(header: &Header, out: &mut impl Writer) {
+    out.mark(Marker::Start);
+    let author = match (header.role, &header.name) {
+        (Role::Tool, Some(author)) => author.clone(),
+        (role, Some(name)) => format!("{}:{name}", role.as_str()),
+        (role, None) => role.as_str().to_owned(),
+    };
+    write_values(header, author, out);
+    out.mark(Marker::Message);
+}
+
+/// What stands in a header behind the author.
+fn write_values(header: &Header, author: String, out: &mut impl Writer) {
+    let usual =
+        if header.role == Role::Assistant && header.channel.is_some() { Place::Channel } else { Place::Role };
+    let place = if header.channel.is_some() { header.recipient_at.unwrap_or(usual) } else { Place::Role };
+    let recipient = |at: Place| match &header.recipient {
+        Some(recipient) if place == at => format!(" to={recipient}"),
+        _ => String::new(),
+    };
+    let mut text = author + &recipient(Place::Role);
+    if let Some(channel) = &header.channel {
+        write_text(&text, out);
+        out.mark(Marker::Channel);
+        text = format!("{channel}{}", recipient(Place::Channel));
+    }
+    if let Some(content_type) = &header.content_type {
+        text.push(' ');
+        match content_type.strip_prefix(Marker::Constrain.spelling()) {
+            Some(plain) => {
+                write_text(&text, out);
+                out.mark(Marker::Constrain);
+                text = plain.to_owned();
+            }
+            None => text.push_str(content_type),
+        }
+    }
+    write_text(&text, out);
+}
+
+fn write_text(text: &str, out: &mut impl Writer) {
+    if !text.is_empty() {
+        out.text(text);
+    }
+}
+
+pub(crate) fn write_stop(stop: Option<Stop>, out: &mut impl Writer) {
+    match stop {
+        Some(Stop::Return) => out.mark(Marker::Return),
+        Some(Stop::Call) => out.mark(Marker::Call),
+        Some(Stop::End) => out.mark(Marker::End),
+        None => {}
+    }
+}
+
+pub(crate) fn write_next_role(role: Option<Role>, out: &mut impl Writer) {
+    if let Some(role) = role {
+        out.mark(Marker::Start);
+        out.text(role.as_str());
+    }
+}
