@@ -11,6 +11,7 @@ use crate::classify::{CHANNELS, ToolNames, tool_of};
 use crate::error::Code;
 use crate::frame::{Header, Place, Role};
 use crate::marker::Marker;
+use crate::tokenizer;
 use crate::validate::{is_name, is_name_char, is_type};
 
 /// The pieces of what may be a header, in order: text, with markers between its bytes.
@@ -99,6 +100,19 @@ impl Buffer {
     pub fn tokens_before(&self, offset: usize) -> u64 {
         let next = self.runs.partition_point(|run| run.offset < offset);
         self.runs.get(next).map_or(self.tokens, |run| run.tokens)
+    }
+
+    /// The number of ids that the tokenizer gives its text up to `offset`, each run between markers for itself.
+    pub fn count_text(&self, offset: usize) -> u64 {
+        let cuts = self
+            .marks
+            .iter()
+            .map(|mark| mark.offset)
+            .filter(|cut| *cut < offset)
+            .chain(std::iter::once(offset));
+        let mut done = 0;
+        let runs = cuts.map(|cut| self.text.get(std::mem::replace(&mut done, cut)..cut).unwrap_or_default());
+        runs.map(|run| tokenizer::count(run) as u64).sum()
     }
 
     /// Its text from `offset` on, markers spelled; `first_mark` is the first marker to be spelled.

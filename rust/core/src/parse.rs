@@ -16,7 +16,6 @@ use crate::error::{Code, ParseError, Repair, State, Tier};
 use crate::frame::{Header, Role, Stop};
 use crate::header::{self, Buffer, Parsed, Reading};
 use crate::marker::Marker;
-use crate::tokenizer;
 use std::sync::Arc;
 
 mod recover;
@@ -408,7 +407,7 @@ impl Parser {
         let At::Header(opening) = self.at else { return };
         let parsed = header::parse(&self.buffer, self.reading(opening.role(), true));
         self.report(&parsed, sink);
-        self.count_header(self.buffer.text.len());
+        self.count_header();
         self.tokens.markup += 1;
         let at = self.buffer.start();
         let text = self.buffer.spelled(0, 0);
@@ -574,10 +573,10 @@ impl Parser {
     }
 
     /// Counts the buffer as markup.
-    fn count_header(&mut self, text: usize) {
+    fn count_header(&mut self) {
         self.tokens.markup += self.buffer.tokens;
         if self.per_byte {
-            self.tokens.markup += tokenizer::count(self.buffer.text.get(..text).unwrap_or_default()) as u64;
+            self.tokens.markup += self.buffer.count_text(self.buffer.text.len());
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::error::Code;
 use crate::frame::{Header, Role, Stop};
 use crate::header::{self, Parsed};
 use crate::marker::Marker;
-use crate::tokenizer;
 
 impl Parser {
     /// Text between frames is left out of the message.
@@ -16,7 +15,7 @@ impl Parser {
             return;
         }
         let (at, text) = (self.buffer.start(), self.buffer.spelled(0, 0));
-        self.count_header(self.buffer.text.len());
+        self.count_header();
         self.buffer.clear();
         self.repair(Code::StrayText, at, text, sink);
     }
@@ -186,7 +185,7 @@ impl Parser {
         let in_header = self.buffer.tokens_before(rest).min(all);
         self.tokens.markup += in_header;
         if self.per_byte {
-            self.tokens.markup += tokenizer::count(self.buffer.text.get(..rest).unwrap_or_default()) as u64;
+            self.tokens.markup += self.buffer.count_text(rest);
         }
         self.buffer.clear();
         self.repair(code, at, text.chars().take(80).collect(), sink);
@@ -205,7 +204,7 @@ impl Parser {
         let parsed = header::parse(&self.buffer, self.reading(opening.role(), true));
         let at = self.buffer.start();
         let mut text = self.buffer.spelled(0, 0);
-        self.count_header(self.buffer.text.len());
+        self.count_header();
         self.buffer.clear();
         let prompt = self.settings.transcript && !parsed.says_something() && parsed.faults.is_empty();
         if why == Break::End && prompt {

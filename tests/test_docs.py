@@ -1,0 +1,41 @@
+"""The Python in the documentation runs as it is written, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_python_on_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
+    scope: dict[str, object] = {"__name__": page.stem}
+    for block in blocks:
+        exec(compile(block, page.name, "exec"), scope)
+    assert page.name != "README.md" or len(blocks) >= 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_page_of_the_architecture_names_every_room() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    for path in [*(ROOT / "rust/core/src").glob("*.rs"), *(ROOT / "python/motet").glob("*.py")]:
+        assert path.name in ("lib.rs", "base64.rs") or path.name in page, path.name
+
+
+def test_the_promises_of_the_readme_name_tests_that_exist() -> None:
+    tests = "".join([path.read_text() for path in [*ROOT.glob("tests/*.py"), *ROOT.glob("rust/core/**/*.rs")]])
+    table = (ROOT / "README.md").read_text().split("what holds it")[1]
+    for name in re.findall(r"`(\w+\*?\w*\*?\w*)`", table.split("|---|---|")[1]):
+        if name.startswith(("test_", "every", "however")):
+            pattern = r"\w*".join([re.escape(part) for part in name.split("*")])
+            assert re.search(rf"fn {pattern}|def {pattern}", tests), name
