@@ -24,7 +24,14 @@ text = st.text(max_size=60) | st.sampled_from(
 )
 line = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters='"\\'), max_size=30)
 keys = st.from_regex(r"[A-Za-z_][A-Za-z0-9_ -]{0,12}", fullmatch=True)
-json_values = st.none() | st.booleans() | st.integers(-1000, 1000) | line | st.lists(st.integers(), max_size=3)
+json_values = (
+    st.none()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.booleans()
+    | st.integers(-1000, 1000)
+    | line
+    | st.lists(st.integers(-(2**63), 2**64 - 1), max_size=3)
+)
 
 
 def schemas(depth: int = 3) -> st.SearchStrategy[Any]:
@@ -32,7 +39,7 @@ def schemas(depth: int = 3) -> st.SearchStrategy[Any]:
         "description": line,
         "default": json_values,
         "title": line,
-        "examples": st.lists(line | st.integers(), max_size=2),
+        "examples": st.lists(line | st.integers(-(2**63), 2**64 - 1), max_size=2),
     }
     plain = st.fixed_dictionaries(
         {

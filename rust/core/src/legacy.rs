@@ -235,10 +235,14 @@ impl Printer {
     }
 }
 
-/// JSON with large numbers as 0.0.8 prints them: `1e20`, where newer writers say `1e+20`.
+/// JSON with numbers as 0.0.8 prints them: `1e20`, where newer writers say `1e+20`, and read from text before, which
+/// may change the last digit.
 fn json(value: &Value) -> String {
     match value {
-        Value::Number(number) => number.to_string().replace("e+", "e"),
+        Value::Number(number) => {
+            let read = serde_json::from_str::<Value>(&number.to_string());
+            read.unwrap_or_else(|_| value.clone()).to_string().replace("e+", "e")
+        }
         Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")),
         Value::Object(fields) => {
             let field = |(key, value)| format!("{}:{}", Value::String(String::clone(key)), json(value));

@@ -1,0 +1,259 @@
+"""motet beside its peers: each round runs all of them on the same input, one after the other, so that a noisy machine
+is noisy for all. What counts is the ratio of a round; its median and its range over the rounds are reported.
+
+    python benches/run.py [--rounds 15] [--only WORD]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import pydoc_data.topics
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+import motet  # noqa: E402
+from tests import vocabulary  # noqa: E402
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """One thing done by motet and by a peer."""
+
+    what: str
+    peer: str
+    ours: Run
+    theirs: Run
+    size: float
+    unit: str
+    """What `size` counts: `MB` of text, or `tokens`."""
+
+
+def corpora() -> dict[str, str]:
+    rng = random.Random(1)
+    english = "\n".join(pydoc_data.topics.topics.values())[:400_000]
+    code = "".join([p.read_text("utf-8", "replace") for p in sorted(Path(os.__file__).parent.glob("*.py"))])[:400_000]
+    cities = ["Paris", "São Paulo", "New York", "Zürich", "東京"]
+    call = {"name": "get_weather", "arguments": {"city": "", "days": 3, "unit": "celsius"}}
+    calls = [json.dumps(call | {"id": rng.randrange(10**9), "city": rng.choice(cities)}) for _ in range(3000)]
+    chinese = "".join(
+        [rng.choice("，。") if rng.random() < 0.1 else chr(rng.randrange(0x4E00, 0x5500)) for _ in range(60_000)]
+    )
+    return {"English": english, "Python code": code, "JSON calls": "\n".join(calls), "random CJK": chinese}
+
+
+def tokenizer() -> Iterator[Duel]:
+    import tiktoken
+
+    peer = tiktoken.get_encoding("o200k_harmony")
+    for name, text in corpora().items():
+        size = len(text.encode()) / 1e6
+        ids = motet.encode(text)
+        if ids != peer.encode_ordinary(text):
+            raise SystemExit(f"the ids of {name} differ")
+        theirs = _on(peer.encode_ordinary, text)
+        yield Duel(f"encode {name}", "tiktoken", _on(motet.encode, text), theirs, size, "MB")
+        yield Duel(f"encode_array {name}", "tiktoken", _on(motet.encode_array, text), theirs, size, "MB")
+        yield Duel(f"count {name}", "tiktoken", _on(motet.count, text), theirs, size, "MB")
+        yield Duel(f"decode {name}", "tiktoken", _on(motet.decode, ids), _on(peer.decode, ids), len(ids), "tokens")
+
+
+def _on(function: Callable[[Any], object], argument: object) -> Run:
+    return lambda: function(argument)
+
+
+def _completion(tokens: int) -> list[int]:
+    words = motet.encode("\n".join(pydoc_data.topics.topics.values()).replace("<|", "<"))
+    header = motet.encode("<|channel|>analysis<|message|>", special="token")
+    call = '<|end|><|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a": 1}<|call|>'
+    return [*header, *(words * (tokens // len(words) + 1))[:tokens], *motet.encode(call, special="token")]
+
+
+def parser() -> Iterator[Duel]:
+    import openai_harmony as oh
+
+    peer = oh.load_harmony_encoding(oh.HarmonyEncodingName.HARMONY_GPT_OSS)
+
+    def process(ids: list[int]) -> None:
+        parser = oh.StreamableParser(peer, oh.Role.ASSISTANT)
+        for token in ids:
+            parser.process(token)
+            _ = (parser.last_content_delta, parser.current_channel, parser.current_recipient)
+
+    def feed(ids: list[int], step: int) -> None:
+        parser = motet.StreamParser()
+        chunks: Any = ids if step == 1 else [ids[at : at + step] for at in range(0, len(ids), step)]
+        for chunk in chunks:
+            for event in parser.feed(chunk):
+                _ = (event.delta, event.channel, event.recipient)
+        parser.close()
+
+    for tokens in (100, 1_000, 10_000, 100_000):
+        ids = _completion(tokens)
+        text = motet.decode(ids)
+        theirs: Run = lambda ids=ids: peer.parse_messages_from_completion_tokens(ids, oh.Role.ASSISTANT)  # noqa: E731
+        one: Run = lambda ids=ids: process(ids)  # noqa: E731
+        name, size = f"{tokens:,} tokens", len(ids)
+        yield Duel(f"parse ids, {name}", "openai-harmony", _on(motet.parse, ids), theirs, size, "tokens")
+        yield Duel(f"parse text, {name}", "openai-harmony", _on(motet.parse, text), theirs, size, "tokens")
+        yield Duel(f"feed one id, {name}", "openai-harmony", lambda ids=ids: feed(ids, 1), one, size, "tokens")
+        yield Duel(f"feed 16 ids, {name}", "openai-harmony", lambda ids=ids: feed(ids, 16), one, size, "tokens")
+
+
+def renderer() -> Iterator[Duel]:
+    import openai_harmony as oh
+
+    peer = oh.load_harmony_encoding(oh.HarmonyEncodingName.HARMONY_GPT_OSS)
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string", "description": "A city"}, "days": {"type": "integer", "default": 3}},
+        "required": ["city"],
+    }
+    tools = [{"name": f"tool_{n}", "description": "Does something useful.", "parameters": schema} for n in range(5)]
+    said = "Tell me about the weather in Paris, and whether I need an umbrella there. " * 2
+    ours: list[motet.Message] = []
+    theirs = [
+        oh.Message.from_role_and_content(oh.Role.SYSTEM, oh.SystemContent.new()),
+        oh.Message.from_role_and_content(
+            oh.Role.DEVELOPER,
+            oh.DeveloperContent.new().with_function_tools([oh.ToolDescription.new(**tool) for tool in tools]),
+        ),
+    ]
+    make = oh.Message.from_role_and_content
+    for _ in range(10):
+        ours += [
+            motet.Message("user", (motet.Text(said),)),
+            motet.Message("assistant", (motet.Reasoning(said), motet.ToolCall("tool_1", '{"city": "Paris"}', "c"))),
+            motet.Message("tool", (motet.ToolResult("c", said, "tool_1"),)),
+            motet.Message("assistant", (motet.Text(said),)),
+        ]
+        call = (
+            make(oh.Role.ASSISTANT, '{"city": "Paris"}').with_channel("commentary").with_recipient("functions.tool_1")
+        )
+        author = oh.Author.new(oh.Role.TOOL, "functions.tool_1")
+        result = oh.Message.from_author_and_content(author, said).with_channel("commentary").with_recipient("assistant")
+        theirs += [
+            make(oh.Role.USER, said),
+            make(oh.Role.ASSISTANT, said).with_channel("analysis"),
+            call.with_content_type("<|constrain|>json"),
+            result,
+            make(oh.Role.ASSISTANT, said).with_channel("final"),
+        ]
+    whole = oh.Conversation.from_messages(theirs)
+    settings: Any = {"tools": tools, "dialect": "openai_harmony", "keep_analysis": "openai_harmony"}
+    expected = peer.render_conversation_for_completion(whole, oh.Role.ASSISTANT)
+    prompt = motet.render(ours, **settings)
+    if prompt.ids != expected:
+        raise SystemExit("the rendered ids differ")
+    render: Run = lambda: peer.render_conversation_for_completion(whole, oh.Role.ASSISTANT)  # noqa: E731
+    size = len(expected)
+    yield Duel(
+        "render 50 messages", "openai-harmony", lambda: motet.render(ours, **settings).ids, render, size, "tokens"
+    )
+    yield Duel("extend by a message", "openai-harmony", lambda: prompt.extend(ours[:1]).ids, render, size, "tokens")
+
+
+def cold(folder: str) -> Iterator[Duel]:
+    load = "openai_harmony.load_harmony_encoding(openai_harmony.HarmonyEncodingName.HARMONY_GPT_OSS)"
+    parse = (
+        "parse_messages_from_completion_tokens([200005, 17196, 200008, 13225, 200002], openai_harmony.Role.ASSISTANT)"
+    )
+    theirs = f"import openai_harmony; e = {load}; e.encode('hello'); e.{parse}"
+    ours = "import motet; motet.encode('hello'); motet.parse([200005, 17196, 200008, 13225, 200002])"
+
+    def run(program: str) -> Run:
+        environment = os.environ | {"TIKTOKEN_ENCODINGS_BASE": folder}
+        return lambda: subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+
+    yield Duel("import, encode, parse: a whole process", "openai-harmony", run(ours), run(theirs), 1, "runs")
+    yield Duel("the same, less an empty process", "openai-harmony", run(ours), run(theirs), 1, "net runs")
+
+
+def timed(run: Run, least: float = 0.02) -> float:
+    """Seconds of one run; short ones are repeated for `least` seconds."""
+    start, count = time.perf_counter(), 0
+    while True:
+        run()
+        count += 1
+        spent = time.perf_counter() - start
+        if spent >= least:
+            return spent / count
+
+
+def fight(duel: Duel, rounds: int) -> tuple[list[float], list[float]]:
+    ours, theirs = [], []
+    empty: Run = lambda: subprocess.run([sys.executable, "-c", ""], check=True)  # noqa: E731
+    for number in range(rounds):
+        pairs = [(ours, duel.ours), (theirs, duel.theirs)]
+        for times, run in pairs if number % 2 else reversed(pairs):
+            times.append(timed(run))
+        if duel.unit == "net runs":
+            start = timed(empty)
+            ours[-1], theirs[-1] = max(ours[-1] - start, 1e-4), theirs[-1] - start
+    return ours, theirs
+
+
+def speed(duel: Duel, times: list[float]) -> str:
+    seconds = statistics.median(times)
+    match duel.unit:
+        case "MB":
+            return f"{duel.size / seconds:,.0f} MB/s"
+        case "tokens":
+            return f"{seconds / duel.size * 1e9:,.0f} ns/token"
+        case _:
+            return f"{seconds * 1e3:,.1f} ms"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=15)
+    options.add_argument("--only", default="", help="run only what has this word in its name; writes nothing")
+    given = options.parse_args()
+    rows = ["| what | motet | peer | | ratio | range |", "|---|---|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        vocabulary.lend(Path(folder))
+        for group in (tokenizer(), parser(), renderer(), cold(folder)):
+            for duel in group:
+                if given.only not in duel.what:
+                    continue
+                ours, theirs = fight(duel, given.rounds)
+                ratios = sorted([b / a for a, b in zip(ours, theirs, strict=True)])
+                spread = f"{ratios[len(ratios) // 10]:.1f} to {ratios[-1 - len(ratios) // 10]:.1f}"
+                cells = [duel.what, speed(duel, ours), speed(duel, theirs), duel.peer]
+                rows.append(f"| {' | '.join(cells)} | **{statistics.median(ratios):.1f}** | {spread} |")
+                print(rows[-1], flush=True)
+    if not given.only:
+        machine = (
+            f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+        )
+        (ROOT / "benches/RESULTS.md").write_text(
+            f"{HEAD.format(machine=machine, rounds=given.rounds)}\n" + "\n".join(rows) + "\n"
+        )
+
+
+HEAD = """# Results
+Written by `make bench`: each round runs motet and the peer on the same input, one after the other; the ratio is the
+median over {rounds} rounds, the range leaves out the lowest and the highest tenth. {machine}; tiktoken 0.14.0,
+openai-harmony 0.0.8. Ratios hold from machine to machine better than speeds do.
+
+`extend` is beside rendering the whole conversation, which is what openai-harmony has for it. English is Python's own
+reference (`pydoc_data.topics`), code its standard library; the CJK is random, which is harder than prose.
+"""
+
+if __name__ == "__main__":
+    main()
