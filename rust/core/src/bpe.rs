@@ -63,8 +63,11 @@ fn search(piece: &[u8], out: &mut Vec<u32>) {
         if lowest == NONE {
             break;
         }
-        starts.copy_within(at + 2..count + 1, at + 1);
-        pairs.copy_within(at + 1..count, at);
+        // A loop, because a call to move so few bytes takes longer than moving them.
+        for part in at + 1..count {
+            starts[part] = starts[part + 1];
+            pairs[part - 1] = pairs[part];
+        }
         count -= 1;
         let start = |part: usize| usize::from(starts[part]);
         pairs[at] = if at + 1 < count { token(piece, start(at), start(at + 2)) } else { NONE };

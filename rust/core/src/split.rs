@@ -91,6 +91,20 @@ const fn may_follow(class: u8) -> bool {
     matches!(class, LOWER | CASELESS | MARK)
 }
 
+/// `[\p{Ll}\p{Lm}\p{Lo}\p{M}]*`: in ASCII these are the small letters alone, and most words are made of them.
+#[inline]
+fn followers(text: &str, from: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = from;
+    while bytes.get(at).is_some_and(u8::is_ascii_lowercase) {
+        at += 1;
+    }
+    match bytes.get(at) {
+        Some(byte) if !byte.is_ascii() => run(text, at, may_follow),
+        _ => at,
+    }
+}
+
 /// How letters match: by rule 1, or only by rule 2, or not at all.
 enum Word {
     First(Piece),
@@ -109,7 +123,7 @@ fn word(text: &str, from: usize) -> Word {
     loop {
         match class_at(text, at) {
             Some((LOWER, next)) => {
-                let end = run(text, next, may_follow);
+                let end = followers(text, next);
                 return Word::First(Piece { end, seen: end });
             }
             Some((class, next)) if may_lead(class) => {

@@ -72,7 +72,7 @@ fn load(bytes: &[u8]) -> u64 {
 }
 
 /// The token that `text[..length]` is, or [`NONE`]. Bytes behind it only make the lookup faster.
-#[inline]
+#[inline(always)]
 pub(crate) fn lookup(text: &[u8], length: usize) -> u32 {
     match length {
         0 => NONE,
@@ -85,7 +85,7 @@ pub(crate) fn lookup(text: &[u8], length: usize) -> u32 {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn lookup_short(key: u64, length: usize) -> u32 {
     let mut slot = hash::short(key, length, SHORT_BITS);
     loop {
