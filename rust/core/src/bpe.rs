@@ -82,47 +82,77 @@ fn search(piece: &[u8], out: &mut Vec<u32>) {
     }
 }
 
-/// Parts as a linked list over the bytes, and a heap of the pairs. An entry is stale if its parts have changed since.
+/// Parts as a linked list over the bytes, and a heap of the pairs. An entry is a pair's id and where it begins, in
+/// one number, so that the lowest is the next to join; it is stale if another pair begins there by now.
+///
+/// Positions are 32 bits wide: a piece of 4 GiB is cut, and no text has one.
 fn heap(piece: &[u8], out: &mut Vec<u32>) {
-    let length = piece.len();
-    // The end of the part that begins here, and where the part before it begins; a part that was joined has none.
-    let mut ends: Vec<usize> = (1..=length).collect();
-    let mut before: Vec<usize> = (0..length).map(|at| at.wrapping_sub(1)).collect();
-    let mut pairs = BinaryHeap::with_capacity(length);
-    for (at, window) in piece.windows(2).enumerate() {
-        if let [first, second] = window {
-            let id = vocab::pair(*first, *second);
-            if id != NONE {
-                pairs.push(Reverse((id, at, at + 2)));
-            }
-        }
-    }
-    while let Some(Reverse((_, start, end))) = pairs.pop() {
-        let middle = ends[start];
-        if middle == 0 || middle >= length || ends[middle] != end {
-            continue;
-        }
-        ends[start] = end;
-        ends[middle] = 0;
-        if end < length {
-            before[end] = start;
-            push(piece, start, ends[end], &mut pairs);
-        }
-        if start > 0 {
-            push(piece, before[start], end, &mut pairs);
-        }
-    }
-    let mut at = 0;
-    while at < length {
-        out.push(token(piece, at, ends[at]));
-        at = ends[at];
+    for piece in piece.chunks(u32::MAX as usize - 1) {
+        List::new(piece).join(out);
     }
 }
 
-fn push(piece: &[u8], start: usize, end: usize, pairs: &mut BinaryHeap<Reverse<(u32, usize, usize)>>) {
-    let id = token(piece, start, end);
-    if id != NONE {
-        pairs.push(Reverse((id, start, end)));
+struct List<'a> {
+    piece: &'a [u8],
+    /// For each part, at its first byte: where it ends.
+    ends: Vec<u32>,
+    /// Where the part before it begins.
+    before: Vec<u32>,
+    /// The token that it makes with the part behind it.
+    pairs: Vec<u32>,
+    queue: BinaryHeap<Reverse<u64>>,
+}
+
+impl<'a> List<'a> {
+    fn new(piece: &'a [u8]) -> List<'a> {
+        let length = piece.len() as u32;
+        let pairs: Vec<u32> =
+            piece.windows(2).map(|pair| vocab::pair(pair[0], pair[1])).chain(std::iter::once(NONE)).collect();
+        let entries = (0..).zip(&pairs).filter(|(_, id)| **id != NONE);
+        let queue = entries.map(|(at, id)| Reverse(u64::from(*id) << 32 | at)).collect();
+        List {
+            piece,
+            ends: (1..=length).collect(),
+            before: (0..length).map(|at| at.wrapping_sub(1)).collect(),
+            pairs,
+            queue,
+        }
+    }
+
+    fn join(mut self, out: &mut Vec<u32>) {
+        while let Some(Reverse(entry)) = self.queue.pop() {
+            let (id, start) = ((entry >> 32) as u32, entry as u32);
+            if self.pairs[start as usize] != id {
+                continue;
+            }
+            let middle = self.ends[start as usize];
+            let end = self.ends[middle as usize];
+            self.ends[start as usize] = end;
+            self.pairs[middle as usize] = NONE;
+            self.pair(start, end);
+            if let Some(before) = self.before.get_mut(end as usize) {
+                *before = start;
+            }
+            if start > 0 {
+                self.pair(self.before[start as usize], start);
+            }
+        }
+        let mut at = 0;
+        while at < self.piece.len() {
+            let end = self.ends[at] as usize;
+            out.push(token(self.piece, at, end));
+            at = end;
+        }
+    }
+
+    /// Looks up the pair of the part that begins at `start` and the one at `middle`.
+    fn pair(&mut self, start: u32, middle: u32) {
+        let end = self.ends.get(middle as usize);
+        let id = end.map_or(NONE, |end| token(self.piece, start as usize, *end as usize));
+        self.pairs[start as usize] = id;
+        if id != NONE {
+            self.queue.push(Reverse(u64::from(id) << 32 | u64::from(start)));
+        }
     }
 }
 

@@ -1,0 +1,127 @@
+//! Properties of the parser, on every short input and on every small damage to the corpus.
+
+use motet::fold::Fold;
+use motet::marker::Marker;
+use motet::parse::Settings;
+use motet::reader::{Completion, Reader, parse_ids};
+use motet::{frame::Role, tokenizer};
+use std::sync::Arc;
+
+fn settings(role: Option<Role>) -> Arc<Settings> {
+    Arc::new(Settings { role, ..Settings::default() })
+}
+
+/// What the comparisons look at.
+fn shown(completion: &Completion) -> String {
+    format!("{:?} {:?} {:?} {:?}", completion.frames, completion.repairs, completion.stop, completion.tokens)
+}
+
+/// Tolerant parsing accounts for every token, strict parsing agrees with it, and one by one is the same.
+fn check(ids: &[u32], settings: &Arc<Settings>) {
+    let whole = parse_ids(ids, Arc::clone(settings)).expect("tolerant parsing never fails");
+    assert_eq!(whole.tokens.sum(), ids.len() as u64, "{ids:?}");
+    let (mut reader, mut fold) = (Reader::new(Arc::clone(settings)), Fold::default());
+    for id in ids {
+        reader.feed_ids(&[*id], &mut fold).expect("ids only");
+    }
+    if ids.is_empty() {
+        return;
+    }
+    let streamed = reader.finish(fold).expect("tolerant parsing never fails");
+    assert_eq!(shown(&streamed), shown(&whole), "{ids:?}");
+    let strict = Arc::new(Settings { strict: true, ..Settings::clone(settings) });
+    let fault = whole.repairs.iter().find(|repair| repair.code.tier() == motet::error::Tier::Fault);
+    match (parse_ids(ids, strict), fault) {
+        (Ok(strict), None) => assert_eq!(shown(&strict), shown(&whole), "{ids:?}"),
+        (Err(error), Some(fault)) => assert_eq!(&error.repair, fault, "{ids:?}"),
+        (strict, fault) => panic!("{ids:?}: {strict:?} but {fault:?}"),
+    }
+}
+
+fn word(text: &str) -> u32 {
+    match tokenizer::encode(text).as_slice() {
+        [id] => *id,
+        ids => panic!("{text:?} is {} tokens", ids.len()),
+    }
+}
+
+/// The tokens that matter, each class by one of it.
+fn alphabet() -> Vec<u32> {
+    let markers = Marker::ALL.iter().map(|marker| marker.id());
+    markers.chain(["assistant", "final", " to", "="].map(word)).collect()
+}
+
+#[test]
+fn every_short_stream_is_read() {
+    let alphabet = alphabet();
+    for role in [Some(Role::Assistant), None] {
+        let settings = settings(role);
+        for length in 0..=5 {
+            let mut stream = vec![0; length];
+            for number in 0..alphabet.len().pow(length as u32) {
+                let mut rest = number;
+                for place in &mut stream {
+                    *place = alphabet[rest % alphabet.len()];
+                    rest /= alphabet.len();
+                }
+                check(&stream, &settings);
+            }
+        }
+    }
+}
+
+fn corpus() -> Vec<Vec<u32>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus");
+    let mut cases = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the corpus is there") {
+        let file = std::fs::read_to_string(entry.expect("readable").path()).expect("UTF-8");
+        let input = file.splitn(3, "===\n").nth(1).expect("an input").trim_end_matches('\n').to_owned();
+        let mut ids = Vec::new();
+        tokenizer::encode_with(&input, tokenizer::SpecialPolicy::Token, &mut ids).expect("taken");
+        cases.push(ids);
+    }
+    cases
+}
+
+#[test]
+fn every_prefix_and_every_small_damage_is_read() {
+    let settings = settings(Some(Role::Assistant));
+    let markers = Marker::ALL.map(Marker::id);
+    for ids in corpus() {
+        for at in 0..ids.len() {
+            check(&ids[..at], &settings);
+            let edit = |change: &dyn Fn(&mut Vec<u32>)| {
+                let mut edited = ids.clone();
+                change(&mut edited);
+                check(&edited, &settings);
+            };
+            edit(&|ids| {
+                ids.remove(at);
+            });
+            edit(&|ids| ids.insert(at, ids[at]));
+            edit(&|ids| ids.swap(at, at.saturating_sub(1)));
+            for marker in markers {
+                edit(&|ids| ids[at] = marker);
+                edit(&|ids| ids.insert(at, marker));
+            }
+        }
+    }
+}
+
+/// Deltas of a prefix are a prefix of the deltas of the whole: what was said is never taken back.
+#[test]
+fn nothing_that_was_said_is_taken_back() {
+    for ids in corpus() {
+        let settings = settings(Some(Role::Assistant));
+        let whole = parse_ids(&ids, Arc::clone(&settings)).expect("tolerant");
+        let (mut reader, mut fold) = (Reader::new(settings), Fold::default());
+        for id in &ids {
+            reader.feed_ids(&[*id], &mut fold).expect("ids only");
+            for (early, late) in fold.frames.iter().zip(&whole.frames) {
+                assert_eq!(early.kind, late.kind);
+                assert_eq!(early.frame.header, late.frame.header);
+                assert!(late.frame.content.starts_with(&early.frame.content));
+            }
+        }
+    }
+}
