@@ -64,6 +64,10 @@ def test_messages_become_chat_dicts() -> None:
         ({"role": "tool", "content": "x"}, "needs a tool_call_id or a name"),
         ({"role": "tool", "name": "f", "content": {"x": float("nan")}}, "is no JSON"),
         ({"role": "user", "content": [{"type": "reasoning"}]}, "not the dict"),
+        ({"role": "user", "content": [{"type": []}]}, "gpt-oss reads text only"),
+        ({"role": "tool", "tool_call_id": "c"}, r"\['content'\] is missing"),
+        ({"role": "assistant", "content": 0}, "content.*str"),
+        ({"role": "assistant", "tool_calls": [{"id": 5, "function": {"name": "f"}}]}, r"\.id.*str, not int"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(item: dict[str, Any], message: str) -> None:
@@ -83,6 +87,26 @@ def test_a_result_takes_the_name_of_its_call() -> None:
     assert "<|start|>functions.add to=assistant<|channel|>commentary<|message|>" in prompt.text
     with pytest.raises(motet.RenderError, match=r'messages\[1\]: no tool call before it has the id "c1"'):
         motet.render([CHAT[1], CHAT[3]])
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([], "[]"),
+        ([{"type": "row", "v": 1}], '[{"type":"row","v":1}]'),
+        ([{"type": "text", "text": "a"}], "a"),
+        ("", ""),
+        (0, "0"),
+    ],
+)
+def test_a_result_of_any_shape_becomes_text(content: Any, text: str) -> None:
+    message = to_messages([{"role": "tool", "name": "f", "content": content}])[0]
+    assert message.content == (ToolResult("", text, "f"),)
+
+
+def test_a_call_without_arguments_takes_none() -> None:
+    call = {"id": "c", "function": {"name": "f", "arguments": None}}
+    assert to_messages([{"role": "assistant", "tool_calls": [call]}])[0].tool_calls[0].arguments == "{}"
 
 
 @given(st.text(), st.text(), st.text(max_size=8))

@@ -39,6 +39,11 @@ def test_parse_prints_the_parts(form: str) -> None:
     assert "\x1b[2;36mthink" in run("parse", "--color", "always", given=given)
 
 
+def test_what_a_terminal_would_obey_is_not_printed() -> None:
+    printed = run("parse", given="<|channel|>final<|message|>\x1b[2J 👩\u200d💻 \u202e<|return|>")
+    assert "\\x1b[2J 👩\u200d💻 \\x202e" in printed
+
+
 def test_parse_streams_events() -> None:
     lines = [json.loads(line) for line in run("parse", "--stream", "--json", given=RAW).splitlines()]
     assert [line["type"] for line in lines] == ["start", "delta", "end", "start", "delta", "end"]
@@ -98,12 +103,16 @@ def test_bytes_that_are_no_utf8_are_parsed() -> None:
     assert shape["repairs"][0]["code"] == "invalid_utf8"
 
 
-def test_errors_are_one_line() -> None:
+def test_errors_are_one_line(tmp_path: Path) -> None:
     assert "no such file" in run("parse", "/nowhere/x", code=1).lower()
     assert "not a JSON list" in run("parse", "--ids", given="text", code=2)
     assert "not JSON" in run("render", given="{", code=2)
     assert "must be one of" in run("render", "--next-role", "robot", given="[]", code=1)
     assert "messages[0]['role']" in run("render", given='[{"role": "robot", "content": ""}]', code=1)
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    assert "is not JSON" in run("parse", "--tools", str(deep), given=RAW, code=2)
+    assert "is not JSON" in run("render", str(deep), code=2)
     run("parse", "--nonsense", code=2)
     run(code=2)
 

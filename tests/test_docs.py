@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,20 @@ def test_the_python_on_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str
     for block in blocks:
         exec(compile(block, page.name, "exec"), scope)
     assert page.name != "README.md" or len(blocks) >= 5
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+    (tmp_path / "completion.txt").write_text("<|channel|>final<|message|>Hi<|return|>")
+    (tmp_path / "chat.json").write_text('[{"role": "user", "content": "Hi"}]')
+    (tmp_path / "README.md").write_text("Hello")
+    commands = re.findall(r"^(motet .*?) *(?:#.*)?$", (ROOT / "README.md").read_text(), re.M)
+    assert len(commands) >= 4
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "motet.cli", *command.split()[1:]], cwd=tmp_path, capture_output=True
+        )
+        assert done.returncode == 0, (command, done.stderr)
+        assert done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -70,7 +70,7 @@ def _from_chat(item: object, place: _Place) -> Message:
             return Message("assistant", tuple(_assistant_parts(item, place)))
         case "tool" | "function":
             return Message("tool", (_tool_result(item, place),))
-    known = "system, developer, user, assistant or tool"
+    known = "system, developer, user, assistant, tool or function"
     raise place.error("role", f"must be {known}, not {role!r}")
 
 
@@ -80,7 +80,8 @@ _TYPED = {"reasoning", "preamble", "tool_call", "tool_result", "system_content",
 def _is_typed(content: object) -> bool:
     """Whether content is a list of the parts that `Message.to_dict` writes. `text` parts alone are OpenAI's, too."""
     parts = content if isinstance(content, list) else []
-    return any(isinstance(part, Mapping) and part.get("type") in _TYPED for part in parts)
+    kinds = [part.get("type") for part in parts if isinstance(part, Mapping)]
+    return any(isinstance(kind, str) and kind in _TYPED for kind in kinds)
 
 
 def _optional(item: Mapping[str, Any], key: str, place: _Place) -> str | None:
@@ -120,6 +121,8 @@ def _assistant_parts(item: Mapping[str, Any], place: _Place) -> Iterator[Part]:
     if not isinstance(calls, Sequence) or isinstance(calls, str):
         raise place.wrong("tool_calls", "a list", calls)
     content = item.get("content")
+    if content is not None and not isinstance(content, str | list):
+        raise place.wrong("content", "str or a list of text parts", content)
     if content is None and not calls and reasoning is None:
         raise place.error("content", "is missing: an assistant message needs content, reasoning or tool_calls")
     if content:
@@ -136,12 +139,17 @@ def _tool_call(call: object, key: str, place: _Place) -> ToolCall:
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(call, Mapping) or not isinstance(function, Mapping):
         raise place.error(key, 'must be {"id": ..., "function": {"name": ..., "arguments": ...}}')
-    name, arguments = function.get("name"), function.get("arguments", "{}")
+    name, arguments, identifier = function.get("name"), function.get("arguments"), call.get("id")
     if not isinstance(name, str):
         raise place.wrong(f"{key}.function.name", "str", name)
+    if identifier is not None and not isinstance(identifier, str):
+        raise place.wrong(f"{key}.id", "str", identifier)
+    if arguments is None:
+        # Some servers write a call without arguments so.
+        arguments = "{}"
     if not isinstance(arguments, str):
         arguments = _json(arguments, f"{key}.function.arguments", place)
-    return ToolCall(name.removeprefix("functions."), arguments, call.get("id") or "")
+    return ToolCall(name.removeprefix("functions."), arguments, identifier or "")
 
 
 def _tool_result(item: Mapping[str, Any], place: _Place) -> ToolResult:
@@ -151,11 +159,18 @@ def _tool_result(item: Mapping[str, Any], place: _Place) -> ToolResult:
     name = _optional(item, "name", place)
     if not call and name is None:
         raise place.error("", "is a tool's result and needs a tool_call_id or a name")
-    if isinstance(content, list) and all(isinstance(part, Mapping) and "type" in part for part in content):
+    if content is None:
+        raise place.error("content", "is missing: a tool's result needs content, be it the empty string")
+    if isinstance(content, list) and content and all(_is_chat_part(part) for part in content):
         content = _text(content, place)
     elif not isinstance(content, str):
         content = _json(content, "content", place)
     return ToolResult(call, content, name.removeprefix("functions.") if name else None)
+
+
+def _is_chat_part(part: object) -> bool:
+    """Whether an item of a list is a part of OpenAI's chat format; other lists are JSON that a tool gave."""
+    return isinstance(part, Mapping) and part.get("type") in ("text", "image_url", "input_audio", "file", "refusal")
 
 
 def _json(value: object, key: str, place: _Place) -> str:
@@ -168,7 +183,8 @@ def _json(value: object, key: str, place: _Place) -> str:
 def to_chat(messages: Iterable[Message]) -> list[dict[str, Any]]:
     """Chat dicts, as OpenAI-compatible servers take them; reasoning is under `reasoning`.
 
-    A message with tool results gives a dict for each of them.
+    A message with tool results gives a dict for each of them. What the assistant says on the way and what it answers
+    are one `content` there: read back, it is an answer, or a preamble if there are calls.
     """
     return [shape for message in messages for shape in _chat_dicts(message)]
 

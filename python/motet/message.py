@@ -221,7 +221,9 @@ def _part_from_dict(shape: Mapping[str, Any]) -> Part:
         case {"type": "text", "text": str(text)}:
             return Text(text)
         case {"type": "tool_call", "function": {"name": str(name), "arguments": str(arguments)}}:
-            return ToolCall(name, arguments, shape.get("id", ""))
+            identifier = shape.get("id", "")
+            if isinstance(identifier, str):
+                return ToolCall(name, arguments, identifier)
         case {"type": "tool_result", "tool_call_id": str(call), "content": str(content)}:
             return ToolResult(call, content)
         case {"type": "system_content", "text": str(text)}:

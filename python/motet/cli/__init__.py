@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, NOT_PARSED)
     except UsageError as error:
         return _fail(error, USAGE)
-    except (MotetError, OSError, TypeError, ValueError) as error:
+    except (MotetError, OSError, RecursionError, TypeError, ValueError) as error:
         if isinstance(error, BrokenPipeError):
             # Whoever read our output has seen enough; Python must not complain about it when it closes.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -34,7 +34,7 @@ class Style:
     """Colours by kind of part, if the output is a terminal and nobody asked for none."""
 
     def __init__(self, choice: str, stream: TextIO) -> None:
-        terminal = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        terminal = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self.on = choice == "always" or (choice == "auto" and terminal)
 
     def __call__(self, kind: str | None, text: str) -> str:
@@ -43,8 +43,12 @@ class Style:
 
 
 def visible(text: str) -> str:
-    """Text without the control characters that a terminal would obey; line breaks and tabs stay."""
-    return "".join([c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text])
+    """Text without the control characters that a terminal would obey; line breaks, tabs and joiners stay."""
+    return "".join([c if c in _HARMLESS or c.isprintable() else f"\\x{ord(c):02x}" for c in text])
+
+
+# The joiners hold emoji and words of several scripts together.
+_HARMLESS = "\n\t\u200c\u200d"
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +91,7 @@ def tool_list(name: str | None) -> list[Any] | None:
         return None
     try:
         tools = json.loads(Path(name).read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{name} is not JSON: {error}") from error
     if not isinstance(tools, list):
         raise UsageError(f"{name} must hold a list of tools, not {type(tools).__name__}")
