@@ -113,7 +113,8 @@ impl Opening {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Break {
     Stop(Stop),
-    Start,
+    /// `<|start|>`, at this position.
+    Start(usize),
     Limit,
     End,
 }
@@ -535,6 +536,7 @@ impl Parser {
     fn end_quietly(&mut self, sink: &mut impl Sink) {
         if self.error.is_none() {
             sink.end(None);
+            self.at = At::Between;
         }
     }
 

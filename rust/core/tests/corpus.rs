@@ -2,7 +2,7 @@
 //! at random splits, as text and as ids, and gives the same frames and repairs each time.
 //!
 //! A file is a line that says what it shows, settings (`tools: a b`, `role: none`, `transcript: yes`), a line
-//! `===`, the input, a line `===`, and what comes out. `UPDATE=1 cargo test` writes the last part anew.
+//! `===`, the input, a line `===`, and what comes out. `UPDATE=1 cargo test --test corpus expected` writes the last part anew.
 
 use motet::classify::ToolNames;
 use motet::fold::{Fold, Folded};
@@ -29,7 +29,7 @@ fn cases() -> Vec<Case> {
         .map(|entry| entry.expect("readable").path())
         .collect();
     paths.sort();
-    assert!(paths.len() > 40, "only {} cases", paths.len());
+    assert!(paths.len() > 70, "only {} cases", paths.len());
     paths.into_iter().map(read).collect()
 }
 

@@ -113,7 +113,7 @@ impl Parser {
         } else {
             self.leave_preamble(opening, sink);
             if !self.buffer.is_empty() {
-                self.give_up_header(opening, Break::Start, sink);
+                self.give_up_header(opening, Break::Start(at), sink);
             }
         }
         self.open(Opening::Start);
@@ -149,7 +149,7 @@ impl Parser {
         match why {
             _ if self.buffer.text.trim().is_empty() => self.stray_text(sink),
             Break::Stop(stop) => self.headerless(Code::MissingHeader, Kind::Text, Some(stop), sink),
-            Break::Start => self.headerless(Code::MissingHeader, Kind::Preamble, None, sink),
+            Break::Start(_) => self.headerless(Code::MissingHeader, Kind::Preamble, None, sink),
             Break::End => self.headerless(Code::NoMarkup, Kind::Text, None, sink),
             Break::Limit => {
                 let (at, text, tokens) =
@@ -195,7 +195,11 @@ impl Parser {
         match why {
             Break::Limit => {}
             Break::Stop(stop) => self.end_frame(Some(stop), at, sink),
-            Break::Start | Break::End => self.end_frame(None, at, sink),
+            Break::Start(at) => {
+                self.repair(Code::MissingEnd, at, Marker::Start.spelling().to_owned(), sink);
+                self.end_quietly(sink);
+            }
+            Break::End => self.end_frame(None, at, sink),
         }
     }
 
