@@ -73,6 +73,7 @@ def test_explain_goes_token_by_token() -> None:
     printed = run("explain", given=BROKEN)
     assert "reasoning begins (assistant analysis)" in printed
     assert "! missing_start" in printed
+    assert "missing_start at 5 (start)" in run("explain", "--strict", given=BROKEN, code=4)
 
 
 def test_count_counts(tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ SHAPES: list[tuple[motet.Part, dict[str, Any]]] = [
 @pytest.mark.parametrize(("part", "shape"), SHAPES, ids=lambda item: type(item).__name__)
 def test_each_part_has_its_shape(part: motet.Part, shape: dict[str, Any]) -> None:
     assert part.to_dict() == shape
+    assert type(part).from_dict(shape) == part
+    with pytest.raises(ValueError, match="not the dict of a"):
+        (Text if not isinstance(part, Text) else Reasoning).from_dict(shape)
     message = Message("assistant", (part,))
     assert message.to_dict() == {"role": "assistant", "content": [shape]}
     assert Message.from_dict(message.to_dict()) == message

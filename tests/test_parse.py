@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from array import array
 from pathlib import Path
 from typing import Any
@@ -298,6 +299,18 @@ def test_wrong_types_are_named() -> None:
         motet.parse("", role="robot")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"tools\[0\]"):
         motet.parse("", tools=[3])
+    wrong_lists: list[tuple[Any, str]] = [
+        (lambda: motet.parse("", tools=3), "tools must be a list, not int"),  # type: ignore[arg-type]
+        (lambda: motet.render(3), "messages must be a list of messages, not int"),  # type: ignore[arg-type]
+        (lambda: motet.render([], tools=3), "tools must be a list, not int"),  # type: ignore[arg-type]
+        (lambda: motet.render_frames(3), "frames must be a list of frames, not int"),  # type: ignore[arg-type]
+        (lambda: motet.encode_batch(3), "texts must be a list, not int"),  # type: ignore[arg-type]
+        (lambda: motet.decode(3), "ids must be token ids, not one int"),  # type: ignore[arg-type]
+        (lambda: motet.Message("user", 3), "content must be a str or parts, not int"),  # type: ignore[arg-type]
+    ]
+    for call, message in wrong_lists:
+        with pytest.raises(TypeError, match=message):
+            call()
     parser = motet.StreamParser()
     parser.feed("text")
     with pytest.raises(TypeError, match="fed text first"):
@@ -315,6 +328,38 @@ def test_wrong_types_are_named() -> None:
 def test_lone_surrogates_are_repaired() -> None:
     completion = motet.parse("<|channel|>final<|message|>a\ud800b<|return|>")
     assert completion.text == "a\ufffd\ufffd\ufffdb"
+
+
+def test_events_are_values() -> None:
+    events, _ = stream(["<|channel|>final<|message|>Hi<|end|><|end|>"])
+    for event in events:
+        assert pickle.loads(pickle.dumps(event)) == copy.copy(event) == copy.deepcopy(event) == event
+        assert hash(copy.copy(event)) == hash(event)
+        assert len(repr(event)) < 200
+    assert len(set(events)) == len(events) == 4
+    assert events[0] != "start"
+    match events[1]:
+        case Event("delta", "text", 0, "Hi"):
+            pass
+        case other:
+            pytest.fail(f"{other}")
+
+
+def test_threads_share_a_parser_without_losing_a_token() -> None:
+    parser = motet.StreamParser()
+    parser.feed("<|channel|>final<|message|>")
+    deltas: list[str] = []
+
+    def feed() -> None:
+        for _ in range(2000):
+            deltas.extend([event.delta for event in parser.feed("ab")])
+
+    threads = [threading.Thread(target=feed) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert parser.completion.text == "ab" * 16_000 == "".join(deltas)
 
 
 def test_a_copy_goes_its_own_way() -> None:

@@ -32,7 +32,7 @@ def to_messages(items: Iterable[Message | Mapping[str, Any]]) -> list[Message]:
     instructions, as gpt-oss knows them. The dicts of `Message.to_dict` are read too.
     Raises `RenderError` that says which key of which message is wrong.
     """
-    if isinstance(items, str | bytes | Mapping | Message):
+    if isinstance(items, str | bytes | Mapping | Message) or not isinstance(items, Iterable):
         raise TypeError(f"messages must be a list of messages, not {type(items).__name__}")
     return [item if isinstance(item, Message) else _from_chat(item, _Place(index)) for index, item in enumerate(items)]
 

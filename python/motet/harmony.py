@@ -193,6 +193,8 @@ def render_frames(frames: Iterable[Frame]) -> Rendered:
     A frame whose `stop` is `None` gets no stop token, an `implied` one no `<|start|>`, and a frame with nothing but a
     role is the tail of a prompt. Raises `RenderError` for header values that the format has no place for.
     """
+    if not isinstance(frames, Iterable):
+        raise TypeError(f"frames must be a list of frames, not {type(frames).__name__}")
     return Rendered(*_core.render_frames(list(frames)))
 
 

@@ -6,9 +6,9 @@ Nothing here parses, renders or asks: the classes are filled by the native core 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal, TypeAlias, cast
+from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from motet import _core
 from motet.errors import InvalidArgumentsError
@@ -69,13 +69,27 @@ class _Value:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+class _Part(_Value):
+    """What the parts of a message have in common."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_dict(cls, shape: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises `ValueError` for anything else."""
+        part = _part_from_dict(shape)
+        if not isinstance(part, cls):
+            raise ValueError(f"not the dict of a {cls.__name__}: {shape!r:.200}")
+        return part
+
+
 def _wire() -> Any:
     """A field that says how a part stood on the wire: kept for rendering, no part of what the value means."""
     return field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Reasoning(_Value):
+class Reasoning(_Part):
     """What the model thought: the analysis channel. Not meant for the user's eyes."""
 
     type: ClassVar[str] = "reasoning"
@@ -88,7 +102,7 @@ class Reasoning(_Value):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Preamble(_Value):
+class Preamble(_Part):
     """What the model tells the user on the way: commentary without recipient, or text before the first frame."""
 
     type: ClassVar[str] = "preamble"
@@ -101,7 +115,7 @@ class Preamble(_Value):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Text(_Value):
+class Text(_Part):
     """The answer of an assistant (the final channel), or what a user says."""
 
     type: ClassVar[str] = "text"
@@ -116,7 +130,7 @@ class Text(_Value):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ToolCall(_Value):
+class ToolCall(_Part):
     """A call of a tool, on whatever channel the model wrote it."""
 
     type: ClassVar[str] = "tool_call"
@@ -157,7 +171,7 @@ class ToolCall(_Value):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ToolResult(_Value):
+class ToolResult(_Part):
     """What a tool answered."""
 
     type: ClassVar[str] = "tool_result"
@@ -179,7 +193,7 @@ class ToolResult(_Value):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SystemContent(_Value):
+class SystemContent(_Part):
     """The text of a system frame. Rendered as it is, in place of the one made from the settings."""
 
     type: ClassVar[str] = "system_content"
@@ -191,7 +205,7 @@ class SystemContent(_Value):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class DeveloperContent(_Value):
+class DeveloperContent(_Part):
     """What the developer tells the model, and the tools it may call."""
 
     type: ClassVar[str] = "developer_content"
@@ -246,6 +260,8 @@ class Message(_Value):
         if isinstance(self.content, str):
             part = SystemContent if self.role == "system" else DeveloperContent if self.role == "developer" else Text
             object.__setattr__(self, "content", (part(self.content),))
+        elif not isinstance(self.content, Iterable):
+            raise TypeError(f"content must be a str or parts, not {type(self.content).__name__}")
         elif not isinstance(self.content, tuple):
             object.__setattr__(self, "content", tuple(self.content))
 

@@ -32,6 +32,7 @@ class Row:
 def register(commands: Any) -> None:
     parser = commands.add_parser("explain", help="token by token, what the grammar makes of a completion")
     add_input(parser)
+    parser.add_argument("--strict", action="store_true", help="stop at what does not follow the format (exit code 4)")
     parser.add_argument("--tools", metavar="FILE", help="a JSON list of the tools that the model was given")
     parser.add_argument("--role", default="assistant", help="the role that the prompt ended with, or none")
     add_output(parser)
@@ -44,7 +45,17 @@ def run(options: argparse.Namespace) -> None:
     if ids is None:
         ids = motet.encode(data.decode("utf-8", "replace"), special="token")
     role = None if options.role == "none" or ids[:1] == [motet.SPECIAL_TOKENS["<|start|>"]] else options.role
-    rows = list(_rows(ids, motet.StreamParser(role, tools=tool_list(options.tools))))
+    parser = motet.StreamParser(role, tools=tool_list(options.tools), strict=options.strict)
+    rows: list[Row] = []
+    try:
+        for row in _rows(ids, parser):
+            rows.append(row)
+    finally:
+        # In strict mode what was read before the fault is shown, too.
+        _print(rows, options)
+
+
+def _print(rows: list[Row], options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps([dataclasses.asdict(row) for row in rows], ensure_ascii=False))
         return
@@ -55,14 +66,17 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _rows(ids: list[int], parser: motet.StreamParser) -> Iterator[Row]:
+    inside = False
     for position, token in enumerate(ids):
-        yield _row(position, token, parser.feed(token))
+        events = parser.feed(token)
+        yield _row(position, token, events, inside)
+        inside = next((event.type == "start" for event in reversed(events) if event.type in ("start", "end")), inside)
     rest = parser.close()
     if rest:
-        yield _row(len(ids), -1, rest)
+        yield _row(len(ids), -1, rest, inside)
 
 
-def _row(position: int, token: int, events: list[motet.Event]) -> Row:
+def _row(position: int, token: int, events: list[motet.Event], inside: bool) -> Row:
     repairs = tuple([event.repair for event in events if event.repair is not None])
     content = [event for event in events if event.type == "delta"]
     meaning = [_meaning(event) for event in events if event.type in ("start", "end")]
@@ -73,9 +87,18 @@ def _row(position: int, token: int, events: list[motet.Event]) -> Row:
     else:
         kind = "markup"
         if not meaning:
-            meaning.append("the input ends" if token < 0 else "marker" if marker else "header, or held back")
+            meaning.append(_silent(token, marker, inside))
     text = "" if token < 0 else _text(token)
     return Row(position, token, text, kind, ", ".join(meaning), repairs)
+
+
+def _silent(token: int, marker: bool, inside: bool) -> str:
+    """What a token is for that makes no event of its own."""
+    if token < 0:
+        return "the input ends"
+    if inside:
+        return "held back: a header may begin here"
+    return "marker" if marker else "header"
 
 
 def _text(token: int) -> str:

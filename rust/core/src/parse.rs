@@ -257,11 +257,11 @@ impl Parser {
                 self.open(Opening::Start);
             }
             (At::Between, Channel | Constrain) => {
-                self.imply_header(sink, at);
+                self.imply_header(marker, at, sink);
                 self.buffer.push_mark(marker, at, 1);
             }
             (At::Between, Message) => {
-                self.imply_header(sink, at);
+                self.imply_header(marker, at, sink);
                 self.begin_content(sink);
             }
             (At::Header(opening), Start) => self.restart_header(opening, at, sink),

@@ -75,7 +75,7 @@ fn corpus() -> Vec<Vec<u32>> {
     let mut cases = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the corpus is there") {
         let file = std::fs::read_to_string(entry.expect("readable").path()).expect("UTF-8");
-        let input = file.splitn(3, "===\n").nth(1).expect("an input").trim_end_matches('\n').to_owned();
+        let input = file.split("===\n").nth(1).expect("an input").trim_end_matches('\n').to_owned();
         let mut ids = Vec::new();
         tokenizer::encode_with(&input, tokenizer::SpecialPolicy::Token, &mut ids).expect("taken");
         cases.push(ids);
@@ -104,6 +104,39 @@ fn every_prefix_and_every_small_damage_is_read() {
                 edit(&|ids| ids[at] = marker);
                 edit(&|ids| ids.insert(at, marker));
             }
+        }
+    }
+}
+
+/// Bytes at the borders of what UTF-8 allows: every sequence of four, cut everywhere, reads as the standard library
+/// reads it.
+#[test]
+fn bytes_are_read_as_utf8_however_they_are_cut() {
+    let bytes = [
+        0x00, 0x3c, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee,
+        0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff,
+    ];
+    let settings = settings(Some(Role::Assistant));
+    let opened = {
+        let (mut reader, mut fold) = (Reader::new(settings), Fold::default());
+        reader.feed_text("<|channel|>final<|message|>", &mut fold).expect("text only");
+        (reader, fold)
+    };
+    for number in 0..bytes.len().pow(4) {
+        let text: Vec<u8> =
+            (0..4).map(|place| bytes[number / bytes.len().pow(place) % bytes.len()]).collect();
+        let expected = String::from_utf8_lossy(&text);
+        for cuts in 0..8_u32 {
+            let (mut reader, mut fold) = opened.clone();
+            let mut done = 0;
+            for at in 1..=4 {
+                if at == 4 || cuts >> (at - 1) & 1 == 1 {
+                    reader.feed_bytes(&text[done..at], &mut fold).expect("text only");
+                    done = at;
+                }
+            }
+            let completion = reader.finish(fold).expect("tolerant");
+            assert_eq!(completion.frames[0].frame.content, expected, "{text:x?} {cuts:b}");
         }
     }
 }

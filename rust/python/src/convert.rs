@@ -13,7 +13,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt, PyOnceLock};
-use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyIterator, PyList, PyString, PyTuple, PyType};
 use std::sync::{Mutex, MutexGuard};
 
 mod read;
@@ -191,6 +191,9 @@ fn buffer(input: &Bound<'_, PyAny>) -> PyResult<Option<Raw>> {
 
 /// Reads ids where all of them have to be valid: for decoding.
 pub(crate) fn ids(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<u32>> {
+    if integer(input).is_ok() {
+        return Err(PyTypeError::new_err(format!("{name} must be token ids, not one {}", type_name(input))));
+    }
     let found = match raw(input, name)? {
         Raw::Ids(runs) => runs,
         Raw::Text(_) | Raw::Bytes(_) => {
@@ -222,6 +225,13 @@ pub(crate) fn role(value: Option<&str>, name: &str) -> PyResult<Option<Role>> {
     })
 }
 
+/// The items of an argument that must be iterable.
+pub(crate) fn iterate<'py>(items: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyIterator>> {
+    items
+        .try_iter()
+        .map_err(|_| PyTypeError::new_err(format!("{name} must be a list, not {}", type_name(items))))
+}
+
 /// The names in a list of tools: strings, OpenAI dicts, or objects with a `name`.
 pub(crate) fn tool_names(tools: Option<&Bound<'_, PyAny>>) -> PyResult<ToolNames> {
     let Some(tools) = tools else { return Ok(ToolNames::default()) };
@@ -229,7 +239,7 @@ pub(crate) fn tool_names(tools: Option<&Bound<'_, PyAny>>) -> PyResult<ToolNames
         return Err(PyTypeError::new_err("tools must be a list of tools, not str"));
     }
     let mut names = Vec::new();
-    for (index, tool) in tools.try_iter()?.enumerate() {
+    for (index, tool) in iterate(tools, "tools")?.enumerate() {
         let tool = tool?;
         let name = tool_name(&tool)?.ok_or_else(|| {
             let found = type_name(&tool);

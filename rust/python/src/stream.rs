@@ -11,7 +11,7 @@ use motet::tokenizer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use std::sync::{Arc, Mutex};
 
 fn settings(
@@ -196,11 +196,74 @@ pub(crate) struct Event {
     repair: Py<PyAny>,
 }
 
+impl Event {
+    fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let Event {
+            name_of_type,
+            kind,
+            index,
+            delta,
+            role,
+            name,
+            channel,
+            recipient,
+            content_type,
+            stop,
+            repair,
+        } = self;
+        let fields =
+            [name_of_type, kind, index, delta, role, name, channel, recipient, content_type, stop, repair];
+        PyTuple::new(py, fields.map(|field| field.bind(py)))
+    }
+}
+
 #[pymethods]
 impl Event {
     #[classattr]
     fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
         PyTuple::new(py, ["type", "kind", "index", "delta"])
+    }
+
+    #[new]
+    #[pyo3(signature = (r#type, kind=None, index=0, delta="", *fields))]
+    fn new<'py>(
+        r#type: Bound<'py, PyString>,
+        kind: Option<Bound<'py, PyAny>>,
+        index: usize,
+        delta: &str,
+        fields: &Bound<'py, PyTuple>,
+    ) -> PyResult<Event> {
+        let py = r#type.py();
+        let field = |at: usize| fields.get_item(at).map_or_else(|_| py.None(), Bound::unbind);
+        Ok(Event {
+            name_of_type: r#type.into_any().unbind(),
+            kind: kind.map_or_else(|| py.None(), Bound::unbind),
+            index: index.into_pyobject(py)?.into_any().unbind(),
+            delta: PyString::new(py, delta).into_any().unbind(),
+            role: field(0),
+            name: field(1),
+            channel: field(2),
+            recipient: field(3),
+            content_type: field(4),
+            stop: field(5),
+            repair: field(6),
+        })
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
+        Ok((py.get_type::<Event>(), self.fields(py)?))
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = other.py();
+        match other.cast::<Event>() {
+            Ok(other) => self.fields(py)?.eq(other.get().fields(py)?),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        self.fields(py)?.hash()
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -99,7 +99,7 @@ pub(crate) fn encode_batch<'py>(
     if threads == Some(0) {
         return Err(PyValueError::new_err("threads must be at least 1, not 0"));
     }
-    let items: Vec<Bound<'_, PyAny>> = texts.try_iter()?.collect::<PyResult<_>>()?;
+    let items: Vec<Bound<'_, PyAny>> = convert::iterate(texts, "texts")?.collect::<PyResult<_>>()?;
     let named = items.iter().enumerate().map(|(index, item)| utf8(item, &format!("texts[{index}]")));
     let texts: Vec<&str> = named.collect::<PyResult<_>>()?;
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);

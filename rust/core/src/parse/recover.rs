@@ -60,15 +60,18 @@ impl Parser {
     }
 
     /// A header begins without `<|start|>`: with a marker, and perhaps with text before it.
-    pub(super) fn imply_header(&mut self, sink: &mut impl Sink, at: usize) {
+    pub(super) fn imply_header(&mut self, marker: Marker, at: usize, sink: &mut impl Sink) {
         let first_word = self.buffer.text.split_whitespace().next().unwrap_or_default();
         let says_role = Role::from_name(first_word).is_some();
         let role = if says_role { None } else { Some(self.settings.role.unwrap_or(Role::Assistant)) };
         if !self.buffer.is_empty() && !self.is_header_text(role) && !self.headerless_text(None, sink) {
             self.stray_text(sink);
         }
-        let at = if self.buffer.is_empty() { at } else { self.buffer.start() };
-        self.repair(Code::MissingStart, at, self.buffer.spelled(0, 0), sink);
+        let (at, found) = match self.buffer.is_empty() {
+            true => (at, marker.spelling().to_owned()),
+            false => (self.buffer.start(), self.buffer.spelled(0, 0)),
+        };
+        self.repair(Code::MissingStart, at, found, sink);
         let buffer = std::mem::take(&mut self.buffer);
         self.open(Opening::Implied(if buffer.text.trim().is_empty() {
             Some(role.unwrap_or(Role::Assistant))

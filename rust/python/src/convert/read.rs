@@ -1,6 +1,6 @@
 //! Python objects to Rust values: frames, messages, tools, settings.
 
-use super::{Types, error, role, type_name};
+use super::{Types, error, iterate, role, type_name};
 use motet::classify::name_of;
 use motet::frame::{Frame, Header, Place, Role, Stop};
 use motet::message::{Developer, Message, Part, Tool, ToolCall, ToolResult};
@@ -77,7 +77,7 @@ pub(crate) fn to_frame(object: &Bound<'_, PyAny>) -> PyResult<Frame> {
 /// Reads a sequence of `motet.Message`.
 pub(crate) fn to_messages(objects: &Bound<'_, PyAny>) -> PyResult<Vec<Message>> {
     let mut messages = Vec::new();
-    for (index, object) in objects.try_iter()?.enumerate() {
+    for (index, object) in iterate(objects, "messages")?.enumerate() {
         let object = object?;
         let class = Types::get(object.py())?.message.bind(object.py());
         if !object.is_instance(class)? {
@@ -165,7 +165,7 @@ pub(crate) fn to_tools(objects: &Bound<'_, PyAny>) -> PyResult<Vec<Tool>> {
             type_name(objects)
         )));
     }
-    let tools = objects.try_iter()?.enumerate();
+    let tools = iterate(objects, "tools")?.enumerate();
     tools.map(|(index, tool)| to_tool(&tool?, index)).collect()
 }
 
@@ -283,7 +283,7 @@ pub(crate) fn to_settings(given: Option<&Bound<'_, PyDict>>) -> PyResult<render:
         match name.as_str() {
             "tools" => settings.tools = to_tools(&value)?,
             "builtin_tools" => {
-                for tool in value.try_iter()? {
+                for tool in iterate(&value, "builtin_tools")? {
                     let tool: String = tool?.extract()?;
                     settings.builtin_tools.push(match tool.as_str() {
                         "browser" => Builtin::Browser,
