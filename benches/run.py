@@ -26,7 +26,6 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import motet  # noqa: E402
-
 from tests import vocabulary  # noqa: E402
 
 Run = Callable[[], object]

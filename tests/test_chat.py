@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import motet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import motet
 from motet import DeveloperContent, Message, Preamble, Reasoning, Text, ToolCall, ToolResult, to_chat, to_messages
 
 CHAT: list[dict[str, Any]] = [

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import motet
 import pytest
+
+import motet
 
 RAW = '<|channel|>analysis<|message|>think<|end|><|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a": 1}<|call|>'
 BROKEN = "<|channel|>analysis<|message|>think<|end|><|channel|>final<|message|>Hi<|return|>"

@@ -6,6 +6,7 @@ import inspect
 import pickle
 
 import pytest
+
 from motet import errors
 
 CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.MotetError)]

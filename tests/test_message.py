@@ -7,10 +7,11 @@ import dataclasses
 import pickle
 from typing import Any
 
-import motet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import motet
 from motet import (
     DeveloperContent,
     Frame,

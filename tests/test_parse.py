@@ -9,14 +9,14 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-import motet
 import numpy
 import openai_harmony as oh
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from motet import Completion, Event, Frame, Message, Reasoning, Text, ToolCall
 
+import motet
+from motet import Completion, Event, Frame, Message, Reasoning, Text, ToolCall
 from tests.test_render import conversations, tools
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.txt"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import motet
 import openai_harmony as oh
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from motet import Frame, Message, Preamble, Reasoning, Text, ToolCall, ToolResult
 from openai_harmony import ReasoningEffort, RenderConversationConfig
+
+import motet
+from motet import Frame, Message, Preamble, Reasoning, Text, ToolCall, ToolResult
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,20}", fullmatch=True).filter(
     lambda name: (

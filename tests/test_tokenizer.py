@@ -8,12 +8,13 @@ import threading
 from array import array
 from typing import Any
 
-import motet
 import numpy
 import pytest
 import tiktoken
 from hypothesis import given
 from hypothesis import strategies as st
+
+import motet
 
 # Characters of every class of the split pattern, and those that fold or join in unusual ways.
 ODD = "aBzéßſKDžʰ中ا́́अ्12٣½ \t\n\r    '’./!_-<|>😀👩‍👩‍👧🇩🇪\x00\x7f\x85᫏"

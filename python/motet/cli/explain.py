@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import motet
-from motet.cli.terminal import Style, add_input, add_output, ids_of, read_bytes, tool_list
+from motet.cli.terminal import Style, add_input, add_output, add_reading, ids_of, read_bytes, tool_list
 
 __all__ = ["register"]
 
@@ -32,9 +32,7 @@ class Row:
 def register(commands: Any) -> None:
     parser = commands.add_parser("explain", help="token by token, what the grammar makes of a completion")
     add_input(parser)
-    parser.add_argument("--strict", action="store_true", help="stop at what does not follow the format (exit code 4)")
-    parser.add_argument("--tools", metavar="FILE", help="a JSON list of the tools that the model was given")
-    parser.add_argument("--role", default="assistant", help="the role that the prompt ended with, or none")
+    add_reading(parser)
     add_output(parser)
     parser.set_defaults(run=run)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import motet
-from motet.cli.terminal import Style, add_input, add_output, ids_of, read_bytes, tool_list, visible
+from motet.cli.terminal import Style, add_input, add_output, add_reading, ids_of, read_bytes, tool_list, visible
 
 __all__ = ["Printer", "register"]
 
@@ -22,9 +22,7 @@ def register(commands: Any) -> None:
     parser = commands.add_parser("parse", help="a raw completion to typed messages")
     add_input(parser)
     parser.add_argument("--stream", action="store_true", help="print events while the input arrives")
-    parser.add_argument("--strict", action="store_true", help="refuse what does not follow the format (exit code 4)")
-    parser.add_argument("--tools", metavar="FILE", help="a JSON list of the tools that the model was given")
-    parser.add_argument("--role", default="assistant", help="the role that the prompt ended with, or none")
+    add_reading(parser)
     add_output(parser)
     parser.set_defaults(run=run)
 

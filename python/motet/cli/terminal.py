@@ -9,7 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-__all__ = ["Style", "UsageError", "add_input", "add_output", "ids_of", "read_bytes", "tool_list", "visible"]
+__all__ = [
+    "Style",
+    "UsageError",
+    "add_input",
+    "add_output",
+    "add_reading",
+    "ids_of",
+    "read_bytes",
+    "tool_list",
+    "visible",
+]
 
 _CODES = {
     "reasoning": "2;36",
@@ -56,6 +66,12 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--ids", action="store_true", help="the input is a JSON list of token ids")
     form.add_argument("--text", action="store_true", help="the input is text, even if it looks like a list of ids")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strict", action="store_true", help="refuse what does not follow the format (exit code 4)")
+    parser.add_argument("--tools", metavar="FILE", help="a JSON list of the tools that the model was given")
+    parser.add_argument("--role", default="assistant", help="the role that the prompt ended with, or none")
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
