@@ -1,6 +1,7 @@
 //! Turns the files in `data/` into tables that need no work at start: they are read where they lie in the binary.
 
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::path::Path;
 
 #[path = "src/base64.rs"]
@@ -19,7 +20,8 @@ fn main() {
     println!("cargo::rerun-if-changed=src/base64.rs");
     println!("cargo::rerun-if-changed=src/hash.rs");
     let packed = std::fs::read("data/merges.z").expect("data/merges.z");
-    let tokens = unpack(&miniz_oxide::inflate::decompress_to_vec_zlib(&packed).expect("deflated data"));
+    let (tokens, halves) =
+        unpack(&miniz_oxide::inflate::decompress_to_vec_zlib(&packed).expect("deflated data"));
     assert_eq!(checksum(&tokens), SHA256, "data/merges.z does not hold the o200k_base vocabulary");
     let out = std::env::var("OUT_DIR").expect("cargo sets it");
     let save =
@@ -29,6 +31,9 @@ fn main() {
     spelled.extend(special_spellings().into_iter().map(String::into_bytes));
     save("bytes.bin", &spelled.concat());
     save("ends.bin", &ends(&spelled));
+    save("halves.bin", &numbers(halves.concat()));
+    save("prefixes.bin", &numbers(prefixes(&tokens)));
+    save("lengths.bin", &lengths(&tokens));
     save("pairs.bin", &numbers(pairs(&tokens)));
     save("short.bin", &short_table(&tokens));
     save("middle.bin", &middle_table(&tokens));
@@ -38,7 +43,8 @@ fn main() {
     save("class_index.bin", &index);
 }
 
-fn unpack(data: &[u8]) -> Vec<Vec<u8>> {
+/// The tokens, and of each the two that it is the merge of; a single byte is its own two halves.
+fn unpack(data: &[u8]) -> (Vec<Vec<u8>>, Vec<[u32; 2]>) {
     let (bytes, planes) = data.split_at(256);
     let count = BASE_TOKENS - 256;
     assert_eq!(planes.len(), count * 6, "two ranks of three bytes for each token");
@@ -46,11 +52,13 @@ fn unpack(data: &[u8]) -> Vec<Vec<u8>> {
         (0..3).map(|plane| usize::from(planes[(side * 3 + plane) * count + at]) << (8 * plane)).sum::<usize>()
     };
     let mut tokens: Vec<Vec<u8>> = bytes.iter().map(|&byte| vec![byte]).collect();
+    let mut halves: Vec<[u32; 2]> = (0..256).map(|id| [id, id]).collect();
     for at in 0..count {
-        let token = [tokens[rank(0, at)].as_slice(), tokens[rank(1, at)].as_slice()].concat();
-        tokens.push(token);
+        let (left, right) = (rank(0, at), rank(1, at));
+        tokens.push([tokens[left].as_slice(), tokens[right].as_slice()].concat());
+        halves.push([left, right].map(|id| u32::try_from(id).expect("a rank")));
     }
-    tokens
+    (tokens, halves)
 }
 
 fn checksum(tokens: &[Vec<u8>]) -> String {
@@ -105,6 +113,22 @@ fn pairs(tokens: &[Vec<u8>]) -> Vec<u32> {
         }
     }
     table
+}
+
+/// The longest token that each token begins with, itself left out.
+fn prefixes(tokens: &[Vec<u8>]) -> Vec<u32> {
+    let ids: HashMap<&[u8], u32> = tokens.iter().map(Vec::as_slice).zip(0..).collect();
+    let shorter = |token: &[u8]| (1..token.len()).rev().find_map(|length| ids.get(&token[..length]).copied());
+    tokens.iter().map(|token| shorter(token).unwrap_or(NONE)).collect()
+}
+
+/// For each two bytes the lengths of the tokens that begin with them: bit `length - 1` of 128.
+fn lengths(tokens: &[Vec<u8>]) -> Vec<u8> {
+    let mut table = vec![0_u128; 1 << 16];
+    for token in tokens.iter().filter(|token| token.len() > 1) {
+        table[usize::from(token[0]) << 8 | usize::from(token[1])] |= 1 << (token.len() - 1);
+    }
+    table.into_iter().flat_map(u128::to_le_bytes).collect()
 }
 
 /// Tokens of 1 to 8 bytes. A slot is the key, the id and the length, 16 bytes; empty slots have length 0.

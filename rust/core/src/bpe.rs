@@ -2,14 +2,13 @@
 //!
 //! Most pieces are tokens, so the whole piece is looked up first. The others are merged: of all neighbouring parts
 //! whose joined bytes are a token, the pair with the lowest id is joined, the leftmost of several, until none is left.
-//! Short pieces search for the lowest pair anew each time, which no bookkeeping beats; long ones keep the pairs in
-//! a heap, so that the worst case is n log n: a million letters without a break take no longer per byte than a page.
+//! Short pieces search for the lowest pair anew each time, which no bookkeeping beats; long ones are walked with the
+//! longest tokens that fit together, which is linear: a million letters without a break take no longer per byte than
+//! a page.
 
 use crate::vocab::{self, NONE};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
-/// Pieces up to this many bytes are searched. Measured on words, code and CJK: above, the heap is faster.
+/// Pieces up to this many bytes are searched. Measured on words, code and CJK.
 const SEARCHED: usize = 96;
 
 /// Appends the ids of the piece `text[..length]`.
@@ -26,7 +25,7 @@ pub(crate) fn encode(text: &[u8], length: usize, out: &mut Vec<u32>) {
 #[inline(never)]
 fn merge(text: &[u8], length: usize, out: &mut Vec<u32>) {
     let piece = text.get(..length).unwrap_or_default();
-    if length <= SEARCHED { search(piece, out) } else { heap(piece, out) }
+    if length <= SEARCHED { search(piece, out) } else { walk(piece, out) }
 }
 
 /// The token of `piece[from..to]`, or [`NONE`].
@@ -82,76 +81,87 @@ fn search(piece: &[u8], out: &mut Vec<u32>) {
     }
 }
 
-/// Parts as a linked list over the bytes, and a heap of the pairs. An entry is a pair's id and where it begins, in
-/// one number, so that the lowest is the next to join; it is stale if another pair begins there by now.
+/// The longest tokens that fit together, taking back those behind which nothing fits.
 ///
-/// Positions are 32 bits wide: a piece of 4 GiB is cut, and no text has one.
-fn heap(piece: &[u8], out: &mut Vec<u32>) {
-    for piece in piece.chunks(u32::MAX as usize - 1) {
-        List::new(piece).join(out);
-    }
-}
-
-struct List<'a> {
-    piece: &'a [u8],
-    /// For each part, at its first byte: where it ends.
-    ends: Vec<u32>,
-    /// Where the part before it begins.
-    before: Vec<u32>,
-    /// The token that it makes with the part behind it.
-    pairs: Vec<u32>,
-    queue: BinaryHeap<Reverse<u64>>,
-}
-
-impl<'a> List<'a> {
-    fn new(piece: &'a [u8]) -> List<'a> {
-        let length = piece.len() as u32;
-        let pairs: Vec<u32> =
-            piece.windows(2).map(|pair| vocab::pair(pair[0], pair[1])).chain(std::iter::once(NONE)).collect();
-        let entries = (0..).zip(&pairs).filter(|(_, id)| **id != NONE);
-        let queue = entries.map(|(at, id)| Reverse(u64::from(*id) << 32 | at)).collect();
-        List {
-            piece,
-            ends: (1..=length).collect(),
-            before: (0..length).map(|at| at.wrapping_sub(1)).collect(),
-            pairs,
-            queue,
-        }
-    }
-
-    fn join(mut self, out: &mut Vec<u32>) {
-        while let Some(Reverse(entry)) = self.queue.pop() {
-            let (id, start) = ((entry >> 32) as u32, entry as u32);
-            if self.pairs[start as usize] != id {
-                continue;
-            }
-            let middle = self.ends[start as usize];
-            let end = self.ends[middle as usize];
-            self.ends[start as usize] = end;
-            self.pairs[middle as usize] = NONE;
-            self.pair(start, end);
-            if let Some(before) = self.before.get_mut(end as usize) {
-                *before = start;
-            }
-            if start > 0 {
-                self.pair(self.before[start as usize], start);
-            }
-        }
-        let mut at = 0;
-        while at < self.piece.len() {
-            let end = self.ends[at] as usize;
-            out.push(token(self.piece, at, end));
+/// Tokens are the encoding of their joined bytes exactly if each two neighbours are the encoding of theirs. So the
+/// text is walked with the longest token that fits its neighbour; where none does, the token before is taken back,
+/// and its end is marked as one from which there is no way on. Each end is marked once, and a token has few
+/// prefixes: the walk is linear, whatever the text.
+fn walk(piece: &[u8], out: &mut Vec<u32>) {
+    let start = out.len();
+    let mut dead = vec![0_u64; piece.len() / 64 + 1];
+    let mut known = vec![Verdict::NONE; if piece.len() < LONG { 16 } else { KNOWN }];
+    let mut at = 0;
+    let mut next = vocab::longest(piece);
+    while next != NONE {
+        let end = at + length_of(next);
+        let before = out.get(start..).and_then(<[u32]>::last).copied();
+        let open = dead[end / 64] >> (end % 64) & 1 == 0;
+        if open && before.is_none_or(|before| look_up_neighbours(piece, at, before, next, &mut known)) {
+            out.push(next);
             at = end;
+            next = vocab::longest(piece.get(at..).unwrap_or_default());
+            continue;
+        }
+        next = vocab::prefix(next);
+        if let (NONE, Some(before)) = (next, before) {
+            dead[at / 64] |= 1 << (at % 64);
+            out.pop();
+            at -= length_of(before);
+            next = before;
         }
     }
+}
 
-    /// Looks up the pair of the part that begins at `start` and the one at `middle`.
-    fn pair(&mut self, start: u32, middle: u32) {
-        let end = self.ends.get(middle as usize);
-        let id = end.map_or(NONE, |end| token(self.piece, start as usize, *end as usize));
-        self.pairs[start as usize] = id;
-        if id != NONE {
-            self.queue.push(Reverse(u64::from(id) << 32 | u64::from(start)));
+/// Whether two tokens can be neighbours, as it was found before.
+#[derive(Clone, Copy)]
+struct Verdict {
+    left: u32,
+    right: u32,
+    fits: bool,
+}
+
+impl Verdict {
+    const NONE: Verdict = Verdict { left: NONE, right: NONE, fits: false };
+}
+
+/// How many verdicts are kept. In a long run of one character the same few hundred pairs are asked for again and again.
+const KNOWN: usize = 2048;
+
+/// From this many bytes on it is worth to keep them.
+const LONG: usize = 2048;
+
+fn look_up_neighbours(piece: &[u8], border: usize, left: u32, right: u32, known: &mut [Verdict]) -> bool {
+    let slot = (left.wrapping_mul(31) ^ right.wrapping_mul(0x9e37_79b1) >> 16) as usize % known.len();
+    if known[slot].left != left || known[slot].right != right {
+        known[slot] = Verdict { left, right, fits: are_neighbours(piece, border, left, right) };
+    }
+    known[slot].fits
+}
+
+fn length_of(id: u32) -> usize {
+    vocab::token_bytes(id).map_or(0, <[u8]>::len)
+}
+
+/// Whether the tokens that meet at `border` stay as they are when their joined bytes are encoded.
+///
+/// They do not if something merges across the border on the way. So the merges that made the two are undone, the
+/// last one first: each step gives the tokens that stood at the border when merges of `limit` and above were still
+/// to come, and a merge of these two below `limit` would have come first. Of equal ones the left comes first, which
+/// the `+ 1` of a right token says.
+fn are_neighbours(piece: &[u8], border: usize, left: u32, right: u32) -> bool {
+    let (mut left, mut right, mut limit) = (left, right, NONE);
+    loop {
+        let merged = token(piece, border - length_of(left), border + length_of(right));
+        // A token is made by one merge only; other parts with the same bytes never stand side by side.
+        if merged < limit && vocab::halves(merged) == (left, right) {
+            return false;
+        }
+        let (inner_left, inner_right) = (vocab::halves(left).1, vocab::halves(right).0);
+        match (inner_left == left, inner_right == right) {
+            (true, true) => return true,
+            (false, whole) if whole || left > right => (left, limit) = (inner_left, left),
+            _ => (right, limit) = (inner_right, right + 1),
         }
     }
 }
@@ -178,17 +188,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_token_is_walked_in_one_step() {
+        for id in 0..vocab::FIRST_SPECIAL {
+            let mut walked = Vec::new();
+            walk(vocab::token_bytes(id).expect("a token"), &mut walked);
+            assert_eq!(walked, [id]);
+        }
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
         #[test]
         fn both_ways_follow_the_definition(piece in "[a-z]{2,120}|[\u{4e00}-\u{4fff}]{1,40}|[ab]{2,90}|\\PC{1,50}") {
             let bytes = piece.as_bytes();
-            let (mut searched, mut heaped) = (Vec::new(), Vec::new());
+            let (mut searched, mut walked) = (Vec::new(), Vec::new());
             if bytes.len() <= SEARCHED {
                 search(bytes, &mut searched);
                 prop_assert_eq!(&searched, &plain(bytes));
             }
-            heap(bytes, &mut heaped);
-            prop_assert_eq!(&heaped, &plain(bytes));
+            walk(bytes, &mut walked);
+            prop_assert_eq!(&walked, &plain(bytes));
         }
     }
 }

@@ -21,9 +21,10 @@ pub(crate) const fn middle(first: u64, last: u64, bits: u32) -> usize {
 /// The slot of a longer token.
 #[inline]
 pub(crate) fn long(token: &[u8], bits: u32) -> usize {
-    let chunks = token.chunks(8);
-    let hash = chunks
-        .fold(token.len() as u64, |hash, chunk| (hash.rotate_left(23) ^ number(chunk)).wrapping_mul(FIRST));
+    let (chunks, rest) = token.as_chunks::<8>();
+    let numbers = chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain(std::iter::once(number(rest)));
+    let hash =
+        numbers.fold(token.len() as u64, |hash, number| (hash.rotate_left(23) ^ number).wrapping_mul(FIRST));
     ((hash ^ (hash >> 32)).wrapping_mul(SECOND) >> (64 - bits)) as usize
 }
 

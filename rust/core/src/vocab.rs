@@ -29,6 +29,9 @@ const LONG_BITS: u32 = 14;
 
 static BYTES: &[u8] = table!("bytes.bin");
 static ENDS: &[u8; (VOCAB_SIZE as usize + 1) * 4] = table!("ends.bin");
+static HALVES: &[u8; FIRST_SPECIAL as usize * 8] = table!("halves.bin");
+static PREFIXES: &[u8; FIRST_SPECIAL as usize * 4] = table!("prefixes.bin");
+static LENGTHS: &[u8; 16 << 16] = table!("lengths.bin");
 static PAIRS: &[u8; 4 << 16] = table!("pairs.bin");
 static SHORT: &[u8; 16 << SHORT_BITS] = table!("short.bin");
 static MIDDLE: &[u8; 32 << MIDDLE_BITS] = table!("middle.bin");
@@ -60,6 +63,40 @@ pub fn token_bytes(id: u32) -> Option<&'static [u8]> {
 #[inline]
 pub(crate) fn pair(first: u8, second: u8) -> u32 {
     u32_at(PAIRS, (usize::from(first) << 8 | usize::from(second)) * 4)
+}
+
+/// The two tokens that a base token is the merge of; a single byte is its own two halves.
+pub(crate) fn halves(id: u32) -> (u32, u32) {
+    (u32_at(HALVES, id as usize * 8), u32_at(HALVES, id as usize * 8 + 4))
+}
+
+/// The lengths of the tokens that begin with these two bytes: bit `length - 1`.
+fn lengths(pair: &[u8; 2]) -> u128 {
+    let at = usize::from(u16::from_be_bytes(*pair)) * 16;
+    u128::from(u64_at(LENGTHS, at + 8)) << 64 | u128::from(u64_at(LENGTHS, at))
+}
+
+/// The longest token that a token begins with, itself left out; [`NONE`] for a single byte.
+pub(crate) fn prefix(id: u32) -> u32 {
+    u32_at(PREFIXES, id as usize * 4)
+}
+
+/// The longest token that `text` begins with; [`NONE`] if it is empty.
+pub(crate) fn longest(text: &[u8]) -> u32 {
+    let most = text.len().min(LONGEST);
+    if let Some(pair) = text.first_chunk::<2>() {
+        let all = lengths(pair);
+        let mut lengths = if most < LONGEST { all & ((1 << most) - 1) } else { all };
+        while lengths != 0 {
+            let length = 128 - lengths.leading_zeros() as usize;
+            let id = lookup(text, length);
+            if id != NONE {
+                return id;
+            }
+            lengths &= !(1 << (length - 1));
+        }
+    }
+    lookup(text, most.min(1))
 }
 
 /// The first 8 bytes of a text, as a little-endian number; zeros stand for what is missing.
@@ -120,7 +157,8 @@ fn lookup_middle(first: u64, last: u64, length: usize) -> u32 {
 const LONGEST: usize = 128;
 
 fn lookup_long(token: &[u8]) -> u32 {
-    if token.len() > LONGEST {
+    let may_be = |pair| token.len() <= LONGEST && lengths(pair) >> (token.len() - 1) & 1 == 1;
+    if !token.first_chunk::<2>().is_some_and(may_be) {
         return NONE;
     }
     let mut slot = hash::long(token, LONG_BITS);
