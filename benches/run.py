@@ -251,6 +251,7 @@ Written by `make bench`: each round runs motet and the peer on the same input, o
 median over {rounds} rounds, the range leaves out the lowest and the highest tenth. {machine}; tiktoken 0.14.0,
 openai-harmony 0.0.8. Ratios hold from machine to machine better than speeds do.
 
+Parsing text leaves the counting of its tokens until somebody asks for `tokens`; parsing ids counts them as they pass.
 `extend` is beside rendering the whole conversation, which is what openai-harmony has for it. English is Python's own
 reference (`pydoc_data.topics`), code its standard library; the CJK is random, which is harder than prose.
 """
