@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 import openai_harmony as oh
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import motet
@@ -109,6 +109,7 @@ def content_of(text: str) -> list[str]:
     return [part for part in text.split("\0") if part.strip()]
 
 
+@example("<|channel|>kept100<|channel|>analysis<|message|>")
 @given(st.lists(st.sampled_from(WORDS[:20]) | st.integers(100, 999).map("kept{}".format), max_size=25).map("".join))
 def test_no_text_is_lost(text: str) -> None:
     completion = motet.parse(text)
@@ -328,6 +329,19 @@ def test_wrong_types_are_named() -> None:
 def test_lone_surrogates_are_repaired() -> None:
     completion = motet.parse("<|channel|>final<|message|>a\ud800b<|return|>")
     assert completion.text == "a\ufffd\ufffd\ufffdb"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "Let me think.<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>Hi<|return|>",
+        "<|channel|>analysis<|message|>x<|end|><|channel|>final<|message|>Hi<|return|>",
+        "<|start|>assistant<|channel|>final<|message|>Hi",
+        "Plain.",
+    ],
+)
+def test_frames_without_a_start_are_written_without_one(raw: str) -> None:
+    assert motet.render_frames(motet.frames(raw)).text == raw
 
 
 def test_events_are_values() -> None:

@@ -70,7 +70,7 @@ codes! {
     ChannelCase Fault "channel_case" "a channel in upper case; it is read in lower case"
     GarbageChannel Fault "garbage_channel" "a channel with more behind it; the channel it begins with is taken"
     UnmarkedChannel Fault "unmarked_channel" "a channel without <|channel|> before it"
-    DuplicateChannel Fault "duplicate_channel" "a second channel; the last one counts"
+    DuplicateChannel Fault "duplicate_channel" "another channel stands behind this one; the last one counts"
     DuplicateRecipient Fault "duplicate_recipient" "a second recipient; the first one counts"
     UnmarkedRecipient Fault "unmarked_recipient" "a recipient without to= before it"
     InvalidRecipient Fault "invalid_recipient" "a recipient with more behind it; the part that can be a name is taken"

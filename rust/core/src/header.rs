@@ -256,6 +256,7 @@ pub fn parse(buffer: &Buffer, reading: Reading<'_>) -> Parsed {
         reading,
         text: &buffer.text,
         type_seen: false,
+        channel_at: (0, 0),
     };
     let tokens = tokens(buffer);
     let mut at = reader.role(&tokens);
@@ -282,6 +283,8 @@ struct Reader<'a> {
     reading: Reading<'a>,
     text: &'a str,
     type_seen: bool,
+    /// Where the channel stands that counts so far.
+    channel_at: (usize, usize),
 }
 
 impl<'a> Reader<'a> {
@@ -359,10 +362,12 @@ impl<'a> Reader<'a> {
 
     fn set_channel(&mut self, word: &str, start: usize, end: usize, unmarked: bool) {
         if self.header.channel.is_some() {
+            let (start, end) = self.channel_at;
             self.fault(Code::DuplicateChannel, start, end);
         } else if unmarked {
             self.fault(Code::UnmarkedChannel, start, end);
         }
+        self.channel_at = (start, end);
         let lower = word.to_ascii_lowercase();
         let known = CHANNELS.into_iter().find(|channel| lower.starts_with(channel));
         let known = known.map(|channel| (channel, channel.len()));

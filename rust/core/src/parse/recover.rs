@@ -9,10 +9,14 @@ use crate::header::{self, Parsed};
 use crate::marker::Marker;
 
 impl Parser {
-    /// Text between frames is left out of the message.
+    /// Text between frames is left out of the message. At the very start it is what the model says first.
     pub(super) fn stray_text(&mut self, sink: &mut impl Sink) {
         if self.buffer.is_empty() {
             return;
+        }
+        let first = self.current.is_none() && self.tokens.markup == 0;
+        if first && self.buffer.text.contains(char::is_alphanumeric) {
+            return self.headerless(Code::MissingHeader, Kind::Preamble, None, sink);
         }
         let (at, text) = (self.buffer.start(), self.buffer.spelled(0, 0));
         self.count_header();
@@ -45,8 +49,7 @@ impl Parser {
         let tokens = self.buffer.tokens;
         self.buffer.clear();
         self.repair(code, at, text.clone(), sink);
-        let mut header = Header::new(self.settings.role.unwrap_or(Role::Assistant));
-        header.channel = (kind == Kind::Preamble).then(|| "commentary".to_owned());
+        let header = Header::new(self.settings.role.unwrap_or(Role::Assistant));
         self.start_frame(header, kind, true, sink);
         self.count_content(tokens);
         self.delta(&text, sink);
