@@ -243,6 +243,24 @@ def test_training_keeps_the_reasoning_and_masks_the_rest() -> None:
     assert motet.decode(sample.ids[slice(*sample.spans[0])]) == "<|start|>user<|message|>2+2?<|end|>"
 
 
+def test_training_does_not_teach_a_name_that_was_given() -> None:
+    named = Message("assistant", (Text("4"),), "carol_smith")
+    sample = motet.render_training([Message("user", "2+2?"), named])
+    written = [token for token, weight in zip(sample.ids, sample.weights, strict=True) if weight]
+    assert motet.decode(written) == "<|channel|>final<|message|>4<|return|>"
+    assert "<|start|>assistant:carol_smith<|channel|>" in motet.decode(sample.ids)
+
+
+@pytest.mark.parametrize(
+    "date", ["2025-02-31", "2025-02-29", "1900-02-29", "2025-13-01", "2025-04-31", "2025-00-10", "2025-1-1"]
+)
+def test_a_date_that_no_calendar_has_is_refused(date: str) -> None:
+    with pytest.raises(motet.RenderError, match="current_date"):
+        motet.render([], current_date=date)
+    motet.render([], current_date="2024-02-29")
+    motet.render([], current_date="2000-02-29")
+
+
 def test_what_the_model_wrote_renders_back_to_its_ids() -> None:
     prompt = motet.render([{"role": "user", "content": "Hi"}], tools=["f"])
     for header in (

@@ -7,8 +7,8 @@ use crate::frame::{Frame, Header, Place, Role, Stop};
 use crate::marker::Marker;
 use crate::message::{Developer, Message, Part, Tool, ToolCall, ToolResult};
 use crate::piece::Writer;
-use crate::wire::{write_frame, write_header, write_next_role, write_stop};
-use crate::{template, validate};
+use crate::wire::{author, write_frame, write_header, write_next_role, write_stop};
+use crate::{template, tokenizer, validate};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -182,8 +182,13 @@ impl Prompt {
 
     /// The same prompt with more messages. Only frames that are new or changed are encoded.
     pub fn extend(&self, messages: Vec<Message>) -> Result<Prompt, RenderError> {
-        // Up to two messages decide what stands at the front, so those are looked at together.
-        if self.entries.len() < 2 {
+        // The first message decides what stands at the front, and the one behind a system message with it.
+        let undecided = match self.entries.as_slice() {
+            [] => true,
+            [only] => matches!(only.message.content.as_slice(), [Part::System { .. }]),
+            _ => false,
+        };
+        if undecided {
             let first = self.entries.iter().map(|entry| entry.message.clone());
             return render(first.chain(messages).collect(), Settings::clone(&self.settings));
         }
@@ -278,8 +283,9 @@ pub fn render_training(messages: Vec<Message>, settings: Settings) -> Result<Tra
         Training { weights: vec![false; prompt.ids.len()], spans: prompt.spans.clone(), ids: prompt.ids };
     for written in &prompt.written {
         if written.draft.frame.header.role == Role::Assistant {
-            // `<|start|>` and the role are given to the model, the rest is its own.
-            let own = training.weights.get_mut(written.start + 2..written.end).unwrap_or_default();
+            // `<|start|>` and the author are given to the model, the rest is its own.
+            let given = 1 + tokenizer::count(&author(&written.draft.frame.header));
+            let own = training.weights.get_mut(written.start + given..written.end).unwrap_or_default();
             own.fill(true);
         }
     }
@@ -624,4 +630,26 @@ fn write_draft(draft: &Draft, dialect: Dialect, out: &mut Vec<u32>) {
         done = cut;
     }
     write_stop(draft.frame.stop, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(text: &str) -> Message {
+        let part = Part::Text { text: text.to_owned(), channel: None, content_type: None };
+        Message { role: Role::User, name: None, content: vec![part] }
+    }
+
+    #[test]
+    fn extending_shares_the_frames_that_it_does_not_change() {
+        for messages in [vec![user("first")], vec![user("first"), user("second")]] {
+            let prompt = render(messages, Settings::default()).expect("harmless");
+            let longer = prompt.extend(vec![user("more")]).expect("harmless");
+            for (old, new) in prompt.written.iter().zip(&longer.written) {
+                assert!(Arc::ptr_eq(&old.draft, &new.draft), "{:?} was made again", new.draft);
+            }
+            assert_eq!(longer.written.len(), prompt.written.len() + 1);
+        }
+    }
 }

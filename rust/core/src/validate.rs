@@ -119,7 +119,15 @@ pub(crate) fn date(value: &str) -> Result<(), RenderError> {
         |from: usize, to: usize| value.get(from..to).and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
     let shape =
         bytes.len() == 10 && (0..10).all(|at| if at == 4 || at == 7 { bytes[at] == b'-' } else { digit(at) });
-    if shape && (1..=12).contains(&number(5, 7)) && (1..=31).contains(&number(8, 10)) {
+    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u32::from(leap),
+        _ => 0,
+    };
+    if shape && (1..=days).contains(&day) {
         return Ok(());
     }
     Err(RenderError { message: format!("current_date {value:?} must be a date as 2025-06-28"), at: None })

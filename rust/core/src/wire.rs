@@ -24,13 +24,17 @@ pub(crate) fn write_frame(frame: &Frame, out: &mut impl Writer) {
 
 pub(crate) fn write_header(header: &Header, out: &mut impl Writer) {
     out.mark(Marker::Start);
-    let author = match (header.role, &header.name) {
+    write_values(header, author(header), out);
+    out.mark(Marker::Message);
+}
+
+/// The first word of a header: a role, perhaps with a name, or a tool.
+pub(crate) fn author(header: &Header) -> String {
+    match (header.role, &header.name) {
         (Role::Tool, Some(author)) => author.clone(),
         (role, Some(name)) => format!("{}:{name}", role.as_str()),
         (role, None) => role.as_str().to_owned(),
-    };
-    write_values(header, author, out);
-    out.mark(Marker::Message);
+    }
 }
 
 /// What stands in a header behind the author.
