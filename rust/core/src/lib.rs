@@ -10,6 +10,7 @@ pub mod classify;
 pub mod error;
 pub mod fold;
 pub mod frame;
+mod front;
 mod hash;
 pub mod header;
 mod legacy;

@@ -4,8 +4,9 @@
 use crate::classify::{is_built_in, name_of, recipient_of};
 use crate::error::RenderError;
 use crate::frame::{Frame, Header, Place, Role, Stop};
+use crate::front::Front;
 use crate::marker::Marker;
-use crate::message::{Developer, Message, Part, Tool, ToolCall, ToolResult};
+use crate::message::{Message, Part, Tool, ToolCall, ToolResult};
 use crate::piece::Writer;
 use crate::wire::{author, write_frame, write_header, write_next_role, write_stop};
 use crate::{template, tokenizer, validate};
@@ -107,8 +108,8 @@ impl Default for Settings {
 
 /// A frame to be written, and the part that it comes from.
 #[derive(Debug)]
-struct Draft {
-    frame: Frame,
+pub(crate) struct Draft {
+    pub(crate) frame: Frame,
     /// Where in the content the text of another part begins: openai-harmony encodes each for itself.
     cuts: Vec<usize>,
     /// The index of its part in the message; `None` if it is made from the settings.
@@ -117,6 +118,11 @@ struct Draft {
 }
 
 impl Draft {
+    /// The same, of this part of the message.
+    pub(crate) fn of(self, part: usize) -> Draft {
+        Draft { part: Some(part), ..self }
+    }
+
     fn is_final(&self) -> bool {
         self.frame.header.role == Role::Assistant && self.frame.header.channel.as_deref() == Some("final")
     }
@@ -369,113 +375,13 @@ impl Kept {
     }
 }
 
-/// What stands before the conversation proper: a system frame and a developer frame, from the first messages, from
-/// the settings, or from both.
-struct Front {
-    /// How many messages belong to it.
-    messages: usize,
-    has_system: bool,
-    /// The text of the developer frame, if its parts are to be joined with the settings.
-    developer: Option<Developer>,
-    has_developer: bool,
-}
-
-impl Front {
-    fn read(messages: &[Message], settings: &Settings) -> Front {
-        let single = |at: usize| match messages.get(at).map(|message| message.content.as_slice()) {
-            Some([part]) => Some(part),
-            _ => None,
-        };
-        let has_system = matches!(single(0), Some(Part::System { .. }));
-        let at = usize::from(has_system);
-        let developer = match single(at) {
-            Some(Part::Developer(developer)) => Some(developer.clone()),
-            _ => None,
-        };
-        let from_settings = settings.instructions.is_some()
-            || !settings.tools.is_empty()
-            || settings.response_format.is_some();
-        Front {
-            messages: at + usize::from(developer.is_some()),
-            has_system,
-            has_developer: from_settings || developer.is_some(),
-            developer,
-        }
-    }
-
-    fn preface(&self, settings: &Settings) -> Result<Vec<Arc<Draft>>, RenderError> {
-        let mut drafts = Vec::new();
-        if !self.has_system {
-            let tools = self.developer.as_ref().is_some_and(has_functions);
-            let text = template::system(settings, tools || !settings.tools.is_empty())?;
-            drafts.push(generated(Role::System, text));
-            if self.has_developer && self.developer.is_none() {
-                drafts.push(generated(Role::Developer, self.developer_text(settings)?));
-            }
-        }
-        Ok(drafts)
-    }
-
-    fn drafts(
-        &mut self,
-        message: &Message,
-        at: usize,
-        settings: &Settings,
-    ) -> Result<Vec<Arc<Draft>>, RenderError> {
-        let place = |error: RenderError| RenderError { at: Some(at), ..error };
-        match message.content.first() {
-            Some(Part::System { text }) => {
-                let mut drafts =
-                    vec![Arc::new(Draft { part: Some(0), ..draft(Header::new(Role::System), text.clone()) })];
-                if self.has_developer && self.developer.is_none() {
-                    drafts.push(generated(Role::Developer, self.developer_text(settings)?));
-                }
-                Ok(drafts)
-            }
-            _ => {
-                let text = self.developer_text(settings).map_err(place)?;
-                Ok(vec![Arc::new(Draft { part: Some(0), ..draft(Header::new(Role::Developer), text) })])
-            }
-        }
-    }
-
-    fn developer_text(&self, settings: &Settings) -> Result<String, RenderError> {
-        let format = settings.response_format.as_ref();
-        let Some(developer) = &self.developer else {
-            return template::developer(
-                settings.instructions.as_deref(),
-                &settings.tools,
-                format,
-                settings.dialect,
-            );
-        };
-        let bare = settings.instructions.is_none() && settings.tools.is_empty() && format.is_none();
-        if let Some(text) = developer.text.as_ref().filter(|_| bare) {
-            return Ok(text.clone());
-        }
-        let own = (!developer.instructions.is_empty() || developer.tools.is_empty())
-            .then_some(developer.instructions.as_str());
-        let instructions = match (settings.instructions.as_deref(), own) {
-            (Some(first), Some(second)) => Some(format!("{first}\n\n{second}")),
-            (first, second) => first.or(second).map(str::to_owned),
-        };
-        let tools: Vec<Tool> = settings.tools.iter().chain(&developer.tools).cloned().collect();
-        template::developer(instructions.as_deref(), &tools, format, settings.dialect)
-    }
-}
-
-/// Whether a developer frame offers functions.
-fn has_functions(developer: &Developer) -> bool {
-    !developer.tools.is_empty()
-        || developer.text.as_deref().is_some_and(|text| text.contains("\nnamespace functions {"))
-}
-
-fn draft(header: Header, content: String) -> Draft {
+pub(crate) fn draft(header: Header, content: String) -> Draft {
     let frame = Frame { header, content, stop: Some(Stop::End), implied: false };
     Draft { frame, cuts: Vec::new(), part: None, is_reasoning: false }
 }
 
-fn generated(role: Role, text: String) -> Arc<Draft> {
+/// A frame made from the settings.
+pub(crate) fn generated(role: Role, text: String) -> Arc<Draft> {
     Arc::new(draft(Header::new(role), text))
 }
 
@@ -496,7 +402,7 @@ fn drafts(
         }
         let made = one_draft(message, part, before, settings)?;
         validate::header(&made.frame.header, None)?;
-        drafts.push(Draft { part: Some(at), ..made });
+        drafts.push(made.of(at));
     }
     Ok(drafts.into_iter().map(Arc::new).collect())
 }
