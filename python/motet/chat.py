@@ -24,24 +24,29 @@ __all__ = ["to_chat", "to_messages"]
 _REASONING_KEYS = ("reasoning", "reasoning_content", "thinking")
 
 
-def to_messages(items: Iterable[Message | Mapping[str, Any]]) -> list[Message]:
+def to_messages(items: Iterable[Message | Mapping[str, Any]], *, unnamed_results: bool = False) -> list[Message]:
     """Messages, from `Message`s and chat dicts in any mixture.
 
     A chat dict has `role` and `content`, and may have `reasoning` (or `reasoning_content`, or `thinking`),
     `tool_calls`, `tool_call_id` and `name`; other keys are left alone. A system message becomes the developer's
-    instructions, as gpt-oss knows them. The dicts of `Message.to_dict` are read too.
+    instructions, as gpt-oss knows them. The dicts of `Message.to_dict` are read too. `unnamed_results=True` reads
+    results that have neither `tool_call_id` nor `name`, which only the chat template can place.
     Raises `RenderError` that says which key of which message is wrong.
     """
     if isinstance(items, str | bytes | Mapping | Message) or not isinstance(items, Iterable):
         raise TypeError(f"messages must be a list of messages, not {type(items).__name__}")
-    return [item if isinstance(item, Message) else _from_chat(item, _Place(index)) for index, item in enumerate(items)]
+    return [
+        item if isinstance(item, Message) else _from_chat(item, _Place(index, unnamed_results))
+        for index, item in enumerate(items)
+    ]
 
 
 class _Place:
-    """Where in the input something stands, for errors."""
+    """Where in the input something stands, for errors; and whether results without a name may stand there."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, unnamed_results: bool) -> None:
         self.index = index
+        self.unnamed_results = unnamed_results
 
     def error(self, key: str, problem: str) -> RenderError:
         where = f"messages[{self.index}]" + (f"[{key!r}]" if key else "")
@@ -157,15 +162,16 @@ def _tool_result(item: Mapping[str, Any], place: _Place) -> ToolResult:
     if not isinstance(call, str):
         raise place.wrong("tool_call_id", "str", call)
     name = _optional(item, "name", place)
-    if not call and name is None:
+    if not call and name is None and not place.unnamed_results:
         raise place.error("", "is a tool's result and needs a tool_call_id or a name")
     if content is None:
         raise place.error("content", "is missing: a tool's result needs content, be it the empty string")
     if isinstance(content, list) and content and all(_is_chat_part(part) for part in content):
         content = _text(content, place)
-    elif not isinstance(content, str):
+    is_json = not isinstance(content, str)
+    if is_json:
         content = _json(content, "content", place)
-    return ToolResult(call, content, name.removeprefix("functions.") if name else None)
+    return ToolResult(call, content, name.removeprefix("functions.") if name else None, is_json=is_json)
 
 
 def _is_chat_part(part: object) -> bool:

@@ -20,7 +20,7 @@ Messages: TypeAlias = Iterable[Message | Mapping[str, Any]]
 Tools: TypeAlias = Sequence[str | Mapping[str, Any]]
 Effort: TypeAlias = Literal["low", "medium", "high"]
 KeepAnalysis: TypeAlias = Literal["turn", "all", "none", "openai_harmony"]
-Dialect: TypeAlias = Literal["motet", "openai_harmony"]
+Dialect: TypeAlias = Literal["motet", "openai_harmony", "chat_template"]
 
 _IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
 
@@ -28,10 +28,11 @@ _IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
 class Prompt:
     """A rendered conversation: a value. Made by `render`; `extend` makes a longer one."""
 
-    __slots__ = ("_native",)
+    __slots__ = ("_dialect", "_native")
 
-    def __init__(self, native: _core.Prompt) -> None:
+    def __init__(self, native: _core.Prompt, dialect: Dialect = "motet") -> None:
         self._native = native
+        self._dialect = dialect
 
     @property
     def ids(self) -> list[int]:
@@ -69,7 +70,7 @@ class Prompt:
 
         Equals rendering all of them with the same settings, but encodes only what is new or changed.
         """
-        return Prompt(self._native.extend(to_messages(messages)))
+        return Prompt(self._native.extend(_messages(messages, self._dialect)), self._dialect)
 
     def __len__(self) -> int:
         return len(self._native)
@@ -111,25 +112,27 @@ def render(
     - `next_role`: whose header the prompt ends with. `None`: it ends with the last message.
     - `keep_analysis`: which reasoning the model sees again. `"turn"`: that of the running turn, what stands before a
       final answer is dropped. `"all"`, `"none"`. `"openai_harmony"`: the rule of openai-harmony 0.0.8.
-    - `dialect`: `"motet"`, or `"openai_harmony"` for the ids that openai-harmony 0.0.8 gives.
+    - `dialect`: `"motet"`, `"openai_harmony"` for the ids that openai-harmony 0.0.8 gives, or `"chat_template"` for
+      the text of gpt-oss's published chat template. That one has its own rules for the cutoff and the reasoning, so
+      `knowledge_cutoff` and `keep_analysis` do nothing there; without `current_date` it names today.
 
     Raises `RenderError` for what has no place in the format, and `TypeError` for wrong types.
     """
     native = _core.render(
-        to_messages(messages),
+        _messages(messages, dialect),
         tools=tools,
         builtin_tools=builtin_tools,
         instructions=instructions,
         response_format=_response_format(response_format),
         reasoning_effort=reasoning_effort,
-        current_date=_date(current_date),
+        current_date=_date(current_date, dialect),
         identity=identity,
         knowledge_cutoff=knowledge_cutoff,
         next_role=next_role,
         keep_analysis=keep_analysis,
         dialect=dialect,
     )
-    return Prompt(native)
+    return Prompt(native, dialect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +165,13 @@ def render_training(
     `keep_analysis` says otherwise, and a final answer at the end is ended by `<|return|>`.
     """
     ids, weights, spans = _core.render_training(
-        to_messages(messages),
+        _messages(messages, dialect),
         tools=tools,
         builtin_tools=builtin_tools,
         instructions=instructions,
         response_format=_response_format(response_format),
         reasoning_effort=reasoning_effort,
-        current_date=_date(current_date),
+        current_date=_date(current_date, dialect),
         identity=identity,
         knowledge_cutoff=knowledge_cutoff,
         keep_analysis=keep_analysis,
@@ -198,7 +201,13 @@ def render_frames(frames: Iterable[Frame]) -> Rendered:
     return Rendered(*_core.render_frames(list(frames)))
 
 
-def _date(value: object) -> str | None:
+def _messages(messages: Messages, dialect: Dialect) -> list[Message]:
+    return to_messages(messages, unnamed_results=dialect == "chat_template")
+
+
+def _date(value: object, dialect: Dialect) -> str | None:
+    if value is None and dialect == "chat_template":
+        return datetime.date.today().isoformat()
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, datetime.date):

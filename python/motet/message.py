@@ -186,6 +186,8 @@ class ToolResult(_Part):
     channel: str | None = _wire()
     """`None`: commentary. `""`: none was written."""
     content_type: str | None = _wire()
+    is_json: bool = field(default=False, compare=False, repr=False)
+    """True if the content came as an object or a list, and is its JSON: the chat template quotes other content."""
 
     def to_dict(self) -> dict[str, Any]:
         """`{"type": "tool_result", "tool_call_id": ..., "content": ...}`"""

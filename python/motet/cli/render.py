@@ -37,7 +37,7 @@ def register(commands: Any) -> None:
     parser.add_argument("--knowledge-cutoff")
     parser.add_argument("--next-role", default="assistant", help="whose header comes last, or none")
     parser.add_argument("--keep-analysis", choices=("turn", "all", "none", "openai_harmony"))
-    parser.add_argument("--dialect", choices=("motet", "openai_harmony"))
+    parser.add_argument("--dialect", choices=("motet", "openai_harmony", "chat_template"))
     parser.add_argument("--ids", action="store_true", help="print the token ids as a JSON list")
     parser.add_argument("--json", action="store_true", help="print ids, text and spans as JSON")
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")

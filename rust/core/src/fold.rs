@@ -141,6 +141,7 @@ impl Parts<'_> {
             tool_call_id: id,
             name: Some(name),
             content,
+            is_json: false,
             author: Some(author),
             recipient: unusual(&header.recipient, "assistant"),
             channel: unusual(&header.channel, "commentary"),

@@ -102,7 +102,7 @@ impl Front {
 }
 
 /// Whether a developer frame offers functions.
-fn has_functions(developer: &Developer) -> bool {
+pub(crate) fn has_functions(developer: &Developer) -> bool {
     !developer.tools.is_empty()
         || developer.text.as_deref().is_some_and(|text| text.contains("\nnamespace functions {"))
 }

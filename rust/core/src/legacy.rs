@@ -3,59 +3,25 @@
 //! there is refused, so what is left cannot do harm.
 
 use crate::error::RenderError;
-use crate::typescript::DEEPEST;
-use crate::validate::is_line_break;
+use crate::unescaped::Place;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
 /// The type of a tool's parameters.
 pub(crate) fn parameters(schema: &Value) -> Result<String, RenderError> {
-    let mut printer = Printer { path: Vec::new() };
+    let mut printer = Printer { place: Place::default() };
     printer.shape(schema, "")
 }
 
 struct Printer {
-    path: Vec<String>,
+    place: Place,
 }
 
 impl Printer {
-    fn error(&self, what: &str) -> RenderError {
-        let path = if self.path.is_empty() { "the root".to_owned() } else { self.path.join(".") };
-        let advice = "; dialect=\"motet\" writes it safely";
-        RenderError { message: format!("the schema {what} at {path}{advice}"), at: None }
-    }
-
-    /// Text for a comment: one line.
-    fn line<'v>(&self, what: &str, text: &'v str) -> Result<&'v str, RenderError> {
-        if text.chars().any(is_line_break) {
-            return Err(self.error(&format!("has a line break in a {what}")));
-        }
-        Ok(text)
-    }
-
-    /// Text between quotes, which 0.0.8 does not escape.
-    fn quoted<'v>(&self, what: &str, text: &'v str) -> Result<&'v str, RenderError> {
-        if text.contains(['"', '\\']) {
-            return Err(self.error(&format!("has a quotation mark or backslash in a {what}")));
-        }
-        self.line(what, text)
-    }
-
-    fn key<'v>(&self, key: &'v str) -> Result<&'v str, RenderError> {
-        let odd = |c: char| is_line_break(c) || c.is_control() || "\"'`:;,(){}[]<>/\\=|".contains(c);
-        if key.contains(odd) || key.is_empty() {
-            return Err(self.error(&format!("has a field named {key:?}")));
-        }
-        Ok(key)
-    }
-
     fn inner(&mut self, name: &str, schema: &Value, indent: &str) -> Result<String, RenderError> {
-        if self.path.len() >= DEEPEST {
-            return Err(self.error(&format!("is nested deeper than {DEEPEST}")));
-        }
-        self.path.push(name.to_owned());
+        self.place.enter(name)?;
         let text = self.shape(schema, indent)?;
-        self.path.pop();
+        self.place.leave();
         Ok(text)
     }
 
@@ -74,7 +40,7 @@ impl Printer {
             let names: Vec<&str> = types.iter().filter_map(Value::as_str).collect();
             let mut known = Vec::new();
             for name in names {
-                known.push(if name == "integer" { "number" } else { self.key(name)? });
+                known.push(if name == "integer" { "number" } else { self.place.key(name)? });
             }
             if !known.is_empty() {
                 return Ok(known.join(" | "));
@@ -97,7 +63,7 @@ impl Printer {
         let Some(values) = enumeration(schema) else { return Ok("string".to_owned()) };
         let mut members = Vec::new();
         for value in values.iter().filter_map(Value::as_str) {
-            members.push(format!("\"{}\"", self.quoted("value of an enum", value)?));
+            members.push(format!("\"{}\"", self.place.quoted("value of an enum", value)?));
         }
         Ok(if members.is_empty() { "string".to_owned() } else { members.join(" | ") })
     }
@@ -122,7 +88,7 @@ impl Printer {
     ) -> Result<(), RenderError> {
         let mut notes = Vec::new();
         if let Some(text) = variant.get("description").and_then(Value::as_str).filter(|_| described) {
-            notes.push(self.line("description", text)?.to_owned());
+            notes.push(self.place.line("description", text)?.to_owned());
         }
         if let Some(default) = self.default(variant, bare_enums)? {
             notes.push(default);
@@ -138,17 +104,17 @@ impl Printer {
         let Some(value) = schema.get("default") else { return Ok(None) };
         Ok(Some(match value {
             Value::String(text) if !bare_enums || enumeration(schema).is_none() => {
-                format!("default: \"{}\"", self.quoted("default", text)?)
+                format!("default: \"{}\"", self.place.quoted("default", text)?)
             }
-            Value::String(text) => format!("default: {}", self.line("default", text)?),
-            other => format!("default: {}", self.line("default", &json(other))?),
+            Value::String(text) => format!("default: {}", self.place.line("default", text)?),
+            other => format!("default: {}", self.place.line("default", &json(other))?),
         }))
     }
 
     fn object(&mut self, schema: &Value, indent: &str) -> Result<String, RenderError> {
         let mut out = String::new();
         if let Some(text) = schema.get("description").and_then(Value::as_str) {
-            let _ = writeln!(out, "{indent}// {}", self.line("description", text)?);
+            let _ = writeln!(out, "{indent}// {}", self.place.line("description", text)?);
         }
         out.push_str("{\n");
         let required: Vec<&str> = match schema.get("required").and_then(Value::as_array) {
@@ -158,7 +124,7 @@ impl Printer {
         let empty = Map::new();
         for (key, field) in schema.get("properties").and_then(Value::as_object).unwrap_or(&empty) {
             let mark = if required.contains(&key.as_str()) { "" } else { "?" };
-            let name = format!("{}{mark}", self.key(key)?);
+            let name = format!("{}{mark}", self.place.key(key)?);
             self.field(&mut out, key, &name, field, indent)?;
         }
         let _ = write!(out, "{indent}}}");
@@ -176,16 +142,16 @@ impl Printer {
         let text = |name: &str| field.get(name).and_then(Value::as_str);
         let variants = field.get("oneOf").and_then(Value::as_array);
         if let Some(title) = text("title") {
-            let _ = writeln!(out, "{indent}// {}\n{indent}//", self.line("title", title)?);
+            let _ = writeln!(out, "{indent}// {}\n{indent}//", self.place.line("title", title)?);
         }
         if let Some(description) = text("description").filter(|_| field.get("oneOf").is_none()) {
-            let _ = writeln!(out, "{indent}// {}", self.line("description", description)?);
+            let _ = writeln!(out, "{indent}// {}", self.place.line("description", description)?);
         }
         if let Some(examples) = field.get("examples").and_then(Value::as_array).filter(|all| !all.is_empty())
         {
             let _ = writeln!(out, "{indent}// Examples:");
             for example in examples.iter().filter_map(Value::as_str) {
-                let _ = writeln!(out, "{indent}// - \"{}\"", self.quoted("example", example)?);
+                let _ = writeln!(out, "{indent}// - \"{}\"", self.place.quoted("example", example)?);
             }
         }
         if let Some(variants) = variants {
@@ -213,13 +179,13 @@ impl Printer {
         let first = variants.first().and_then(|variant| variant.get("description")).and_then(Value::as_str);
         let above = description.filter(|text| Some(*text) != first);
         if let Some(text) = above {
-            let _ = writeln!(out, "{indent}// {}", self.line("description", text)?);
+            let _ = writeln!(out, "{indent}// {}", self.place.line("description", text)?);
         }
         if let Some(default) = self.default(field, true)? {
             let _ = writeln!(out, "{indent}// {default}");
         }
         let _ = writeln!(out, "{indent}{name}:");
-        self.path.push(key.to_owned());
+        self.place.enter(key)?;
         for (at, variant) in variants.iter().enumerate() {
             let shape = self.nullable(&format!("oneOf[{at}]"), variant, &format!("{indent}   "))?;
             let _ = write!(out, "{indent} | {shape}");
@@ -229,7 +195,7 @@ impl Printer {
             self.trailing(out, variant, described, true)?;
             out.push('\n');
         }
-        self.path.pop();
+        self.place.leave();
         let _ = writeln!(out, "{indent},");
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 mod base64;
 mod bpe;
+mod chat_template;
 pub mod classify;
 pub mod error;
 pub mod fold;
@@ -13,6 +14,7 @@ pub mod frame;
 mod front;
 mod hash;
 pub mod header;
+mod json;
 mod legacy;
 pub mod lex;
 pub mod marker;
@@ -25,6 +27,7 @@ mod split;
 mod template;
 pub mod tokenizer;
 mod typescript;
+mod unescaped;
 mod validate;
 pub mod vocab;
 mod wire;

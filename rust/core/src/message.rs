@@ -66,6 +66,8 @@ pub struct ToolResult {
     /// Without the prefix `functions.`; `None`: the name of the call with this id.
     pub name: Option<String>,
     pub content: String,
+    /// The content came as an object or a list, and is its JSON.
+    pub is_json: bool,
     /// As written: `functions.get_weather`; `None`: made from the name.
     pub author: Option<String>,
     /// `None`: `assistant`; the empty string says that none was written.

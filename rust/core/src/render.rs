@@ -1,6 +1,7 @@
 //! Messages become frames, frames become pieces. Which reasoning is kept, what the next role is, where each message
 //! lies in the ids.
 
+use crate::chat_template::{self, Made};
 use crate::classify::{is_built_in, name_of, recipient_of};
 use crate::error::RenderError;
 use crate::frame::{Frame, Header, Place, Role, Stop};
@@ -21,6 +22,8 @@ pub enum Dialect {
     Motet,
     /// The ids of openai-harmony 0.0.8.
     OpenaiHarmony,
+    /// The text of gpt-oss's published chat template: it has rules of its own for what is kept.
+    ChatTemplate,
 }
 
 /// Which reasoning of earlier frames the model gets to see again.
@@ -133,6 +136,8 @@ impl Draft {
 struct Entry {
     message: Message,
     drafts: Vec<Arc<Draft>>,
+    /// The parts that the dialect has no frame for.
+    left_out: Vec<usize>,
 }
 
 /// A draft and where its ids lie.
@@ -157,6 +162,18 @@ pub struct Prompt {
 }
 
 impl Prompt {
+    fn empty(preface: Vec<Arc<Draft>>, settings: Settings) -> Prompt {
+        Prompt {
+            settings: Arc::new(settings),
+            preface,
+            entries: Vec::new(),
+            ids: Vec::new(),
+            written: Vec::new(),
+            spans: Vec::new(),
+            dropped: Vec::new(),
+        }
+    }
+
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
@@ -188,6 +205,11 @@ impl Prompt {
 
     /// The same prompt with more messages. Only frames that are new or changed are encoded.
     pub fn extend(&self, messages: Vec<Message>) -> Result<Prompt, RenderError> {
+        let all = self.entries.iter().map(|entry| entry.message.clone());
+        if self.settings.dialect == Dialect::ChatTemplate {
+            // What comes later decides what is kept, up to the first frame.
+            return self.with_template(all.chain(messages).collect());
+        }
         // The first message decides what stands at the front, and the one behind a system message with it.
         let undecided = match self.entries.as_slice() {
             [] => true,
@@ -195,8 +217,7 @@ impl Prompt {
             _ => false,
         };
         if undecided {
-            let first = self.entries.iter().map(|entry| entry.message.clone());
-            return render(first.chain(messages).collect(), Settings::clone(&self.settings));
+            return render(all.chain(messages).collect(), Settings::clone(&self.settings));
         }
         self.with(messages)
     }
@@ -207,16 +228,24 @@ impl Prompt {
             let at = entries.len();
             let place = |error: RenderError| RenderError { at: error.at.or(Some(at)), ..error };
             let drafts = drafts(&message, &entries, &self.settings).map_err(place)?;
-            entries.push(Arc::new(Entry { message, drafts }));
+            entries.push(Arc::new(Entry { message, drafts, left_out: Vec::new() }));
         }
-        Ok(self.write(entries))
+        Ok(self.write(self.preface.clone(), entries))
+    }
+
+    /// The prompt that the chat template makes of these messages.
+    fn with_template(&self, messages: Vec<Message>) -> Result<Prompt, RenderError> {
+        let (preface, made) = chat_template::frames(&messages, &self.settings)?;
+        let made = messages.into_iter().zip(made);
+        let entry = |(message, Made { drafts, left_out })| Arc::new(Entry { message, drafts, left_out });
+        Ok(self.write(preface, made.map(entry).collect()))
     }
 
     /// Writes all frames that are kept, with the ids of those that this prompt holds already.
-    fn write(&self, entries: Vec<Arc<Entry>>) -> Prompt {
+    fn write(&self, preface: Vec<Arc<Draft>>, entries: Vec<Arc<Entry>>) -> Prompt {
         let kept = Kept::new(
             self.settings.keep_analysis,
-            self.preface.iter().chain(entries.iter().flat_map(|e| &e.drafts)),
+            preface.iter().chain(entries.iter().flat_map(|e| &e.drafts)),
         );
         let mut writing = Writing {
             dialect: self.settings.dialect,
@@ -226,10 +255,10 @@ impl Prompt {
             written: Vec::with_capacity(self.written.len() + 4),
         };
         let (mut spans, mut dropped) = (Vec::with_capacity(entries.len()), Vec::new());
-        for draft in &self.preface {
+        for draft in &preface {
             writing.put(draft);
         }
-        let mut index = self.preface.len();
+        let mut index = preface.len();
         for (at, entry) in entries.iter().enumerate() {
             let start = writing.ids.len();
             let mut end = start;
@@ -242,32 +271,28 @@ impl Prompt {
                 }
                 index += 1;
             }
+            dropped.extend(entry.left_out.iter().map(|part| (at, *part)));
             spans.push((start, end));
         }
         let Writing { mut ids, written, .. } = writing;
         write_next_role(self.settings.next_role, &mut ids);
-        let (settings, preface) = (Arc::clone(&self.settings), self.preface.clone());
+        let settings = Arc::clone(&self.settings);
         Prompt { settings, preface, entries, ids, written, spans, dropped }
     }
 }
 
 /// Renders a conversation.
 pub fn render(messages: Vec<Message>, settings: Settings) -> Result<Prompt, RenderError> {
+    if settings.dialect == Dialect::ChatTemplate {
+        return Prompt::empty(Vec::new(), chat_template::settled(settings)).with_template(messages);
+    }
     let mut front = Front::read(&messages, &settings);
-    let prompt = Prompt {
-        preface: front.preface(&settings)?,
-        settings: Arc::new(settings),
-        entries: Vec::new(),
-        ids: Vec::new(),
-        written: Vec::new(),
-        spans: Vec::new(),
-        dropped: Vec::new(),
-    };
+    let prompt = Prompt::empty(front.preface(&settings)?, settings);
     let mut messages = messages.into_iter();
     let mut entries = Vec::new();
     for message in messages.by_ref().take(front.messages) {
         let drafts = front.drafts(&message, entries.len(), &prompt.settings)?;
-        entries.push(Arc::new(Entry { message, drafts }));
+        entries.push(Arc::new(Entry { message, drafts, left_out: Vec::new() }));
     }
     Prompt { entries, ..prompt }.with(messages.collect())
 }
@@ -329,7 +354,10 @@ impl Writing<'_> {
         let start = self.ids.len();
         // Frames keep their order, so the old one, if there is one, is further on; those before it were dropped.
         let mut rest = self.known.clone();
-        match rest.find(|written| Arc::ptr_eq(&written.draft, draft)) {
+        // The chat template's are made anew each time, and most come out the same.
+        let anew = self.dialect == Dialect::ChatTemplate;
+        match rest.find(|known| Arc::ptr_eq(&known.draft, draft) || anew && known.draft.frame == draft.frame)
+        {
             Some(written) => {
                 self.ids.extend_from_slice(self.old.get(written.start..written.end).unwrap_or_default());
                 self.known = rest;
@@ -480,7 +508,7 @@ fn call_draft(call: &ToolCall, settings: &Settings) -> Draft {
         if built_in { ("analysis", "code") } else { ("commentary", "<|constrain|>json") };
     let place = match settings.dialect {
         Dialect::OpenaiHarmony => Some(Place::Role),
-        Dialect::Motet => call.recipient_at,
+        Dialect::Motet | Dialect::ChatTemplate => call.recipient_at,
     };
     let header = Header {
         recipient: Some(recipient),

@@ -4,7 +4,7 @@ use crate::error::RenderError;
 use crate::message::Tool;
 use crate::render::{Builtin, Dialect, ResponseFormat, Settings};
 use crate::typescript::{comment, literal, parameters};
-use crate::{legacy, validate};
+use crate::{chat_template, legacy, validate};
 use std::fmt::Write as _;
 
 /// The built-in tools as openai-harmony 0.0.8 describes them to the models; other words would be other prompts.
@@ -60,7 +60,8 @@ pub(crate) fn developer(
     Ok(sections.join("\n\n"))
 }
 
-fn functions(tools: &[Tool], dialect: Dialect) -> Result<String, RenderError> {
+/// The section of the tools.
+pub(crate) fn functions(tools: &[Tool], dialect: Dialect) -> Result<String, RenderError> {
     let mut out = String::from("# Tools\n\n## functions\n\nnamespace functions {\n\n");
     for (at, tool) in tools.iter().enumerate() {
         if tools.iter().take(at).any(|other| other.name == tool.name) {
@@ -70,6 +71,7 @@ fn functions(tools: &[Tool], dialect: Dialect) -> Result<String, RenderError> {
         let text = validate::tool_name(&tool.name).and_then(|()| match dialect {
             Dialect::Motet => function(tool),
             Dialect::OpenaiHarmony => legacy_function(tool),
+            Dialect::ChatTemplate => chat_template::schema::function(tool),
         });
         out.push_str(&text.map_err(|error| RenderError {
             message: format!("tool {:?}: {}", tool.name, error.message),

@@ -133,6 +133,7 @@ fn to_part(object: &Bound<'_, PyAny>) -> PyResult<Part> {
             tool_call_id: required(object, "tool_call_id")?,
             name: optional("name")?,
             content: required(object, "content")?,
+            is_json: object.getattr("is_json")?.is_truthy()?,
             author: optional("author")?,
             recipient: optional("recipient")?,
             channel: optional("channel")?,
@@ -321,8 +322,8 @@ pub(crate) fn to_settings(given: Option<&Bound<'_, PyDict>>) -> PyResult<render:
                 settings.keep_analysis = rules[one_of(&["turn", "all", "none", "openai_harmony"])?];
             }
             "dialect" => {
-                settings.dialect =
-                    [Dialect::Motet, Dialect::OpenaiHarmony][one_of(&["motet", "openai_harmony"])?]
+                let dialects = [Dialect::Motet, Dialect::OpenaiHarmony, Dialect::ChatTemplate];
+                settings.dialect = dialects[one_of(&["motet", "openai_harmony", "chat_template"])?];
             }
             _ => return Err(PyTypeError::new_err(format!("render() has no setting {name:?}"))),
         }

@@ -1,0 +1,224 @@
+//! JSON Schema to TypeScript as the published chat template writes it, oddities included: types in a list as they are
+//! named, variants glued to their descriptions, the fields of inner objects far to the right, long items as `any[]`.
+//! What would break out there is refused, and so is a schema that the template itself fails on.
+
+use crate::error::RenderError;
+use crate::json::{Json, float};
+use crate::message::Tool;
+use crate::unescaped::Place;
+use crate::validate::is_line_break;
+use serde_json::{Map, Value};
+use std::fmt::Write as _;
+
+/// Items whose type is longer than this, in characters, are `any`.
+const LONGEST_ITEM: usize = 50;
+
+/// A tool as a function type, with what it does above.
+pub(crate) fn function(tool: &Tool) -> Result<String, RenderError> {
+    if tool.description.chars().any(is_line_break) {
+        let message = "the description has a line break; dialect=\"motet\" writes it safely";
+        return Err(RenderError { message: message.to_owned(), at: None });
+    }
+    let mut out = format!("// {}\ntype {} = ", tool.description, tool.name);
+    let parameters = tool.parameters.as_ref().unwrap_or(&Value::Null);
+    let mut printer = Printer { place: Place::default() };
+    match printer.properties(parameters)? {
+        Some(fields) => {
+            out.push_str("(_: {\n");
+            let required = printer.required(parameters)?;
+            for (key, field) in fields {
+                printer.parameter(&mut out, key, field, &required)?;
+            }
+            out.push_str("}) => any;\n\n");
+        }
+        None => out.push_str("() => any;\n\n"),
+    }
+    Ok(out)
+}
+
+/// The value of a keyword, if Python takes it for true.
+fn truthy<'v>(schema: &'v Value, keyword: &str) -> Option<&'v Value> {
+    schema.get(keyword).filter(|value| match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    })
+}
+
+struct Printer {
+    place: Place,
+}
+
+impl Printer {
+    /// Refuses a schema that the template raises for, or whose text nobody could mean.
+    fn unreadable(&self, keyword: &str, wanted: &str) -> RenderError {
+        self.place
+            .error(&format!("has {keyword:?} that is not {wanted}, and the template has no text for it"))
+    }
+
+    fn properties<'v>(&self, schema: &'v Value) -> Result<Option<&'v Map<String, Value>>, RenderError> {
+        let Some(fields) = truthy(schema, "properties") else { return Ok(None) };
+        fields.as_object().map(Some).ok_or_else(|| self.unreadable("properties", "an object"))
+    }
+
+    fn list<'v>(&self, schema: &'v Value, keyword: &str) -> Result<Option<&'v Vec<Value>>, RenderError> {
+        let Some(items) = truthy(schema, keyword) else { return Ok(None) };
+        items.as_array().map(Some).ok_or_else(|| self.unreadable(keyword, "a list"))
+    }
+
+    fn required<'v>(&self, schema: &'v Value) -> Result<Vec<&'v str>, RenderError> {
+        Ok(self.list(schema, "required")?.into_iter().flatten().filter_map(Value::as_str).collect())
+    }
+
+    fn description<'v>(&self, schema: &'v Value) -> Result<Option<&'v str>, RenderError> {
+        let Some(value) = truthy(schema, "description") else { return Ok(None) };
+        let text = value.as_str().ok_or_else(|| self.unreadable("description", "text"))?;
+        self.place.line("description", text).map(Some)
+    }
+
+    /// A default as JSON.
+    fn default(&self, value: &Value) -> Result<String, RenderError> {
+        let json = Json::from(value).to_string();
+        self.place.line("default", &json).map(str::to_owned)
+    }
+
+    fn inner(&mut self, name: &str, schema: &Value) -> Result<String, RenderError> {
+        self.place.enter(name)?;
+        let shape = self.shape(schema)?;
+        self.place.leave();
+        Ok(shape)
+    }
+
+    /// `name: type`, with its mark if it may be left out.
+    fn name(&self, key: &str, required: &[&str]) -> Result<String, RenderError> {
+        let mark = if required.contains(&key) { "" } else { "?" };
+        Ok(format!("{}{mark}: ", self.place.key(key)?))
+    }
+
+    /// A field of the outermost object: only these have their description and default.
+    fn parameter(
+        &mut self,
+        out: &mut String,
+        key: &str,
+        field: &Value,
+        required: &[&str],
+    ) -> Result<(), RenderError> {
+        let name = self.name(key, required)?;
+        self.place.enter(key)?;
+        if let Some(text) = self.description(field)? {
+            let _ = writeln!(out, "// {text}");
+        }
+        let _ = write!(out, "{name}{}", self.shape(field)?);
+        if let Some(default) = field.get("default") {
+            // Beside these two the template joins the default to its text, so that only text can stand there.
+            let beside = ["enum", "oneOf"].into_iter().find(|keyword| truthy(field, keyword).is_some());
+            let default = match (beside, default) {
+                (None, value) => self.default(value)?,
+                (Some(_), Value::String(text)) => self.place.line("default", text)?.to_owned(),
+                (Some(keyword), _) => {
+                    return Err(self.unreadable("default", &format!("text, beside {keyword:?}")));
+                }
+            };
+            let comma = if beside == Some("oneOf") { "" } else { ", " };
+            let _ = write!(out, "{comma}// default: {default}");
+        }
+        out.push_str(",\n");
+        self.place.leave();
+        Ok(())
+    }
+
+    fn shape(&mut self, schema: &Value) -> Result<String, RenderError> {
+        let kind = schema.get("type");
+        let name = kind.and_then(Value::as_str);
+        if name == Some("array") {
+            return self.array(schema);
+        }
+        if let Some(types) = kind.and_then(Value::as_array).filter(|types| !types.is_empty()) {
+            let name = |item: &Value| {
+                let name =
+                    item.as_str().ok_or_else(|| self.unreadable("type", "a name or a list of names"))?;
+                self.place.key(name).map(str::to_owned)
+            };
+            return Ok(types.iter().map(name).collect::<Result<Vec<String>, _>>()?.join(" | "));
+        }
+        if let Some(variants) = self.list(schema, "oneOf")? {
+            return self.one_of(variants);
+        }
+        Ok(match name {
+            Some("string") => self.string(schema)?,
+            Some("number" | "integer") => "number".to_owned(),
+            Some("boolean") => "boolean".to_owned(),
+            Some("object") => self.object(schema)?,
+            _ => "any".to_owned(),
+        })
+    }
+
+    fn array(&mut self, schema: &Value) -> Result<String, RenderError> {
+        let null = if truthy(schema, "nullable").is_some() { " | null" } else { "" };
+        let Some(items) = truthy(schema, "items") else { return Ok(format!("any[]{null}")) };
+        let item = match items.get("type").and_then(Value::as_str) {
+            Some("integer" | "number") => "number".to_owned(),
+            Some(name @ ("string" | "boolean")) => name.to_owned(),
+            _ => self.inner("items", items)?,
+        };
+        let unfit = item == "object | object" || item.chars().count() > LONGEST_ITEM;
+        Ok(format!("{}[]{null}", if unfit { "any" } else { &item }))
+    }
+
+    fn one_of(&mut self, variants: &[Value]) -> Result<String, RenderError> {
+        let mut out = String::new();
+        for (at, variant) in variants.iter().enumerate() {
+            if at > 0 {
+                out.push_str(" | \n");
+            }
+            self.place.enter(&format!("oneOf[{at}]"))?;
+            out.push_str(&self.shape(variant)?);
+            if let Some(text) = self.description(variant)? {
+                let _ = write!(out, "// {text}");
+            }
+            if let Some(default) = variant.get("default") {
+                let _ = write!(out, "{:20}// default: {}", "", self.default(default)?);
+            }
+            self.place.leave();
+        }
+        Ok(out)
+    }
+
+    fn string(&self, schema: &Value) -> Result<String, RenderError> {
+        let Some(values) = self.list(schema, "enum")? else {
+            let null = if truthy(schema, "nullable").is_some() { " | null" } else { "" };
+            return Ok(format!("string{null}"));
+        };
+        let mut members = Vec::new();
+        for value in values {
+            let member = match value {
+                Value::String(text) => self.place.quoted("value of an enum", text)?.to_owned(),
+                Value::Null => "None".to_owned(),
+                Value::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
+                Value::Number(number) if number.is_f64() => float(number.as_f64().unwrap_or_default()),
+                Value::Number(number) => number.to_string(),
+                Value::Array(_) | Value::Object(_) => {
+                    return Err(self.unreadable("enum", "a list of plain values"));
+                }
+            };
+            members.push(format!("\"{member}\""));
+        }
+        Ok(members.join(" | "))
+    }
+
+    fn object(&mut self, schema: &Value) -> Result<String, RenderError> {
+        let Some(fields) = self.properties(schema)? else { return Ok("object".to_owned()) };
+        let required = self.required(schema)?;
+        let mut out = String::from("{\n");
+        for (at, (key, field)) in fields.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            let _ =
+                write!(out, "{comma}{}\n{:16}{}", self.name(key, &required)?, "", self.inner(key, field)?);
+        }
+        out.push('}');
+        Ok(out)
+    }
+}

@@ -1,0 +1,57 @@
+//! What a schema may put where its dialect escapes nothing: the dialects that keep the bytes of others write what is
+//! harmless, and refuse what would break out of a comment, a string or a name.
+
+use crate::error::RenderError;
+use crate::typescript::DEEPEST;
+use crate::validate::is_line_break;
+
+/// Where in a schema something stands.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    path: Vec<String>,
+}
+
+impl Place {
+    pub(crate) fn enter(&mut self, name: &str) -> Result<(), RenderError> {
+        if self.path.len() >= DEEPEST {
+            return Err(self.error(&format!("is nested deeper than {DEEPEST}")));
+        }
+        self.path.push(name.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.path.pop();
+    }
+
+    pub(crate) fn error(&self, what: &str) -> RenderError {
+        let path = if self.path.is_empty() { "the root".to_owned() } else { self.path.join(".") };
+        let advice = "; dialect=\"motet\" writes it safely";
+        RenderError { message: format!("the schema {what} at {path}{advice}"), at: None }
+    }
+
+    /// Text for a comment: one line.
+    pub(crate) fn line<'v>(&self, what: &str, text: &'v str) -> Result<&'v str, RenderError> {
+        if text.chars().any(is_line_break) {
+            return Err(self.error(&format!("has a line break in a {what}")));
+        }
+        Ok(text)
+    }
+
+    /// Text between quotes.
+    pub(crate) fn quoted<'v>(&self, what: &str, text: &'v str) -> Result<&'v str, RenderError> {
+        if text.contains(['"', '\\']) {
+            return Err(self.error(&format!("has a quotation mark or backslash in a {what}")));
+        }
+        self.line(what, text)
+    }
+
+    /// The name of a field or of a type.
+    pub(crate) fn key<'v>(&self, key: &'v str) -> Result<&'v str, RenderError> {
+        let odd = |c: char| is_line_break(c) || c.is_control() || "\"'`:;,(){}[]<>/\\=|".contains(c);
+        if key.contains(odd) || key.is_empty() {
+            return Err(self.error(&format!("has a field named {key:?}")));
+        }
+        Ok(key)
+    }
+}
