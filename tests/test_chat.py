@@ -103,6 +103,9 @@ def test_a_result_takes_the_name_of_its_call() -> None:
 def test_a_result_of_any_shape_becomes_text(content: Any, text: str) -> None:
     message = to_messages([{"role": "tool", "name": "f", "content": content}])[0]
     assert message.content == (ToolResult("", text, "f"),)
+    part = message.content[0]
+    assert isinstance(part, ToolResult)
+    assert part.is_json == (text not in ("", "a"))
 
 
 def test_a_call_without_arguments_takes_none() -> None:

@@ -455,14 +455,15 @@ def test_nothing_in_a_tool_breaks_out(place: int) -> None:
         prompt = motet.render([], tools=[make(payload)])
         specials = [token for token in prompt.ids if token >= 199_998]
         assert specials == [token for token in next(iter(harmless.values())).ids if token >= 199_998]
-        try:
-            legacy = motet.render([], tools=[make(payload)], dialect="openai_harmony").frames[1].content
-        except motet.RenderError as error:
-            assert "tool 'f'" in str(error) or 'tool "f"' in str(error)
-        else:
-            assert not any(brk in legacy for brk in BREAKS[1:]), legacy
-            assert legacy.count("} // namespace functions") <= 1 + payload.count("} // namespace functions")
-            assert "\n# Instructions" not in legacy
+        for dialect in ("openai_harmony", "chat_template"):
+            try:
+                legacy = motet.render([], tools=[make(payload)], dialect=dialect).frames[1].content
+            except motet.RenderError as error:
+                assert "tool 'f'" in str(error) or 'tool "f"' in str(error)
+            else:
+                assert not any(brk in legacy for brk in BREAKS[1:]), legacy
+                assert legacy.count("} // namespace functions") <= 1 + payload.count("} // namespace functions")
+                assert "\n# Instructions" not in legacy
 
 
 HEADER_PAYLOADS = [

@@ -250,11 +250,7 @@ impl<'a> History<'a> {
             making.put(call_draft(call)?, &[part])?;
             self.called = Some(name_of(&call.name));
         } else if is_answer(message) {
-            if content.parts.is_empty() {
-                return Err(refuse(
-                    "needs content or tool calls: the chat template writes no reasoning alone",
-                ));
-            }
+            // Reasoning alone has an empty answer: a dict that says so has an empty content.
             let mut answer = draft(on("final"), content.text);
             if is_last && results(message).next().is_none() {
                 if !thinking.parts.is_empty() {

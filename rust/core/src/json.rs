@@ -109,15 +109,26 @@ pub(crate) fn float(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let shortest = format!("{value:e}");
+    let count = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    // Of two that are as short and as near Python takes the even one, as does the writer that is told a length.
+    let even = format!("{value:.*e}", count.saturating_sub(1));
+    let chosen = if even.parse() == Ok(value) { even } else { shortest };
+    let (mantissa, exponent) = chosen.split_once('e').unwrap_or((&chosen, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..16).contains(&exponent) {
-        let plain = value.to_string();
-        return if plain.contains('.') { plain } else { plain + ".0" };
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    let digits = mantissa.replace(['-', '.'], "");
+    match usize::try_from(exponent) {
+        Ok(places @ 0..16) => {
+            let (whole, fraction) = digits.split_at_checked(places + 1).unwrap_or((&digits, ""));
+            let fraction = if fraction.is_empty() { "0" } else { fraction };
+            format!("{sign}{whole:0<width$}.{fraction}", width = places + 1)
+        }
+        Err(_) if exponent >= -4 => {
+            format!("{sign}0.{digits:0>width$}", width = digits.len() + exponent.unsigned_abs() as usize - 1)
+        }
+        _ => format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()),
     }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
 type Read<'a, T> = Result<(T, &'a str), Fault>;
@@ -297,6 +308,11 @@ mod tests {
             ("1.5e-300", "1.5e-300"),
             ("1e999", "Infinity"),
             ("0.1", "0.1"),
+            ("658480471348057.25", "658480471348057.2"),
+            ("5e-324", "5e-324"),
+            ("5.9604644775390625e-8", "5.960464477539063e-08"),
+            ("-120.0", "-120.0"),
+            ("-0.00123", "-0.00123"),
         ] {
             check(text, expected);
         }
