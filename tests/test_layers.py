@@ -10,7 +10,27 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "python" / "motet"
-ROOMS = {"errors": 0, "_core": 1, "message": 2, "chat": 3, "harmony": 4, "__init__": 5, "cli": 10}
+ROOMS = {
+    name: height
+    for height, names in enumerate(
+        [
+            "errors",
+            "_core",
+            "message",
+            "chat metrics",
+            "harmony catalog output episode",
+            "backend",
+            "together testing trace answers",
+            "question",
+            "streams",
+            "atoms",
+            "brains",
+            "__init__",
+            "cli",
+        ]
+    )
+    for name in names.split()
+}
 
 
 def room(path: Path) -> str:

@@ -1,13 +1,40 @@
 """Every exception that motet raises.
 
-    MotetError
-    ├── HarmonyError                 the format
-    │   ├── ParseError               .position, .state, .expected, .found
-    │   ├── RenderError (ValueError) .message_index
-    │   └── SpecialTokenError        .token, .position
-    └── ToolError                    a tool call
-        └── InvalidArgumentsError    .raw
+    MotetError                           .raw .partial .usage .cost .request_id .retryable
+    ├── ConfigError                      nothing was sent: something is missing or unknown here
+    │   ├── MissingKeyError
+    │   └── UnknownAtomError             .slug, .matches
+    ├── HarmonyError                     the format
+    │   ├── ParseError                   .position, .state, .expected, .found
+    │   ├── RenderError (ValueError)     .message_index
+    │   └── SpecialTokenError            .token, .position
+    ├── ApiError                         the service said no: .status, .attempts
+    │   ├── InvalidRequestError          400, 413, 422
+    │   │   └── ContextOverflowError     .tokens, .limit
+    │   ├── AuthenticationError          401
+    │   ├── QuotaError                   402
+    │   ├── AccessDeniedError            403
+    │   ├── NotFoundError                404
+    │   ├── RateLimitError               429: .retry_after
+    │   ├── ServerError                  500 and above
+    │   │   └── OverloadedError          503, 529: .retry_after
+    │   ├── BadPayloadError              an answer that nobody can read
+    │   ├── ConnectionFailedError        no answer at all
+    │   └── RequestTimeoutError          no answer in time
+    ├── StreamError                      the service broke off while it answered
+    │   └── StreamTruncatedError         .reason
+    ├── OutputError                      the answer is not what was asked for
+    │   ├── InvalidJsonError
+    │   ├── SchemaMismatchError          .problems
+    │   ├── TruncatedOutputError
+    │   └── EmptyOutputError
+    ├── ToolError                        a tool call
+    │   └── InvalidArgumentsError        .raw
+    └── LimitError                       a limit of the caller's was reached: .limit
+        ├── MaxCostError
+        └── MaxTokensError
 
+What was paid for is not lost: what arrived is in `.partial`, with `.usage` and `.cost` as far as they are known.
 Wrong types raise `TypeError`, as everywhere in Python. All of them pickle.
 """
 
@@ -16,18 +43,57 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AccessDeniedError",
+    "ApiError",
+    "AuthenticationError",
+    "BadPayloadError",
+    "ConfigError",
+    "ConnectionFailedError",
+    "ContextOverflowError",
+    "EmptyOutputError",
     "HarmonyError",
     "InvalidArgumentsError",
+    "InvalidJsonError",
+    "InvalidRequestError",
+    "LimitError",
+    "MaxCostError",
+    "MaxTokensError",
+    "MissingKeyError",
     "MotetError",
+    "NotFoundError",
+    "OutputError",
+    "OverloadedError",
     "ParseError",
+    "QuotaError",
+    "RateLimitError",
     "RenderError",
+    "RequestTimeoutError",
+    "SchemaMismatchError",
+    "ServerError",
     "SpecialTokenError",
+    "StreamError",
+    "StreamTruncatedError",
     "ToolError",
+    "TruncatedOutputError",
+    "UnknownAtomError",
 ]
 
 
 class MotetError(Exception):
     """The root of the tree."""
+
+    raw: Any = None
+    """What came, as it came: the text of an answer, the arguments of a call. `None`: nothing did."""
+    partial: Any = None
+    """What arrived before the error: an `Answer` (from an atom) or a `Reply` (from a backend)."""
+    usage: Any = None
+    """The tokens that the service counted, a `Usage`. `None`: it did not say."""
+    cost: Any = None
+    """US dollars, a `Decimal`. `None`: unknown."""
+    request_id: str | None = None
+    """What the service calls the request; its support asks for it."""
+    retryable: bool = False
+    """Whether the same request may well succeed later."""
 
     def __init__(self, message: str, **known: Any) -> None:
         super().__init__(message)
@@ -85,3 +151,148 @@ class InvalidArgumentsError(ToolError, ValueError):
 
     raw: str
     """The arguments as the model wrote them."""
+
+
+class ConfigError(MotetError):
+    """Something is missing or unknown on this side; nothing was sent."""
+
+
+class MissingKeyError(ConfigError):
+    """There is no API key."""
+
+
+class UnknownAtomError(ConfigError, LookupError):
+    """No atom has this slug."""
+
+    slug: str
+    """What was asked for."""
+    matches: tuple[str, ...] = ()
+    """Slugs that look like it."""
+
+
+class ApiError(MotetError):
+    """The service did not answer the request, or not in a way that can be read."""
+
+    status: int | None = None
+    """The HTTP status. `None`: there was none."""
+    attempts: tuple[Any, ...] = ()
+    """What was tried, an `Attempt` each."""
+
+
+class InvalidRequestError(ApiError):
+    """The service does not take the request as it is: 400, 413 or 422."""
+
+
+class ContextOverflowError(InvalidRequestError):
+    """The prompt and what may be answered do not fit into the model's context."""
+
+    tokens: int | None = None
+    """How many there are, if the service said so."""
+    limit: int | None = None
+    """How many may be, if the service said so."""
+
+
+class AuthenticationError(ApiError):
+    """The service does not know the key: 401."""
+
+
+class QuotaError(ApiError):
+    """The account has no credit left: 402."""
+
+
+class AccessDeniedError(ApiError):
+    """The key may not do this: 403."""
+
+
+class NotFoundError(ApiError):
+    """The service has no such model or page: 404."""
+
+
+class RateLimitError(ApiError):
+    """Too many requests: 429."""
+
+    retryable = True
+    retry_after: float | None = None
+    """Seconds to wait, as the service says. `None`: it did not."""
+
+
+class ServerError(ApiError):
+    """The service failed: 500 and above."""
+
+    retryable = True
+
+
+class OverloadedError(ServerError):
+    """The service has too much to do: 503 or 529."""
+
+    retry_after: float | None = None
+    """Seconds to wait, as the service says. `None`: it did not."""
+
+
+class BadPayloadError(ApiError):
+    """What came back is not what such a service answers: HTML, no JSON, nothing, or JSON of another shape."""
+
+
+class ConnectionFailedError(ApiError):
+    """The service was not reached, or hung up before it answered."""
+
+    retryable = True
+
+
+class RequestTimeoutError(ApiError, TimeoutError):
+    """The answer was not there in time."""
+
+    retryable = True
+
+
+class StreamError(MotetError):
+    """The service broke off while it answered."""
+
+    retryable = True
+    attempts: tuple[Any, ...] = ()
+    """What was tried before the stream began, an `Attempt` each."""
+
+
+class StreamTruncatedError(StreamError):
+    """The stream ended, fell silent or was cut before the service said that the answer is whole."""
+
+    reason: str
+    """`end`, `half_event`, `no_finish`, `reset` or `silence`."""
+
+
+class OutputError(MotetError, ValueError):
+    """The answer is not what was asked for. The answer and its metrics are in `.partial`, its text in `.raw`."""
+
+
+class InvalidJsonError(OutputError):
+    """The answer was to be JSON, and is not."""
+
+
+class SchemaMismatchError(OutputError):
+    """The answer is JSON, but not of the type that was asked for."""
+
+    problems: tuple[str, ...] = ()
+    """Each a place and what is wrong there."""
+
+
+class TruncatedOutputError(OutputError):
+    """The answer was cut at the limit of tokens."""
+
+
+class EmptyOutputError(OutputError):
+    """The answer is empty: no text and no calls."""
+
+
+class LimitError(MotetError):
+    """A limit of the caller's was reached and the request was ended. What there is of the answer is in `.partial`."""
+
+    limit: Any
+    """The limit that was reached."""
+
+
+class MaxCostError(LimitError):
+    """The answer would cost more than it may."""
+
+
+class MaxTokensError(LimitError):
+    """The answer, or its reasoning, is longer than it may be."""
