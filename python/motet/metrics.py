@@ -1,0 +1,263 @@
+"""What an answer took: tokens and characters, time, and money, channel by channel.
+
+Prices are multiplied here and nowhere else. Unknown is `None`, and `Metrics.unknown` says why; it is never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+__all__ = ["Cache", "Cash", "Chars", "Cost", "Metrics", "Price", "Size", "Time", "Tokens", "Usage", "measure"]
+
+MILLION = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens that a service counted. A figure that it did not give is `None`."""
+
+    input: int | None = None
+    """Tokens of the prompt, cached ones included."""
+    output: int | None = None
+    """Tokens that the model wrote, reasoning included."""
+    cached: int | None = None
+    """Those tokens of the prompt that came from the service's cache."""
+    reasoning: int | None = None
+    """Those tokens of the output that are reasoning."""
+
+    @classmethod
+    def read(cls, shape: Mapping[str, Any]) -> Usage:
+        """From the `usage` object of an answer, with the details wherever services put them."""
+        prompt, completion = shape.get("prompt_tokens_details"), shape.get("completion_tokens_details")
+        return cls(
+            _count(shape.get("prompt_tokens")),
+            _count(shape.get("completion_tokens")),
+            _first(_inner(prompt, "cached_tokens"), _count(shape.get("cached_tokens"))),
+            _first(_inner(completion, "reasoning_tokens"), _count(shape.get("reasoning_tokens"))),
+        )
+
+
+def _count(value: object) -> int | None:
+    """A whole number from 0 on; services write it as int or float, and what else they write is no count."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value < 0:
+        return None
+    return int(value) if value == value // 1 else None
+
+
+def _inner(details: object, key: str) -> int | None:
+    return _count(details.get(key)) if isinstance(details, Mapping) else None
+
+
+def _first(*counts: int | None) -> int | None:
+    return next((count for count in counts if count is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens."""
+
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cached: Decimal | None = None
+    """For tokens of the prompt that the service had cached. `None`: they cost what others cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Tokens of the prompt that came out of the service's cache, or went into it."""
+
+    get: int | None = None
+    set: int | None = None
+    """Always `None`: no service of this kind says it, and none charges for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens, as the service counted them."""
+
+    input: int | None = None
+    """Of the prompt, cached ones included."""
+    output: int | None = None
+    """That the model wrote, all channels."""
+    cache: Cache = field(default_factory=Cache)
+    by_channel: Mapping[str, int] | None = None
+    """The output: `analysis`, `commentary`, `final`, and `markup` for what only the format needs. Sums to `output`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chars:
+    """Characters (code points)."""
+
+    input: int
+    """Of all messages of the prompt: texts, results, arguments, and the tools as JSON."""
+    output: int
+    by_channel: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    tokens: Tokens
+    chars: Chars
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Seconds, from the call to the answer; waiting for retries is in it."""
+
+    total: float
+    first_token: float | None = None
+    """Until the first event. `None`: the answer came in one piece."""
+
+    def __str__(self) -> str:
+        return f"{self.total:.2f} s"
+
+    def __float__(self) -> float:
+        return self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Cash:
+    """US dollars. Each part is exact: a price times a count."""
+
+    input: Decimal | None = None
+    """For the prompt, without what was cached."""
+    cache: Decimal | None = None
+    """For those tokens of the prompt that were cached."""
+    output: Decimal | None = None
+    total: Decimal | None = None
+    by_channel: Mapping[str, Decimal] | None = None
+    """The output: as `Tokens.by_channel`. Sums to `output`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    time: Time
+    cash: Cash
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What an answer took."""
+
+    size: Size
+    cost: Cost
+    hidden_share: float | None = None
+    """What part of the bill nobody saw: `analysis` and `markup`, as a share of the total, from 0 to 1."""
+    drift: int | None = None
+    """The prompt's tokens as the service counted them, less motet's own count. 0 if motet knows the prompt exactly."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """For each figure that is `None` although somebody could know it: why."""
+    notes: tuple[str, ...] = ()
+    """What one should know of the other figures, such as which of them motet counted itself."""
+
+
+def measure(
+    *,
+    usage: Usage | None,
+    price: Price | None,
+    no_price: str,
+    channels: Mapping[str, int],
+    own_vocabulary: bool,
+    chars: Chars,
+    time: Time,
+    counted_input: int | None,
+    model: str,
+) -> Metrics:
+    """The metrics of one answer.
+
+    - `channels`: tokens of what was read, by motet's own count.
+    - `own_vocabulary`: whether the model uses motet's vocabulary, so that these counts are exact.
+    - `no_price`: why there is no price, if there is none.
+    """
+    unknown: dict[str, str] = {}
+    notes: list[str] = []
+    usage = usage or Usage()
+    for name in ("input", "output"):
+        if getattr(usage, name) is None:
+            unknown[f"size.tokens.{name}"] = "the service sent no count"
+    by_channel = _by_channel(usage, channels, own_vocabulary, notes)
+    if by_channel is None:
+        unknown["size.tokens.by_channel"] = "the service sent no count of the output"
+    cash = _cash(usage, price, no_price, by_channel, unknown, notes)
+    hidden = None
+    if cash.total and cash.by_channel is not None:
+        hidden = float((cash.by_channel["analysis"] + cash.by_channel["markup"]) / cash.total)
+    drift = None
+    if usage.input is not None and counted_input is not None:
+        drift = usage.input - counted_input
+        if drift:
+            notes.append(f"{model} counted {drift:+d} tokens in the prompt against motet's own count")
+    tokens = Tokens(usage.input, usage.output, Cache(usage.cached), by_channel)
+    return Metrics(Size(tokens, chars), Cost(time, cash), hidden, drift, unknown, tuple(notes))
+
+
+def _by_channel(
+    usage: Usage, channels: Mapping[str, int], own_vocabulary: bool, notes: list[str]
+) -> dict[str, int] | None:
+    """The output by channel: it sums to what the service counted. What nobody saw of it is markup."""
+    output = usage.output
+    if output is None:
+        return None
+    shares = {name: channels.get(name, 0) for name in ("analysis", "commentary", "final")}
+    if usage.reasoning is not None:
+        shares["analysis"] = min(usage.reasoning, output)
+    elif shares["analysis"]:
+        notes.append("the service gave no count of reasoning: motet counted it")
+    seen = sum(shares.values())
+    if own_vocabulary and seen <= output:
+        return {**shares, "markup": output - seen}
+    rest = output - (shares["analysis"] if usage.reasoning is not None else 0)
+    scaled = [name for name in shares if name != "analysis" or usage.reasoning is None]
+    notes.append("tokens by channel are shares of the service's count, which motet's own count does not match")
+    weight = sum(shares[name] for name in scaled)
+    left = rest
+    for name in scaled:
+        shares[name] = rest * shares[name] // weight if weight else 0
+        left -= shares[name]
+    return {**shares, "markup": left}
+
+
+def _cash(
+    usage: Usage,
+    price: Price | None,
+    no_price: str,
+    by_channel: Mapping[str, int] | None,
+    unknown: dict[str, str],
+    notes: list[str],
+) -> Cash:
+    price = price or Price()
+    cached = usage.cached or 0
+    if usage.input is not None and cached > usage.input:
+        notes.append(f"the service counted {cached} cached tokens in a prompt of {usage.input}: not told apart")
+        cached = 0
+    fresh = None if usage.input is None else usage.input - cached
+    cash_input = _paid("cost.cash.input", fresh, price.input, no_price, unknown)
+    cached_price = price.input if price.cached is None else price.cached
+    cash_cache = _paid("cost.cash.cache", None if fresh is None else cached, cached_price, no_price, unknown)
+    cash_output = _paid("cost.cash.output", usage.output, price.output, no_price, unknown)
+    total = None
+    if cash_input is not None and cash_cache is not None and cash_output is not None:
+        total = cash_input + cash_cache + cash_output
+    else:
+        unknown["cost.cash.total"] = "; ".join(
+            dict.fromkeys(why for name, why in unknown.items() if name.startswith("cost.cash"))
+        )
+    channels = None
+    if by_channel is not None and price.output is not None:
+        channels = {name: price.output * count / MILLION for name, count in by_channel.items()}
+    return Cash(cash_input, cash_cache, cash_output, total, channels)
+
+
+def _paid(
+    figure: str, count: int | None, price: Decimal | None, no_price: str, unknown: dict[str, str]
+) -> Decimal | None:
+    if count is None:
+        unknown[figure] = "the service sent no count of tokens"
+    elif price is None:
+        unknown[figure] = no_price
+    else:
+        return price * count / MILLION
+    return None
