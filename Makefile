@@ -40,7 +40,7 @@ $(VENV)/bin/python:
 	$(BIN)/pip install --quiet --upgrade pip
 
 $(VENV)/built: $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[testing]'
 	touch $@
 
 $(VENV)/tools: $(VENV)/built

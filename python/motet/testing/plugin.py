@@ -1,0 +1,32 @@
+"""A fixture for pytest, there wherever motet is installed: `motet_server` starts scripted servers.
+
+def test_my_agent(motet_server):
+    server = motet_server(["<|channel|>final<|message|>Hi!<|return|>"])
+    assert motet.atom("together/gpt-oss/120b", base_url=server.url).ask("Hello").output == "Hi!"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from motet.testing.server import ScriptedServer
+
+__all__ = ["motet_server"]
+
+
+@pytest.fixture
+def motet_server() -> Iterator[Callable[..., ScriptedServer]]:
+    """Starts a `motet.testing.ScriptedServer` with the arguments that it is given, and ends it after the test."""
+    from motet.testing.server import ScriptedServer
+
+    with ExitStack() as stack:
+
+        def start(*script: Any, **settings: Any) -> ScriptedServer:
+            return stack.enter_context(ScriptedServer(*script, **settings))
+
+        yield start

@@ -1,0 +1,353 @@
+"""A real HTTP server on this machine that answers as scripted, in the shapes of Together or of vLLM.
+
+It runs in a thread of its own, checks each request against what the service documents, and can fail in every way in
+which services fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias
+
+from aiohttp import web
+
+from motet.testing import requests, shapes
+from motet.testing.script import Fault, Turn
+
+__all__ = ["Received", "ScriptedServer"]
+
+Item: TypeAlias = Turn | Fault | str | Sequence[int]
+Script: TypeAlias = Iterable[Item] | Callable[[Mapping[str, Any]], Item]
+
+_DROPPED = {"reset_before", "close_before", "silence_before"}
+_WHOLE: Mapping[str, tuple[str, bytes]] = {
+    "html": ("text/html", b"<!doctype html><title>Welcome</title><h1>It works</h1>"),
+    "empty": ("application/json", b""),
+    "null": ("application/json", b"null"),
+    "list": ("application/json", b"[]"),
+    "not_json": ("application/json", b'{"id": "scripted", "choices": [{"mess'),
+    "no_choices": ("application/json", b'{"id": "scripted", "choices": []}'),
+    "wrong_types": ("application/json", b'{"id": 7, "choices": {"0": "text"}, "usage": "none"}'),
+    "error_body": (
+        "application/json",
+        b'{"error": {"message": "the engine broke down", "type": "server_error", "code": "internal"}}',
+    ),
+}
+_EVENTS: Mapping[str, bytes] = {
+    "bad_json": b'data: {"choices": [{"delta": {"content": \n\n',
+    "bad_utf8": b'data: {"choices": [{"delta": {"content": "\xff\xfe"}}]}\n\n',
+    "html_event": b"data: <html>502 Bad Gateway</html>\n\n",
+    "error_data": b'data: {"error": {"message": "the engine broke down", "type": "server_error"}}\n\n',
+    "error_event": b'event: error\ndata: {"message": "too much to do", "type": "overloaded_error"}\n\n',
+    "null_choice": b'data: {"id": "scripted", "choices": []}\n\n',
+    "huge_event": b"data: " + b"x" * 9_000_000 + b"\n\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request that came."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+    """What it held, as Python values; `None` if it held nothing, or no JSON."""
+
+
+class ScriptedServer:
+    """Answers requests with a script, turn by turn.
+
+    - `script`: completions as the model writes them (text with markers, or token ids), `Turn`s and `Fault`s, in the
+      order in which they are given out; or a function from a request's body to one of these.
+    - `style`: `together`, or `vllm`, `sglang` or `llamacpp` for servers that give what the model wrote.
+    - `key`: the only key that is let in. `None`: any.
+    - `models`: what the list of models holds. Any model may be asked.
+    - `port`: 0 for one that is free.
+
+    A context manager: `url` is its address within the block. `requests` is what came.
+    """
+
+    def __init__(
+        self,
+        script: Script = (),
+        *,
+        style: Literal["together", "vllm", "sglang", "llamacpp"] = "together",
+        key: str | None = None,
+        models: Iterable[str] = ("openai/gpt-oss-120b",),
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self._answer = script if callable(script) else None
+        self._script: Iterator[Item] = iter(()) if callable(script) else iter(script)
+        self._style = style
+        self._key = key
+        self._models = list(models)
+        self._address = (host, port)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._stop: asyncio.Event | None = None
+        self._failed: BaseException | None = None
+        self._lock = threading.Lock()
+        self.model_faults: list[Fault] = []
+        """Faults of the list of models, given out one by one."""
+        self.requests: list[Received] = []
+        self.hung_up = threading.Event()
+        """Set when a client closes the connection before its answer is whole."""
+
+    @property
+    def url(self) -> str:
+        """Its address: `http://127.0.0.1:40123`."""
+        host, port = self._address
+        return f"http://{host}:{port}"
+
+    def add(self, *items: Item) -> None:
+        """More turns, after those that are left."""
+        with self._lock:
+            self._script = iter([*self._script, *items])
+
+    def start(self) -> Self:
+        """Begins to listen."""
+        self._thread = threading.Thread(target=self._run, name="scripted-server", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._failed is not None:
+            raise self._failed
+        return self
+
+    def close(self) -> None:
+        """Ends all connections, and itself."""
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread is not None:
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            self._failed = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/completions", self._completions)
+        app.router.add_get("/v1/models", self._list_models)
+        runner = web.AppRunner(app, shutdown_timeout=0.05)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, *self._address, backlog=1024).start()
+            self._address = runner.addresses[0][:2]
+            self._ready.set()
+            await self._stop.wait()
+        finally:
+            await runner.cleanup()
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        return await self._complete(request, "chat")
+
+    async def _completions(self, request: web.Request) -> web.StreamResponse:
+        return await self._complete(request, "completions")
+
+    async def _list_models(self, request: web.Request) -> web.StreamResponse:
+        refused = await self._receive(request)
+        if refused is not None:
+            return refused
+        if self.model_faults:
+            return await self._fail(request, self.model_faults.pop(0))
+        return web.json_response(shapes.models(self._style, self._models))
+
+    async def _receive(self, request: web.Request) -> web.Response | None:
+        """Keeps a request. Gives the answer to one whose key is wrong."""
+        data = await request.read()
+        try:
+            body = json.loads(data) if data else None
+        except ValueError:
+            body = None
+        self.requests.append(Received(request.method, request.path, dict(request.headers), body))
+        sent = request.headers.get("Authorization", "")
+        if not sent.startswith("Bearer ") or (self._key is not None and sent != f"Bearer {self._key}"):
+            return _error(401, "Invalid API key provided", "invalid_request_error", "invalid_api_key")
+        return None
+
+    async def _complete(self, request: web.Request, endpoint: Literal["chat", "completions"]) -> web.StreamResponse:
+        refused = await self._receive(request)
+        if refused is not None:
+            return refused
+        number, body = len(self.requests), self.requests[-1].body
+        wrong = requests.check(endpoint, body, self._style)
+        if wrong is not None:
+            return _error(400, f"the request is not as documented: {wrong}", "invalid_request_error", "bad_request")
+        turn = self._next(body)
+        if turn is None:
+            return _error(400, "the script has no more turns", "invalid_request_error", "script_ended")
+        if turn.delay:
+            await asyncio.sleep(turn.delay)
+        fault = turn.fault
+        instead = {"status", "redirect", *_DROPPED, *_WHOLE}
+        if fault is not None and fault.kind in instead and not (fault.kind == "no_choices" and body.get("stream")):
+            return await self._fail(request, fault)
+        if body.get("stream") and (fault is None or fault.kind != "json_body"):
+            make = shapes.chat_chunks if endpoint == "chat" else shapes.completion_chunks
+            return await self._stream(request, turn, make(turn, body, number), body)
+        whole = shapes.chat_whole if endpoint == "chat" else shapes.completion_whole
+        return await self._whole(request, turn, whole(turn, body, number))
+
+    def _next(self, body: Mapping[str, Any]) -> Turn | None:
+        if self._answer is not None:
+            return Turn.of(self._answer(body))
+        with self._lock:
+            item = next(self._script, None)
+        return None if item is None else Turn.of(item)
+
+    async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
+        """What comes in place of an answer."""
+        if fault.kind == "status":
+            if isinstance(fault.body, str):
+                return web.Response(status=fault.status, headers=fault.headers, text=fault.body)
+            if fault.body is not None:
+                return web.json_response(fault.body, status=fault.status, headers=fault.headers)
+            return _error(fault.status, "scripted to fail", "server_error", None, fault.headers)
+        if fault.kind == "redirect":
+            return web.Response(status=307, headers={"Location": "http://elsewhere.invalid/v1/chat/completions"})
+        if fault.kind in _WHOLE:
+            kind, body = _WHOLE[fault.kind]
+            return web.Response(body=body, content_type=kind)
+        return await self._break_off(request, fault.kind.removesuffix("_before"))
+
+    async def _break_off(self, request: web.Request, how: str) -> web.StreamResponse:
+        """Ends the connection, or lets it hang until the client gives up."""
+        transport = request.transport
+        assert transport is not None
+        if how == "silence":
+            while not transport.is_closing():
+                await asyncio.sleep(0.01)
+            self.hung_up.set()
+        elif how == "reset":
+            # To linger for no time is to reset.
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+        else:
+            transport.close()
+        raise asyncio.CancelledError
+
+    async def _whole(self, request: web.Request, turn: Turn, shape: dict[str, Any]) -> web.StreamResponse:
+        fault = turn.fault
+        if fault is not None and fault.kind == "no_usage":
+            del shape["usage"]
+        if fault is not None and fault.kind == "no_finish":
+            shape["choices"][0]["finish_reason"] = None
+        data = json.dumps(shape, ensure_ascii=False).encode()
+        if fault is not None and fault.kind == "bom":
+            data = b"\xef\xbb\xbf" + data
+        if fault is None or fault.kind not in ("reset", "close", "silence"):
+            return web.Response(body=data, content_type="application/json")
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(data))})
+        await response.prepare(request)
+        await response.write(data[: fault.after or len(data) // 2])
+        await asyncio.sleep(0.02)
+        return await self._break_off(request, fault.kind)
+
+    async def _stream(
+        self, request: web.Request, turn: Turn, chunks: Iterator[dict[str, Any]], body: Mapping[str, Any]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        await response.prepare(request)
+        try:
+            for place, event in enumerate(_events(turn, chunks, body)):
+                if isinstance(event, str):
+                    # What was written has to be on its way before the connection ends.
+                    await asyncio.sleep(0.02)
+                    if event == "comments":
+                        while True:
+                            await response.write(b": still there\n\n")
+                            await asyncio.sleep(0.02)
+                    return await self._break_off(request, event)
+                for piece in _sliced(event, turn.slice):
+                    await response.write(piece)
+                    if turn.slice is not None:
+                        await asyncio.sleep(0)
+                if turn.delay and place:
+                    await asyncio.sleep(turn.delay)
+            await response.write_eof()
+        except (ConnectionError, asyncio.CancelledError):
+            self.hung_up.set()
+            raise
+        return response
+
+
+def _events(turn: Turn, chunks: Iterator[dict[str, Any]], body: Mapping[str, Any]) -> Iterator[bytes | str]:
+    """The bytes of a stream, event by event; a text says how the connection ends there."""
+    fault = turn.fault or Fault("crlf", after=-1)
+    kind = fault.kind if turn.fault is not None else ""
+    wants_usage = (body.get("stream_options") or {}).get("include_usage") and kind != "no_usage"
+    place = 0
+    for chunk in chunks:
+        if not chunk["choices"] and not wants_usage:
+            continue
+        if kind == "no_finish" and chunk["choices"]:
+            chunk["choices"][0]["finish_reason"] = None
+        if kind == "no_choices":
+            chunk = {**chunk, "choices": []}
+        event = b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
+        if place == fault.after:
+            if kind in _EVENTS:
+                yield _EVENTS[kind]
+            elif kind in ("reset", "close", "silence", "comments"):
+                yield kind
+            elif kind == "half_event":
+                yield event[: len(event) // 2]
+                return
+            elif kind == "duplicate":
+                yield event
+        if kind == "bom" and place == 0:
+            event = b"\xef\xbb\xbf" + event
+        if kind == "crlf":
+            event = event.replace(b"\n", b"\r\n")
+        if kind == "pings":
+            event = b": ping\n\nevent: ping\ndata: {}\n\n\n\n" + event
+        yield event
+        place += 1
+    if kind in ("reset", "close", "silence", "comments") and place <= fault.after:
+        yield kind
+    if kind != "no_done":
+        yield b"data: [DONE]\n\n"
+    if kind == "after_done":
+        yield b'data: {"choices": [{"index": 0, "delta": {"content": "never"}}]}\n\n'
+
+
+def _sliced(event: bytes, size: int | None) -> Iterator[bytes]:
+    if size is None:
+        yield event
+        return
+    for start in range(0, len(event), size):
+        yield event[start : start + size]
+
+
+def _error(
+    status: int, message: str, kind: str, code: str | None, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    shape = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    return web.json_response(shape, status=status, headers=headers)

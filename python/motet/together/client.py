@@ -1,0 +1,86 @@
+"""The SDK's clients: built from a key and an address, or given. Here the key is looked for, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import together
+
+from motet.errors import ConfigError, MissingKeyError
+
+__all__ = ["build", "build_async", "normalise_base_url", "server_of"]
+
+_CONNECT, _SILENCE = 5.0, 60.0
+"""Seconds: to connect, and between two pieces of an answer. The SDK's own."""
+
+
+def normalise_base_url(url: str) -> str:
+    """The address as SDK 3 wants it: without the `/v1` that it adds itself."""
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ConfigError(f"base_url must be an address as https://api.together.ai, not {url!r}")
+    if parts.username or parts.password:
+        raise ConfigError("base_url must hold no user and no password; give the key as api_key")
+    return url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _key(given: str | None, base_url: str | None) -> str:
+    """The key: what was given, else `TOGETHER_API_KEY`. No other vendor's is ever looked at."""
+    key = given if given is not None else os.environ.get("TOGETHER_API_KEY")
+    if key is None and base_url is not None and _is_local(base_url):
+        # A server on this machine asks for none, and the SDK wants one.
+        return "none"
+    if not key or not key.strip():
+        raise MissingKeyError("TOGETHER_API_KEY is not set; set it, or give api_key=")
+    key = key.strip()
+    if any(c.isspace() or not c.isprintable() or ord(c) > 126 for c in key):
+        raise MissingKeyError("the API key holds characters that no key has; was it pasted whole?")
+    return key
+
+
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def _settings(
+    api_key: str | None, base_url: str | None, headers: dict[str, str] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What both clients are built from: for the SDK, and for its HTTP client."""
+    address = base_url if base_url is not None else os.environ.get("TOGETHER_BASE_URL")
+    address = normalise_base_url(address) if address else None
+    sdk = {"api_key": _key(api_key, address), "base_url": address, "default_headers": headers}
+    # A redirect would carry the conversation to wherever it points.
+    http = {
+        "follow_redirects": False,
+        "timeout": httpx.Timeout(_SILENCE, connect=_CONNECT),
+        "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
+    }
+    return sdk, http
+
+
+def build(
+    api_key: str | None, base_url: str | None, transport: httpx.BaseTransport | None, headers: dict[str, str] | None
+) -> together.Together:
+    """A client of the SDK. Raises `MissingKeyError` before anything is built."""
+    sdk, http = _settings(api_key, base_url, headers)
+    return together.Together(**sdk, http_client=httpx.Client(**http, transport=transport))
+
+
+def build_async(
+    api_key: str | None,
+    base_url: str | None,
+    transport: httpx.AsyncBaseTransport | None,
+    headers: dict[str, str] | None,
+) -> together.AsyncTogether:
+    """`build`, for the SDK's client that is awaited."""
+    sdk, http = _settings(api_key, base_url, headers)
+    return together.AsyncTogether(**sdk, http_client=httpx.AsyncClient(**http, transport=transport))
+
+
+def server_of(base_url: str) -> str | None:
+    """`together`, if the address is the service's own. `None`: it has to be asked."""
+    host = urlsplit(base_url).hostname or ""
+    return "together" if host.endswith(("together.ai", "together.xyz")) else None

@@ -1,0 +1,225 @@
+"""Doing what an `Exchange` asks for: with and without `await`. Nothing is decided here."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import httpx
+import together
+
+from motet._core import Event
+from motet.backend import Reply
+from motet.together.exchange import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
+
+__all__ = ["AsyncStream", "Stream"]
+
+
+def _timeout(client: Any, exchange: Exchange) -> Any:
+    """The HTTP client's own time limits, none of them longer than what is left."""
+    limits = client.timeout
+    given = limits if isinstance(limits, httpx.Timeout) else httpx.Timeout(limits)
+    if exchange.deadline is None:
+        return given
+    left = max(exchange.deadline - time.monotonic(), 0.001)
+    parts = {name: min(left, limit or left) for name, limit in given.as_dict().items()}
+    return httpx.Timeout(**parts)
+
+
+def _request(client: Any, call: Call, exchange: Exchange) -> Any:
+    """The SDK's call, whose answer is not read yet."""
+    resource = client.chat.completions if call.endpoint == "chat" else client.completions
+    arguments = dict(call.arguments)
+    if call.stream:
+        arguments["stream"] = True
+    return resource.with_streaming_response.create(**arguments, timeout=_timeout(client, exchange))
+
+
+class _Watchdog:
+    """Ends a read that nothing ends: it shuts the socket down at the deadline. A socket's own time limit starts anew
+    with each byte, so a server that sends one every second would never meet it."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        stream = response.extensions.get("network_stream")
+        self._socket = stream.get_extra_info("socket") if stream is not None else None
+        self._lock = threading.Lock()
+        self._deadline: float | None = None
+        self._timer: threading.Timer | None = None
+
+    def watch(self, deadline: float | None) -> None:
+        if deadline == self._deadline or self._socket is None:
+            return
+        self.stop()
+        self._deadline = deadline
+        if deadline is not None:
+            self._timer = threading.Timer(max(deadline - time.monotonic(), 0), self._bite)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _bite(self) -> None:
+        with self._lock:
+            if self._socket is not None and self._deadline is not None:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+    def stop(self) -> None:
+        """After it, the socket is not touched: it may serve another request by then."""
+        with self._lock:
+            self._deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _left(exchange: Exchange) -> float | None:
+    return None if exchange.deadline is None else max(exchange.deadline - time.monotonic(), 0)
+
+
+class Stream:
+    """Events while they arrive."""
+
+    def __init__(self, client: together.Together, prepare: Callable[[], Exchange]) -> None:
+        self._client = client
+        self._prepare = prepare
+        self._exchange: Exchange | None = None
+        self._stack = contextlib.ExitStack()
+        self._iterator = self._run()
+
+    def __iter__(self) -> Iterator[Event]:
+        return self._iterator
+
+    def _run(self) -> Generator[Event, None, None]:
+        exchange = self._exchange = self._prepare()
+        steps = exchange.steps()
+        answer: Any = None
+        chunks: Iterator[bytes] = iter(())
+        watchdog: _Watchdog | None = None
+        with self._stack:
+            while True:
+                try:
+                    step = steps.send(answer)
+                except StopIteration:
+                    return
+                answer = None
+                match step:
+                    case Open(call):
+                        try:
+                            response = self._stack.enter_context(_request(self._client, call, exchange))
+                            answer = Opened(response.status_code, response.headers)
+                            chunks = response.iter_bytes()
+                            watchdog = _Watchdog(response.http_response)
+                            self._stack.callback(watchdog.stop)
+                        except Exception as error:
+                            answer = error
+                    case Sleep(seconds):
+                        time.sleep(seconds)
+                    case Read():
+                        assert watchdog is not None
+                        watchdog.watch(exchange.deadline)
+                        try:
+                            answer = next(chunks, b"")
+                        except Exception as error:
+                            answer = error
+                    case events:
+                        yield from events
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection; the service stops writing."""
+        self._iterator.close()
+        self._stack.close()
+
+    @property
+    def reply(self) -> Reply:
+        """The reply; while events still come, what there is of it. Raises `ValueError` before anything was asked."""
+        if self._exchange is None:
+            raise ValueError("nothing has been asked yet: iterate over the stream first")
+        return self._exchange.reply
+
+
+class AsyncStream:
+    """`Stream`, awaited."""
+
+    def __init__(self, client: together.AsyncTogether, prepare: Callable[[], Awaitable[Exchange]]) -> None:
+        self._client = client
+        self._prepare = prepare
+        self._exchange: Exchange | None = None
+        self._stack = contextlib.AsyncExitStack()
+        self._iterator = self._run()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self._iterator
+
+    async def _run(self) -> AsyncGenerator[Event, None]:
+        exchange = self._exchange = await self._prepare()
+        steps = exchange.steps()
+        answer: Any = None
+        chunks: Any = None
+        async with self._stack:
+            while True:
+                try:
+                    step = steps.send(answer)
+                except StopIteration:
+                    return
+                answer = None
+                match step:
+                    case Open(call):
+                        answer, chunks = await self._open(call, exchange)
+                    case Sleep(seconds):
+                        await anyio.sleep(seconds)
+                    case Read():
+                        answer = await self._read(chunks, exchange)
+                    case events:
+                        for event in events:
+                            yield event
+
+    async def _open(self, call: Call, exchange: Exchange) -> tuple[Any, Any]:
+        with anyio.move_on_after(_left(exchange)):
+            try:
+                request = _request(self._client, call, exchange)
+                response = await self._stack.enter_async_context(request)
+                return Opened(response.status_code, response.headers), response.iter_bytes()
+            except Exception as error:
+                return error, None
+        return DeadlinePassed(), None
+
+    @staticmethod
+    async def _read(chunks: Any, exchange: Exchange) -> Any:
+        with anyio.move_on_after(_left(exchange)):
+            try:
+                return await anext(chunks, b"")
+            except Exception as error:
+                return error
+        return DeadlinePassed()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connection; the service stops writing."""
+        await self._iterator.aclose()
+        await self._stack.aclose()
+
+    @property
+    def reply(self) -> Reply:
+        """The reply; while events still come, what there is of it. Raises `ValueError` before anything was asked."""
+        if self._exchange is None:
+            raise ValueError("nothing has been asked yet: iterate over the stream first")
+        return self._exchange.reply

@@ -1,0 +1,208 @@
+"""What goes wrong between us and a service, as exceptions of motet: the only place that reads HTTP statuses.
+
+An exception names what happened and what to do, and never the key: `redact` takes it out of everything that a server
+sends back.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import together
+
+from motet.errors import (
+    AccessDeniedError,
+    ApiError,
+    AuthenticationError,
+    BadPayloadError,
+    ConnectionFailedError,
+    ContextOverflowError,
+    InvalidRequestError,
+    MotetError,
+    NotFoundError,
+    OverloadedError,
+    QuotaError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+)
+
+__all__ = ["bad_payload", "from_error_object", "from_exception", "redact", "request_id", "retry_after"]
+
+_EXCERPT = 300
+
+# What looks like a key, whoever's it is: servers echo the one they were sent.
+_KEYS = re.compile(r"(?i)\b(?:sk|tgp|key|gsk|hf|xai|pat)[-_][A-Za-z0-9_\-]{12,}|(?<=bearer )\S+")
+
+
+def redact(text: str, key: str | None) -> str:
+    """The text without the key, and without whatever else looks like one."""
+    # What is shorter than this is no key, and would be found in common words.
+    if key and len(key) >= 8:
+        text = text.replace(key, "[key]")
+    return _KEYS.sub("[key]", text)
+
+
+def from_exception(error: Exception, key: str | None) -> MotetError:
+    """What the SDK or its HTTP client raised, before an answer began."""
+    if isinstance(error, MotetError):
+        return error
+    if isinstance(error, together.APIStatusError):
+        response = error.response
+        return _from_status(response.status_code, error.body, response.headers, key)
+    if isinstance(error, together.APITimeoutError | httpx.TimeoutException):
+        cause = error.__cause__
+        if isinstance(cause, httpx.ConnectTimeout | httpx.PoolTimeout):
+            return ConnectionFailedError(f"the service was not reached in time ({type(cause).__name__})")
+        return RequestTimeoutError(
+            "no answer came in time; the service may have worked on the request and may bill it. "
+            "Give timeout= more seconds, or stream, where each piece has the whole time"
+        )
+    if isinstance(error, together.APIConnectionError | httpx.TransportError):
+        cause = error.__cause__ or error
+        reason = redact(str(cause), key) or type(cause).__name__
+        proxy = " (through a proxy; see HTTP_PROXY and HTTPS_PROXY)" if isinstance(cause, httpx.ProxyError) else ""
+        return ConnectionFailedError(f"the service was not reached{proxy}: {reason}")
+    if isinstance(error, httpx.HTTPError | httpx.InvalidURL | httpx.StreamError | together.TogetherError):
+        return ApiError(f"{type(error).__name__}: {redact(str(error), key)}")
+    raise error
+
+
+def from_error_object(shape: object, key: str | None) -> ApiError:
+    """An error that came in an answer that had begun well: under the key `error`, or as an event of that name."""
+    inner = shape.get("error", shape) if isinstance(shape, Mapping) else shape
+    status = None
+    if isinstance(inner, Mapping):
+        words = " ".join(str(inner.get(name, "")) for name in ("type", "code", "status")).lower()
+        numbers = [int(number) for number in re.findall(r"\b[45]\d\d\b", words)]
+        named = [code for pattern, code in _NAMED if re.search(pattern, words)]
+        status = next(iter(numbers + named), None)
+    error = _from_status(status, shape, {}, key)
+    error.status = None
+    return error
+
+
+_NAMED = (
+    (r"rate.?limit|too.?many", 429),
+    (r"overload|unavailable|capacity", 503),
+    (r"authenti|invalid_api_key", 401),
+    (r"quota|credit|billing", 402),
+    (r"permission|forbidden", 403),
+    (r"not.?found", 404),
+    (r"context_length|invalid_request|bad.?request", 400),
+    (r"server|internal", 500),
+)
+
+_OVERFLOW = re.compile(
+    r"(?i)context.{0,12}(length|window|size)|maximum context|context_length_exceeded|prompt is too long"
+    r"|input.{0,20}too long|longer than the (model|maximum)|max_new_tokens.{0,30}must be|exceeds? the (model|max)"
+)
+
+
+def _from_status(status: int | None, body: object, headers: Mapping[str, str], key: str | None) -> ApiError:
+    said = redact(_said(body), key)
+    known: dict[str, Any] = {"status": status, "raw": said or None, "request_id": request_id(headers)}
+    what = f"HTTP {status}" if status else "the service broke off with an error"
+    tail = f": {said[:_EXCERPT]}" if said else ""
+    wait = retry_after(headers)
+    if status in (400, 403, 413, 422) and _OVERFLOW.search(said):
+        tokens, limit = _overflow_counts(said)
+        return ContextOverflowError(
+            f"the prompt and its answer do not fit into the model's context{tail}", tokens=tokens, limit=limit, **known
+        )
+    match status:
+        case 400 | 413 | 422:
+            return InvalidRequestError(f"the service refuses the request ({what}){tail}", **known)
+        case 401:
+            hint = "check TOGETHER_API_KEY, or the api_key that you gave"
+            return AuthenticationError(f"the service does not know the key ({what}); {hint}{tail}", **known)
+        case 402:
+            return QuotaError(f"the account has no credit left ({what}){tail}", **known)
+        case 403:
+            return AccessDeniedError(f"the key may not do this ({what}){tail}", **known)
+        case 404:
+            return NotFoundError(f"the service has no such model or page ({what}){tail}", **known)
+        case 408:
+            return RequestTimeoutError(f"the service gave up waiting ({what}){tail}", **known)
+        case 429 if re.search(r"(?i)insufficient_quota|credit|billing", said):
+            return QuotaError(f"the account has no credit left ({what}){tail}", **known)
+        case 429:
+            asks = f"; it asks to wait {wait:g} s" if wait is not None else ""
+            return RateLimitError(f"too many requests ({what}){asks}{tail}", retry_after=wait, **known)
+        case 503 | 529:
+            return OverloadedError(f"the service has too much to do ({what}){tail}", retry_after=wait, **known)
+        case int() if status >= 500:
+            return ServerError(f"the service failed ({what}){tail}", **known)
+        case int() if 300 <= status < 400:
+            target = headers.get("location", "elsewhere")
+            hint = "motet follows no redirect, since it would carry the request there; check base_url"
+            return ApiError(f"the service points to {redact(target, key)} ({what}); {hint}", **known)
+        case 409:
+            return ApiError(f"the service is busy with a conflicting request ({what}){tail}", retryable=True, **known)
+        case _:
+            return ApiError(f"{what}{tail}", **known)
+
+
+def _said(body: object) -> str:
+    """What an error's body says, in whichever of the usual places."""
+    if isinstance(body, Mapping):
+        inner = body.get("error", body)
+        if isinstance(inner, str):
+            return inner
+        if isinstance(inner, Mapping):
+            for name in ("message", "detail", "msg"):
+                if isinstance(inner.get(name), str):
+                    code = inner.get("code")
+                    return f"{inner[name]} ({code})" if isinstance(code, str) and code else str(inner[name])
+        return json.dumps(body, ensure_ascii=False, default=str)[:2000]
+    if isinstance(body, bytes):
+        return body[:2000].decode("utf-8", "replace")
+    return "" if body is None else str(body)[:2000]
+
+
+def _overflow_counts(said: str) -> tuple[int | None, int | None]:
+    """How many tokens there are and how many may be: services name both in one sentence, the limit being smaller."""
+    numbers = sorted({int(number.replace(",", "")) for number in re.findall(r"\d{1,3}(?:,\d{3})+|\d{3,}", said)})
+    if len(numbers) < 2:
+        return None, None
+    # Where the parts of the sum are named too, the sum is the largest.
+    limit = re.search(r"(?i)(?:maximum|limit|context length|up to)[^0-9]{0,40}([\d,]{3,})", said)
+    bound = int(limit[1].replace(",", "")) if limit else numbers[0]
+    more = [number for number in numbers if number > bound]
+    return (more[0] if more else None), bound
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from `retry-after-ms` or `retry-after`: a number or a date. `None`: nothing that makes sense."""
+    try:
+        seconds = float(headers["retry-after-ms"]) / 1000
+    except (KeyError, ValueError):
+        text = headers.get("retry-after", "")
+        try:
+            seconds = float(text)
+        except ValueError:
+            date = email.utils.parsedate_tz(text)
+            if date is None:
+                return None
+            # A date has whole seconds, so one that has just passed means now.
+            seconds = max(email.utils.mktime_tz(date) - time.time(), 0.0)
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """What the service calls the request."""
+    return next((headers[name] for name in ("x-request-id", "cf-ray", "x-amzn-trace-id") if name in headers), None)
+
+
+def bad_payload(what: str, body: object, key: str | None, **known: Any) -> BadPayloadError:
+    """An answer that cannot be read; the message shows how it begins."""
+    said = redact(_said(body), key)
+    shown = f"; it begins {said[:200]!r}" if said else ""
+    return BadPayloadError(f"{what}{shown}", raw=said or None, **known)
