@@ -1,10 +1,14 @@
-"""Harmony for gpt-oss: tokens, prompts and typed messages.
+"""Harmony for gpt-oss: tokens, prompts and typed messages; and models to ask, with what each answer cost.
 
 completion = motet.parse(raw)            # what a model wrote: .reasoning, .text, .tool_calls
 parser = motet.StreamParser()            # the same while it arrives
 prompt = motet.render(messages)          # what a model is to read: .ids, .extend(...)
 ids = motet.encode(text)                 # the tokens themselves
+brain = motet.atom("together/gpt-oss/120b")
+answer = brain.ask("Why is the sky blue?")   # .output, .reasoning, .metrics.cost.cash.total
 """
+
+from typing import TYPE_CHECKING
 
 from motet._core import (
     SPECIAL_TOKENS,
@@ -26,13 +30,39 @@ from motet._core import (
 )
 from motet.chat import to_chat, to_messages
 from motet.errors import (
+    AccessDeniedError,
+    ApiError,
+    AuthenticationError,
+    BadPayloadError,
+    ConfigError,
+    ConnectionFailedError,
+    ContextOverflowError,
+    EmptyOutputError,
     HarmonyError,
     InvalidArgumentsError,
+    InvalidJsonError,
+    InvalidRequestError,
+    LimitError,
+    MaxCostError,
+    MaxTokensError,
+    MissingKeyError,
     MotetError,
+    NotFoundError,
+    OutputError,
+    OverloadedError,
     ParseError,
+    QuotaError,
+    RateLimitError,
     RenderError,
+    RequestTimeoutError,
+    SchemaMismatchError,
+    ServerError,
     SpecialTokenError,
+    StreamError,
+    StreamTruncatedError,
     ToolError,
+    TruncatedOutputError,
+    UnknownAtomError,
 )
 from motet.harmony import Prompt, Rendered, Training, render, render_frames, render_training
 from motet.message import (
@@ -50,36 +80,129 @@ from motet.message import (
     ToolResult,
 )
 
+if TYPE_CHECKING:
+    from motet.answers import Answer, Estimate
+    from motet.atoms import Atom
+    from motet.brains import Models, atom, gen_brain_atom, get_brain_atoms, models
+    from motet.catalog import Spec
+    from motet.catalog import register as register_atom
+    from motet.episode import Episode, Exchange
+    from motet.metrics import Metrics, Price, Usage
+    from motet.question import Options, RemovedAtomWarning
+    from motet.streams import AnswerStream, AsyncAnswerStream
+
+
+# What asks models is imported when it is first named: parsing needs none of it, and starts at once.
+_LATER = {
+    "Answer": "answers",
+    "AnswerStream": "streams",
+    "AsyncAnswerStream": "streams",
+    "Atom": "atoms",
+    "Episode": "episode",
+    "Estimate": "answers",
+    "Exchange": "episode",
+    "Metrics": "metrics",
+    "Models": "brains",
+    "Options": "question",
+    "Price": "metrics",
+    "RemovedAtomWarning": "question",
+    "Spec": "catalog",
+    "Usage": "metrics",
+    "atom": "brains",
+    "gen_brain_atom": "brains",
+    "get_brain_atoms": "brains",
+    "models": "brains",
+    "register_atom": "catalog",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module 'motet' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(
+        import_module(f"motet.{_LATER[name]}"), name.removesuffix("_atom") if name == "register_atom" else name
+    )
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "SPECIAL_TOKENS",
     "STOP_TOKENS",
     "VOCAB_SIZE",
+    "AccessDeniedError",
+    "Answer",
+    "AnswerStream",
+    "ApiError",
+    "AsyncAnswerStream",
+    "Atom",
+    "AuthenticationError",
+    "BadPayloadError",
     "Completion",
+    "ConfigError",
+    "ConnectionFailedError",
+    "ContextOverflowError",
     "DeveloperContent",
+    "EmptyOutputError",
+    "Episode",
+    "Estimate",
     "Event",
+    "Exchange",
     "Frame",
     "HarmonyError",
     "InvalidArgumentsError",
+    "InvalidJsonError",
+    "InvalidRequestError",
+    "LimitError",
+    "MaxCostError",
+    "MaxTokensError",
     "Message",
+    "Metrics",
+    "MissingKeyError",
+    "Models",
     "MotetError",
+    "NotFoundError",
+    "Options",
+    "OutputError",
+    "OverloadedError",
     "ParseError",
     "Part",
     "Preamble",
+    "Price",
     "Prompt",
+    "QuotaError",
+    "RateLimitError",
     "Reasoning",
+    "RemovedAtomWarning",
     "RenderError",
     "Rendered",
     "Repair",
+    "RequestTimeoutError",
+    "SchemaMismatchError",
+    "ServerError",
+    "Spec",
     "SpecialTokenError",
     "StreamEncoder",
+    "StreamError",
     "StreamParser",
+    "StreamTruncatedError",
     "SystemContent",
     "Text",
     "ToolCall",
     "ToolError",
     "ToolResult",
     "Training",
+    "TruncatedOutputError",
+    "UnknownAtomError",
+    "Usage",
     "__version__",
+    "atom",
     "count",
     "decode",
     "decode_bytes",
@@ -87,8 +210,12 @@ __all__ = [
     "encode_array",
     "encode_batch",
     "frames",
+    "gen_brain_atom",
+    "get_brain_atoms",
+    "models",
     "parse",
     "parse_conversation",
+    "register_atom",
     "render",
     "render_frames",
     "render_training",

@@ -1,0 +1,191 @@
+"""Atoms: models behind a slug, to be asked. How words travel is the backend's affair, and what they cost metrics'."""
+
+from __future__ import annotations
+
+import collections
+import statistics
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack, overload
+
+from motet import trace
+from motet.answers import Answer, Estimate, EstimatedTokens, Range
+from motet.backend import Backend, Health
+from motet.catalog import Spec
+from motet.errors import MotetError
+from motet.metrics import MILLION, Price
+from motet.question import Options, Prompt, Question
+from motet.streams import AnswerStream, AsyncAnswerStream
+
+__all__ = ["Atom"]
+
+T = TypeVar("T")
+
+EXPECTED_OUTPUT = 1000
+"""Tokens of an answer, where there were none yet to learn from. A rule of thumb, and said to be one."""
+
+
+class Atom:
+    """A model behind a slug: stateless, so it can be asked by many threads and tasks at once.
+
+    Made by `motet.atom`. A context manager: leaving it closes its connections.
+    """
+
+    def __init__(self, spec: Spec, backend: Backend) -> None:
+        self._spec = spec
+        self.backend = backend
+        self._lengths: collections.deque[int] = collections.deque(maxlen=100)
+
+    @property
+    def slug(self) -> str:
+        """`together/gpt-oss/120b`"""
+        return self._spec.slug
+
+    @property
+    def repo(self) -> str:
+        """The first word of the slug: whose service it is."""
+        return self._spec.slug.partition("/")[0]
+
+    @property
+    def description(self) -> str:
+        return self._spec.description
+
+    @property
+    def spec(self) -> Spec:
+        """What is known of it: prices, context, grades, each with its source and date."""
+        return self._spec
+
+    def __repr__(self) -> str:
+        return f"Atom({self.slug!r})"
+
+    # Asking.
+
+    @overload
+    def ask(self, prompt: Prompt, **options: Unpack[Options]) -> Answer[str]: ...
+    @overload
+    def ask(self, prompt: Prompt, *, output: type[T], **options: Unpack[Options]) -> Answer[T]: ...
+    @overload
+    def ask(self, prompt: Prompt, *, output: Any, **options: Unpack[Options]) -> Answer[Any]: ...
+    def ask(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> Answer[Any]:
+        """Asks, and waits for the whole answer.
+
+        - `prompt`: a text; a message; messages and chat dicts; or the results of the tools that were called.
+        - `output`: the type of the answer: `str`, or what pydantic knows (a model, a dataclass, a list, a scalar).
+        - `options`: the fields of `Options`: `briefs`, `tools`, `on`, `reasoning_effort`, `max_tokens`, `max_cost`, ...
+
+        Raises `ApiError`, `StreamError`, `OutputError` or `LimitError`; each holds what arrived and what it cost.
+        """
+        question = Question.of(self._spec, prompt, output, options)
+        if question.limited:
+            with AnswerStream(self.backend, question, self._learn) as stream:
+                for _ in stream:
+                    pass
+                return stream.answer
+        with trace.Span(question.request) as span:
+            try:
+                return self._learn(span.heard(question.finish(self.backend.execute(question.request))))
+            except MotetError as error:
+                raise question.explain(error) from error.__cause__
+
+    @overload
+    async def aask(self, prompt: Prompt, **options: Unpack[Options]) -> Answer[str]: ...
+    @overload
+    async def aask(self, prompt: Prompt, *, output: type[T], **options: Unpack[Options]) -> Answer[T]: ...
+    @overload
+    async def aask(self, prompt: Prompt, *, output: Any, **options: Unpack[Options]) -> Answer[Any]: ...
+    async def aask(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> Answer[Any]:
+        """`ask`, awaited."""
+        question = Question.of(self._spec, prompt, output, options)
+        if question.limited:
+            async with AsyncAnswerStream(self.backend, question, self._learn) as stream:
+                async for _ in stream:
+                    pass
+                return stream.answer
+        with trace.Span(question.request) as span:
+            try:
+                return self._learn(span.heard(question.finish(await self.backend.aexecute(question.request))))
+            except MotetError as error:
+                raise question.explain(error) from error.__cause__
+
+    def stream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> AnswerStream:
+        """Asks, and gives the events while they arrive: `with brain.stream(...) as s: for event in s: ...`, then
+        `s.answer`. Takes and raises what `ask` does; the request is sent when the first event is asked for."""
+        return AnswerStream(self.backend, Question.of(self._spec, prompt, output, options), self._learn)
+
+    def astream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> AsyncAnswerStream:
+        """`stream`, awaited: `async with brain.astream(...) as s: async for event in s: ...`"""
+        return AsyncAnswerStream(self.backend, Question.of(self._spec, prompt, output, options), self._learn)
+
+    def estimate(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> Estimate:
+        """What an answer will cost, without asking. Takes what `ask` does.
+
+        The prompt of a model that speaks harmony is counted exactly, that of others with motet's own vocabulary. The
+        answer is expected to be as long as this atom's last ones were (their mean).
+        """
+        question = Question.of(self._spec, prompt, output, options)
+        counted, exact, notes = question.count(self.backend)
+        price, no_price = question.price(self._spec.model)
+        context = self._spec.gain.size.context.tokens
+        high = question.request.max_tokens
+        if context is not None:
+            room = max(context - counted, 0)
+            high = room if high is None else min(high, room)
+        expected: int | None
+        if self._lengths:
+            expected = round(statistics.fmean(self._lengths))
+        else:
+            expected = EXPECTED_OUTPUT
+            notes.append(f"no answers yet to learn from: an answer of {EXPECTED_OUTPUT} tokens is a rule of thumb")
+        if high is not None:
+            expected = min(expected, high)
+        lengths = Range(0, expected, high)
+        cash = Range(*[_cash(counted, length, price) for length in (0, expected, high)])
+        if cash.low is None:
+            notes.append(no_price)
+        elif cash.high is None:
+            notes.append("without max_tokens and a known context there is no upper bound")
+        return Estimate(EstimatedTokens(counted, lengths), cash, exact, tuple(notes))
+
+    def health(self) -> Health:
+        """Whether the service answers, knows the key, and serves this model."""
+        return self.backend.health(self._spec.model)
+
+    async def ahealth(self) -> Health:
+        """`health`, awaited."""
+        return await self.backend.ahealth(self._spec.model)
+
+    def close(self) -> None:
+        """Closes its connections."""
+        self.backend.close()
+
+    async def aclose(self) -> None:
+        """`close`, awaited."""
+        await self.backend.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _learn(self, answer: Answer[Any]) -> Answer[Any]:
+        """Remembers how long an answer was, for estimates."""
+        if answer.metrics.size.tokens.output is not None:
+            self._lengths.append(answer.metrics.size.tokens.output)
+        return answer
+
+
+def _cash(tokens: int, length: int | None, price: Price) -> Decimal | None:
+    if length is None or price.input is None or price.output is None:
+        return None
+    return (price.input * tokens + price.output * length) / MILLION

@@ -1,0 +1,351 @@
+"""A prompt becomes a request, and the reply to it an answer: pure functions, nothing is sent here."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from motet import _core, catalog
+from motet.answers import Answer
+from motet.backend import Backend, LaneChoice, Reply, Request
+from motet.catalog import Spec
+from motet.chat import to_messages
+from motet.episode import Episode
+from motet.errors import (
+    ConfigError,
+    EmptyOutputError,
+    MotetError,
+    NotFoundError,
+    OutputError,
+    TruncatedOutputError,
+)
+from motet.harmony import Effort, Tools
+from motet.message import Completion, DeveloperContent, Message, Text, ToolCall, ToolResult
+from motet.metrics import Chars, Price, Usage, measure
+from motet.output import Output
+
+__all__ = ["Options", "Prompt", "Question", "RemovedAtomWarning"]
+
+Prompt: TypeAlias = str | Message | ToolResult | Iterable[Message | ToolResult | Mapping[str, Any]]
+
+
+class RemovedAtomWarning(UserWarning):
+    """An atom is asked that the service does not serve any more, or not for long."""
+
+
+class Options(TypedDict, total=False):
+    """What `ask`, `stream` and `estimate` take, with their async twins."""
+
+    briefs: Sequence[str | Path]
+    """Texts and files for the system side of the prompt, in this order. A `Path` names a file, and so does a text of
+    one word that ends in `.md` or `.txt`."""
+    tools: Tools
+    """OpenAI tool dicts, or names of tools without parameters."""
+    builtin_tools: tuple[Literal["browser", "python"], ...]
+    """Tools that gpt-oss was trained with. Raw lanes only."""
+    tool_choice: str | Mapping[str, Any] | None
+    """`auto`, `none`, `required`, or a dict that names one. By default the service's, which is auto."""
+    on: Episode | Answer[Any] | None
+    """What to go on from: an episode, or the answer that it ends with."""
+    reasoning_effort: Effort | None
+    """By default the service's, which is medium."""
+    max_tokens: int | None
+    """Of the answer, reasoning included. An answer that was cut there raises `TruncatedOutputError`."""
+    max_reasoning_tokens: int | None
+    """The stream is ended when the reasoning has more; raises `MaxTokensError`."""
+    max_cost: Decimal | str | int | None
+    """US dollars. The stream is ended before the answer costs more; raises `MaxCostError`."""
+    timeout: float | None
+    """Seconds for the whole answer, retries included; raises `RequestTimeoutError`."""
+    first_token_timeout: float | None
+    """Seconds until the first token."""
+    temperature: float | None
+    """From 0 on. By default the service's, which is 1 for gpt-oss."""
+    top_p: float | None
+    """From 0 to 1. By default the service's, which is 1 for gpt-oss."""
+    seed: int | None
+    """For answers that can be had again, as far as the service can."""
+    sampling: Mapping[str, Any]
+    """Further sampling settings, as the SDK names them: `top_k`, `repetition_penalty`, ..."""
+    extra: Mapping[str, Any]
+    """Further keys of the request's body, sent as they are."""
+    lane: LaneChoice | None
+    """How the model's words travel. By default the backend chooses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt for an atom, ready to be sent, with what is needed to read the reply. Made by `Question.of`."""
+
+    spec: Spec
+    request: Request
+    output: Output[Any]
+    asked: tuple[Message, ...]
+    """What is new in this exchange."""
+    episode: Episode
+    """What it goes on from."""
+    max_cost: Decimal | None
+    max_reasoning_tokens: int | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, spec: Spec, prompt: Prompt, output: Any, options: Mapping[str, Any]) -> Question:
+        """Raises `TypeError`, `ValueError` and `ConfigError` for what cannot be asked."""
+        unknown = set(options) - set(Options.__annotations__)
+        if unknown:
+            known = ", ".join(sorted(Options.__annotations__))
+            raise TypeError(f"unknown option {', '.join(sorted(unknown))}; known are {known}")
+        given: Any = {name: value for name, value in options.items() if value is not None}
+        if spec.model is None:
+            raise ConfigError(f"no service is known to have {spec.slug}; ask {spec.successor} instead")
+        episode, asked = _conversation(prompt, given.get("on"), given.get("briefs", ()))
+        wanted = Output.of(output)
+        request = Request(
+            model=spec.model,
+            messages=(*episode.messages, *asked),
+            tools=_tool_dicts(given.get("tools", ())),
+            builtin_tools=tuple(given.get("builtin_tools", ())),
+            tool_choice=given.get("tool_choice"),
+            schema=wanted.schema,
+            schema_name=wanted.name,
+            reasoning_effort=given.get("reasoning_effort"),
+            max_tokens=_positive(given.get("max_tokens"), "max_tokens"),
+            sampling=_sampling(given),
+            extra=dict(given.get("extra", {})),
+            timeout=_seconds(given.get("timeout"), "timeout"),
+            first_token_timeout=_seconds(given.get("first_token_timeout"), "first_token_timeout"),
+            harmony=spec.harmony,
+            lane=given.get("lane"),
+        )
+        max_cost = catalog.to_money(given["max_cost"], "max_cost") if "max_cost" in given else None
+        reasoning = _positive(given.get("max_reasoning_tokens"), "max_reasoning_tokens")
+        obituary = spec.obituary()
+        if obituary is not None:
+            warnings.warn(obituary, RemovedAtomWarning, stacklevel=4)
+        notes = () if obituary is None else (obituary,)
+        return cls(spec, request, wanted, asked, episode, max_cost, reasoning, notes)
+
+    @property
+    def limited(self) -> bool:
+        """Whether the answer has to be watched while it arrives."""
+        return self.max_cost is not None or self.max_reasoning_tokens is not None
+
+    def price(self, model: str | None) -> tuple[Price, str]:
+        """The price of the model that answered, and why it is not known, if it is not."""
+        spec: Spec | None = self.spec
+        if model is not None and model != self.spec.model:
+            spec = catalog.of_model(model)
+        if spec is None:
+            return Price(), f"{model} answered, whose price is not known"
+        hint = "give it: motet.atom(..., price={'input': ..., 'output': ...})"
+        return spec.cost.cash, f"the price of {spec.slug} is not known; {hint}"
+
+    def count(self, backend: Backend) -> tuple[int, bool, list[str]]:
+        """The tokens of the prompt, whether that is exact, and what one should know of it."""
+        counted = backend.count_prompt(self.request)
+        if counted is not None:
+            return counted, True, []
+        texts = [text for message in self.request.messages for text in _texts(message)]
+        if self.request.tools:
+            texts.append(_json(self.request.tools))
+        about = sum(map(_core.count, texts)) + _FRAME * len(self.request.messages)
+        return about, False, ["the prompt was counted with motet's vocabulary and without the model's template"]
+
+    def finish(self, reply: Reply) -> Answer[Any]:
+        """The answer. Raises `OutputError`, with the answer inside, if it is not what was asked for."""
+        answer = self.answer(reply)
+        try:
+            if reply.finish == "length":
+                most = self.request.max_tokens
+                limit = f"max_tokens={most}" if most else "the service's limit of tokens"
+                raise TruncatedOutputError(f"the answer was cut at {limit}; what came is in .partial; give more")
+            if answer.calls:
+                return answer
+            if not answer.text.strip():
+                thought = " after thinking" if answer.reasoning else ""
+                raise EmptyOutputError(f"the answer is empty: the model stopped{thought} without a word")
+            output, note = self.output.read(answer.text)
+        except OutputError as error:
+            raise _with_answer(error, answer) from error.__cause__
+        return replace(answer, output=output, notes=answer.notes if note is None else (*answer.notes, note))
+
+    def answer(self, reply: Reply, *, cut: bool = False) -> Answer[Any]:
+        """The answer without its output. `cut`: it is not whole, so that the service could not send its usage."""
+        completion, asked = reply.completion, self.request.model
+        price, no_price = self.price(reply.model)
+        notes = [*self.notes, *reply.notes]
+        if reply.model is not None and reply.model != asked:
+            notes.append(f"{reply.model} answered, and {asked} was asked; the price is that of the former")
+        usage = reply.usage
+        if cut and usage is None and reply.prompt_tokens is not None:
+            usage = Usage(reply.prompt_tokens, sum(completion.tokens.values()))
+            notes.append("the answer was cut before the service sent its usage: motet counted what came")
+        metrics = measure(
+            usage=usage,
+            price=price,
+            no_price=no_price,
+            channels=completion.tokens,
+            own_vocabulary=self.request.harmony,
+            chars=_chars(self.request, completion),
+            time=reply.time,
+            counted_input=reply.prompt_tokens,
+            model=reply.model or asked,
+        )
+        return Answer(
+            output=None,
+            calls=completion.tool_calls,
+            completion=completion,
+            metrics=metrics,
+            episode=self.episode.add(self.asked, completion.message),
+            model=reply.model,
+            lane=reply.lane,
+            lane_reason=reply.lane_reason,
+            finish=reply.finish,
+            request_id=reply.request_id,
+            attempts=reply.attempts,
+            usage=reply.usage,
+            response_format=reply.response_format,
+            notes=tuple(notes),
+        )
+
+    def explain(self, error: MotetError) -> MotetError:
+        """What a backend raised, with the answer so far in place of the reply, and what it cost."""
+        if isinstance(error.partial, Reply):
+            _with_answer(error, self.answer(error.partial, cut=True))
+        obituary = self.spec.obituary()
+        if isinstance(error, NotFoundError) and obituary is not None:
+            error.args = (f"{error}; {obituary}",)
+        return error
+
+
+_FRAME = 4
+"""Tokens of a message's markers, about: what models of other makes spend on them."""
+
+
+def _with_answer(error: MotetError, answer: Answer[Any]) -> MotetError:
+    error.partial = answer
+    error.raw = answer.text if error.raw is None else error.raw
+    error.usage = answer.usage
+    error.cost = answer.metrics.cost.cash.total
+    error.request_id = answer.request_id
+    return error
+
+
+def _conversation(
+    prompt: Prompt, on: Episode | Answer[Any] | None, briefs: Sequence[str | Path]
+) -> tuple[Episode, tuple[Message, ...]]:
+    """What a question goes on from, and what is new in it."""
+    if isinstance(briefs, str | Path):
+        raise TypeError(f"briefs must be a list of texts and paths, not a {type(briefs).__name__}")
+    before = on.episode if isinstance(on, Answer) else on or Episode()
+    if not isinstance(before, Episode):
+        raise TypeError(f"on must be an Episode or an Answer, not {type(before).__name__}")
+    asked = _asked(prompt)
+    system = [before.system, *map(_brief, briefs)]
+    front = asked[0].content[0] if asked[0].content else None
+    if not before.exchanges and isinstance(front, DeveloperContent) and front.tools is None and front.text is None:
+        # One developer message at the front is what models know: the caller's is joined with the briefs.
+        system.append(front.instructions)
+        asked = asked[1:]
+    return replace(before, system="\n\n".join([text for text in system if text])), asked
+
+
+def _asked(prompt: Prompt) -> tuple[Message, ...]:
+    if isinstance(prompt, str):
+        return (Message("user", (Text(prompt),)),)
+    if isinstance(prompt, Message):
+        return (prompt,)
+    if isinstance(prompt, ToolResult):
+        return (Message("tool", (prompt,)),)
+    if isinstance(prompt, Mapping | bytes) or not isinstance(prompt, Iterable):
+        raise TypeError(f"prompt must be a str, a message, or a list of messages or tool results, not {prompt!r:.80}")
+    asked: list[Message] = []
+    for item in prompt:
+        if not isinstance(item, ToolResult):
+            asked += to_messages([item])
+        elif asked and asked[-1].role == "tool":
+            # The results of one turn are one message.
+            asked[-1] = replace(asked[-1], content=(*asked[-1].content, item))
+        else:
+            asked.append(Message("tool", (item,)))
+    if not asked:
+        raise ValueError("prompt is an empty list: there is nothing to ask")
+    return tuple(asked)
+
+
+def _brief(brief: str | Path) -> str:
+    """The text of a brief: of the file that it names, or itself."""
+    if isinstance(brief, str):
+        named = len(brief.split()) == 1 and brief.strip().endswith((".md", ".txt"))
+        if not named:
+            return brief.strip()
+        brief = Path(brief.strip())
+    if not isinstance(brief, Path):
+        raise TypeError(f"a brief must be a str or a Path, not {type(brief).__name__}")
+    try:
+        return brief.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the brief {brief} cannot be read: {error}") from error
+
+
+def _tool_dicts(tools: Tools) -> tuple[Mapping[str, Any], ...]:
+    if isinstance(tools, str | Mapping) or not isinstance(tools, Iterable):
+        raise TypeError(f"tools must be a list of tools, not {type(tools).__name__}")
+    found: list[Mapping[str, Any]] = []
+    for tool in tools:
+        if isinstance(tool, str):
+            found.append({"type": "function", "function": {"name": tool}})
+        elif isinstance(tool, Mapping):
+            found.append(tool)
+        else:
+            raise TypeError(f"a tool must be a name or an OpenAI tool dict, not {type(tool).__name__}")
+    return tuple(found)
+
+
+def _positive(value: int | None, name: str) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}")
+    return value
+
+
+def _seconds(value: float | None, name: str) -> float | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+        raise ValueError(f"{name} must be seconds, more than 0, not {value!r}")
+    return value
+
+
+def _sampling(given: Mapping[str, Any]) -> dict[str, Any]:
+    named = {name: given[name] for name in ("temperature", "top_p", "seed") if name in given}
+    return {**named, **given.get("sampling", {})}
+
+
+def _texts(message: Message) -> Iterator[str]:
+    for part in message.content:
+        match part:
+            case ToolCall():
+                yield part.name
+                yield part.arguments
+            case ToolResult():
+                yield part.content
+            case DeveloperContent():
+                yield part.instructions
+            case _:
+                yield part.text
+
+
+def _json(tools: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(list(tools), ensure_ascii=False, default=str)
+
+
+def _chars(request: Request, completion: Completion) -> Chars:
+    asked = sum(len(text) for message in request.messages for text in _texts(message))
+    asked += len(_json(request.tools)) if request.tools else 0
+    by_channel = dict.fromkeys(("analysis", "commentary", "final"), 0)
+    for frame in completion.frames:
+        by_channel[frame.channel if frame.channel in by_channel else "final"] += len(frame.content)
+    return Chars(asked, sum(by_channel.values()), by_channel)

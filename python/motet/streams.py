@@ -1,0 +1,235 @@
+"""Answers while they arrive: events passed on, counted against the caller's limits, and put together at the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self
+
+from motet import _core, trace
+from motet._core import Event
+from motet.answers import Answer
+from motet.backend import AsyncReplyStream, Backend, Reply, ReplyStream
+from motet.errors import ConfigError, MaxCostError, MaxTokensError, MotetError, OutputError
+from motet.metrics import MILLION, Price
+from motet.question import Question
+
+__all__ = ["AnswerStream", "AsyncAnswerStream"]
+
+
+class _Meter:
+    """Counts an answer while it arrives, and says when it is enough."""
+
+    def __init__(self, backend: Backend, question: Question) -> None:
+        self._question = question
+        self._counters: dict[int, tuple[str | None, _core.StreamEncoder]] = {}
+        self._price = Price()
+        self._prompt_cost = Decimal(0)
+        if question.max_cost is None:
+            return
+        self._price, no_price = question.price(question.request.model)
+        if self._price.input is None or self._price.output is None:
+            raise ConfigError(f"max_cost cannot be kept: {no_price}")
+        counted = question.count(backend)[0]
+        self._prompt_cost = self._price.input * counted / MILLION
+        if self._prompt_cost > question.max_cost:
+            raise MaxCostError(
+                f"the prompt alone costs {self._prompt_cost} dollars, more than max_cost={question.max_cost}; "
+                "nothing was sent",
+                limit=question.max_cost,
+                cost=Decimal(0),
+            )
+
+    def hear(self, event: Event) -> None:
+        """Takes note of an event. Raises `LimitError` when a limit is passed."""
+        if event.type != "delta":
+            return
+        if event.index not in self._counters:
+            self._counters[event.index] = (event.kind, _core.StreamEncoder())
+        self._counters[event.index][1].feed(event.delta)
+        self._check()
+
+    def _check(self) -> None:
+        question = self._question
+        thought = sum(encoder.count for kind, encoder in self._counters.values() if kind == "reasoning")
+        if question.max_reasoning_tokens is not None and thought > question.max_reasoning_tokens:
+            raise MaxTokensError(
+                f"the reasoning is longer than max_reasoning_tokens={question.max_reasoning_tokens}; "
+                "the stream was ended, and what came is in .partial",
+                limit=question.max_reasoning_tokens,
+            )
+        written = sum(encoder.count for _, encoder in self._counters.values())
+        most = question.request.max_tokens
+        if most is not None and written > most:
+            raise MaxTokensError(
+                f"the answer is longer than max_tokens={most}, which the service did not keep; "
+                "the stream was ended, and what came is in .partial",
+                limit=most,
+            )
+        if question.max_cost is not None and self._price.output is not None:
+            # A frame's markers are written and paid for, too.
+            tokens = written + _MARKUP * len(self._counters)
+            if self._prompt_cost + self._price.output * tokens / MILLION > question.max_cost:
+                raise MaxCostError(
+                    f"the answer costs more than max_cost={question.max_cost} dollars; "
+                    "the stream was ended, and what came is in .partial",
+                    limit=question.max_cost,
+                )
+
+
+_MARKUP = 5
+"""Tokens of a frame's header and stop token: `<|start|>assistant<|channel|>final<|message|>` and the last one are 6,
+of which the first two stand in the prompt for the first frame; tool calls have more."""
+
+
+class _Heard:
+    """What both kinds of streams do with what comes: the answer, and the errors on the way."""
+
+    def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
+        self._backend = backend
+        self._question = question
+        self._heard = heard
+        self._meter = _Meter(backend, question)
+        self._answer: Answer[Any] | None = None
+        self._span = trace.Span(question.request)
+
+    def _end(self, reply: Reply) -> None:
+        try:
+            self._answer = self._question.finish(reply)
+        except OutputError as error:
+            self._answer = error.partial
+            self._span.failed(error)
+            raise
+        self._heard(self._span.heard(self._answer))
+
+    def _fail(self, error: MotetError, reply: Reply | None) -> MotetError:
+        if error.partial is None and reply is not None:
+            error.partial = reply
+        error = self._question.explain(error)
+        if isinstance(error.partial, Answer):
+            self._answer = error.partial
+        self._span.failed(error)
+        return error
+
+    def _now(self, stream: ReplyStream | AsyncReplyStream | None) -> Answer[Any]:
+        if self._answer is not None:
+            return self._answer
+        if stream is None:
+            raise ValueError("there is no answer yet: iterate over the stream first")
+        return self._question.answer(stream.reply, cut=True)
+
+
+class AnswerStream(_Heard):
+    """Events while they arrive. Leaving the `with` block, or closing it, closes the connection."""
+
+    def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
+        super().__init__(backend, question, heard)
+        self._stream: ReplyStream | None = None
+        self._events = self._run()
+
+    def __iter__(self) -> Iterator[Event]:
+        return self._events
+
+    def _run(self) -> Iterator[Event]:
+        try:
+            stream = self._stream = self._backend.stream(self._question.request)
+            with stream:
+                for event in stream:
+                    yield event
+                    self._meter.hear(event)
+                self._end(stream.reply)
+        except OutputError:
+            raise
+        except MotetError as error:
+            raise self._fail(error, self._reply()) from error.__cause__
+
+    def _reply(self) -> Reply | None:
+        try:
+            return self._stream.reply if self._stream is not None else None
+        except ValueError:
+            return None
+
+    @property
+    def text(self) -> Iterator[str]:
+        """The pieces of the answer alone, without reasoning and calls."""
+        return (event.delta for event in self if event.type == "delta" and event.kind == "text")
+
+    @property
+    def answer(self) -> Answer[Any]:
+        """The answer. Before the end, and after an error, what there is of it; its `output` is `None` then."""
+        return self._now(self._stream)
+
+    def close(self) -> None:
+        """Closes the connection; the service stops writing, and billing."""
+        if self._stream is not None:
+            self._stream.close()
+        self._span.end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncAnswerStream(_Heard):
+    """`AnswerStream`, awaited."""
+
+    def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
+        super().__init__(backend, question, heard)
+        self._stream: AsyncReplyStream | None = None
+        self._events = self._run()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self._events
+
+    async def _run(self) -> AsyncIterator[Event]:
+        try:
+            stream = self._stream = self._backend.astream(self._question.request)
+            async with stream:
+                async for event in stream:
+                    yield event
+                    self._meter.hear(event)
+                self._end(stream.reply)
+        except OutputError:
+            raise
+        except MotetError as error:
+            raise self._fail(error, self._reply()) from error.__cause__
+
+    def _reply(self) -> Reply | None:
+        try:
+            return self._stream.reply if self._stream is not None else None
+        except ValueError:
+            return None
+
+    @property
+    def text(self) -> AsyncIterator[str]:
+        """The pieces of the answer alone, without reasoning and calls."""
+        return self._texts()
+
+    async def _texts(self) -> AsyncIterator[str]:
+        async for event in self:
+            if event.type == "delta" and event.kind == "text":
+                yield event.delta
+
+    @property
+    def answer(self) -> Answer[Any]:
+        """The answer. Before the end, and after an error, what there is of it; its `output` is `None` then."""
+        return self._now(self._stream)
+
+    async def close(self) -> None:
+        """Closes the connection; the service stops writing, and billing."""
+        if self._stream is not None:
+            await self._stream.close()
+        self._span.end()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

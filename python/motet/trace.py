@@ -1,0 +1,123 @@
+"""Traces of what is asked, as OpenTelemetry's conventions for generative models name it. Off until `enable` is called.
+
+A span for each answer: the model asked and the one that answered, tokens, why it stopped, and the error if there was
+one. What was said is left out unless it is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from motet._core import __version__
+from motet.backend import Request
+from motet.errors import ConfigError
+
+__all__ = ["Span", "disable", "enable"]
+
+T = TypeVar("T")
+
+_tracer: Any = None
+_content = False
+
+
+def enable(*, tracer_provider: Any = None, content: bool = False) -> None:
+    """Makes spans from now on, with OpenTelemetry's global provider or the one that is given.
+
+    `content=True` puts the conversation and the answer into them, in full. Needs `pip install 'motet[otel]'`.
+    """
+    global _tracer, _content
+    try:
+        from opentelemetry import trace as otel
+    except ImportError as error:
+        raise ConfigError("traces need OpenTelemetry: pip install 'motet[otel]'") from error
+    _tracer = otel.get_tracer("motet", __version__, tracer_provider)
+    _content = content
+
+
+def disable() -> None:
+    """Makes no more spans."""
+    global _tracer
+    _tracer = None
+
+
+class Span:
+    """One answer. Does nothing while traces are off."""
+
+    def __init__(self, request: Request) -> None:
+        self._span: Any = None
+        if _tracer is None:
+            return
+        from opentelemetry.trace import SpanKind
+
+        attributes: dict[str, Any] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "together",
+            "gen_ai.request.model": request.model,
+            "gen_ai.output.type": "text" if request.schema is None else "json",
+        }
+        if request.max_tokens is not None:
+            attributes["gen_ai.request.max_tokens"] = request.max_tokens
+        for name in ("temperature", "top_p", "seed"):
+            if name in request.sampling:
+                attributes[f"gen_ai.request.{name}"] = request.sampling[name]
+        if _content:
+            said = [message.to_dict() for message in request.messages]
+            attributes["gen_ai.input.messages"] = json.dumps(said, ensure_ascii=False)
+        self._span = _tracer.start_span(f"chat {request.model}", kind=SpanKind.CLIENT, attributes=attributes)
+
+    def heard(self, answer: T) -> T:
+        """Notes an answer, ends the span, and gives the answer back."""
+        if self._span is not None:
+            self._note(answer)
+            self.end()
+        return answer
+
+    def _note(self, answer: Any) -> None:
+        tokens = answer.metrics.size.tokens
+        noted = {
+            "gen_ai.response.model": answer.model,
+            "gen_ai.response.id": answer.request_id,
+            "gen_ai.usage.input_tokens": tokens.input,
+            "gen_ai.usage.output_tokens": tokens.output,
+            "gen_ai.usage.cache_read.input_tokens": tokens.cache.get,
+            "gen_ai.usage.reasoning.output_tokens": (tokens.by_channel or {}).get("analysis"),
+        }
+        for name, value in noted.items():
+            if value is not None:
+                self._span.set_attribute(name, value)
+        if answer.finish is not None:
+            self._span.set_attribute("gen_ai.response.finish_reasons", [answer.finish])
+        if _content:
+            said = json.dumps([answer.message.to_dict()], ensure_ascii=False)
+            self._span.set_attribute("gen_ai.output.messages", said)
+
+    def failed(self, error: BaseException) -> None:
+        """Notes an error, with what arrived before it, and ends the span."""
+        if self._span is None:
+            return
+        from opentelemetry.trace import StatusCode
+
+        partial = getattr(error, "partial", None)
+        if hasattr(partial, "metrics"):
+            self._note(partial)
+        self._span.set_attribute("error.type", type(error).__name__)
+        self._span.set_status(StatusCode.ERROR, str(error) if _content else type(error).__name__)
+        self.end()
+
+    def end(self) -> None:
+        """Ends the span, if it has not ended."""
+        if self._span is not None:
+            self._span.end()
+            self._span = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.failed(error)
+        self.end()
