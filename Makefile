@@ -6,7 +6,7 @@ SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -na
 
 .PHONY: demo test check bench format clean
 
-# A tool call from prompt to answer, streamed by channel, rendered back. No key, no network.
+# A question, a tool call and the answer, streamed by channel, with the bill. No key, no network.
 demo: $(VENV)/built
 	$(BIN)/motet demo
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import motet
+from motet.testing import ScriptedServer
+from tests.scripted import KEY
 
 RAW = '<|channel|>analysis<|message|>think<|end|><|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a": 1}<|call|>'
 BROKEN = "<|channel|>analysis<|message|>think<|end|><|channel|>final<|message|>Hi<|return|>"
@@ -128,7 +133,115 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
 
 def test_the_demo_renders_back_what_it_parsed() -> None:
     printed = run("demo")
-    assert "identical, id for id" in printed
+    assert "what the model wrote is identical." in printed
+    assert printed.count("of the bill was not seen") == 2
     assert "\x1b" not in printed
     for word in ("reasoning", "preamble", "tool_call functions.get_forecast", "text"):
         assert word in printed
+
+
+# Asking, against the scripted server.
+
+HELLO = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Hello!<|return|>"
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    monkeypatch.setenv("TOGETHER_API_KEY", KEY)
+    with ScriptedServer(lambda _: HELLO) as server:
+        monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
+        yield server
+
+
+def test_ask_prints_the_answer_alone_where_nobody_looks(service: ScriptedServer) -> None:
+    assert run("ask", "Why", "is", "it?") == "Hello!\n"
+    assert service.requests[-1].body["messages"] == [{"role": "user", "content": "Why is it?"}]
+    assert run("ask", given="Why?\n") == "Hello!\n"
+    assert service.requests[-1].body["messages"][0]["content"] == "Why?\n"
+    assert "nothing to ask" in run("ask", code=2)
+
+
+def test_ask_shows_channels_in_colour_and_the_bill(service: ScriptedServer, tmp_path: Path) -> None:
+    (tmp_path / "style.md").write_text("Be brief.")
+    printed = run("ask", "Hi", "--color", "always", "-b", str(tmp_path / "style.md"), "--effort", "low")
+    assert "\x1b[2;36mHm" in printed
+    assert "\x1b[1;32mHello" in printed
+    assert "\x1b[2;36mHm" not in run("ask", "Hi", "--color", "always", "--no-reasoning")
+    assert service.requests[1].body["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert service.requests[1].body["reasoning_effort"] == "low"
+
+
+def test_ask_prints_json(service: ScriptedServer) -> None:
+    shape = json.loads(run("ask", "Hi", "--json", "--lane", "chat"))
+    assert shape["message"]["content"][-1] == {"type": "text", "text": "Hello!"}
+    assert Decimal(shape["cash"]["total"]) > 0
+    assert sum(shape["tokens"]["by_channel"].values()) == shape["tokens"]["output"]
+
+
+def test_a_limit_ends_with_its_own_code(service: ScriptedServer) -> None:
+    assert "max_cost" in run("ask", "Hi", "--max-cost", "0.0000001", code=3)
+    assert "amount" in run("ask", "Hi", "--max-cost", "much", code=2)
+
+
+def test_a_missing_key_is_a_matter_of_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
+    monkeypatch.delenv("TOGETHER_BASE_URL", raising=False)
+    assert "TOGETHER_API_KEY is not set" in run("ask", "Hi", code=2)
+    assert "did you mean together/gpt-oss/120b" in run("ask", "Hi", "-m", "together/gpt-oss/120", code=2)
+
+
+def test_an_error_of_the_service_fails(service: ScriptedServer) -> None:
+    assert "no such model" in run("ask", "Hi", "--base-url", service.url + "/elsewhere", code=1)
+
+
+def test_chat_goes_on_and_adds_up(service: ScriptedServer) -> None:
+    printed = run("chat", "--lane", "chat", given="Hi\nAnd you?\n\n")
+    assert printed.count("Hello!") == 2
+    assert "the conversation has cost $0.0000" in printed
+    assert [one["role"] for one in service.requests[-1].body["messages"]] == ["user", "assistant", "user"]
+
+
+def test_estimate_sends_nothing(service: ScriptedServer) -> None:
+    shape = json.loads(run("estimate", "Hi", "--json", "--lane", "chat", "--max-tokens", "100"))
+    assert shape["exact"] is True
+    assert Decimal(shape["cash"]["low"]) < Decimal(shape["cash"]["high"])
+    assert "a prompt of" in run("estimate", "Hi")
+    assert service.requests == []
+
+
+def test_models_and_health(service: ScriptedServer) -> None:
+    assert "together/gpt-oss/120b" in run("models")
+    assert "together/gpt-oss/20b" not in run("models")
+    assert "removed 2026-09-15, now together/gpt-oss/120b" in run("models", "--all")
+    shape = next(one for one in json.loads(run("models", "--json", "--refresh")) if one["slug"].endswith("120b"))
+    assert shape["price"] == {"input": "0.15", "cached": None, "output": "0.6"}
+    assert "the service's list" in shape["sources"]["cost.cash.input"]["text"]
+    assert "is served" in run("health")
+    assert json.loads(run("health", "--json"))["ok"] is True
+    done = subprocess.run([sys.executable, "-m", "motet.cli", "health", "-m", "some/model"], capture_output=True)
+    assert (done.returncode, done.stdout) == (1, b"not ok: the service answers, and has no some/model\n")
+
+
+def test_serve_answers_with_files(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("<|channel|>final<|message|>One<|return|>\n")
+    (tmp_path / "two.txt").write_text("<|channel|>final<|message|>Two<|return|>\n")
+    command = [sys.executable, "-m", "motet.cli", "serve", "one.txt", "two.txt", "--port", "0", "--style", "vllm"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().decode().split()[0]
+        try:
+            with motet.atom("together/gpt-oss/120b", base_url=url) as brain:
+                assert [brain.ask("Hi").output for _ in range(3)] == ["One", "Two", "One"]
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=10)
+        assert server.returncode == 130
+
+
+def test_the_log_holds_what_was_said_and_no_key(service: ScriptedServer, tmp_path: Path) -> None:
+    log = tmp_path / "agent.log"
+    run("--log", str(log), "ask", "What is the password?")
+    written = log.read_text()
+    assert "What is the password?" in written
+    assert "tokens in" in written
+    assert KEY not in written

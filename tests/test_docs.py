@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from motet import catalog
+from motet.cli.service import markdown
+from motet.testing import ScriptedServer
+from tests.scripted import KEY, PLAIN, final
+
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def answer(body: dict[str, Any]) -> str:
+    """What a model might answer to the questions of the pages."""
+    if body.get("response_format"):
+        return final('{"approved": true, "issues": []}')
+    if body.get("tools") and body["messages"][-1]["role"] == "user":
+        return '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>'
+    return PLAIN
+
+
+@pytest.fixture(autouse=True)
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TOGETHER_API_KEY", KEY)
+    with ScriptedServer(answer) as server:
+        monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
+        yield
+    catalog.forget()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -27,11 +53,10 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "chat.json").write_text('[{"role": "user", "content": "Hi"}]')
     (tmp_path / "README.md").write_text("Hello")
     commands = re.findall(r"^(motet .*?) *(?:#.*)?$", (ROOT / "README.md").read_text(), re.M)
-    assert len(commands) >= 4
+    assert len(commands) >= 8
     for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", "motet.cli", *command.split()[1:]], cwd=tmp_path, capture_output=True
-        )
+        words = shlex.split(command)[1:]
+        done = subprocess.run([sys.executable, "-m", "motet.cli", *words], cwd=tmp_path, capture_output=True)
         assert done.returncode == 0, (command, done.stderr)
         assert done.stdout
 
@@ -40,6 +65,11 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_models_of_the_readme_are_those_of_the_catalogue() -> None:
+    table = (ROOT / "README.md").read_text().split("prints -->\n")[1].split("\n<!-- /models -->")[0]
+    assert table == markdown([spec for spec in catalog.specs() if spec.obituary() is None])
 
 
 def test_the_page_of_the_architecture_names_every_room() -> None:

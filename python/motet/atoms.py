@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import logging
 import statistics
 from decimal import Decimal
 from types import TracebackType
@@ -20,6 +21,9 @@ from motet.streams import AnswerStream, AsyncAnswerStream
 __all__ = ["Atom"]
 
 T = TypeVar("T")
+
+log = logging.getLogger("motet")
+log.addHandler(logging.NullHandler())
 
 EXPECTED_OUTPUT = 1000
 """Tokens of an answer, where there were none yet to learn from. A rule of thumb, and said to be one."""
@@ -179,7 +183,14 @@ class Atom:
         await self.aclose()
 
     def _learn(self, answer: Answer[Any]) -> Answer[Any]:
-        """Remembers how long an answer was, for estimates."""
+        """Remembers how long an answer was, for estimates, and logs it: what was said at DEBUG alone."""
+        cost, tokens = answer.metrics.cost, answer.metrics.size.tokens
+        log.info(
+            "%s: %s tokens in, %s out, %s, $%s", answer.model, tokens.input, tokens.output, cost.time, cost.cash.total
+        )
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("asked %s", [message.to_dict() for message in answer.episode.exchanges[-1].input])
+            log.debug("answered %s", answer.message.to_dict())
         if answer.metrics.size.tokens.output is not None:
             self._lengths.append(answer.metrics.size.tokens.output)
         return answer

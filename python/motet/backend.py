@@ -12,7 +12,9 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
 from motet._core import Event
-from motet.harmony import Effort
+from motet.catalog import speaks_harmony
+from motet.chat import to_messages
+from motet.harmony import Effort, Messages
 from motet.message import Completion, Lane, Message
 from motet.metrics import Price, Time, Usage
 
@@ -65,6 +67,11 @@ class Request:
     """The date in the prompt, where motet renders it."""
     lane: LaneChoice | None = None
     """`None`: the backend's."""
+
+    @classmethod
+    def of(cls, model: str, messages: Messages, **settings: Any) -> Request:
+        """A request from messages and chat dicts. Whether the model speaks harmony is told from its name."""
+        return cls(model=model, messages=tuple(to_messages(messages)), **{"harmony": speaks_harmony(model), **settings})
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,16 @@ __all__ = [
     "learn",
     "of_model",
     "register",
+    "speaks_harmony",
     "specs",
     "to_money",
     "to_price",
     "unlisted",
     "with_learned",
 ]
+
+
+_VOCABULARY = "o200k_harmony"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class Spec:
     @property
     def harmony(self) -> bool:
         """Whether it reads and writes harmony."""
-        return self.vocabulary == "o200k_harmony"
+        return self.vocabulary == _VOCABULARY
 
     @property
     def family(self) -> str:
@@ -240,7 +244,7 @@ def register(
     named = {f"cost.cash.{key}": said for key in ("input", "output", "cached") if getattr(price, key) is not None}
     if context is not None:
         named["gain.size.context.tokens"] = said
-    speaks = "gpt-oss" in model.lower() if harmony is None else harmony
+    speaks = speaks_harmony(model) if harmony is None else harmony
     spec = Spec(
         slug,
         model,
@@ -248,15 +252,21 @@ def register(
         SpecCost(price),
         Gain(SpecSize(Context(context)), Grades()),
         named,
-        "o200k_harmony" if speaks else None,
+        _VOCABULARY if speaks else None,
     )
     _registered[slug] = spec
     return spec
 
 
+def speaks_harmony(model: str) -> bool:
+    """Whether a model of this name reads and writes harmony: those of OpenAI's open weights do, and those trained on
+    them, which keep the name."""
+    return "gpt-oss" in model.lower()
+
+
 def unlisted(model: str) -> Spec:
     """What is known of a model that is in no catalogue: its name."""
-    speaks = "o200k_harmony" if "gpt-oss" in model.lower() else None
+    speaks = _VOCABULARY if speaks_harmony(model) else None
     gain = Gain(SpecSize(Context()), Grades())
     return Spec(model, model, "", SpecCost(Price()), gain, vocabulary=speaks)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import threading
 import time
@@ -113,6 +114,11 @@ class Backend:
             await self._async_client.close()
             self._async_client = None
 
+    def __del__(self) -> None:
+        # A client of the SDK's own making closes itself, too, when nobody holds it any more.
+        with contextlib.suppress(Exception):
+            self.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -163,7 +169,7 @@ class Backend:
     def _exchange(self, request: Request, *, stream: bool) -> Exchange:
         sdk = self.client
         with self._lock:
-            if self._must_probe(request, sdk):
+            if self._must_probe(request):
                 try:
                     self._server = _server_in(self._get(sdk, _PROBE_TIMEOUT))
                 except (ApiError, ConfigError):
@@ -173,17 +179,18 @@ class Backend:
     async def _aexchange(self, request: Request, *, stream: bool) -> Exchange:
         sdk = self.async_client
         async with self._async_lock:
-            if self._must_probe(request, sdk):
+            if self._must_probe(request):
                 try:
                     self._server = _server_in(await self._aget(sdk, _PROBE_TIMEOUT))
                 except (ApiError, ConfigError):
                     self._server = "unknown"
         return Exchange(self._call(request, sdk, stream=stream))
 
-    def _must_probe(self, request: Request, sdk: Any) -> bool:
+    def _must_probe(self, request: Request) -> bool:
         """Whether the server has to be asked what it is: only then does the lane depend on it."""
         if self._server is None:
-            self._server = client.server_of(str(sdk.base_url))
+            sdk = self._client or self._async_client
+            self._server = client.server_of(str(sdk.base_url) if sdk else client.address(self._base_url) or "")
         return self._server is None and request.harmony and (request.lane or self.lane) != "chat"
 
     def _call(self, request: Request, sdk: Any, *, stream: bool) -> Call:
@@ -251,9 +258,10 @@ class Backend:
         """The tokens of the prompt that a request makes. `None`: they cannot be counted.
 
         Exact for models that speak harmony: what motet renders itself, or what the model's published chat template
-        makes of a chat request. For others `None`.
+        makes of a chat request. `None` for others, and as long as a server was not asked yet which lane it takes.
         """
-        if not request.harmony:
+        undecided = (request.lane or self.lane) == "auto" and self._must_probe(request)
+        if not request.harmony or undecided:
             return None
         try:
             if self._pick(request)[0] != "chat":

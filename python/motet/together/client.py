@@ -11,7 +11,7 @@ import together
 
 from motet.errors import ConfigError, MissingKeyError
 
-__all__ = ["build", "build_async", "normalise_base_url", "server_of"]
+__all__ = ["address", "build", "build_async", "normalise_base_url", "server_of"]
 
 _CONNECT, _SILENCE = 5.0, 60.0
 """Seconds: to connect, and between two pieces of an answer. The SDK's own."""
@@ -25,6 +25,12 @@ def normalise_base_url(url: str) -> str:
     if parts.username or parts.password:
         raise ConfigError("base_url must hold no user and no password; give the key as api_key")
     return url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def address(base_url: str | None) -> str | None:
+    """The address to ask: what was given, else `TOGETHER_BASE_URL`. `None`: the SDK's own."""
+    url = base_url if base_url is not None else os.environ.get("TOGETHER_BASE_URL")
+    return normalise_base_url(url) if url else None
 
 
 def _key(given: str | None, base_url: str | None) -> str:
@@ -49,9 +55,8 @@ def _settings(
     api_key: str | None, base_url: str | None, headers: dict[str, str] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What both clients are built from: for the SDK, and for its HTTP client."""
-    address = base_url if base_url is not None else os.environ.get("TOGETHER_BASE_URL")
-    address = normalise_base_url(address) if address else None
-    sdk = {"api_key": _key(api_key, address), "base_url": address, "default_headers": headers}
+    url = address(base_url)
+    sdk = {"api_key": _key(api_key, url), "base_url": url, "default_headers": headers}
     # A redirect would carry the conversation to wherever it points.
     http = {
         "follow_redirects": False,
@@ -81,6 +86,6 @@ def build_async(
 
 
 def server_of(base_url: str) -> str | None:
-    """`together`, if the address is the service's own. `None`: it has to be asked."""
-    host = urlsplit(base_url).hostname or ""
-    return "together" if host.endswith(("together.ai", "together.xyz")) else None
+    """`together`, if the address is the service's own, which is the SDK's default. `None`: it has to be asked."""
+    host = urlsplit(base_url).hostname
+    return "together" if host is None or f".{host}".endswith((".together.ai", ".together.xyz")) else None

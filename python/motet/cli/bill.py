@@ -1,0 +1,96 @@
+"""What an answer cost, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import motet
+from motet.cli.terminal import Style
+
+__all__ = ["bill", "bill_dict", "dollars"]
+
+
+def dollars(amount: Decimal | None) -> str:
+    """`$0.000123`; as many digits as the amount has. `?` where it is not known."""
+    return "?" if amount is None else f"${amount.normalize():f}"
+
+
+def bill(answer: motet.Answer[Any], style: Style) -> str:
+    """The bill of an answer, channel by channel."""
+    metrics = answer.metrics
+    tokens, cash = metrics.size.tokens, metrics.cost.cash
+    cached = tokens.cache.get
+    fresh = None if tokens.input is None else tokens.input - (cached or 0)
+    rows: list[tuple[str, str | None, int | None, Decimal | None]] = [("prompt", "markup", fresh, cash.input)]
+    if cached:
+        rows.append(("  from the cache", "markup", cached, cash.cache))
+    kinds = {"analysis": "reasoning", "commentary": "tool_call", "final": "text", "markup": "markup"}
+    for channel, kind in kinds.items():
+        count = None if tokens.by_channel is None else tokens.by_channel[channel]
+        if count != 0:
+            rows.append((channel, kind, count, None if cash.by_channel is None else cash.by_channel[channel]))
+    whole = None if tokens.input is None or tokens.output is None else tokens.input + tokens.output
+    rows.append(("total", "title", whole, cash.total))
+    amounts = _aligned([paid for _, _, _, paid in rows])
+    lines = [
+        style(kind, f"{name:<16} {'?' if count is None else count:>8}  {amount}")
+        for (name, kind, count, _), amount in zip(rows, amounts, strict=True)
+    ]
+    lines.append(style("markup", ", ".join(_facts(answer))))
+    lines += [style("repair", f"! {note}") for note in _notes(answer)]
+    return "\n".join(lines)
+
+
+def _aligned(amounts: list[Decimal | None]) -> list[str]:
+    """Amounts under one another, point under point."""
+    texts = [dollars(amount) for amount in amounts]
+    ends = [len(text.partition(".")[2]) for text in texts]
+    padded = [text + " " * (max(ends) - end) for text, end in zip(texts, ends, strict=True)]
+    width = max([len(text) for text in padded])
+    return [text.rjust(width).rstrip() for text in padded]
+
+
+def _facts(answer: motet.Answer[Any]) -> Iterable[str]:
+    time, hidden = answer.metrics.cost.time, answer.metrics.hidden_share
+    yield f"{answer.model or 'the model'}, lane {answer.lane}"
+    yield f"{time}" if time.first_token is None else f"{time}, first token after {time.first_token:.2f} s"
+    if hidden is not None:
+        yield f"{hidden:.0%} of the bill was not seen"
+    if len(answer.attempts) > 1:
+        yield f"{len(answer.attempts)} attempts"
+
+
+def _notes(answer: motet.Answer[Any]) -> Iterable[str]:
+    yield from dict.fromkeys([*answer.notes, *answer.metrics.unknown.values()])
+
+
+def bill_dict(answer: motet.Answer[Any]) -> dict[str, Any]:
+    """The same for programs: money as text, so that it stays exact."""
+    metrics = answer.metrics
+    tokens, cash = metrics.size.tokens, metrics.cost.cash
+    return {
+        "tokens": {
+            "input": tokens.input,
+            "cached": tokens.cache.get,
+            "output": tokens.output,
+            "by_channel": tokens.by_channel,
+        },
+        "cash": {
+            "input": _text(cash.input),
+            "cache": _text(cash.cache),
+            "output": _text(cash.output),
+            "total": _text(cash.total),
+            "by_channel": None if cash.by_channel is None else {k: _text(v) for k, v in cash.by_channel.items()},
+        },
+        "seconds": {"total": metrics.cost.time.total, "first_token": metrics.cost.time.first_token},
+        "hidden_share": metrics.hidden_share,
+        "drift": metrics.drift,
+        "unknown": dict(metrics.unknown),
+        "notes": [*answer.notes, *metrics.notes],
+    }
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"
