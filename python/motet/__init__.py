@@ -6,6 +6,7 @@ prompt = motet.render(messages)          # what a model is to read: .ids, .exten
 ids = motet.encode(text)                 # the tokens themselves
 brain = motet.atom("together/gpt-oss/120b")
 answer = brain.ask("Why is the sky blue?")   # .output, .reasoning, .metrics.cost.cash.total
+run = brain.run("Is Paris warm?", tools=[weather])   # .text, .steps, .save(path)
 """
 
 from typing import TYPE_CHECKING
@@ -44,6 +45,8 @@ from motet.errors import (
     InvalidRequestError,
     LimitError,
     MaxCostError,
+    MaxStepsError,
+    MaxTimeError,
     MaxTokensError,
     MissingKeyError,
     MotetError,
@@ -54,14 +57,18 @@ from motet.errors import (
     QuotaError,
     RateLimitError,
     RenderError,
+    RepeatedCallError,
     RequestTimeoutError,
     SchemaMismatchError,
     ServerError,
     SpecialTokenError,
     StreamError,
     StreamTruncatedError,
+    ToolConstraintError,
     ToolError,
+    ToolResultError,
     TruncatedOutputError,
+    UnfinishedCallError,
     UnknownAtomError,
 )
 from motet.harmony import Prompt, Rendered, Training, render, render_frames, render_training
@@ -86,10 +93,15 @@ if TYPE_CHECKING:
     from motet.brains import Models, atom, gen_brain_atom, get_brain_atoms, models
     from motet.catalog import Spec
     from motet.catalog import register as register_atom
+    from motet.drive import AsyncRunStream, RunStream
     from motet.episode import Episode, Exchange
+    from motet.limits import Budget, budget
+    from motet.loop import RunOptions
     from motet.metrics import Metrics, Price, Usage
     from motet.question import Options, RemovedAtomWarning
+    from motet.runs import Run, Step
     from motet.streams import AnswerStream, AsyncAnswerStream
+    from motet.tools import Tool, tool, tools_from
 
 
 # What asks models is imported when it is first named: parsing needs none of it, and starts at once.
@@ -97,7 +109,9 @@ _LATER = {
     "Answer": "answers",
     "AnswerStream": "streams",
     "AsyncAnswerStream": "streams",
+    "AsyncRunStream": "drive",
     "Atom": "atoms",
+    "Budget": "limits",
     "Episode": "episode",
     "Estimate": "answers",
     "Exchange": "episode",
@@ -106,13 +120,21 @@ _LATER = {
     "Options": "question",
     "Price": "metrics",
     "RemovedAtomWarning": "question",
+    "Run": "runs",
+    "RunOptions": "loop",
+    "RunStream": "drive",
     "Spec": "catalog",
+    "Step": "runs",
+    "Tool": "tools",
     "Usage": "metrics",
     "atom": "brains",
+    "budget": "limits",
     "gen_brain_atom": "brains",
     "get_brain_atoms": "brains",
     "models": "brains",
     "register_atom": "catalog",
+    "tool": "tools",
+    "tools_from": "tools",
 }
 
 
@@ -141,9 +163,11 @@ __all__ = [
     "AnswerStream",
     "ApiError",
     "AsyncAnswerStream",
+    "AsyncRunStream",
     "Atom",
     "AuthenticationError",
     "BadPayloadError",
+    "Budget",
     "Completion",
     "ConfigError",
     "ConnectionFailedError",
@@ -161,6 +185,8 @@ __all__ = [
     "InvalidRequestError",
     "LimitError",
     "MaxCostError",
+    "MaxStepsError",
+    "MaxTimeError",
     "MaxTokensError",
     "Message",
     "Metrics",
@@ -183,26 +209,36 @@ __all__ = [
     "RenderError",
     "Rendered",
     "Repair",
+    "RepeatedCallError",
     "RequestTimeoutError",
+    "Run",
+    "RunOptions",
+    "RunStream",
     "SchemaMismatchError",
     "ServerError",
     "Spec",
     "SpecialTokenError",
+    "Step",
     "StreamEncoder",
     "StreamError",
     "StreamParser",
     "StreamTruncatedError",
     "SystemContent",
     "Text",
+    "Tool",
     "ToolCall",
+    "ToolConstraintError",
     "ToolError",
     "ToolResult",
+    "ToolResultError",
     "Training",
     "TruncatedOutputError",
+    "UnfinishedCallError",
     "UnknownAtomError",
     "Usage",
     "__version__",
     "atom",
+    "budget",
     "count",
     "decode",
     "decode_bytes",
@@ -221,4 +257,6 @@ __all__ = [
     "render_training",
     "to_chat",
     "to_messages",
+    "tool",
+    "tools_from",
 ]

@@ -6,16 +6,20 @@ import collections
 import logging
 import statistics
 from decimal import Decimal
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from motet import trace
 from motet.answers import Answer, Estimate, EstimatedTokens, Range
 from motet.backend import Backend, Health
 from motet.catalog import Spec
+from motet.drive import AsyncRunStream, AsyncStepLoop, RunStream, StepLoop
 from motet.errors import MotetError
+from motet.loop import Loop, RunOptions, Unfinished
 from motet.metrics import MILLION, Price
 from motet.question import Options, Prompt, Question
+from motet.runs import Run
 from motet.streams import AnswerStream, AsyncAnswerStream
 
 __all__ = ["Atom"]
@@ -120,6 +124,90 @@ class Atom:
         """`stream`, awaited: `async with brain.astream(...) as s: async for event in s: ...`"""
         return AsyncAnswerStream(self.backend, Question.of(self._spec, prompt, output, options), self._learn)
 
+    # Loops.
+
+    @overload
+    def run(
+        self, prompt: Prompt, *, output: Any = ..., stream: Literal[True], **options: Unpack[RunOptions]
+    ) -> RunStream: ...
+    @overload
+    def run(
+        self, prompt: Prompt, *, output: Any = ..., stream: Literal[False] = ..., **options: Unpack[RunOptions]
+    ) -> Run: ...
+    def run(
+        self, prompt: Prompt, *, output: Any = str, stream: bool = False, **options: Unpack[RunOptions]
+    ) -> Run | RunStream:
+        """Asks, calls the tools that the model wants, tells it their results, until it has answered.
+
+        `tools` are made with `motet.tool`, or plain functions, sync or async; nothing else is ever called. `options`
+        are the fields of `RunOptions`: what `ask` takes, and `checkpoint`, `parallel`, `max_steps`, `max_time`, ...
+        Gives the `Run`; with `stream=True`, a `RunStream` of the events of all steps, whose `run` is the run so far.
+
+        What goes wrong in a tool is told to the model. Raises `LimitError`, and what `ask` raises; the run so far is in
+        the error's `.state`, and `resume` goes on with it.
+        """
+        loop = Loop.begin(self._spec, prompt, {**options, "output": output})
+        return self._run(loop, options, stream=stream)
+
+    async def arun(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> Run:
+        """`run`, awaited. Calls that the model makes together run as tasks, sync tools in threads."""
+        loop = Loop.begin(self._spec, prompt, {**options, "output": output})
+        return await AsyncRunStream(self, loop, parallel=_parallel(options), listen=False).finish()
+
+    def arun_stream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> AsyncRunStream:
+        """`run(stream=True)`, awaited: `async with brain.arun_stream(...) as s: async for event in s: ...`"""
+        loop = Loop.begin(self._spec, prompt, {**options, "output": output})
+        return AsyncRunStream(self, loop, parallel=_parallel(options), listen=True)
+
+    def resume(
+        self,
+        state: Run | str | Path,
+        *,
+        output: Any = str,
+        unfinished: Unfinished = "raise",
+        stream: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> Any:
+        """Goes on with a run: one from an error's `.state`, a saved one, or the path of a checkpoint.
+
+        Steps that are done are not done again, nor calls that have ended. `unfinished` says what becomes of calls that
+        were begun in a process that ended before they did, and of which it cannot be known whether they did their work:
+        `"raise"` an `UnfinishedCallError`, `"rerun"` them, `"skip"` them and tell the model so, or a function from the
+        call to its result. Calls of tools that are `idempotent` are made again.
+
+        `options` are those of `run`; what is not given is as it was, but tools have to be given again.
+        """
+        loop = Loop.resume(self._spec, state, {**options, "output": output}, unfinished)
+        return self._run(loop, options, stream=stream)
+
+    async def aresume(
+        self,
+        state: Run | str | Path,
+        *,
+        output: Any = str,
+        unfinished: Unfinished = "raise",
+        **options: Unpack[RunOptions],
+    ) -> Run:
+        """`resume`, awaited."""
+        loop = Loop.resume(self._spec, state, {**options, "output": output}, unfinished)
+        return await AsyncRunStream(self, loop, parallel=_parallel(options), listen=False).finish()
+
+    def steps(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> StepLoop:
+        """A run by hand: `with brain.steps(...) as loop: for step in loop: step.approve()`. Each step is yielded before
+        its calls are made; each call can be approved, denied, made with other arguments, or given a result. What is not
+        decided is denied. `loop.run` is the run so far."""
+        loop = Loop.begin(self._spec, prompt, {**options, "output": output}, by_hand=True)
+        return StepLoop(self, loop, parallel=_parallel(options), listen=False)
+
+    def asteps(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> AsyncStepLoop:
+        """`steps`, awaited."""
+        loop = Loop.begin(self._spec, prompt, {**options, "output": output}, by_hand=True)
+        return AsyncStepLoop(self, loop, parallel=_parallel(options), listen=False)
+
+    def _run(self, loop: Loop, options: RunOptions, *, stream: bool) -> Run | RunStream:
+        running = RunStream(self, loop, parallel=_parallel(options), listen=stream)
+        return running if stream else running.finish()
+
     def estimate(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> Estimate:
         """What an answer will cost, without asking. Takes what `ask` does.
 
@@ -194,6 +282,10 @@ class Atom:
         if answer.metrics.size.tokens.output is not None:
             self._lengths.append(answer.metrics.size.tokens.output)
         return answer
+
+
+def _parallel(options: RunOptions) -> bool:
+    return options.get("parallel", True)
 
 
 def _cash(tokens: int, length: int | None, price: Price) -> Decimal | None:

@@ -29,10 +29,16 @@
     │   ├── TruncatedOutputError
     │   └── EmptyOutputError
     ├── ToolError                        a tool call
-    │   └── InvalidArgumentsError        .raw
-    └── LimitError                       a limit of the caller's was reached: .limit
+    │   ├── InvalidArgumentsError        .raw
+    │   ├── ToolConstraintError          raised by tools: what the model asked for cannot be done
+    │   ├── ToolResultError              a result that cannot be told
+    │   └── UnfinishedCallError          .calls, .state
+    └── LimitError                       a limit of the caller's was reached: .limit, .state
         ├── MaxCostError
-        └── MaxTokensError
+        ├── MaxStepsError
+        ├── MaxTimeError
+        ├── MaxTokensError
+        └── RepeatedCallError
 
 What was paid for is not lost: what arrived is in `.partial`, with `.usage` and `.cost` as far as they are known.
 Wrong types raise `TypeError`, as everywhere in Python. All of them pickle.
@@ -57,6 +63,8 @@ __all__ = [
     "InvalidRequestError",
     "LimitError",
     "MaxCostError",
+    "MaxStepsError",
+    "MaxTimeError",
     "MaxTokensError",
     "MissingKeyError",
     "MotetError",
@@ -67,14 +75,18 @@ __all__ = [
     "QuotaError",
     "RateLimitError",
     "RenderError",
+    "RepeatedCallError",
     "RequestTimeoutError",
     "SchemaMismatchError",
     "ServerError",
     "SpecialTokenError",
     "StreamError",
     "StreamTruncatedError",
+    "ToolConstraintError",
     "ToolError",
+    "ToolResultError",
     "TruncatedOutputError",
+    "UnfinishedCallError",
     "UnknownAtomError",
 ]
 
@@ -144,6 +156,28 @@ class SpecialTokenError(HarmonyError, ValueError):
 
 class ToolError(MotetError):
     """A tool call cannot be carried out."""
+
+
+class ToolConstraintError(ToolError):
+    """For tools to raise: what the model asked for cannot be done, and this is why. The model is told, and may ask
+    for something else."""
+
+
+class ToolResultError(ToolError, TypeError):
+    """A tool returned what cannot be told to a model."""
+
+
+class UnfinishedCallError(ToolError):
+    """A run was interrupted within a tool, and whether the tool did its work is not known.
+
+    Resume with `unfinished="rerun"` to call it again, `"skip"` to tell the model that the outcome is unknown, or a
+    function from the call to its result.
+    """
+
+    calls: tuple[Any, ...] = ()
+    """The calls that were begun and not ended, a `ToolCall` each."""
+    state: Any = None
+    """The `Run` so far."""
 
 
 class InvalidArgumentsError(ToolError, ValueError):
@@ -288,10 +322,24 @@ class LimitError(MotetError):
 
     limit: Any
     """The limit that was reached."""
+    state: Any = None
+    """Of a loop: the `Run` so far, which `resume` goes on with."""
 
 
 class MaxCostError(LimitError):
     """The answer would cost more than it may."""
+
+
+class MaxStepsError(LimitError):
+    """The loop has asked the model as often as it may."""
+
+
+class MaxTimeError(LimitError):
+    """The loop has run as long as it may."""
+
+
+class RepeatedCallError(LimitError):
+    """The model makes the same call again and again."""
 
 
 class MaxTokensError(LimitError):

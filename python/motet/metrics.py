@@ -5,7 +5,7 @@ Prices are multiplied here and nowhere else. Unknown is `None`, and `Metrics.unk
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -152,6 +152,103 @@ class Metrics:
     """For each figure that is `None` although somebody could know it: why."""
     notes: tuple[str, ...] = ()
     """What one should know of the other figures, such as which of them motet counted itself."""
+
+    @classmethod
+    def sum(cls, items: Sequence[Metrics]) -> Metrics:
+        """What several answers took together. A figure that one of them does not know is not known."""
+        if len(items) == 1:
+            return items[0]
+        sizes, cashes = [one.size.tokens for one in items], [one.cost.cash for one in items]
+        tokens = Tokens(
+            _plus(size.input for size in sizes) if items else 0,
+            _plus(size.output for size in sizes) if items else 0,
+            Cache(_plus(size.cache.get for size in sizes)),
+            _plus_channels(size.by_channel for size in sizes),
+        )
+        chars = Chars(
+            sum(one.size.chars.input for one in items),
+            sum(one.size.chars.output for one in items),
+            _plus_channels(one.size.chars.by_channel for one in items) or {},
+        )
+        names = ("input", "cache", "output", "total")
+        parts = {name: _plus(getattr(cash, name) for cash in cashes) if items else Decimal(0) for name in names}
+        cash = Cash(**parts, by_channel=_plus_channels(one.by_channel for one in cashes))
+        hidden = None
+        if cash.total and cash.by_channel is not None:
+            hidden = float((cash.by_channel["analysis"] + cash.by_channel["markup"]) / cash.total)
+        unknown = {name: why for one in items for name, why in one.unknown.items()}
+        notes = tuple(dict.fromkeys(note for one in items for note in one.notes))
+        first = items[0].cost.time.first_token if items else None
+        time = Time(sum(one.cost.time.total for one in items), first)
+        return cls(Size(tokens, chars), Cost(time, cash), hidden, _plus(one.drift for one in items), unknown, notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; money as text, so that it stays exact."""
+        tokens, chars, time, cash = self.size.tokens, self.size.chars, self.cost.time, self.cost.cash
+        by_channel = None if cash.by_channel is None else {name: f"{paid:f}" for name, paid in cash.by_channel.items()}
+        return {
+            "tokens": {
+                "input": tokens.input,
+                "cached": tokens.cache.get,
+                "output": tokens.output,
+                "by_channel": None if tokens.by_channel is None else dict(tokens.by_channel),
+            },
+            "chars": {"input": chars.input, "output": chars.output, "by_channel": dict(chars.by_channel)},
+            "cash": {
+                **{name: _text(getattr(cash, name)) for name in ("input", "cache", "output", "total")},
+                "by_channel": by_channel,
+            },
+            "seconds": {"total": time.total, "first_token": time.first_token},
+            "hidden_share": self.hidden_share,
+            "drift": self.drift,
+            "unknown": dict(self.unknown),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, shape: Mapping[str, Any]) -> Metrics:
+        """The inverse of `to_dict`."""
+        tokens, chars, cash, time = shape["tokens"], shape["chars"], shape["cash"], shape["seconds"]
+        paid = cash["by_channel"]
+        return cls(
+            Size(
+                Tokens(tokens["input"], tokens["output"], Cache(tokens["cached"]), tokens["by_channel"]),
+                Chars(chars["input"], chars["output"], chars["by_channel"]),
+            ),
+            Cost(
+                Time(time["total"], time["first_token"]),
+                Cash(
+                    **{name: _money(cash[name]) for name in ("input", "cache", "output", "total")},
+                    by_channel=None if paid is None else {name: Decimal(text) for name, text in paid.items()},
+                ),
+            ),
+            shape["hidden_share"],
+            shape["drift"],
+            shape["unknown"],
+            tuple(shape["notes"]),
+        )
+
+
+def _plus(figures: Iterable[Any]) -> Any:
+    """The sum; not known if one of them is not."""
+    known = list(figures)
+    return None if not known or any(figure is None for figure in known) else sum(known[1:], known[0])
+
+
+def _plus_channels(tables: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    known = list(tables)
+    if not known or any(table is None for table in known):
+        return None
+    names = dict.fromkeys(name for table in known for name in table or ())
+    return {name: _plus((table or {}).get(name, 0) for table in known) for name in names}
+
+
+def _money(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"
 
 
 def measure(

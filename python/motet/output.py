@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from motet.errors import ConfigError, InvalidJsonError, SchemaMismatchError
 
-__all__ = ["Output"]
+__all__ = ["Output", "known_type", "problems_of"]
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Output(Generic[T]):
         except ImportError as error:
             raise ConfigError("output= needs pydantic: pip install 'motet[together]'") from error
         try:
-            adapter = pydantic.TypeAdapter(_known(wanted))
+            adapter = pydantic.TypeAdapter(known_type(wanted))
             schema = adapter.json_schema(mode="validation")
         except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticInvalidForJsonSchema, NameError) as error:
             reason = str(error).partition("\n")[0]
@@ -83,29 +83,39 @@ class Output(Generic[T]):
             # As JSON and not as Python: a date is a text there, and a tuple a list.
             return self._adapter.validate_json(json.dumps(shape)), note
         except pydantic.ValidationError as error:
-            problems = tuple(
-                [f"{'.'.join(map(str, e['loc'])) or 'the value'}: {e['msg']}" for e in error.errors(include_url=False)]
-            )
+            problems = problems_of(error)
             raise SchemaMismatchError(
                 f"the answer is not a {self.name}: {'; '.join(problems[:5])}", raw=text, problems=problems
             ) from error
 
 
-def _known(wanted: Any) -> Any:
+def problems_of(error: Any) -> tuple[str, ...]:
+    """What pydantic found wrong: each a place, and what is wrong there."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return tuple([f"{'.'.join(map(str, one['loc'])) or 'the value'}: {one['msg']}" for one in found])
+
+
+def known_type(wanted: Any) -> Any:
     """The type, with each TypedDict in a form that pydantic knows: before Python 3.12 the standard library's does not
     tell which keys may be missing."""
-    if typing.get_origin(wanted) is not None and typing.get_args(wanted):
-        parts = tuple([_known(part) for part in typing.get_args(wanted)])
+    if sys.version_info >= (3, 12):
+        return wanted
+    if args := typing.get_args(wanted):
+        parts = tuple([known_type(part) for part in args])
+        if all(new is old for new, old in zip(parts, args, strict=True)):
+            return wanted
         if isinstance(wanted, types.UnionType):
             return typing.Union[parts]  # noqa: UP007 - a union of as many as there are
-        return typing.get_origin(wanted)[parts] if not hasattr(wanted, "copy_with") else wanted.copy_with(parts)
-    if sys.version_info >= (3, 12) or not typing.is_typeddict(wanted) or wanted.__module__ == "typing_extensions":
+        if hasattr(wanted, "__metadata__"):
+            return typing.Annotated[(parts[0], *wanted.__metadata__)]
+        return wanted.copy_with(parts) if hasattr(wanted, "copy_with") else typing.get_origin(wanted)[parts]
+    if not typing.is_typeddict(wanted):
         return wanted
     import typing_extensions
 
     hints = typing.get_type_hints(wanted, include_extras=True)
     fields = {
-        name: _known(hint) if name in wanted.__required_keys__ else typing_extensions.NotRequired[_known(hint)]
+        name: known_type(hint) if name in wanted.__required_keys__ else typing_extensions.NotRequired[known_type(hint)]
         for name, hint in hints.items()
     }
     return typing_extensions.TypedDict(wanted.__name__, fields)  # type: ignore[operator]

@@ -24,12 +24,14 @@ from motet.errors import (
     OutputError,
     TruncatedOutputError,
 )
-from motet.harmony import Effort, Tools
+from motet.harmony import Effort
+from motet.limits import Budget, active
 from motet.message import Completion, DeveloperContent, Message, Text, ToolCall, ToolResult
 from motet.metrics import Chars, Price, Usage, measure
 from motet.output import Output
+from motet.tools import to_tool
 
-__all__ = ["Options", "Prompt", "Question", "RemovedAtomWarning"]
+__all__ = ["Options", "Prompt", "Question", "RemovedAtomWarning", "conversation"]
 
 Prompt: TypeAlias = str | Message | ToolResult | Iterable[Message | ToolResult | Mapping[str, Any]]
 
@@ -44,10 +46,11 @@ class Options(TypedDict, total=False):
     briefs: Sequence[str | Path]
     """Texts and files for the system side of the prompt, in this order. A `Path` names a file, and so does a text of
     one word that ends in `.md` or `.txt`."""
-    tools: Tools
-    """OpenAI tool dicts, or names of tools without parameters."""
-    builtin_tools: tuple[Literal["browser", "python"], ...]
-    """Tools that gpt-oss was trained with. Raw lanes only."""
+    tools: Sequence[Any]
+    """Tools made with `motet.tool`, functions, OpenAI tool dicts, or names of tools without parameters."""
+    builtin_tools: Iterable[Literal["browser", "python"]] | Mapping[str, Any]
+    """Tools that gpt-oss was trained with, in the raw lanes. In a run, with the functions that carry them out:
+    `{"python": run_code}`, `{"browser": browser}`."""
     tool_choice: str | Mapping[str, Any] | None
     """`auto`, `none`, `required`, or a dict that names one. By default the service's, which is auto."""
     on: Episode | Answer[Any] | None
@@ -74,6 +77,8 @@ class Options(TypedDict, total=False):
     """Further sampling settings, as the SDK names them: `top_k`, `repetition_penalty`, ..."""
     extra: Mapping[str, Any]
     """Further keys of the request's body, sent as they are."""
+    budget: Budget | None
+    """What is spent counts against it, besides those whose `with` block this is in."""
     lane: LaneChoice | None
     """How the model's words travel. By default the backend chooses."""
 
@@ -91,6 +96,8 @@ class Question:
     """What it goes on from."""
     max_cost: Decimal | None
     max_reasoning_tokens: int | None
+    budgets: tuple[Budget, ...]
+    """What is spent counts against these."""
     notes: tuple[str, ...]
 
     @classmethod
@@ -103,7 +110,7 @@ class Question:
         given: Any = {name: value for name, value in options.items() if value is not None}
         if spec.model is None:
             raise ConfigError(f"no service is known to have {spec.slug}; ask {spec.successor} instead")
-        episode, asked = _conversation(prompt, given.get("on"), given.get("briefs", ()))
+        episode, asked = conversation(prompt, given.get("on"), given.get("briefs", ()))
         wanted = Output.of(output)
         request = Request(
             model=spec.model,
@@ -128,12 +135,14 @@ class Question:
         if obituary is not None:
             warnings.warn(obituary, RemovedAtomWarning, stacklevel=4)
         notes = () if obituary is None else (obituary,)
-        return cls(spec, request, wanted, asked, episode, max_cost, reasoning, notes)
+        own = (given["budget"],) if "budget" in given else ()
+        budgets = tuple(dict.fromkeys((*active(), *own)))
+        return cls(spec, request, wanted, asked, episode, max_cost, reasoning, budgets, notes)
 
     @property
     def limited(self) -> bool:
         """Whether the answer has to be watched while it arrives."""
-        return self.max_cost is not None or self.max_reasoning_tokens is not None
+        return self.max_cost is not None or self.max_reasoning_tokens is not None or bool(self.budgets)
 
     def price(self, model: str | None) -> tuple[Price, str]:
         """The price of the model that answered, and why it is not known, if it is not."""
@@ -236,7 +245,7 @@ def _with_answer(error: MotetError, answer: Answer[Any]) -> MotetError:
     return error
 
 
-def _conversation(
+def conversation(
     prompt: Prompt, on: Episode | Answer[Any] | None, briefs: Sequence[str | Path]
 ) -> tuple[Episode, tuple[Message, ...]]:
     """What a question goes on from, and what is new in it."""
@@ -293,7 +302,7 @@ def _brief(brief: str | Path) -> str:
         raise ConfigError(f"the brief {brief} cannot be read: {error}") from error
 
 
-def _tool_dicts(tools: Tools) -> tuple[Mapping[str, Any], ...]:
+def _tool_dicts(tools: Iterable[Any]) -> tuple[Mapping[str, Any], ...]:
     if isinstance(tools, str | Mapping) or not isinstance(tools, Iterable):
         raise TypeError(f"tools must be a list of tools, not {type(tools).__name__}")
     found: list[Mapping[str, Any]] = []
@@ -303,7 +312,7 @@ def _tool_dicts(tools: Tools) -> tuple[Mapping[str, Any], ...]:
         elif isinstance(tool, Mapping):
             found.append(tool)
         else:
-            raise TypeError(f"a tool must be a name or an OpenAI tool dict, not {type(tool).__name__}")
+            found.append(to_tool(tool).to_dict())
     return tuple(found)
 
 

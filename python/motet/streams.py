@@ -26,20 +26,25 @@ class _Meter:
         self._counters: dict[int, tuple[str | None, _core.StreamEncoder]] = {}
         self._price = Price()
         self._prompt_cost = Decimal(0)
-        if question.max_cost is None:
+        if question.max_cost is None and not question.budgets:
             return
         self._price, no_price = question.price(question.request.model)
         if self._price.input is None or self._price.output is None:
-            raise ConfigError(f"max_cost cannot be kept: {no_price}")
-        counted = question.count(backend)[0]
-        self._prompt_cost = self._price.input * counted / MILLION
-        if self._prompt_cost > question.max_cost:
+            raise ConfigError(f"what an answer may cost cannot be limited: {no_price}")
+        self._prompt_cost = self._price.input * question.count(backend)[0] / MILLION
+        if question.max_cost is not None and self._prompt_cost > question.max_cost:
             raise MaxCostError(
                 f"the prompt alone costs {self._prompt_cost} dollars, more than max_cost={question.max_cost}; "
                 "nothing was sent",
                 limit=question.max_cost,
                 cost=Decimal(0),
             )
+        try:
+            self._hold()
+        except MaxCostError as error:
+            error.cost = Decimal(0)
+            self.settle(Decimal(0))
+            raise
 
     def hear(self, event: Event) -> None:
         """Takes note of an event. Raises `LimitError` when a limit is passed."""
@@ -49,6 +54,26 @@ class _Meter:
             self._counters[event.index] = (event.kind, _core.StreamEncoder())
         self._counters[event.index][1].feed(event.delta)
         self._check()
+        self._hold()
+
+    @property
+    def cost(self) -> Decimal:
+        """What was written so far costs, prompt included."""
+        # A frame's markers are written and paid for, too.
+        tokens = sum(encoder.count for _, encoder in self._counters.values()) + _MARKUP * len(self._counters)
+        return self._prompt_cost + (self._price.output or 0) * tokens / MILLION
+
+    def _hold(self) -> None:
+        """Takes what there is, and the next piece, out of the budgets."""
+        if self._question.budgets:
+            ahead = (self._price.output or 0) * _NEXT_PIECE / MILLION
+            for budget in self._question.budgets:
+                budget.hold(self, self.cost + ahead)
+
+    def settle(self, cost: Decimal | None) -> None:
+        """The request has ended. `None`: what it cost is not known; then what was counted is taken."""
+        for budget in self._question.budgets:
+            budget.settle(self, self.cost if cost is None else cost)
 
     def _check(self) -> None:
         question = self._question
@@ -59,25 +84,23 @@ class _Meter:
                 "the stream was ended, and what came is in .partial",
                 limit=question.max_reasoning_tokens,
             )
-        written = sum(encoder.count for _, encoder in self._counters.values())
         most = question.request.max_tokens
-        if most is not None and written > most:
+        if most is not None and sum(encoder.count for _, encoder in self._counters.values()) > most:
             raise MaxTokensError(
                 f"the answer is longer than max_tokens={most}, which the service did not keep; "
                 "the stream was ended, and what came is in .partial",
                 limit=most,
             )
-        if question.max_cost is not None and self._price.output is not None:
-            # A frame's markers are written and paid for, too.
-            tokens = written + _MARKUP * len(self._counters)
-            if self._prompt_cost + self._price.output * tokens / MILLION > question.max_cost:
-                raise MaxCostError(
-                    f"the answer costs more than max_cost={question.max_cost} dollars; "
-                    "the stream was ended, and what came is in .partial",
-                    limit=question.max_cost,
-                )
+        if question.max_cost is not None and self.cost > question.max_cost:
+            raise MaxCostError(
+                f"the answer costs more than max_cost={question.max_cost} dollars; "
+                "the stream was ended, and what came is in .partial",
+                limit=question.max_cost,
+            )
 
 
+_NEXT_PIECE = 8
+"""Tokens that are taken out of a budget before the next piece of an answer is read: services send one or two."""
 _MARKUP = 5
 """Tokens of a frame's header and stop token: `<|start|>assistant<|channel|>final<|message|>` and the last one are 6,
 of which the first two stand in the prompt for the first frame; tool calls have more."""
@@ -92,6 +115,7 @@ class _Heard:
         self._heard = heard
         self._meter = _Meter(backend, question)
         self._answer: Answer[Any] | None = None
+        self._settled = False
         self._span = trace.Span(question.request)
 
     def _end(self, reply: Reply) -> None:
@@ -99,8 +123,10 @@ class _Heard:
             self._answer = self._question.finish(reply)
         except OutputError as error:
             self._answer = error.partial
+            self._settle()
             self._span.failed(error)
             raise
+        self._settle()
         self._heard(self._span.heard(self._answer))
 
     def _fail(self, error: MotetError, reply: Reply | None) -> MotetError:
@@ -109,8 +135,15 @@ class _Heard:
         error = self._question.explain(error)
         if isinstance(error.partial, Answer):
             self._answer = error.partial
+        self._settle()
         self._span.failed(error)
         return error
+
+    def _settle(self) -> None:
+        """The budgets learn what it cost in the end."""
+        if not self._settled:
+            self._settled = True
+            self._meter.settle(self._answer.metrics.cost.cash.total if self._answer is not None else None)
 
     def _now(self, stream: ReplyStream | AsyncReplyStream | None) -> Answer[Any]:
         if self._answer is not None:
@@ -164,6 +197,7 @@ class AnswerStream(_Heard):
         """Closes the connection; the service stops writing, and billing."""
         if self._stream is not None:
             self._stream.close()
+        self._settle()
         self._span.end()
 
     def __enter__(self) -> Self:
@@ -224,6 +258,7 @@ class AsyncAnswerStream(_Heard):
         """Closes the connection; the service stops writing, and billing."""
         if self._stream is not None:
             await self._stream.close()
+        self._settle()
         self._span.end()
 
     async def __aenter__(self) -> Self:

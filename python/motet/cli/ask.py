@@ -16,7 +16,7 @@ from motet.cli.bill import bill, bill_dict, dollars
 from motet.cli.parse import Printer
 from motet.cli.terminal import Style, UsageError, tool_list, visible
 
-__all__ = ["add_service", "atom_of", "register"]
+__all__ = ["add_question", "add_service", "asked_of", "atom_of", "prompt_of", "register"]
 
 DEFAULT_ATOM = "together/gpt-oss/120b"
 
@@ -24,18 +24,18 @@ DEFAULT_ATOM = "together/gpt-oss/120b"
 def register(commands: Any) -> None:
     ask = commands.add_parser("ask", help="ask a model; the answer on standard output, what it cost on standard error")
     _add_prompt(ask)
-    _add_question(ask)
+    add_question(ask)
     ask.add_argument("--no-reasoning", action="store_true", help="do not show what the model thinks")
     ask.add_argument("--json", action="store_true", help="print the answer and its bill as JSON")
     ask.set_defaults(run=run_ask)
 
     chat = commands.add_parser("chat", help="a conversation in the terminal, with the cost of each answer")
-    _add_question(chat)
+    add_question(chat)
     chat.set_defaults(run=run_chat)
 
     estimate = commands.add_parser("estimate", help="what an answer would cost; nothing is sent")
     _add_prompt(estimate)
-    _add_question(estimate)
+    add_question(estimate)
     estimate.add_argument("--json", action="store_true", help="print JSON")
     estimate.set_defaults(run=run_estimate)
 
@@ -52,10 +52,12 @@ def _add_prompt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", nargs="*", help="the question; standard input if there is none, or for -")
 
 
-def _add_question(parser: argparse.ArgumentParser) -> None:
+def add_question(parser: argparse.ArgumentParser, *, tools: bool = True) -> None:
+    """The options of an asking."""
     add_service(parser)
     parser.add_argument("-b", "--brief", action="append", default=[], metavar="FILE", help="for the system side")
-    parser.add_argument("--tools", metavar="FILE", help="a JSON list of tools that the model may call")
+    if tools:
+        parser.add_argument("--tools", metavar="FILE", help="a JSON list of tools that the model may call")
     parser.add_argument("--effort", choices=("low", "medium", "high"), help="how much the model is to think")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="of an answer, reasoning included")
     parser.add_argument("--max-cost", metavar="USD", help="an answer is ended before it costs more (exit code 3)")
@@ -72,14 +74,15 @@ def atom_of(options: argparse.Namespace) -> motet.Atom:
     return motet.atom(options.model or os.environ.get("MOTET_MODEL") or DEFAULT_ATOM, **service)
 
 
-def _asked(options: argparse.Namespace) -> dict[str, Any]:
+def asked_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The options as `ask` takes them."""
     try:
         max_cost = None if options.max_cost is None else Decimal(options.max_cost)
     except ArithmeticError:
         raise UsageError(f"--max-cost must be an amount as 0.05, not {options.max_cost}") from None
     return {
         "briefs": [Path(name) for name in options.brief],
-        "tools": tool_list(options.tools) or (),
+        "tools": tool_list(getattr(options, "tools", None)) or (),
         "reasoning_effort": options.effort,
         "max_tokens": options.max_tokens,
         "max_cost": max_cost,
@@ -87,7 +90,8 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _prompt(options: argparse.Namespace) -> str:
+def prompt_of(options: argparse.Namespace) -> str:
+    """The question: the words of the command, or standard input."""
     words = " ".join(options.prompt)
     if words not in ("", "-"):
         return words
@@ -100,7 +104,7 @@ def _prompt(options: argparse.Namespace) -> str:
 def run_ask(options: argparse.Namespace) -> None:
     style = Style(options.color, sys.stdout)
     with atom_of(options) as brain, _explained(options):
-        answer = _ask(brain, _prompt(options), _asked(options), options, style)
+        answer = _ask(brain, prompt_of(options), asked_of(options), options, style)
     if options.json:
         shape = {"message": answer.message.to_dict(), "model": answer.model, "lane": answer.lane, **bill_dict(answer)}
         print(json.dumps(shape, ensure_ascii=False, indent=2))
@@ -150,7 +154,7 @@ def _explained(options: argparse.Namespace) -> Any:
 
 def run_chat(options: argparse.Namespace) -> int:
     style = Style(options.color, sys.stdout)
-    asked = _asked(options)
+    asked = asked_of(options)
     spent: Decimal | None = Decimal(0)
     last: motet.Answer[Any] | None = None
     with atom_of(options) as brain:
@@ -183,7 +187,7 @@ def run_chat(options: argparse.Namespace) -> int:
 
 def run_estimate(options: argparse.Namespace) -> None:
     with atom_of(options) as brain:
-        estimate = brain.estimate(_prompt(options), **_asked(options))
+        estimate = brain.estimate(prompt_of(options), **asked_of(options))
     length, cash = estimate.tokens.output, estimate.cash
     if options.json:
         shape = {

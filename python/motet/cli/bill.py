@@ -67,30 +67,6 @@ def _notes(answer: motet.Answer[Any]) -> Iterable[str]:
 
 
 def bill_dict(answer: motet.Answer[Any]) -> dict[str, Any]:
-    """The same for programs: money as text, so that it stays exact."""
-    metrics = answer.metrics
-    tokens, cash = metrics.size.tokens, metrics.cost.cash
-    return {
-        "tokens": {
-            "input": tokens.input,
-            "cached": tokens.cache.get,
-            "output": tokens.output,
-            "by_channel": tokens.by_channel,
-        },
-        "cash": {
-            "input": _text(cash.input),
-            "cache": _text(cash.cache),
-            "output": _text(cash.output),
-            "total": _text(cash.total),
-            "by_channel": None if cash.by_channel is None else {k: _text(v) for k, v in cash.by_channel.items()},
-        },
-        "seconds": {"total": metrics.cost.time.total, "first_token": metrics.cost.time.first_token},
-        "hidden_share": metrics.hidden_share,
-        "drift": metrics.drift,
-        "unknown": dict(metrics.unknown),
-        "notes": [*answer.notes, *metrics.notes],
-    }
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"
+    """The same for programs, with all that there is to know of it."""
+    shape = answer.metrics.to_dict()
+    return {**shape, "notes": [*answer.notes, *shape["notes"]]}
