@@ -25,7 +25,7 @@ def answer(body: dict[str, Any]) -> str:
     """What a model might answer to the questions of the pages."""
     if body.get("response_format"):
         return final('{"approved": true, "issues": []}')
-    if body.get("tools") and body["messages"][-1]["role"] == "user":
+    if body.get("tools") and body["messages"][-1]["role"] != "tool":
         return '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>'
     return PLAIN
 

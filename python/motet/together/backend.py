@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import threading
 import time
@@ -116,8 +115,11 @@ class Backend:
 
     def __del__(self) -> None:
         # A client of the SDK's own making closes itself, too, when nobody holds it any more.
-        with contextlib.suppress(Exception):
+        try:
             self.close()
+        except Exception:
+            # At the end of the process half of what this needs is gone.
+            return
 
     def __enter__(self) -> Self:
         return self
