@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import logging
 import statistics
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
@@ -17,7 +16,7 @@ from motet.catalog import Spec
 from motet.drive import AsyncRunStream, AsyncStepLoop, RunStream, StepLoop
 from motet.errors import MotetError
 from motet.loop import Loop, RunOptions, Unfinished
-from motet.metrics import MILLION, Price
+from motet.metrics import cash as cash_of
 from motet.question import Options, Prompt, Question
 from motet.runs import Run
 from motet.streams import AnswerStream, AsyncAnswerStream
@@ -231,7 +230,8 @@ class Atom:
         if high is not None:
             expected = min(expected, high)
         lengths = Range(0, expected, high)
-        cash = Range(*[_cash(counted, length, price) for length in (0, expected, high)])
+        ends = (0, expected, high)
+        cash = Range(*[None if length is None else cash_of(price, counted, length) for length in ends])
         if cash.low is None:
             notes.append(no_price)
         elif cash.high is None:
@@ -286,9 +286,3 @@ class Atom:
 
 def _parallel(options: RunOptions) -> bool:
     return options.get("parallel", True)
-
-
-def _cash(tokens: int, length: int | None, price: Price) -> Decimal | None:
-    if length is None or price.input is None or price.output is None:
-        return None
-    return (price.input * tokens + price.output * length) / MILLION

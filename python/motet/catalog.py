@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from motet.errors import ConfigError, UnknownAtomError
-from motet.metrics import Price
+from motet.metrics import Price, to_money
 
 __all__ = [
     "Source",
@@ -277,23 +277,12 @@ def to_price(price: Price | Mapping[str, Any] | None) -> Price:
         return Price()
     if isinstance(price, Price):
         return price
+    if not isinstance(price, Mapping):
+        raise TypeError(f"a price must be a Price or a dict, not {type(price).__name__}")
     unknown = set(price) - {"input", "output", "cached"}
     if unknown:
         raise ValueError(f"a price has input, output and cached, not {', '.join(sorted(unknown))}")
-    return Price(**{key: to_money(value, key) for key, value in price.items()})
-
-
-def to_money(value: object, name: str) -> Decimal:
-    """US dollars, from a `Decimal`, an int or a text as `"0.05"`. Raises `TypeError` for a float: it is not exact."""
-    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
-        raise TypeError(f"{name} must be a Decimal, an int or a str as '0.05', not {type(value).__name__}")
-    try:
-        money = Decimal(value)
-    except InvalidOperation:
-        raise ValueError(f"{name} must be an amount as '0.05', not {value!r}") from None
-    if not money.is_finite() or money < 0:
-        raise ValueError(f"{name} must be an amount from 0 on, not {value!r}")
-    return money
+    return Price(**price)
 
 
 def learn(model: str, price: Price, context: int | None, source: Source) -> None:

@@ -34,7 +34,7 @@ from motet.errors import (
 )
 from motet.limits import Limits
 from motet.message import Message, Reasoning, Text, ToolCall
-from motet.metrics import MILLION, Metrics
+from motet.metrics import Metrics, cash
 from motet.question import Options, Prompt, conversation
 from motet.runs import CallRecord, Run, Signal, Step, Store
 from motet.tools import Tool, builtin_tools, result_text, to_tool
@@ -469,12 +469,13 @@ def _saved(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _worst_case(spec: Spec) -> Decimal:
     """What an answer costs at most: a context full of the dearer kind of tokens."""
-    price, context = spec.cost.cash, spec.gain.size.context.tokens
-    if price.input is None or price.output is None or context is None:
+    price, context = spec.cost.cash, spec.gain.size.context.tokens or 0
+    dearest = max((cash(price, context, 0) or 0, cash(price, 0, context) or 0))
+    if not dearest:
         raise ConfigError(
             f"the service sent no usage, and the worst case of {spec.slug} is not known; give price= and context="
         )
-    return max(price.input, price.output) * context / MILLION
+    return Decimal(dearest)
 
 
 def _after_answer(message: Message, place: int) -> bool:

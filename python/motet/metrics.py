@@ -6,13 +6,30 @@ Prices are multiplied here and nowhere else. Unknown is `None`, and `Metrics.unk
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field, fields
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
-__all__ = ["Cache", "Cash", "Chars", "Cost", "Metrics", "Price", "Size", "Time", "Tokens", "Usage", "measure"]
+__all__ = [
+    "Cache",
+    "Cash",
+    "Chars",
+    "Cost",
+    "Metrics",
+    "Price",
+    "Size",
+    "Time",
+    "Tokens",
+    "Usage",
+    "cash",
+    "measure",
+    "to_money",
+]
 
 MILLION = Decimal(1_000_000)
+
+_EXACT = Context(prec=100)
+"""Sums of money do not depend on how many digits the caller's own arithmetic keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +72,45 @@ def _first(*counts: int | None) -> int | None:
     return next((count for count in counts if count is not None), None)
 
 
+def to_money(value: object, name: str) -> Decimal:
+    """US dollars, from a `Decimal`, an int or a text as `"0.05"`. Raises `TypeError` for a float: it is not exact."""
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+        raise TypeError(f"{name} must be a Decimal, an int or a str as '0.05', not {type(value).__name__}")
+    try:
+        money = Decimal(value)
+    except InvalidOperation:
+        raise ValueError(f"{name} must be an amount as '0.05', not {value!r}") from None
+    if not money.is_finite() or money < 0:
+        raise ValueError(f"{name} must be an amount from 0 on, not {value!r}")
+    return money
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens."""
+    """US dollars for a million tokens. Takes a `Decimal`, an int or a text as `"0.15"`; a float is not exact."""
 
     input: Decimal | None = None
     output: Decimal | None = None
     cached: Decimal | None = None
     """For tokens of the prompt that the service had cached. `None`: they cost what others cost."""
+
+    def __post_init__(self) -> None:
+        # Here, and not when an answer has been paid for and is to be priced.
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if value is not None:
+                object.__setattr__(self, one.name, to_money(value, one.name))
+
+
+def cash(price: Price, prompt: int, written: int) -> Decimal | None:
+    """US dollars for a prompt of which nothing is cached, and an answer. `None`: a price is missing."""
+    if price.input is None or price.output is None:
+        return None
+    return _EXACT.add(_paid(price.input, prompt), _paid(price.output, written))
+
+
+def _paid(price: Decimal, count: int) -> Decimal:
+    return _EXACT.divide(_EXACT.multiply(price, Decimal(count)), MILLION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +173,7 @@ class Cash:
     input: Decimal | None = None
     """For the prompt, without what was cached."""
     cache: Decimal | None = None
-    """For those tokens of the prompt that were cached."""
+    """For those tokens of the prompt that were cached. 0 if the service speaks of none."""
     output: Decimal | None = None
     total: Decimal | None = None
     by_channel: Mapping[str, Decimal] | None = None
@@ -275,15 +323,25 @@ def measure(
     for name in ("input", "output"):
         if getattr(usage, name) is None:
             unknown[f"size.tokens.{name}"] = "the service sent no count"
+    if usage.cached is None:
+        unknown["size.tokens.cache.get"] = "the service does not say what it had cached"
     by_channel = _by_channel(usage, channels, own_vocabulary, notes)
     if by_channel is None:
         unknown["size.tokens.by_channel"] = "the service sent no count of the output"
-    cash = _cash(usage, price, no_price, by_channel, unknown, notes)
+    cash = _cash(usage, price or Price(), no_price, by_channel, unknown, notes)
     hidden = None
-    if cash.total and cash.by_channel is not None:
+    if cash.total is None or cash.by_channel is None:
+        unknown["hidden_share"] = unknown["cost.cash.total"]
+    elif not cash.total:
+        unknown["hidden_share"] = "the answer cost nothing"
+    else:
         hidden = float((cash.by_channel["analysis"] + cash.by_channel["markup"]) / cash.total)
     drift = None
-    if usage.input is not None and counted_input is not None:
+    if usage.input is None:
+        unknown["drift"] = "the service sent no count"
+    elif counted_input is None:
+        unknown["drift"] = f"motet cannot count the prompts of {model}"
+    else:
         drift = usage.input - counted_input
         if drift:
             notes.append(f"{model} counted {drift:+d} tokens in the prompt against motet's own count")
@@ -319,42 +377,42 @@ def _by_channel(
 
 def _cash(
     usage: Usage,
-    price: Price | None,
+    price: Price,
     no_price: str,
     by_channel: Mapping[str, int] | None,
     unknown: dict[str, str],
     notes: list[str],
 ) -> Cash:
-    price = price or Price()
     cached = usage.cached or 0
     if usage.input is not None and cached > usage.input:
         notes.append(f"the service counted {cached} cached tokens in a prompt of {usage.input}: not told apart")
         cached = 0
+    elif usage.cached is None and price.cached is not None:
+        notes.append("the service does not say what it had cached: all of the prompt has the price of what was not")
     fresh = None if usage.input is None else usage.input - cached
-    cash_input = _paid("cost.cash.input", fresh, price.input, no_price, unknown)
     cached_price = price.input if price.cached is None else price.cached
-    cash_cache = _paid("cost.cash.cache", None if fresh is None else cached, cached_price, no_price, unknown)
-    cash_output = _paid("cost.cash.output", usage.output, price.output, no_price, unknown)
+
+    def part(name: str, count: int | None, one: Decimal | None) -> Decimal | None:
+        if count is None:
+            unknown[f"cost.cash.{name}"] = "the service sent no count of tokens"
+        elif one is None:
+            unknown[f"cost.cash.{name}"] = no_price
+        else:
+            return _paid(one, count)
+        return None
+
+    paid = part("input", fresh, price.input)
+    cache = part("cache", None if fresh is None else cached, cached_price)
+    output = part("output", usage.output, price.output)
     total = None
-    if cash_input is not None and cash_cache is not None and cash_output is not None:
-        total = cash_input + cash_cache + cash_output
+    if paid is not None and cache is not None and output is not None:
+        total = _EXACT.add(_EXACT.add(paid, cache), output)
     else:
-        unknown["cost.cash.total"] = "; ".join(
-            dict.fromkeys(why for name, why in unknown.items() if name.startswith("cost.cash"))
-        )
+        missing = [why for name, why in unknown.items() if name.startswith("cost.cash")]
+        unknown["cost.cash.total"] = "; ".join(dict.fromkeys(missing))
     channels = None
     if by_channel is not None and price.output is not None:
-        channels = {name: price.output * count / MILLION for name, count in by_channel.items()}
-    return Cash(cash_input, cash_cache, cash_output, total, channels)
-
-
-def _paid(
-    figure: str, count: int | None, price: Decimal | None, no_price: str, unknown: dict[str, str]
-) -> Decimal | None:
-    if count is None:
-        unknown[figure] = "the service sent no count of tokens"
-    elif price is None:
-        unknown[figure] = no_price
+        channels = {name: _paid(price.output, count) for name, count in by_channel.items()}
     else:
-        return price * count / MILLION
-    return None
+        unknown["cost.cash.by_channel"] = unknown["cost.cash.output"]
+    return Cash(paid, cache, output, total, channels)

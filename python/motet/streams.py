@@ -12,7 +12,7 @@ from motet._core import Event
 from motet.answers import Answer
 from motet.backend import AsyncReplyStream, Backend, Reply, ReplyStream
 from motet.errors import ConfigError, MaxCostError, MaxTokensError, MotetError, OutputError
-from motet.metrics import MILLION, Price
+from motet.metrics import Price, cash
 from motet.question import Question
 
 __all__ = ["AnswerStream", "AsyncAnswerStream"]
@@ -25,17 +25,17 @@ class _Meter:
         self._question = question
         self._counters: dict[int, tuple[str | None, _core.StreamEncoder]] = {}
         self._price = Price()
-        self._prompt_cost = Decimal(0)
+        self._prompt = 0
         if question.max_cost is None and not question.budgets:
             return
         self._price, no_price = question.price(question.request.model)
-        if self._price.input is None or self._price.output is None:
+        self._prompt = question.count(backend)[0]
+        alone = cash(self._price, self._prompt, 0)
+        if alone is None:
             raise ConfigError(f"what an answer may cost cannot be limited: {no_price}")
-        self._prompt_cost = self._price.input * question.count(backend)[0] / MILLION
-        if question.max_cost is not None and self._prompt_cost > question.max_cost:
+        if question.max_cost is not None and alone > question.max_cost:
             raise MaxCostError(
-                f"the prompt alone costs {self._prompt_cost} dollars, more than max_cost={question.max_cost}; "
-                "nothing was sent",
+                f"the prompt alone costs {alone} dollars, more than max_cost={question.max_cost}; nothing was sent",
                 limit=question.max_cost,
                 cost=Decimal(0),
             )
@@ -59,16 +59,18 @@ class _Meter:
     @property
     def cost(self) -> Decimal:
         """What was written so far costs, prompt included."""
+        return self._cost_of(0)
+
+    def _cost_of(self, ahead: int) -> Decimal:
+        """What was written, and so many more tokens, cost; 0 without a price, for then nothing is limited."""
         # A frame's markers are written and paid for, too.
-        tokens = sum(encoder.count for _, encoder in self._counters.values()) + _MARKUP * len(self._counters)
-        return self._prompt_cost + (self._price.output or 0) * tokens / MILLION
+        written = sum(encoder.count for _, encoder in self._counters.values()) + _MARKUP * len(self._counters)
+        return cash(self._price, self._prompt, written + ahead) or Decimal(0)
 
     def _hold(self) -> None:
         """Takes what there is, and the next piece, out of the budgets."""
-        if self._question.budgets:
-            ahead = (self._price.output or 0) * _NEXT_PIECE / MILLION
-            for budget in self._question.budgets:
-                budget.hold(self, self.cost + ahead)
+        for budget in self._question.budgets:
+            budget.hold(self, self._cost_of(_NEXT_PIECE))
 
     def settle(self, cost: Decimal | None) -> None:
         """The request has ended. `None`: what it cost is not known; then what was counted is taken."""
