@@ -48,7 +48,9 @@ def atom(
         spec = replace(spec, cost=replace(spec.cost, cash=cash), sources={**spec.sources, **named})
     if context is not None:
         named = {**spec.sources, "gain.size.context.tokens": said}
-        spec = replace(spec, gain=replace(spec.gain, size=SpecSize(Context(context))), sources=named)
+        spec = replace(
+            spec, gain=replace(spec.gain, size=SpecSize(Context(catalog.to_context(context)))), sources=named
+        )
     return Atom(spec, backend if backend is not None else _together(**service))
 
 
@@ -101,7 +103,7 @@ def models(*, refresh: bool = False, backend: Backend | None = None, **service: 
 
     The service's list is kept for an hour; `refresh=True` asks anyway. If it cannot be asked, its last list stands in,
     and if there is none, the catalogue alone: `.source` says which, `.error` why. The catalogue's own entries come
-    first; models that only the service knows follow. What was learned is used for prices from then on.
+    first; models that only the service knows follow. Atoms that are made from then on have what was learned.
     """
     shared = backend if backend is not None else _shared(**service)
     try:
@@ -113,7 +115,7 @@ def models(*, refresh: bool = False, backend: Backend | None = None, **service: 
         catalog.learn(model.id, model.price, model.context, source)
     known = catalog.specs()
     named = {spec.model for spec in known}
-    others = [catalog.with_learned(catalog.unlisted(model.id)) for model in found if model.id not in named]
+    others = [catalog.unlisted(model.id) for model in found if model.id not in named]
     return Models((*known, *others), found.source, found.fetched_at, found.error)
 
 
@@ -122,5 +124,9 @@ _backends: dict[tuple[tuple[str, Any], ...], Backend] = {}
 
 def _shared(**service: Any) -> Backend:
     """One backend for each way to reach a service, so that its list of models is kept between calls."""
-    key = tuple(sorted(service.items(), key=lambda item: item[0]))
+    key = tuple([(name, _hashable(value)) for name, value in sorted(service.items())])
     return _backends.setdefault(key, _together(**service)) if key not in _backends else _backends[key]
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(sorted(value.items())) if isinstance(value, Mapping) else value

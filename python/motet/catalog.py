@@ -1,7 +1,7 @@
 """What is known of each atom: data in catalog.toml, looked up here. Nothing here asks a service.
 
-A user's own file of the same shape, named by the environment variable `MOTET_CATALOG`, is laid over the package's;
-`register` adds single atoms; `learn` takes what a service said of its prices.
+A user's own file of the same shape, named by the environment variable `MOTET_CATALOG`, is read once and laid over the
+package's, figure by figure; `register` adds single atoms; `learn` takes what a service said of its prices.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import datetime
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from motet.errors import ConfigError, UnknownAtomError
 from motet.metrics import Price, to_money
@@ -31,6 +31,7 @@ __all__ = [
     "register",
     "speaks_harmony",
     "specs",
+    "to_context",
     "to_money",
     "to_price",
     "unlisted",
@@ -150,56 +151,134 @@ _registered: dict[str, Spec] = {}
 _learned: dict[str, tuple[Price, int | None, Source]] = {}
 
 
-@lru_cache(maxsize=8)
-def _read(override: str | None) -> dict[str, Spec]:
-    tables = [tomllib.loads(resources.files("motet").joinpath("catalog.toml").read_text("utf-8"))]
-    if override:
+def _text(value: object) -> str | None:
+    """A text; of the empty one `None`, so that a user's file can take back what the package's says."""
+    if not isinstance(value, str):
+        raise TypeError(f"must be a text, not {type(value).__name__}")
+    return value or None
+
+
+def _date(value: object) -> str | None:
+    """A date, as TOML's own or as text."""
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value.isoformat()
+    text = _text(value)
+    return text and datetime.date.fromisoformat(text).isoformat()
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"must be true or false, not {type(value).__name__}")
+    return value
+
+
+def _decimal(value: object) -> Decimal:
+    return to_money(value, "a figure")
+
+
+def to_context(value: object) -> int:
+    """How many tokens a context has. Raises `ValueError` for what is no such number."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"context must be a whole number of tokens, not {value!r}")
+    return value
+
+
+# Where each figure of the file stands in a spec, and what it may be.
+_FIGURES: Mapping[str, tuple[str, Mapping[str, Callable[[object], Any]]]] = {
+    "price": ("cost.cash.", dict.fromkeys(("input", "output", "cached"), _decimal)),
+    "context": ("gain.size.context.", {"tokens": to_context}),
+    "grades": ("gain.grades.", {"swe": _decimal}),
+    "cutoff": ("gain.cutoff.", {"date": _text}),
+    "skills": ("gain.skills.", dict.fromkeys(("tools", "reasoning", "vision"), _flag)),
+}
+_WORDS: Mapping[str, Callable[[object], Any]] = {
+    **dict.fromkeys(("model", "description", "vocabulary", "gone", "successor"), _text),
+    "removed": _date,
+}
+
+_Figures: TypeAlias = dict[str, tuple[Any, Source | None]]
+"""What a file says of an atom: under the path of each figure its value, and where that comes from."""
+
+
+def _figures(text: str, unnamed: Source | None) -> dict[str, _Figures]:
+    """What a file says, by slug. `unnamed`: the source of figures that name none."""
+    table = tomllib.loads(text)
+    if unknown := set(table) - {"sources", "atom"}:
+        raise ValueError(f"it has {', '.join(sorted(unknown))}, and may have only sources and atom")
+    sources = {name: Source(shape["text"], str(shape["as_of"])) for name, shape in table.get("sources", {}).items()}
+    found: dict[str, _Figures] = {}
+    for number, shape in enumerate(table.get("atom", []), 1):
         try:
-            tables.append(tomllib.loads(Path(override).read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"MOTET_CATALOG names {override}, which cannot be read: {error}") from error
-    sources: dict[str, Source] = {}
-    found: dict[str, Spec] = {}
-    for table in tables:
-        sources |= {name: Source(shape["text"], shape["as_of"]) for name, shape in table.get("sources", {}).items()}
-        for shape in table.get("atom", []):
-            try:
-                spec = _spec(shape, sources)
-            except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-                raise ConfigError(f"an atom of the catalogue cannot be read: {error!r} in {shape!r:.200}") from error
-            found[spec.slug] = spec
+            slug = _text(shape.pop("slug", ""))
+            if slug is None:
+                raise ValueError("it has no slug")
+            found[slug] = _figures_of(shape, sources, unnamed)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"atom {number}: {error}") from error
     return found
 
 
-_FIGURES = {
-    "price": ("cost.cash.", ("input", "output", "cached")),
-    "context": ("gain.size.context.", ("tokens",)),
-    "grades": ("gain.grades.", ("swe",)),
-    "cutoff": ("gain.cutoff", ("date",)),
-    "skills": ("gain.skills.", ("tools", "reasoning", "vision")),
-}
+def _figures_of(shape: Mapping[str, Any], sources: Mapping[str, Source], unnamed: Source | None) -> _Figures:
+    figures: _Figures = {}
+    for name, value in shape.items():
+        if name in _WORDS:
+            figures[name] = _read_figure(name, value, _WORDS[name]), None
+        elif name in _FIGURES:
+            path, known = _FIGURES[name]
+            if value.get("source", "") not in ("", *sources):
+                raise ValueError(f"{name} has a source {value['source']!r}, which is not in [sources]")
+            source = sources.get(value.get("source", ""), unnamed)
+            for key, one in value.items():
+                if key in known:
+                    figures[path + key] = _read_figure(f"{name}: {key}", one, known[key]), source
+                elif key != "source":
+                    raise ValueError(f"{name} has a {key!r}, and may have {', '.join(known)} and source")
+        else:
+            raise ValueError(f"{name!r} is not known; known are {', '.join(['slug', *_WORDS, *_FIGURES])}")
+    return figures
 
 
-def _spec(shape: Mapping[str, Any], sources: Mapping[str, Source]) -> Spec:
-    group = {name: dict(shape.get(name, {})) for name in _FIGURES}
-    named: dict[str, Source] = {}
-    for name, (path, keys) in _FIGURES.items():
-        source = group[name].pop("source", None)
-        if source is None:
-            continue
-        for key in keys:
-            if key in group[name]:
-                named[path if path == "gain.cutoff" else path + key] = sources[source]
-    price = Price(**{key: Decimal(value) for key, value in group["price"].items()})
-    grades = Grades(**{key: Decimal(value) for key, value in group["grades"].items()})
-    gain = Gain(SpecSize(Context(**group["context"])), grades, group["cutoff"].get("date"), Skills(**group["skills"]))
-    plain = {key: shape.get(key) for key in ("vocabulary", "removed", "gone", "successor")}
-    return Spec(shape["slug"], shape.get("model"), shape.get("description", ""), SpecCost(price), gain, named, **plain)
+def _read_figure(name: str, value: object, read: Callable[[object], Any]) -> Any:
+    try:
+        return read(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} {str(error).removeprefix('a figure ')}") from error
+
+
+@lru_cache(maxsize=8)
+def _read(override: str | None) -> tuple[dict[str, Spec], dict[str, frozenset[str]]]:
+    """The atoms of the files, and by slug the paths of what the user's own file says."""
+    figures = _figures(resources.files("motet").joinpath("catalog.toml").read_text("utf-8"), None)
+    own: dict[str, frozenset[str]] = {}
+    if override:
+        path = Path(override)
+        try:
+            day = datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()
+            said = _figures(path.read_text("utf-8"), Source(override, day))
+        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"MOTET_CATALOG names {override}, which cannot be read: {error}") from error
+        for slug, one in said.items():
+            figures[slug] = figures.get(slug, {}) | one
+            own[slug] = frozenset(one)
+    return {slug: _spec(slug, one) for slug, one in figures.items()}, own
+
+
+def _spec(slug: str, figures: _Figures) -> Spec:
+    def of(path: str) -> Any:
+        return figures[path][0] if path in figures else None
+
+    price = Price(*[of(f"cost.cash.{key}") for key in ("input", "output", "cached")])
+    skills = Skills(*[of(f"gain.skills.{key}") for key in ("tools", "reasoning", "vision")])
+    size = SpecSize(Context(of("gain.size.context.tokens")))
+    gain = Gain(size, Grades(of("gain.grades.swe")), of("gain.cutoff.date"), skills)
+    named = {path.removesuffix(".date"): source for path, (_, source) in figures.items() if source is not None}
+    words = {name: of(name) for name in ("vocabulary", "removed", "gone", "successor")}
+    return Spec(slug, of("model"), of("description") or "", SpecCost(price), gain, named, **words)
 
 
 def specs() -> tuple[Spec, ...]:
     """All atoms that are known: the package's, then those of `MOTET_CATALOG`, then registered ones."""
-    known = _read(os.environ.get("MOTET_CATALOG")) | _registered
+    known = _read(os.environ.get("MOTET_CATALOG"))[0] | _registered
     return tuple([with_learned(spec) for spec in known.values()])
 
 
@@ -216,8 +295,9 @@ def find(slug: str) -> Spec:
 
 
 def of_model(model: str) -> Spec | None:
-    """The atom whose model id this is."""
-    return next((spec for spec in specs() if spec.model == model), None)
+    """The atom whose model id this is: of the catalogue, or one that a service has told of."""
+    spec = next((spec for spec in specs() if spec.model == model), None)
+    return unlisted(model) if spec is None and model in _learned else spec
 
 
 def register(
@@ -244,6 +324,7 @@ def register(
     named = {f"cost.cash.{key}": said for key in ("input", "output", "cached") if getattr(price, key) is not None}
     if context is not None:
         named["gain.size.context.tokens"] = said
+        to_context(context)
     speaks = speaks_harmony(model) if harmony is None else harmony
     spec = Spec(
         slug,
@@ -265,10 +346,10 @@ def speaks_harmony(model: str) -> bool:
 
 
 def unlisted(model: str) -> Spec:
-    """What is known of a model that is in no catalogue: its name."""
+    """What is known of a model that is in no catalogue: its name, and what a service has told of it."""
     speaks = _VOCABULARY if speaks_harmony(model) else None
     gain = Gain(SpecSize(Context()), Grades())
-    return Spec(model, model, "", SpecCost(Price()), gain, vocabulary=speaks)
+    return with_learned(Spec(model, model, "", SpecCost(Price()), gain, vocabulary=speaks))
 
 
 def to_price(price: Price | Mapping[str, Any] | None) -> Price:
@@ -295,18 +376,21 @@ def with_learned(spec: Spec) -> Spec:
     if spec.model is None or spec.model not in _learned or spec.slug in _registered:
         return spec
     price, context, source = _learned[spec.model]
-    named = dict(spec.sources)
-    cash = spec.cost.cash
-    for key in ("input", "output", "cached"):
-        if (value := getattr(price, key)) is not None:
-            cash = replace(cash, **{key: value})
-            named[f"cost.cash.{key}"] = source
-    size = spec.gain.size
-    if context is not None:
-        size = SpecSize(Context(context))
-        named["gain.size.context.tokens"] = source
-    served = replace(spec, removed=None, gone=None, successor=None)
-    return replace(served, cost=replace(spec.cost, cash=cash), gain=replace(spec.gain, size=size), sources=named)
+    own = _read(os.environ.get("MOTET_CATALOG"))[1].get(spec.slug, frozenset())
+    said = {f"cost.cash.{key}": getattr(price, key) for key in ("input", "output", "cached")}
+    said["gain.size.context.tokens"] = context
+    new = {path: value for path, value in said.items() if value is not None and path not in own}
+    cash = {path.rpartition(".")[2]: value for path, value in new.items() if path.startswith("cost.")}
+    size = SpecSize(Context(new.get("gain.size.context.tokens", spec.gain.size.context.tokens)))
+    # It is served, then.
+    late: Any = {name: None for name in ("removed", "gone", "successor") if name not in own}
+    return replace(
+        spec,
+        cost=replace(spec.cost, cash=replace(spec.cost.cash, **cash)),
+        gain=replace(spec.gain, size=size),
+        sources={**spec.sources, **dict.fromkeys(new, source)},
+        **late,
+    )
 
 
 def forget() -> None:

@@ -298,10 +298,10 @@ class Loop:
             options["max_reasoning_tokens"] = left
         if limits.max_cost is not None:
             taken = [*[step.metrics for step in steps], *self.run.aborted]
-            cash = limits.max_cost - sum(map(self._cost, taken), Decimal(0))
-            if cash <= 0:
+            money = limits.max_cost - sum(map(self._cost, taken), Decimal(0))
+            if money <= 0:
                 raise self._reached(MaxCostError, "max_cost")
-            options["max_cost"] = cash
+            options["max_cost"] = money
         if limits.max_time is not None:
             seconds = self._time_left()
             if options.get("timeout") is None or options["timeout"] >= seconds:

@@ -109,7 +109,8 @@ class Question:
             raise TypeError(f"unknown option {', '.join(sorted(unknown))}; known are {known}")
         given: Any = {name: value for name, value in options.items() if value is not None}
         if spec.model is None:
-            raise ConfigError(f"no service is known to have {spec.slug}; ask {spec.successor} instead")
+            hint = f"; ask {spec.successor} instead" if spec.successor else ""
+            raise ConfigError(f"no service is known to have {spec.slug}{hint}")
         episode, asked = conversation(prompt, given.get("on"), given.get("briefs", ()))
         wanted = Output.of(output)
         request = Request(

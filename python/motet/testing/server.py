@@ -70,7 +70,8 @@ class ScriptedServer:
       order in which they are given out; or a function from a request's body to one of these.
     - `style`: `together`, or `vllm`, `sglang` or `llamacpp` for servers that give what the model wrote.
     - `key`: the only key that is let in. `None`: any.
-    - `models`: what the list of models holds. Any model may be asked.
+    - `models`: what the list of models holds: ids, or whole entries as the service writes them. Any model may be
+      asked.
     - `port`: 0 for one that is free.
 
     A context manager: `url` is its address within the block. `requests` is what came.
@@ -82,7 +83,7 @@ class ScriptedServer:
         *,
         style: Literal["together", "vllm", "sglang", "llamacpp"] = "together",
         key: str | None = None,
-        models: Iterable[str] = ("openai/gpt-oss-120b",),
+        models: Iterable[str | Mapping[str, Any]] = ("openai/gpt-oss-120b",),
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -90,7 +91,8 @@ class ScriptedServer:
         self._script: Iterator[Item] = iter(()) if callable(script) else iter(script)
         self._style = style
         self._key = key
-        self._models = list(models)
+        self.models: list[Any] = list(models)
+        """What the list of models holds, from the next request on."""
         self._address = (host, port)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -176,7 +178,7 @@ class ScriptedServer:
             return refused
         if self.model_faults:
             return await self._fail(request, self.model_faults.pop(0))
-        return web.json_response(shapes.models(self._style, self._models))
+        return web.json_response(shapes.models(self._style, self.models))
 
     async def _receive(self, request: web.Request) -> web.Response | None:
         """Keeps a request. Gives the answer to one whose key is wrong."""

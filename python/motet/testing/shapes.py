@@ -68,16 +68,15 @@ def _prompt_tokens(request: Mapping[str, Any]) -> int:
         return _core.count(str(request["messages"]))
 
 
-def models(style: str, known: list[str]) -> Any:
-    """The list of models: bare, with prices, on Together; under `data` elsewhere."""
-    if style != "together":
-        rows = [{"id": name, "object": "model", "owned_by": style, "max_model_len": 131072} for name in known]
-        return {"object": "list", "data": rows}
-    price = {"hourly": 0, "input": 0.15, "output": 0.6, "base": 0, "finetune": 0}
-    return [
-        {"id": name, "object": "model", "type": "chat", "organization": "", "context_length": 131072, "pricing": price}
-        for name in known
-    ]
+def models(style: str, known: list[Any]) -> Any:
+    """The list of models: bare, with prices, on Together; under `data` elsewhere. Entries that are no text stand as
+    they are."""
+    shape: dict[str, Any] = {"object": "model", "owned_by": style, "max_model_len": 131072}
+    if style == "together":
+        price = {"hourly": 0, "input": 0.15, "output": 0.6, "base": 0, "finetune": 0}
+        shape = {"object": "model", "type": "chat", "organization": "", "context_length": 131072, "pricing": price}
+    rows = [{"id": one, **shape} if isinstance(one, str) else one for one in known]
+    return rows if style == "together" else {"object": "list", "data": rows}
 
 
 def chat_whole(turn: Turn, request: Mapping[str, Any], number: int) -> dict[str, Any]:

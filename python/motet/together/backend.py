@@ -333,24 +333,26 @@ class Backend:
 
     def _get(self, sdk: together.Together, timeout: float | None = None) -> httpx.Response:
         try:
-            return sdk.get("/v1/models", cast_to=httpx.Response, options=_options(timeout))
+            return sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
         except Exception as error:
             raise from_exception(error, sdk.api_key) from error
 
     async def _aget(self, sdk: together.AsyncTogether, timeout: float | None = None) -> httpx.Response:
         try:
-            return await sdk.get("/v1/models", cast_to=httpx.Response, options=_options(timeout))
+            return await sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
         except Exception as error:
             raise from_exception(error, sdk.api_key) from error
+
+    def _options(self, timeout: float | None) -> Any:
+        """The SDK's options: who wants to know soon waits for no second attempt."""
+        if timeout is not None:
+            return {"timeout": timeout, "max_retries": 0}
+        return {} if self._max_retries is None else {"max_retries": self._max_retries}
 
 
 _PROBE_TIMEOUT = 5.0
 _HEALTH_TIMEOUT = 5.0
 """Seconds."""
-
-
-def _options(timeout: float | None) -> Any:
-    return {} if timeout is None else {"timeout": timeout, "max_retries": 0}
 
 
 def _quotes_markers(request: Request) -> bool:
