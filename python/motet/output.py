@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 from motet.errors import ConfigError, InvalidJsonError, SchemaMismatchError
 
@@ -55,7 +55,7 @@ class Output(Generic[T]):
         definitions = schema.pop("$defs", {})
         if "$ref" in schema:
             # A type that contains itself; services want the object at the top, not a pointer to it.
-            schema = definitions[schema["$ref"].rpartition("/")[2]]
+            schema = dict(definitions[schema["$ref"].rpartition("/")[2]])
         wrapped = schema.get("type") != "object"
         if wrapped:
             schema = {"type": "object", "properties": {_WRAPPER: schema}, "required": [_WRAPPER]}
@@ -71,22 +71,28 @@ class Output(Generic[T]):
         """
         if self.schema is None:
             return cast("T", text), None
-        shape, note = _json_in(text)
-        if self.wrapped:
-            if isinstance(shape, dict) and set(shape) == {_WRAPPER}:
-                shape = shape[_WRAPPER]
-            else:
-                note = "the value stood bare, not in the object that was asked for"
         import pydantic
 
-        try:
-            # As JSON and not as Python: a date is a text there, and a tuple a list.
-            return self._adapter.validate_json(json.dumps(shape)), note
-        except pydantic.ValidationError as error:
-            problems = problems_of(error)
-            raise SchemaMismatchError(
-                f"the answer is not a {self.name}: {'; '.join(problems[:5])}", raw=text, problems=problems
-            ) from error
+        shape, note = _json_in(text)
+        readings = [(shape, note)]
+        if self.wrapped:
+            readings = [(shape, "the value stood bare, not in the object that was asked for")]
+            if isinstance(shape, dict) and set(shape) == {_WRAPPER}:
+                readings.insert(0, (shape[_WRAPPER], note))
+        errors: list[pydantic.ValidationError] = []
+        for reading, said in readings:
+            try:
+                # As JSON and not as Python: a date is a text there, and a tuple a list.
+                return self._adapter.validate_json(json.dumps(reading)), said
+            except pydantic.ValidationError as error:
+                errors.append(error)
+        problems = problems_of(errors[0])
+        if errors[0].errors()[0]["type"] == "json_invalid":
+            # Half a surrogate pair, or deeper than anybody nests.
+            raise InvalidJsonError(f"the answer is not JSON: {problems[0]}", raw=text) from errors[0]
+        raise SchemaMismatchError(
+            f"the answer is not a {self.name}: {'; '.join(problems[:5])}", raw=text, problems=problems
+        ) from errors[0]
 
 
 def problems_of(error: Any) -> tuple[str, ...]:
@@ -96,29 +102,48 @@ def problems_of(error: Any) -> tuple[str, ...]:
 
 
 def known_type(wanted: Any) -> Any:
+    """The type as pydantic knows it: `_known`, which says what is changed."""
+    return _known(wanted, {})
+
+
+def _known(wanted: Any, made: dict[Any, Any]) -> Any:
     """The type, with each TypedDict in a form that pydantic knows: before Python 3.12 the standard library's does not
-    tell which keys may be missing."""
+    tell which keys may be missing. `made`: those that there are already; `None` while one is being made."""
     if sys.version_info >= (3, 12):
         return wanted
-    if args := typing.get_args(wanted):
-        parts = tuple([known_type(part) for part in args])
-        if all(new is old for new, old in zip(parts, args, strict=True)):
-            return wanted
+    arguments = typing.get_args(wanted)
+    parts = tuple([_known(part, made) for part in arguments])
+    if any(new is not old for new, old in zip(parts, arguments, strict=True)):
         if isinstance(wanted, types.UnionType):
             return typing.Union[parts]  # noqa: UP007 - a union of as many as there are
-        if hasattr(wanted, "__metadata__"):
-            return typing.Annotated[(parts[0], *wanted.__metadata__)]
-        return wanted.copy_with(parts) if hasattr(wanted, "copy_with") else typing.get_origin(wanted)[parts]
+        origin = typing.get_origin(wanted)
+        return wanted.copy_with(parts) if hasattr(wanted, "copy_with") and origin is not Annotated else origin[parts]
     if not typing.is_typeddict(wanted):
         return wanted
+    if wanted not in made:
+        made[wanted] = None
+        made[wanted] = _typed_dict(wanted, made)
+    if made[wanted] is None:
+        raise TypeError(f"{wanted!r} contains itself: before Python 3.12, take typing_extensions.TypedDict")
+    return made[wanted]
+
+
+def _typed_dict(wanted: Any, made: dict[Any, Any]) -> Any:
     import typing_extensions
 
-    hints = typing.get_type_hints(wanted, include_extras=True)
-    fields = {
-        name: known_type(hint) if name in wanted.__required_keys__ else typing_extensions.NotRequired[known_type(hint)]
-        for name, hint in hints.items()
-    }
-    return typing_extensions.TypedDict(wanted.__name__, fields)  # type: ignore[operator]
+    fields: dict[str, Any] = {}
+    for name, hint in typing.get_type_hints(wanted, include_extras=True).items():
+        required = name in wanted.__required_keys__
+        if typing.get_origin(hint) in (typing.Required, typing.NotRequired):
+            required = typing.get_origin(hint) is typing.Required
+            (hint,) = typing.get_args(hint)
+        fields[name] = _known(hint, made) if required else typing_extensions.NotRequired[_known(hint, made)]
+    make: Any = typing_extensions.TypedDict
+    found = make(wanted.__name__, fields)
+    for name in ("__module__", "__qualname__", "__doc__", "__pydantic_config__"):
+        if hasattr(wanted, name):
+            setattr(found, name, getattr(wanted, name))
+    return found
 
 
 def _strict(schema: Any) -> Any:
@@ -129,21 +154,23 @@ def _strict(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     # Under these keys stand names of the user's, each with a schema; elsewhere keys are words of JSON Schema.
-    named = {"properties", "$defs"}
+    named = {"properties", "patternProperties", "$defs"}
     strict = {
         key: {name: _strict(inner) for name, inner in value.items()} if key in named else _strict_word(key, value)
         for key, value in schema.items()
         if key != "default"
     }
-    if "properties" in strict:
+    if strict.get("properties"):
         strict["required"] = list(strict["properties"])
+        strict["additionalProperties"] = False
+    elif "properties" in strict:
         strict.setdefault("additionalProperties", False)
     return strict
 
 
 def _strict_word(key: str, value: Any) -> Any:
     """A keyword's value: what lists values, not schemas, is left as it is."""
-    return value if key in ("enum", "const", "examples", "required", "discriminator") else _strict(value)
+    return value if key in ("enum", "const", "example", "examples", "required", "discriminator") else _strict(value)
 
 
 _FENCED = re.compile(r"```[a-zA-Z0-9]*[ \t]*\n(.*?)\n?```", re.DOTALL)
