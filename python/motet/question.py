@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,6 +80,9 @@ class Options(TypedDict, total=False):
     """Further keys of the request's body, sent as they are."""
     budget: Budget | None
     """What is spent counts against it, besides those whose `with` block this is in."""
+    current_date: str | datetime.date | None
+    """The date that the model is told, where motet renders the prompt, as `2026-11-21`. By default today's: give one
+    for prompts that are to be the same tomorrow."""
     lane: LaneChoice | None
     """How the model's words travel. By default the backend chooses."""
 
@@ -128,6 +132,7 @@ class Question:
             timeout=_seconds(given.get("timeout"), "timeout"),
             first_token_timeout=_seconds(given.get("first_token_timeout"), "first_token_timeout"),
             harmony=spec.harmony,
+            current_date=_day(given.get("current_date", datetime.date.today())),
             lane=given.get("lane"),
         )
         max_cost = catalog.to_money(given["max_cost"], "max_cost") if "max_cost" in given else None
@@ -327,6 +332,12 @@ def _seconds(value: float | None, name: str) -> float | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
         raise ValueError(f"{name} must be seconds, more than 0, not {value!r}")
     return value
+
+
+def _day(value: str | datetime.date) -> str:
+    if not isinstance(value, str | datetime.date):
+        raise TypeError(f"current_date must be a date or a str as '2025-06-28', not {type(value).__name__}")
+    return value if isinstance(value, str) else value.strftime("%Y-%m-%d")
 
 
 def _sampling(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,17 +5,35 @@ with motet.testing.ScriptedServer(["<|channel|>final<|message|>Hi!<|return|>"]) 
     assert brain.ask("Hello").output == "Hi!"
 """
 
-try:
-    import aiohttp as _aiohttp  # noqa: F401
-    import httpx as _httpx  # noqa: F401
-    import pydantic as _pydantic  # noqa: F401
-except ImportError as error:
-    from motet.errors import ConfigError
+from typing import TYPE_CHECKING
 
-    raise ConfigError("motet.testing needs its extra: pip install 'motet[testing]'") from error
-
-from motet.testing.cassette import Cassette, CassetteMissError
-from motet.testing.script import FAULTS, Fault, Turn
-from motet.testing.server import Received, ScriptedServer
+if TYPE_CHECKING:
+    from motet.testing.cassette import Cassette, CassetteMissError
+    from motet.testing.script import FAULTS, Fault, Turn
+    from motet.testing.server import Received, ScriptedServer
 
 __all__ = ["FAULTS", "Cassette", "CassetteMissError", "Fault", "Received", "ScriptedServer", "Turn"]
+
+_ROOMS = {
+    "FAULTS": "script",
+    "Cassette": "cassette",
+    "CassetteMissError": "cassette",
+    "Fault": "script",
+    "Received": "server",
+    "ScriptedServer": "server",
+    "Turn": "script",
+}
+
+
+def __getattr__(name: str) -> object:
+    # pytest imports the plugin, and this package with it, wherever motet is installed: with its extra or without.
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'motet.testing' has no attribute {name!r}")
+    from importlib import import_module
+
+    try:
+        return getattr(import_module(f"motet.testing.{_ROOMS[name]}"), name)
+    except ImportError as error:
+        from motet.errors import ConfigError
+
+        raise ConfigError("motet.testing needs its extra: pip install 'motet[testing]'") from error

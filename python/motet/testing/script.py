@@ -90,6 +90,15 @@ class Turn:
     slice: int | None = None
     """Bytes written at once. `None`: an event at once."""
 
+    def __post_init__(self) -> None:
+        written = self.completion
+        if not isinstance(written, str) and not (
+            isinstance(written, Sequence) and all(isinstance(token, int) for token in written)
+        ):
+            raise TypeError(f"a completion must be a text or token ids, not {written!r:.80}")
+        if self.slice is not None and self.slice < 1:
+            raise ValueError(f"slice must be a number of bytes from 1 on, not {self.slice!r}")
+
     @property
     def ids(self) -> list[int]:
         """What the model wrote, as token ids."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 import struct
@@ -27,6 +28,7 @@ __all__ = ["Received", "ScriptedServer"]
 Item: TypeAlias = Turn | Fault | str | Sequence[int]
 Script: TypeAlias = Iterable[Item] | Callable[[Mapping[str, Any]], Item]
 
+_ENDED = object()
 _DROPPED = {"reset_before", "close_before", "silence_before"}
 _WHOLE: Mapping[str, tuple[str, bytes]] = {
     "html": ("text/html", b"<!doctype html><title>Welcome</title><h1>It works</h1>"),
@@ -87,6 +89,10 @@ class ScriptedServer:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
+        if isinstance(script, str | Turn | Fault):
+            raise TypeError(f"script must be a list of turns or a function, not a single {type(script).__name__}")
+        if style not in ("together", "vllm", "sglang", "llamacpp"):
+            raise ValueError(f"style must be 'together', 'vllm', 'sglang' or 'llamacpp', not {style!r}")
         self._answer = script if callable(script) else None
         self._script: Iterator[Item] = iter(()) if callable(script) else iter(script)
         self._style = style
@@ -114,8 +120,10 @@ class ScriptedServer:
 
     def add(self, *items: Item) -> None:
         """More turns, after those that are left."""
+        if self._answer is not None:
+            raise ValueError("the script is a function: it says itself what comes next")
         with self._lock:
-            self._script = iter([*self._script, *items])
+            self._script = itertools.chain(self._script, items)
 
     def start(self) -> Self:
         """Begins to listen."""
@@ -201,11 +209,15 @@ class ScriptedServer:
         wrong = requests.check(endpoint, body, self._style)
         if wrong is not None:
             return _error(400, f"the request is not as documented: {wrong}", "invalid_request_error", "bad_request")
-        turn = self._next(body)
+        try:
+            turn = self._next(body)
+        except Exception as error:
+            # Not the service's failure, which would be tried again: the test's, and it is to read it.
+            said = f"the script failed: {type(error).__name__}: {error}"
+            return _error(400, said, "invalid_request_error", "script_failed")
         if turn is None:
             return _error(400, "the script has no more turns", "invalid_request_error", "script_ended")
-        if turn.delay:
-            await asyncio.sleep(turn.delay)
+        await self._wait(request, turn.delay)
         fault = turn.fault
         instead = {"status", "redirect", *_DROPPED, *_WHOLE}
         if fault is not None and fault.kind in instead and not (fault.kind == "no_choices" and body.get("stream")):
@@ -220,8 +232,18 @@ class ScriptedServer:
         if self._answer is not None:
             return Turn.of(self._answer(body))
         with self._lock:
-            item = next(self._script, None)
-        return None if item is None else Turn.of(item)
+            item: Any = next(self._script, _ENDED)
+        return None if item is _ENDED else Turn.of(item)
+
+    async def _wait(self, request: web.Request, seconds: float) -> None:
+        """Waits, unless the client leaves."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(left, 0.01))
+            if request.transport is None or request.transport.is_closing():
+                self.hung_up.set()
+                raise asyncio.CancelledError
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
         """What comes in place of an answer."""
@@ -241,17 +263,16 @@ class ScriptedServer:
     async def _break_off(self, request: web.Request, how: str) -> web.StreamResponse:
         """Ends the connection, or lets it hang until the client gives up."""
         transport = request.transport
-        assert transport is not None
         if how == "silence":
-            while not transport.is_closing():
+            while transport is not None and not transport.is_closing():
                 await asyncio.sleep(0.01)
             self.hung_up.set()
-        elif how == "reset":
+        elif transport is not None and how == "reset":
             # To linger for no time is to reset.
             sock = transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
-        else:
+        elif transport is not None:
             transport.close()
         raise asyncio.CancelledError
 
@@ -277,26 +298,30 @@ class ScriptedServer:
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
+        ending = ""
         try:
             for place, event in enumerate(_events(turn, chunks, body)):
                 if isinstance(event, str):
-                    # What was written has to be on its way before the connection ends.
-                    await asyncio.sleep(0.02)
-                    if event == "comments":
-                        while True:
-                            await response.write(b": still there\n\n")
-                            await asyncio.sleep(0.02)
-                    return await self._break_off(request, event)
+                    ending = event
+                    break
+                if place:
+                    await self._wait(request, turn.delay)
                 for piece in _sliced(event, turn.slice):
                     await response.write(piece)
                     if turn.slice is not None:
                         await asyncio.sleep(0)
-                if turn.delay and place:
-                    await asyncio.sleep(turn.delay)
-            await response.write_eof()
-        except (ConnectionError, asyncio.CancelledError):
+            while ending == "comments":
+                await response.write(b": still there\n\n")
+                await asyncio.sleep(0.02)
+            if not ending:
+                await response.write_eof()
+        except ConnectionError:
             self.hung_up.set()
             raise
+        if ending:
+            # What was written has to be on its way before the connection ends.
+            await asyncio.sleep(0.02)
+            return await self._break_off(request, ending)
         return response
 
 

@@ -21,7 +21,7 @@ from motet.message import Lane
 from motet.metrics import Price
 from motet.together import chat, client, raw
 from motet.together.drivers import AsyncStream, Stream
-from motet.together.errors import bad_payload, from_exception
+from motet.together.errors import bad_payload, cause_of, from_exception
 from motet.together.exchange import Call, Exchange
 
 __all__ = ["Backend"]
@@ -335,13 +335,15 @@ class Backend:
         try:
             return sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
         except Exception as error:
-            raise from_exception(error, sdk.api_key) from error
+            found = from_exception(error, sdk.api_key)
+            raise found from cause_of(found, error)
 
     async def _aget(self, sdk: together.AsyncTogether, timeout: float | None = None) -> httpx.Response:
         try:
             return await sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
         except Exception as error:
-            raise from_exception(error, sdk.api_key) from error
+            found = from_exception(error, sdk.api_key)
+            raise found from cause_of(found, error)
 
     def _options(self, timeout: float | None) -> Any:
         """The SDK's options: who wants to know soon waits for no second attempt."""

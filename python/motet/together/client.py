@@ -33,11 +33,11 @@ def address(base_url: str | None) -> str | None:
     return normalise_base_url(url) if url else None
 
 
-def _key(given: str | None, base_url: str | None) -> str:
+def _key(given: str | None, base_url: str | None, transport: object) -> str:
     """The key: what was given, else `TOGETHER_API_KEY`. No other vendor's is ever looked at."""
     key = given if given is not None else os.environ.get("TOGETHER_API_KEY")
-    if key is None and base_url is not None and _is_local(base_url):
-        # A server on this machine asks for none, and the SDK wants one.
+    if key is None and ((base_url is not None and _is_local(base_url)) or not getattr(transport, "needs_key", True)):
+        # A server on this machine asks for none, nor does a cassette that is played; and the SDK wants one.
         return "none"
     if not key or not key.strip():
         raise MissingKeyError("TOGETHER_API_KEY is not set; set it, or give api_key=")
@@ -52,11 +52,11 @@ def _is_local(url: str) -> bool:
 
 
 def _settings(
-    api_key: str | None, base_url: str | None, headers: dict[str, str] | None
+    api_key: str | None, base_url: str | None, transport: object, headers: dict[str, str] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What both clients are built from: for the SDK, and for its HTTP client."""
     url = address(base_url)
-    sdk = {"api_key": _key(api_key, url), "base_url": url, "default_headers": headers}
+    sdk = {"api_key": _key(api_key, url, transport), "base_url": url, "default_headers": headers}
     # A redirect would carry the conversation to wherever it points.
     http = {
         "follow_redirects": False,
@@ -70,7 +70,7 @@ def build(
     api_key: str | None, base_url: str | None, transport: httpx.BaseTransport | None, headers: dict[str, str] | None
 ) -> together.Together:
     """A client of the SDK. Raises `MissingKeyError` before anything is built."""
-    sdk, http = _settings(api_key, base_url, headers)
+    sdk, http = _settings(api_key, base_url, transport, headers)
     return together.Together(**sdk, http_client=httpx.Client(**http, transport=transport))
 
 
@@ -81,7 +81,7 @@ def build_async(
     headers: dict[str, str] | None,
 ) -> together.AsyncTogether:
     """`build`, for the SDK's client that is awaited."""
-    sdk, http = _settings(api_key, base_url, headers)
+    sdk, http = _settings(api_key, base_url, transport, headers)
     return together.AsyncTogether(**sdk, http_client=httpx.AsyncClient(**http, transport=transport))
 
 

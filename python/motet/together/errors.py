@@ -34,7 +34,7 @@ from motet.errors import (
     ServerError,
 )
 
-__all__ = ["bad_payload", "from_error_object", "from_exception", "redact", "request_id", "retry_after"]
+__all__ = ["bad_payload", "cause_of", "from_error_object", "from_exception", "redact", "request_id", "retry_after"]
 
 _EXCERPT = 300
 
@@ -54,6 +54,9 @@ def from_exception(error: Exception, key: str | None) -> MotetError:
     """What the SDK or its HTTP client raised, before an answer began."""
     if isinstance(error, MotetError):
         return error
+    if isinstance(error.__cause__, MotetError):
+        # A transport raised it, such as a cassette; the SDK takes whatever it does not know for a failed connection.
+        return error.__cause__
     if isinstance(error, together.APIStatusError):
         response = error.response
         return _from_status(response.status_code, error.body, response.headers, key)
@@ -73,6 +76,11 @@ def from_exception(error: Exception, key: str | None) -> MotetError:
     if isinstance(error, httpx.HTTPError | httpx.InvalidURL | httpx.StreamError | together.TogetherError):
         return ApiError(f"{type(error).__name__}: {redact(str(error), key)}")
     raise error
+
+
+def cause_of(error: MotetError, got: Exception) -> Exception | None:
+    """What to name as the cause of what `from_exception` gave: not itself."""
+    return None if got is error or got.__cause__ is error else got
 
 
 def from_error_object(shape: object, key: str | None) -> ApiError:

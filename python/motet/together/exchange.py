@@ -28,7 +28,7 @@ from motet.errors import (
 )
 from motet.message import Completion
 from motet.metrics import Time, Usage
-from motet.together.errors import bad_payload, from_error_object, from_exception, request_id, retry_after
+from motet.together.errors import bad_payload, cause_of, from_error_object, from_exception, request_id, retry_after
 from motet.together.sse import EventReader, EventTooLongError
 
 __all__ = ["Call", "DeadlinePassed", "Exchange", "Open", "Opened", "Read", "Sleep", "Step"]
@@ -192,7 +192,7 @@ class Exchange:
             outcome = str(status) if status else type(error).__name__
             self._attempts.append(Attempt(outcome, wait or 0.0, billable))
             if wait is None:
-                raise error from got
+                raise error from cause_of(error, got)
             yield Sleep(wait)
 
     def _wait_before_retry(self, error: MotetError, got: Exception) -> float | None:
