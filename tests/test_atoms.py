@@ -503,6 +503,14 @@ def test_a_limit_ends_the_stream_and_keeps_what_came() -> None:
         assert any("motet counted" in note for note in partial.notes)
 
 
+def test_a_stream_that_was_refused_has_no_bill_and_no_part() -> None:
+    with asking(Fault("status", status=401)) as (brain, _):
+        with pytest.raises(motet.AuthenticationError) as caught, brain.stream("Hi") as stream:
+            list(stream)
+        assert (caught.value.partial, caught.value.usage, caught.value.cost) == (None, None, None)
+        assert stream.answer.metrics.cost.cash.total is None
+
+
 def test_a_limit_holds_for_ask_too() -> None:
     with asking(Turn(PLAIN, delay=0.001), Turn(PLAIN, delay=0.001)) as (brain, _):
         with pytest.raises(motet.MaxTokensError):

@@ -197,7 +197,8 @@ class Question:
         if reply.model is not None and reply.model != asked:
             notes.append(f"{reply.model} answered, and {asked} was asked; the price is that of the former")
         usage = reply.usage
-        if cut and usage is None and reply.prompt_tokens is not None:
+        # Where nothing came at all, nobody knows whether the prompt is on the bill.
+        if cut and usage is None and reply.prompt_tokens is not None and completion.frames:
             usage = Usage(reply.prompt_tokens, sum(completion.tokens.values()))
             notes.append("the answer was cut before the service sent its usage: motet counted what came")
         metrics = measure(

@@ -11,7 +11,7 @@ from motet import _core, trace
 from motet._core import Event
 from motet.answers import Answer
 from motet.backend import AsyncReplyStream, Backend, Reply, ReplyStream
-from motet.errors import ConfigError, MaxCostError, MaxTokensError, MotetError, OutputError
+from motet.errors import ConfigError, LimitError, MaxCostError, MaxTokensError, MotetError, OutputError
 from motet.metrics import Price, cash
 from motet.question import Question
 
@@ -132,7 +132,8 @@ class _Heard:
         self._heard(self._span.heard(self._answer))
 
     def _fail(self, error: MotetError, reply: Reply | None) -> MotetError:
-        if error.partial is None and reply is not None:
+        if error.partial is None and isinstance(error, LimitError):
+            # What a service or its connection broke off brings along what arrived, if anything did.
             error.partial = reply
         error = self._question.explain(error)
         if isinstance(error.partial, Answer):
@@ -178,6 +179,9 @@ class AnswerStream(_Heard):
             raise
         except MotetError as error:
             raise self._fail(error, self._reply()) from error.__cause__
+        finally:
+            # Also where the iterator alone was left, without a `with` block around the stream.
+            self._span.end()
 
     def _reply(self) -> Reply | None:
         try:
@@ -234,6 +238,9 @@ class AsyncAnswerStream(_Heard):
             raise
         except MotetError as error:
             raise self._fail(error, self._reply()) from error.__cause__
+        finally:
+            # Also where the iterator alone was left, without a `with` block around the stream.
+            self._span.end()
 
     def _reply(self) -> Reply | None:
         try:

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 from motet._core import __version__
 from motet.backend import Request
 from motet.errors import ConfigError
+from motet.message import DeveloperContent, Message, Part, Reasoning, ToolCall, ToolResult
 
 __all__ = ["Span", "disable", "enable"]
 
@@ -59,12 +60,13 @@ class Span:
         }
         if request.max_tokens is not None:
             attributes["gen_ai.request.max_tokens"] = request.max_tokens
-        for name in ("temperature", "top_p", "seed"):
+        for name in ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"):
             if name in request.sampling:
                 attributes[f"gen_ai.request.{name}"] = request.sampling[name]
         if _content:
-            said = [message.to_dict() for message in request.messages]
-            attributes["gen_ai.input.messages"] = json.dumps(said, ensure_ascii=False)
+            attributes["gen_ai.input.messages"] = _json([_shape(message) for message in request.messages])
+            if request.tools:
+                attributes["gen_ai.tool.definitions"] = _json(request.tools)
         self._span = _tracer.start_span(f"chat {request.model}", kind=SpanKind.CLIENT, attributes=attributes)
 
     def heard(self, answer: T) -> T:
@@ -83,6 +85,7 @@ class Span:
             "gen_ai.usage.output_tokens": tokens.output,
             "gen_ai.usage.cache_read.input_tokens": tokens.cache.get,
             "gen_ai.usage.reasoning.output_tokens": (tokens.by_channel or {}).get("analysis"),
+            "gen_ai.response.time_to_first_chunk": answer.metrics.cost.time.first_token,
         }
         for name, value in noted.items():
             if value is not None:
@@ -90,8 +93,9 @@ class Span:
         if answer.finish is not None:
             self._span.set_attribute("gen_ai.response.finish_reasons", [answer.finish])
         if _content:
-            said = json.dumps([answer.message.to_dict()], ensure_ascii=False)
-            self._span.set_attribute("gen_ai.output.messages", said)
+            reason = {"tool_calls": "tool_call", None: "error"}.get(answer.finish, answer.finish)
+            said = [{**_shape(answer.message), "finish_reason": reason}]
+            self._span.set_attribute("gen_ai.output.messages", _json(said))
 
     def failed(self, error: BaseException) -> None:
         """Notes an error, with what arrived before it, and ends the span."""
@@ -121,3 +125,27 @@ class Span:
         if error is not None:
             self.failed(error)
         self.end()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _shape(message: Message) -> dict[str, Any]:
+    """A message as the conventions write one. They know no developer."""
+    role = "system" if message.role == "developer" else message.role
+    return {"role": role, "parts": [_part(part) for part in message.content]}
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case Reasoning():
+            return {"type": "reasoning", "content": part.text}
+        case ToolCall():
+            return {"type": "tool_call", "id": part.id, "name": part.name, "arguments": part.arguments}
+        case ToolResult():
+            return {"type": "tool_call_response", "id": part.tool_call_id, "response": part.content}
+        case DeveloperContent():
+            return {"type": "text", "content": part.instructions}
+        case _:
+            return {"type": "text", "content": part.text}
