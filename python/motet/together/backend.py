@@ -15,13 +15,13 @@ import httpx
 import together
 
 from motet.backend import Health, LaneChoice, Model, ModelList, Reply, Request
-from motet.errors import ApiError, AuthenticationError, ConfigError, MotetError, RenderError
+from motet.errors import ApiError, AuthenticationError, ConfigError, MotetError, RenderError, RequestTimeoutError
 from motet.harmony import render
 from motet.message import Lane
 from motet.metrics import Price
-from motet.together import chat, client, raw
+from motet.together import chat, client, deadline, raw
 from motet.together.drivers import AsyncStream, Stream
-from motet.together.errors import bad_payload, cause_of, from_exception
+from motet.together.errors import bad_payload, cause_of, from_exception, shown_cause
 from motet.together.exchange import Call, Exchange
 
 __all__ = ["Backend"]
@@ -74,7 +74,10 @@ class Backend:
         self._models: tuple[ModelList, float] | None = None
         self._server: str | None = None
         self._lock = threading.Lock()
-        self._async_lock = anyio.Lock()
+        self._probing = threading.Lock()
+        self._async_probing = anyio.Lock()
+        if client is not None:
+            deadline.keep(client._client)
         self.lane: LaneChoice = lane
 
     def __repr__(self) -> str:
@@ -169,24 +172,33 @@ class Backend:
         return client.with_options(max_retries=0)
 
     def _exchange(self, request: Request, *, stream: bool) -> Exchange:
-        sdk = self.client
-        with self._lock:
-            if self._must_probe(request):
-                try:
-                    self._server = _server_in(self._get(sdk, _PROBE_TIMEOUT))
-                except (ApiError, ConfigError):
-                    self._server = "unknown"
-        return Exchange(self._call(request, sdk, stream=stream))
+        sdk, began, left = self.client, time.monotonic(), _probe_time(request)
+        if self._must_probe(request) and self._probing.acquire(timeout=left):
+            try:
+                if self._must_probe(request):
+                    self._server = _server_in(self._get(sdk, left))
+            except (ApiError, ConfigError) as error:
+                self._note_unprobed(error)
+            finally:
+                self._probing.release()
+        return Exchange(self._call(request, sdk, stream=stream), began=began)
 
     async def _aexchange(self, request: Request, *, stream: bool) -> Exchange:
-        sdk = self.async_client
-        async with self._async_lock:
-            if self._must_probe(request):
-                try:
-                    self._server = _server_in(await self._aget(sdk, _PROBE_TIMEOUT))
-                except (ApiError, ConfigError):
-                    self._server = "unknown"
-        return Exchange(self._call(request, sdk, stream=stream))
+        sdk, began, left = self.async_client, time.monotonic(), _probe_time(request)
+        if self._must_probe(request):
+            with anyio.move_on_after(left):
+                async with self._async_probing:
+                    try:
+                        if self._must_probe(request):
+                            self._server = _server_in(await self._aget(sdk, left))
+                    except (ApiError, ConfigError) as error:
+                        self._note_unprobed(error)
+        return Exchange(self._call(request, sdk, stream=stream), began=began)
+
+    def _note_unprobed(self, error: MotetError) -> None:
+        # A server that is starting up, or has too much to do, will say later what it is.
+        if not error.retryable:
+            self._server = "unknown"
 
     def _must_probe(self, request: Request) -> bool:
         """Whether the server has to be asked what it is: only then does the lane depend on it."""
@@ -333,17 +345,21 @@ class Backend:
 
     def _get(self, sdk: together.Together, timeout: float | None = None) -> httpx.Response:
         try:
-            return sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
+            with deadline.until(None if timeout is None else time.monotonic() + timeout):
+                return sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
         except Exception as error:
             found = from_exception(error, sdk.api_key)
-            raise found from cause_of(found, error)
+            raise found from cause_of(found, shown_cause(error, sdk.api_key))
 
     async def _aget(self, sdk: together.AsyncTogether, timeout: float | None = None) -> httpx.Response:
         try:
-            return await sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
+            with anyio.fail_after(timeout):
+                return await sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
+        except TimeoutError as error:
+            raise RequestTimeoutError(f"the service did not say within {timeout:g} s what it has") from error
         except Exception as error:
             found = from_exception(error, sdk.api_key)
-            raise found from cause_of(found, error)
+            raise found from cause_of(found, shown_cause(error, sdk.api_key))
 
     def _options(self, timeout: float | None) -> Any:
         """The SDK's options: who wants to know soon waits for no second attempt."""
@@ -355,6 +371,12 @@ class Backend:
 _PROBE_TIMEOUT = 5.0
 _HEALTH_TIMEOUT = 5.0
 """Seconds."""
+
+
+def _probe_time(request: Request) -> float:
+    """Seconds for the question what a server is: of the time that the answer may take, half at most."""
+    limits = [limit for limit in (request.timeout, request.first_token_timeout) if limit is not None]
+    return min([_PROBE_TIMEOUT, *[limit / 2 for limit in limits]])
 
 
 def _quotes_markers(request: Request) -> bool:

@@ -10,6 +10,7 @@ import httpx
 import together
 
 from motet.errors import ConfigError, MissingKeyError
+from motet.together import deadline, inflate
 
 __all__ = ["address", "build", "build_async", "normalise_base_url", "server_of"]
 
@@ -62,6 +63,7 @@ def _settings(
         "follow_redirects": False,
         "timeout": httpx.Timeout(_SILENCE, connect=_CONNECT),
         "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
+        "headers": {"accept-encoding": inflate.ACCEPTED},
     }
     return sdk, http
 
@@ -71,7 +73,10 @@ def build(
 ) -> together.Together:
     """A client of the SDK. Raises `MissingKeyError` before anything is built."""
     sdk, http = _settings(api_key, base_url, transport, headers)
-    return together.Together(**sdk, http_client=httpx.Client(**http, transport=transport))
+    hooks = {"response": [inflate.guard]}
+    http_client = httpx.Client(**http, transport=transport, event_hooks=hooks)
+    deadline.keep(http_client)
+    return together.Together(**sdk, http_client=http_client)
 
 
 def build_async(
@@ -82,7 +87,8 @@ def build_async(
 ) -> together.AsyncTogether:
     """`build`, for the SDK's client that is awaited."""
     sdk, http = _settings(api_key, base_url, transport, headers)
-    return together.AsyncTogether(**sdk, http_client=httpx.AsyncClient(**http, transport=transport))
+    hooks = {"response": [inflate.aguard]}
+    return together.AsyncTogether(**sdk, http_client=httpx.AsyncClient(**http, transport=transport, event_hooks=hooks))
 
 
 def server_of(base_url: str) -> str | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from types import TracebackType
@@ -16,20 +14,22 @@ import together
 
 from motet._core import Event
 from motet.backend import Reply
+from motet.together.deadline import until
 from motet.together.exchange import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
 
 __all__ = ["AsyncStream", "Stream"]
 
 
 def _timeout(client: Any, exchange: Exchange) -> Any:
-    """The HTTP client's own time limits, none of them longer than what is left."""
+    """The HTTP client's own time limits; the wait for a free connection, which is one on no socket, is cut to what is
+    left."""
     limits = client.timeout
     given = limits if isinstance(limits, httpx.Timeout) else httpx.Timeout(limits)
-    if exchange.deadline is None:
+    left = _left(exchange)
+    if left is None:
         return given
-    left = max(exchange.deadline - time.monotonic(), 0.001)
-    parts = {name: min(left, limit or left) for name, limit in given.as_dict().items()}
-    return httpx.Timeout(**parts)
+    parts = given.as_dict()
+    return httpx.Timeout(**{**parts, "pool": min(left, parts["pool"] or left)})
 
 
 def _request(client: Any, call: Call, exchange: Exchange) -> Any:
@@ -39,41 +39,6 @@ def _request(client: Any, call: Call, exchange: Exchange) -> Any:
     if call.stream:
         arguments["stream"] = True
     return resource.with_streaming_response.create(**arguments, timeout=_timeout(client, exchange))
-
-
-class _Watchdog:
-    """Ends a read that nothing ends: it shuts the socket down at the deadline. A socket's own time limit starts anew
-    with each byte, so a server that sends one every second would never meet it."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        stream = response.extensions.get("network_stream")
-        self._socket = stream.get_extra_info("socket") if stream is not None else None
-        self._lock = threading.Lock()
-        self._deadline: float | None = None
-        self._timer: threading.Timer | None = None
-
-    def watch(self, deadline: float | None) -> None:
-        if deadline == self._deadline or self._socket is None:
-            return
-        self.stop()
-        self._deadline = deadline
-        if deadline is not None:
-            self._timer = threading.Timer(max(deadline - time.monotonic(), 0), self._bite)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _bite(self) -> None:
-        with self._lock:
-            if self._socket is not None and self._deadline is not None:
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
-
-    def stop(self) -> None:
-        """After it, the socket is not touched: it may serve another request by then."""
-        with self._lock:
-            self._deadline = None
-        if self._timer is not None:
-            self._timer.cancel()
 
 
 def _left(exchange: Exchange) -> float | None:
@@ -98,7 +63,6 @@ class Stream:
         steps = exchange.steps()
         answer: Any = None
         chunks: Iterator[bytes] = iter(())
-        watchdog: _Watchdog | None = None
         with self._stack:
             while True:
                 try:
@@ -109,20 +73,18 @@ class Stream:
                 match step:
                     case Open(call):
                         try:
-                            response = self._stack.enter_context(_request(self._client, call, exchange))
+                            with until(exchange.deadline):
+                                response = self._stack.enter_context(_request(self._client, call, exchange))
                             answer = Opened(response.status_code, response.headers)
-                            chunks = response.iter_bytes()
-                            watchdog = _Watchdog(response.http_response)
-                            self._stack.callback(watchdog.stop)
+                            chunks = response.http_response.iter_bytes()
                         except Exception as error:
                             answer = error
                     case Sleep(seconds):
                         time.sleep(seconds)
                     case Read():
-                        assert watchdog is not None
-                        watchdog.watch(exchange.deadline)
                         try:
-                            answer = next(chunks, b"")
+                            with until(exchange.deadline):
+                                answer = next(chunks, b"")
                         except Exception as error:
                             answer = error
                     case events:
@@ -190,7 +152,7 @@ class AsyncStream:
             try:
                 request = _request(self._client, call, exchange)
                 response = await self._stack.enter_async_context(request)
-                return Opened(response.status_code, response.headers), response.iter_bytes()
+                return Opened(response.status_code, response.headers), response.http_response.aiter_bytes()
             except Exception as error:
                 return error, None
         return DeadlinePassed(), None

@@ -78,9 +78,9 @@ def from_exception(error: Exception, key: str | None) -> MotetError:
     raise error
 
 
-def cause_of(error: MotetError, got: Exception) -> Exception | None:
+def cause_of(error: MotetError, got: BaseException | None) -> BaseException | None:
     """What to name as the cause of what `from_exception` gave: not itself."""
-    return None if got is error or got.__cause__ is error else got
+    return None if got is None or got is error or got.__cause__ is error else got
 
 
 def from_error_object(shape: object, key: str | None) -> ApiError:
