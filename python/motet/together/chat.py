@@ -100,7 +100,7 @@ def _ends_turn(shape: Mapping[str, Any]) -> bool:
 class _Open:
     """A frame that grows."""
 
-    __slots__ = ("channel", "index", "kind", "recipient", "text")
+    __slots__ = ("channel", "half", "index", "kind", "recipient", "text")
 
     def __init__(self, index: int, kind: Kind, channel: str, recipient: str | None = None) -> None:
         self.index = index
@@ -108,6 +108,7 @@ class _Open:
         self.channel = channel
         self.recipient = recipient
         self.text: list[str] = []
+        self.half = ""
 
 
 class _Call:
@@ -169,11 +170,21 @@ class ChatLane:
 
     @staticmethod
     def _grow(frame: _Open, text: str, events: list[Event]) -> None:
+        if frame.half or not _is_unicode(text):
+            # JavaScript cuts a text within a character that it stores as two.
+            text = frame.half + text
+            frame.half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+            text = _unicode(text.removesuffix(frame.half))
+        if not text:
+            return
         frame.text.append(text)
         events.append(Event("delta", frame.kind, frame.index, text, "assistant", None, frame.channel, frame.recipient))
 
-    @staticmethod
-    def _end(frame: _Open, stop: Stop | None, events: list[Event]) -> None:
+    @classmethod
+    def _end(cls, frame: _Open, stop: Stop | None, events: list[Event]) -> None:
+        if frame.half:
+            frame.half = ""
+            cls._grow(frame, "\ufffd", events)
         header = ("assistant", None, frame.channel, frame.recipient, None)
         events.append(Event("end", frame.kind, frame.index, "", *header, stop))
 
@@ -187,17 +198,17 @@ class ChatLane:
             raise ValueError(f"tool_calls[{place}] must be an object, not {type(fragment).__name__}")
         function = fragment.get("function") or {}
         index = fragment.get("index", place)
-        if not isinstance(function, Mapping) or isinstance(index, bool) or not isinstance(index, int | float | None):
+        if not isinstance(function, Mapping) or not _is_index(index):
             raise ValueError(f"tool_calls[{place}] must have a function and a number as its index")
         # The service writes the index as a float, and leaves id and name out of all fragments but the first.
         call = self._calls.setdefault(place if index is None else int(index), _Call())
-        call.id = call.id or _text(fragment, "id") or ""
+        call.id = call.id or _unicode(_text(fragment, "id") or "")
         arguments = function.get("arguments")
         if isinstance(arguments, Mapping | list):
             arguments = json.dumps(arguments, ensure_ascii=False)
         call.waiting.append(arguments if isinstance(arguments, str) else "")
         if call.frame is None:
-            call.name += _text(function, "name") or ""
+            call.name += _unicode(_text(function, "name") or "")
             if not call.name:
                 return
             self._end_said(events)
@@ -257,6 +268,25 @@ def _tool_call(call: _Call, arguments: str, index: int, stop: Stop | None) -> To
     # A call without an id gets one that is the same whenever the same call stands at the same place.
     fresh = hashlib.sha256(f"{index}\0{name}\0{arguments}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
     return ToolCall(name, arguments, call.id or f"call_{fresh}", stop=stop)
+
+
+def _is_index(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**31)
+
+
+def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unicode(text: str) -> str:
+    """The text with its halves of characters put together, and replaced where one has no other."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _text(shape: Mapping[str, Any], name: str) -> str | None:
