@@ -148,7 +148,8 @@ class Question:
     @property
     def limited(self) -> bool:
         """Whether the answer has to be watched while it arrives."""
-        return self.max_cost is not None or self.max_reasoning_tokens is not None or bool(self.budgets)
+        limits = (self.max_cost, self.max_reasoning_tokens, self.request.first_token_timeout)
+        return any(limit is not None for limit in limits) or bool(self.budgets)
 
     def price(self, model: str | None) -> tuple[Price, str]:
         """The price of the model that answered, and why it is not known, if it is not."""
@@ -197,7 +198,7 @@ class Question:
         if reply.model is not None and reply.model != asked:
             notes.append(f"{reply.model} answered, and {asked} was asked; the price is that of the former")
         usage = reply.usage
-        # Where nothing came at all, nobody knows whether the prompt is on the bill.
+        # Where nothing came, perhaps nothing is billed: a request may have been refused.
         if cut and usage is None and reply.prompt_tokens is not None and completion.frames:
             usage = Usage(reply.prompt_tokens, sum(completion.tokens.values()))
             notes.append("the answer was cut before the service sent its usage: motet counted what came")
