@@ -21,7 +21,7 @@ from motet.message import Lane
 from motet.metrics import Price
 from motet.together import chat, client, deadline, raw
 from motet.together.drivers import AsyncStream, Stream
-from motet.together.errors import bad_payload, cause_of, from_exception, shown_cause
+from motet.together.errors import bad_payload, from_exception, shown_cause
 from motet.together.exchange import Call, Exchange
 
 __all__ = ["Backend"]
@@ -349,7 +349,7 @@ class Backend:
                 return sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
         except Exception as error:
             found = from_exception(error, sdk.api_key)
-            raise found from cause_of(found, shown_cause(error, sdk.api_key))
+            raise found from shown_cause(found, error, sdk.api_key)
 
     async def _aget(self, sdk: together.AsyncTogether, timeout: float | None = None) -> httpx.Response:
         try:
@@ -359,7 +359,7 @@ class Backend:
             raise RequestTimeoutError(f"the service did not say within {timeout:g} s what it has") from error
         except Exception as error:
             found = from_exception(error, sdk.api_key)
-            raise found from cause_of(found, shown_cause(error, sdk.api_key))
+            raise found from shown_cause(found, error, sdk.api_key)
 
     def _options(self, timeout: float | None) -> Any:
         """The SDK's options: who wants to know soon waits for no second attempt."""

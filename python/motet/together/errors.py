@@ -6,6 +6,7 @@ sends back.
 
 from __future__ import annotations
 
+import datetime
 import email.utils
 import json
 import math
@@ -34,9 +35,10 @@ from motet.errors import (
     ServerError,
 )
 
-__all__ = ["bad_payload", "cause_of", "from_error_object", "from_exception", "redact", "request_id", "retry_after"]
+__all__ = ["bad_payload", "from_error_object", "from_exception", "redact", "request_id", "retry_after", "shown_cause"]
 
-_EXCERPT = 300
+_EXCERPT, _LONG, _FAR = 300, 2000, 20_000
+"""Characters of what a service said: in a message, in `.raw`, and those that are looked at."""
 
 # What looks like a key, whoever's it is: servers echo the one they were sent.
 _KEYS = re.compile(r"(?i)\b(?:sk|tgp|key|gsk|hf|xai|pat)[-_][A-Za-z0-9_\-]{12,}|(?<=bearer )\S+")
@@ -78,20 +80,29 @@ def from_exception(error: Exception, key: str | None) -> MotetError:
     raise error
 
 
-def cause_of(error: MotetError, got: BaseException | None) -> BaseException | None:
-    """What to name as the cause of what `from_exception` gave: not itself."""
-    return None if got is None or got is error or got.__cause__ is error else got
+def shown_cause(error: MotetError, got: BaseException, key: str | None) -> BaseException | None:
+    """What a traceback may show as the cause of an error. `None` if that is the error itself, or if it says a key, or
+    may: the SDK quotes a server's whole body."""
+    if got is error or got.__cause__ is error:
+        return None
+    link: BaseException | None = got
+    while link is not None:
+        if isinstance(link, together.APIStatusError) or redact(str(link), key) != str(link):
+            return None
+        link = link.__cause__ or link.__context__
+    return got
 
 
 def from_error_object(shape: object, key: str | None) -> ApiError:
     """An error that came in an answer that had begun well: under the key `error`, or as an event of that name."""
     inner = shape.get("error", shape) if isinstance(shape, Mapping) else shape
-    status = None
+    words = inner if isinstance(inner, str) else ""
     if isinstance(inner, Mapping):
-        words = " ".join(str(inner.get(name, "")) for name in ("type", "code", "status")).lower()
-        numbers = [int(number) for number in re.findall(r"\b[45]\d\d\b", words)]
-        named = [code for pattern, code in _NAMED if re.search(pattern, words)]
-        status = next(iter(numbers + named), None)
+        words = " ".join(str(inner.get(name, "")) for name in ("type", "code", "status"))
+    words = words[:_LONG].lower()
+    numbers = [int(number) for number in re.findall(r"\b[45]\d\d\b", words)]
+    named = [code for pattern, code in _NAMED if re.search(pattern, words)]
+    status = next(iter(numbers + named), None)
     error = _from_status(status, shape, {}, key)
     error.status = None
     return error
@@ -115,7 +126,7 @@ _OVERFLOW = re.compile(
 
 
 def _from_status(status: int | None, body: object, headers: Mapping[str, str], key: str | None) -> ApiError:
-    said = redact(_said(body), key)
+    said = _shown(body, key)
     known: dict[str, Any] = {"status": status, "raw": said or None, "request_id": request_id(headers)}
     what = f"HTTP {status}" if status else "the service broke off with an error"
     tail = f": {said[:_EXCERPT]}" if said else ""
@@ -158,6 +169,13 @@ def _from_status(status: int | None, body: object, headers: Mapping[str, str], k
             return ApiError(f"{what}{tail}", **known)
 
 
+def _shown(body: object, key: str | None) -> str:
+    """What a body says, to be shown: without the key, and not without end."""
+    # First redacted and then cut, since half a key is half a secret.
+    said = _said(body)[:_FAR].encode("utf-8", "replace").decode()
+    return redact(said, key)[:_LONG]
+
+
 def _said(body: object) -> str:
     """What an error's body says, in whichever of the usual places."""
     if isinstance(body, Mapping):
@@ -169,10 +187,10 @@ def _said(body: object) -> str:
                 if isinstance(inner.get(name), str):
                     code = inner.get("code")
                     return f"{inner[name]} ({code})" if isinstance(code, str) and code else str(inner[name])
-        return json.dumps(body, ensure_ascii=False, default=str)[:2000]
+        return json.dumps(body, ensure_ascii=False, default=str)
     if isinstance(body, bytes):
-        return body[:2000].decode("utf-8", "replace")
-    return "" if body is None else str(body)[:2000]
+        return body[:_FAR].decode("utf-8", "replace")
+    return "" if body is None else str(body)
 
 
 def _overflow_counts(said: str) -> tuple[int | None, int | None]:
@@ -196,11 +214,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         try:
             seconds = float(text)
         except ValueError:
-            date = email.utils.parsedate_tz(text)
-            if date is None:
+            try:
+                # A date has whole seconds, so one that has just passed means now.
+                date = email.utils.parsedate_to_datetime(text)
+                date = date if date.tzinfo is not None else date.replace(tzinfo=datetime.UTC)
+                seconds = max(date.timestamp() - time.time(), 0.0)
+            except (ValueError, OverflowError):
                 return None
-            # A date has whole seconds, so one that has just passed means now.
-            seconds = max(email.utils.mktime_tz(date) - time.time(), 0.0)
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
@@ -211,6 +231,6 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 def bad_payload(what: str, body: object, key: str | None, **known: Any) -> BadPayloadError:
     """An answer that cannot be read; the message shows how it begins."""
-    said = redact(_said(body), key)
+    said = _shown(body, key)
     shown = f"; it begins {said[:200]!r}" if said else ""
     return BadPayloadError(f"{what}{shown}", raw=said or None, **known)

@@ -28,7 +28,14 @@ from motet.errors import (
 )
 from motet.message import Completion
 from motet.metrics import Time, Usage
-from motet.together.errors import bad_payload, cause_of, from_error_object, from_exception, request_id, retry_after
+from motet.together.errors import (
+    bad_payload,
+    from_error_object,
+    from_exception,
+    request_id,
+    retry_after,
+    shown_cause,
+)
 from motet.together.sse import EventReader, EventTooLongError
 
 __all__ = ["Call", "DeadlinePassed", "Exchange", "Open", "Opened", "Read", "Sleep", "Step"]
@@ -107,10 +114,10 @@ Step: TypeAlias = Open | Sleep | Read | list[Event]
 class Exchange:
     """One request and its answer. `deadline` is the clock's time at which a driver has to stop waiting."""
 
-    def __init__(self, call: Call, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, call: Call, *, began: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._call = call
         self._clock = clock
-        self._began = clock()
+        self._began = clock() if began is None else began
         self._attempts: list[Attempt] = []
         self._first: float | None = None
         self._ended: float | None = None
@@ -164,9 +171,14 @@ class Exchange:
         yield from self._connect()
         while not self._answer.ended:
             got = yield Read()
+            if isinstance(got, Exception) and self._answer.finish is not None:
+                # The service had said that the answer is whole; what is missing is its usage.
+                self._answer.notes.append(f"the connection broke after the answer ({type(got).__name__})")
+                got = b""
             if isinstance(got, Exception):
-                raise self._cut(got) from got
-            if self._deadline_passed():
+                cut = self._cut(got)
+                raise cut from shown_cause(cut, got, self._call.key)
+            if self._deadline_passed() and self._answer.finish is None:
                 raise self._too_late()
             events = self._answer.feed(got) if got else self._answer.close()
             if events:
@@ -178,6 +190,8 @@ class Exchange:
 
     def _connect(self) -> Generator[Step, Any, None]:
         while True:
+            if self._deadline_passed():
+                raise RequestTimeoutError("the time was up before the request was sent")
             got = yield Open(self._call)
             if isinstance(got, Opened):
                 self._attempts.append(Attempt(str(got.status)))
@@ -185,14 +199,17 @@ class Exchange:
                 self._request_id = request_id(got.headers)
                 self._answer.content_type = got.headers.get("content-type", "")
                 return
-            error = self._too_late() if isinstance(got, DeadlinePassed) else from_exception(got, self._call.key)
-            wait = self._wait_before_retry(error, got)
+            late = isinstance(got, DeadlinePassed)
+            error = self._too_late() if late else from_exception(got, self._call.key)
             billable = isinstance(error, RequestTimeoutError) or _was_sent(got)
+            if isinstance(error, ConnectionFailedError | RequestTimeoutError) and self._deadline_passed():
+                error = self._too_late()
+            wait = self._wait_before_retry(error, got)
             status = getattr(error, "status", None)
             outcome = str(status) if status else type(error).__name__
             self._attempts.append(Attempt(outcome, wait or 0.0, billable))
             if wait is None:
-                raise error from cause_of(error, got)
+                raise error from shown_cause(error, got, self._call.key)
             yield Sleep(wait)
 
     def _wait_before_retry(self, error: MotetError, got: Exception) -> float | None:
@@ -231,12 +248,12 @@ class Exchange:
         """What broke the answer off."""
         if isinstance(error, DeadlinePassed) or self._deadline_passed():
             return self._too_late()
-        if not isinstance(error, httpx.HTTPError | httpx.StreamError | OSError):
-            raise error
         if isinstance(error, httpx.DecodingError):
             return bad_payload("the answer's compression is broken", str(error), self._call.key)
         if not self._answer.begun and not self._call.stream:
-            return ConnectionFailedError(f"the service hung up in its answer: {type(error).__name__}")
+            return from_exception(error, self._call.key)
+        if not isinstance(error, httpx.HTTPError | httpx.StreamError | OSError):
+            raise error
         silent = isinstance(error, httpx.TimeoutException)
         what = "fell silent" if silent else f"was cut ({type(error).__name__})"
         return StreamTruncatedError(
@@ -264,6 +281,9 @@ class Exchange:
 def _was_sent(error: Exception) -> bool:
     """Whether the request may have reached the service, although the connection failed."""
     cause = error.__cause__ or error
+    if getattr(error, "status_code", None) in (504, 524):
+        # A gateway passed it on and got no answer in time.
+        return True
     return isinstance(cause, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError | httpx.ReadTimeout)
 
 
@@ -327,9 +347,9 @@ class _Answer:
             return self._end("no_finish")
         if name not in ("", "message", "error"):
             return []
-        shape = self._json(data)
         if name == "error":
-            raise from_error_object(shape, self._call.key)
+            raise from_error_object(_json_or_text(data), self._call.key)
+        shape = self._json(data)
         self._chunks += 1
         return self._read(shape)
 
@@ -349,7 +369,7 @@ class _Answer:
         name, data = rest
         try:
             json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             if data.strip() != b"[DONE]" and self.finish is None:
                 return self._end("half_event")
             return self._end("end")
@@ -450,6 +470,14 @@ def _is_stream(head: bytes, content_type: str) -> bool:
     if head.startswith((b"data:", b"event:", b":", b"id:", b"retry:")):
         return True
     return content_type.startswith("text/event-stream")
+
+
+def _json_or_text(data: bytes) -> object:
+    text = data.decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _json_name(value: object) -> str:
