@@ -58,8 +58,9 @@ class Fault:
 
     kind: str
     """One of `FAULTS`."""
-    after: int = 0
-    """How many events of a stream are sent before it; of an answer in one piece, how many bytes."""
+    after: int | None = None
+    """How many events of a stream are sent before it, `[DONE]` being one; of an answer in one piece, how many bytes.
+    `None`: it comes at once, and in one piece halfway."""
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None

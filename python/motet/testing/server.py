@@ -30,6 +30,9 @@ Script: TypeAlias = Iterable[Item] | Callable[[Mapping[str, Any]], Item]
 
 _ENDED = object()
 _DROPPED = {"reset_before", "close_before", "silence_before"}
+_ENDS = {"reset", "close", "silence", "comments"}
+_ON_ITS_WAY = 0.005
+"""Seconds: what was written has to be on its way before the connection ends."""
 _WHOLE: Mapping[str, tuple[str, bytes]] = {
     "html": ("text/html", b"<!doctype html><title>Welcome</title><h1>It works</h1>"),
     "empty": ("application/json", b""),
@@ -105,6 +108,7 @@ class ScriptedServer:
         self._ready = threading.Event()
         self._stop: asyncio.Event | None = None
         self._failed: BaseException | None = None
+        self._runner: web.AppRunner | None = None
         self._lock = threading.Lock()
         self.model_faults: list[Fault] = []
         """Faults of the list of models, given out one by one."""
@@ -117,6 +121,18 @@ class ScriptedServer:
         """Its address: `http://127.0.0.1:40123`."""
         host, port = self._address
         return f"http://{host}:{port}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+
+        async def count() -> int:
+            server = self._runner.server if self._runner is not None else None
+            return len(server.connections) if server is not None else 0
+
+        if self._loop is None or self._loop.is_closed():
+            return 0
+        return asyncio.run_coroutine_threadsafe(count(), self._loop).result()
 
     def add(self, *items: Item) -> None:
         """More turns, after those that are left."""
@@ -164,7 +180,7 @@ class ScriptedServer:
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/completions", self._completions)
         app.router.add_get("/v1/models", self._list_models)
-        runner = web.AppRunner(app, shutdown_timeout=0.05)
+        self._runner = runner = web.AppRunner(app, shutdown_timeout=0.05)
         await runner.setup()
         try:
             await web.TCPSite(runner, *self._address, backlog=1024).start()
@@ -289,8 +305,8 @@ class ScriptedServer:
             return web.Response(body=data, content_type="application/json")
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(data))})
         await response.prepare(request)
-        await response.write(data[: fault.after or len(data) // 2])
-        await asyncio.sleep(0.02)
+        await response.write(data[: len(data) // 2 if fault.after is None else fault.after])
+        await asyncio.sleep(_ON_ITS_WAY)
         return await self._break_off(request, fault.kind)
 
     async def _stream(
@@ -319,18 +335,35 @@ class ScriptedServer:
             self.hung_up.set()
             raise
         if ending:
-            # What was written has to be on its way before the connection ends.
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_ON_ITS_WAY)
             return await self._break_off(request, ending)
         return response
 
 
 def _events(turn: Turn, chunks: Iterator[dict[str, Any]], body: Mapping[str, Any]) -> Iterator[bytes | str]:
     """The bytes of a stream, event by event; a text says how the connection ends there."""
-    fault = turn.fault or Fault("crlf", after=-1)
-    kind = fault.kind if turn.fault is not None else ""
+    kind, after = ("", 0) if turn.fault is None else (turn.fault.kind, turn.fault.after or 0)
+    events = list(_sound(kind, chunks, body))
+    for place, event in enumerate(events):
+        if place == after:
+            if kind in _EVENTS:
+                yield _EVENTS[kind]
+            elif kind in _ENDS:
+                yield kind
+            elif kind == "half_event":
+                yield event[: len(event) // 2]
+                return
+            elif kind == "duplicate":
+                yield event
+        yield event
+    if kind in _ENDS and after >= len(events):
+        yield kind
+
+
+def _sound(kind: str, chunks: Iterator[dict[str, Any]], body: Mapping[str, Any]) -> Iterator[bytes]:
+    """The events of a stream without a fault that has a place: the last one is `[DONE]`."""
     wants_usage = (body.get("stream_options") or {}).get("include_usage") and kind != "no_usage"
-    place = 0
+    mark = b"\xef\xbb\xbf" if kind == "bom" else b""
     for chunk in chunks:
         if not chunk["choices"] and not wants_usage:
             continue
@@ -338,27 +371,13 @@ def _events(turn: Turn, chunks: Iterator[dict[str, Any]], body: Mapping[str, Any
             chunk["choices"][0]["finish_reason"] = None
         if kind == "no_choices":
             chunk = {**chunk, "choices": []}
-        event = b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
-        if place == fault.after:
-            if kind in _EVENTS:
-                yield _EVENTS[kind]
-            elif kind in ("reset", "close", "silence", "comments"):
-                yield kind
-            elif kind == "half_event":
-                yield event[: len(event) // 2]
-                return
-            elif kind == "duplicate":
-                yield event
-        if kind == "bom" and place == 0:
-            event = b"\xef\xbb\xbf" + event
+        event = mark + b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
+        mark = b""
         if kind == "crlf":
             event = event.replace(b"\n", b"\r\n")
         if kind == "pings":
             event = b": ping\n\nevent: ping\ndata: {}\n\n\n\n" + event
         yield event
-        place += 1
-    if kind in ("reset", "close", "silence", "comments") and place <= fault.after:
-        yield kind
     if kind != "no_done":
         yield b"data: [DONE]\n\n"
     if kind == "after_done":

@@ -343,9 +343,11 @@ class _Answer:
         return heard
 
     def _event(self, name: str, data: bytes) -> list[Event]:
-        if data.strip() == b"[DONE]":
+        data = data.strip()
+        if data == b"[DONE]":
             return self._end("no_finish")
-        if name not in ("", "message", "error"):
+        # Others keep a connection awake with events that say nothing.
+        if name not in ("", "message", "error") or not data:
             return []
         if name == "error":
             raise from_error_object(_json_or_text(data), self._call.key)
@@ -439,7 +441,7 @@ class _Answer:
         return events
 
     def _unfinished(self, reason: str) -> MotetError:
-        if self._events is not None and not self._chunks:
+        if self._events is not None and not self._chunks and reason != "half_event":
             return self._bad("the stream ended without a single chunk")
         why = {
             "end": "the connection was closed",
