@@ -531,7 +531,7 @@ def test_a_prompt_that_costs_too_much_is_not_sent() -> None:
 
 def test_a_cost_that_cannot_be_known_cannot_be_limited() -> None:
     with asking(PLAIN, slug="some/model") as (brain, server):
-        with pytest.raises(motet.ConfigError, match="max_cost cannot be kept"):
+        with pytest.raises(motet.ConfigError, match="cannot be limited"):
             brain.ask("Hi", max_cost="1")
         assert server.requests == []
 
