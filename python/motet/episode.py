@@ -89,7 +89,9 @@ class Episode:
                 for one in shape["exchanges"]
             ]
             system = shape["system"]
-        except (KeyError, TypeError) as error:
+            if not isinstance(system, str):
+                raise TypeError("system must be a text")
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not the dict of an episode: {shape!r:.200}") from error
         return cls(tuple(exchanges), system)
 

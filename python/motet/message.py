@@ -190,8 +190,9 @@ class ToolResult(_Part):
     """True if the content came as an object or a list, and is its JSON: the chat template quotes other content."""
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"type": "tool_result", "tool_call_id": ..., "content": ...}`"""
-        return {"type": self.type, "tool_call_id": self.tool_call_id, "content": self.content}
+        """`{"type": "tool_result", "tool_call_id": ..., "content": ...}`, with `name` where no id says whose it is."""
+        shape = {"type": self.type, "tool_call_id": self.tool_call_id, "content": self.content}
+        return shape if self.tool_call_id or self.name is None else {**shape, "name": self.name}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -241,7 +242,9 @@ def _part_from_dict(shape: Mapping[str, Any]) -> Part:
             if isinstance(identifier, str):
                 return ToolCall(name, arguments, identifier)
         case {"type": "tool_result", "tool_call_id": str(call), "content": str(content)}:
-            return ToolResult(call, content)
+            author = shape.get("name")
+            if author is None or isinstance(author, str):
+                return ToolResult(call, content, author)
         case {"type": "system_content", "text": str(text)}:
             return SystemContent(text)
         case {"type": "developer_content", "instructions": str(text)}:

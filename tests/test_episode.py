@@ -1,0 +1,145 @@
+"""Conversations as values: what they are made of, their hashes, and their way through JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import motet
+from motet import DeveloperContent, Episode, Exchange, Message, Preamble, Reasoning, Text, ToolCall, ToolResult
+
+TEXT = st.text(max_size=8) | st.sampled_from(["", "\n", "a\nb", "\ud800", "2:{}", '"'])
+ASKED = st.one_of(
+    st.builds(Message, st.just("user"), st.builds(Text, TEXT).map(lambda part: (part,)), st.none() | TEXT),
+    st.builds(Message, st.just("tool"), st.builds(ToolResult, TEXT, TEXT, st.none() | TEXT).map(lambda part: (part,))),
+    st.builds(Message, st.just("developer"), st.builds(DeveloperContent, TEXT).map(lambda part: (part,))),
+)
+PARTS = st.one_of(
+    *[st.builds(kind, TEXT) for kind in (Reasoning, Preamble, Text)], st.builds(ToolCall, TEXT, TEXT, TEXT)
+)
+ANSWERS = st.builds(Message, st.just("assistant"), st.lists(PARTS, max_size=3).map(tuple))
+EXCHANGES = st.builds(Exchange, st.lists(ASKED, max_size=3).map(tuple), ANSWERS)
+EPISODES = st.builds(Episode, st.lists(EXCHANGES, max_size=3).map(tuple), TEXT)
+
+
+def said(role: Any, text: str) -> Message:
+    return Message(role, (Text(text),))
+
+
+def contents(episode: Episode) -> str:
+    return json.dumps(episode.to_dict(), sort_keys=True)
+
+
+@settings(max_examples=100)
+@given(EPISODES, EPISODES)
+def test_hashes_are_alike_where_the_contents_are_and_nowhere_else(one: Episode, other: Episode) -> None:
+    assert (one.hash == other.hash) is (contents(one) == contents(other))
+    assert one.id == one.hash[:16]
+    assert len(bytes.fromhex(one.hash)) == 32
+
+
+@settings(max_examples=100)
+@given(EPISODES)
+def test_an_episode_survives_json_and_pickle(episode: Episode) -> None:
+    for again in (Episode.from_dict(json.loads(json.dumps(episode.to_dict()))), pickle.loads(pickle.dumps(episode))):
+        assert again == episode
+        assert again.hash == episode.hash
+        assert again.messages == episode.messages
+
+
+@settings(max_examples=100)
+@given(EPISODES, st.data())
+def test_the_order_of_exchanges_counts(episode: Episode, data: st.DataObject) -> None:
+    mixed = data.draw(st.permutations(episode.exchanges))
+    other = Episode(tuple(mixed), episode.system)
+    assert (other.hash == episode.hash) is (contents(other) == contents(episode))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # Joined with a line's end, or put side by side, these would be the same.
+        (([said("user", "a\nb")], "c"), ([said("user", "a")], "b\nc")),
+        (([said("user", "a"), said("user", "b")], "c"), ([said("user", "ab")], "c")),
+        (([said("user", "a"), said("user", "")], "c"), ([said("user", ""), said("user", "a")], "c")),
+        (([said("user", "a")], "b"), ([said("developer", "a")], "b")),
+    ],
+)
+def test_no_two_conversations_have_the_same_bytes(one: Any, other: Any) -> None:
+    hashes = [Episode().add(asked, said("assistant", answered)).hash for asked, answered in (one, other)]
+    assert hashes[0] != hashes[1]
+
+
+def test_the_briefs_count_and_stand_in_front() -> None:
+    exchange = Exchange((said("user", "a"),), said("assistant", "b"))
+    plain, briefed = Episode((exchange,)), Episode((exchange,), "Be brief.")
+    assert plain.hash != briefed.hash
+    assert [message.role for message in plain.messages] == ["user", "assistant"]
+    assert briefed.messages == (Message("developer", (DeveloperContent("Be brief."),)), *plain.messages)
+
+
+def test_adding_gives_another_episode_and_leaves_the_first_alone() -> None:
+    first = Episode(system="Be brief.")
+    asked = [said("user", "a")]
+    second = first.add(asked, said("assistant", "b"))
+    asked.append(said("user", "never"))
+    third = second.add([said("user", "c")], said("assistant", "d"))
+    assert [len(episode) for episode in (first, second, third)] == [0, 1, 2]
+    assert second.exchanges[0].input == (said("user", "a"),)
+    assert third.exchanges[:1] == second.exchanges
+    assert third.system == "Be brief."
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        first.system = "other"  # type: ignore[misc]
+    assert len({first, second, third, second.add([said("user", "c")], said("assistant", "d"))}) == 3
+
+
+def test_an_exchange_has_a_hash_of_its_own() -> None:
+    exchange = Exchange((said("user", "a"),), said("assistant", "b"))
+    assert exchange.id == exchange.hash[:16]
+    assert exchange.hash == Exchange((said("user", "a"),), said("assistant", "b")).hash
+    assert exchange.hash != Episode((exchange,)).hash
+
+
+def test_results_without_an_id_keep_their_name() -> None:
+    """The name alone says then which tool spoke."""
+
+    def episode(name: str) -> Episode:
+        call = Message("assistant", (ToolCall("now", "{}", "c1"),))
+        result = Message("tool", (ToolResult("", "12", name),))
+        return Episode().add([said("user", "Late?")], call).add([result], said("assistant", "Noon."))
+
+    assert episode("now").hash != episode("then").hash
+    again = Episode.from_dict(json.loads(json.dumps(episode("now").to_dict())))
+    assert motet.render(again.messages).ids == motet.render(episode("now").messages).ids
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        None,
+        [],
+        {},
+        "episode",
+        {"system": ""},
+        {"exchanges": []},
+        {"system": 5, "exchanges": []},
+        {"system": None, "exchanges": []},
+        {"system": "", "exchanges": 5},
+        {"system": "", "exchanges": "ab"},
+        {"system": "", "exchanges": {"a": 1}},
+        {"system": "", "exchanges": [{"input": []}]},
+        {"system": "", "exchanges": [{"input": 5, "output": {}}]},
+        {"system": "", "exchanges": [{"input": [], "output": {"role": "nobody", "content": []}}]},
+        {"system": "", "exchanges": [{"input": [{"role": "user", "content": "Hi"}], "output": {}}]},
+    ],
+    ids=lambda shape: repr(shape)[:50],
+)
+def test_what_is_no_episode_is_refused(shape: Any) -> None:
+    with pytest.raises(ValueError, match="not the dict of an episode"):
+        Episode.from_dict(shape)
