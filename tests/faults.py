@@ -10,7 +10,7 @@ import pickle
 import re
 import threading
 import traceback
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,9 @@ import httpx
 
 import motet
 from motet.testing import Turn, shapes
+from motet.together.chat import ChatLane
+from motet.together.exchange import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
+from motet.together.raw import RawLane
 from tests.scripted import KEY, SLUG
 
 SHORT = Turn(
@@ -276,3 +279,62 @@ def no_key_in_logs() -> Iterator[None]:
         root.removeHandler(ear)
         root.setLevel(level)
     assert said == []
+
+
+# An exchange without anything that does it.
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def exchange(lane: str = "chat", *, clock: Clock | None = None, stream: bool = True, **settings: Any) -> Exchange:
+    reader = ChatLane() if lane == "chat" else RawLane(lane, None)  # type: ignore[arg-type]
+    endpoint: Any = "chat" if lane == "chat" else "completions"
+    settings = {"retries": 2, "timeout": None, "first_token_timeout": None, "prompt_tokens": 70, **settings}
+    call = Call(endpoint=endpoint, arguments={}, stream=stream, reader=reader, key=KEY, lane_reason="", **settings)
+    return Exchange(call, clock=clock or Clock())
+
+
+def drive(
+    made: Exchange,
+    reads: Iterable[Any],
+    *,
+    opens: Iterable[Any] = (),
+    headers: Mapping[str, str] = SSE,
+    waits: list[float] | None = None,
+) -> tuple[list[motet.Event], motet.MotetError | None]:
+    """Does what an exchange asks for. What is read is bytes, an exception, or a number: seconds in which nothing comes."""
+    clock: Clock = made._clock  # type: ignore[assignment]
+    steps, reads, opens = made.steps(), iter(reads), iter(opens)
+    events: list[motet.Event] = []
+    answer: Any = None
+    try:
+        while True:
+            step = steps.send(answer)
+            answer = None
+            match step:
+                case Open():
+                    answer = next(opens, None) or Opened(200, headers)
+                case Sleep(seconds):
+                    clock.now += seconds
+                    if waits is not None:
+                        waits.append(seconds)
+                case Read():
+                    answer = next(reads, b"")
+                    while isinstance(answer, int | float):
+                        if made.deadline is not None and clock.now + answer >= made.deadline:
+                            clock.now, answer = made.deadline, DeadlinePassed()
+                        else:
+                            clock.now, answer = clock.now + answer, next(reads, b"")
+                case heard:
+                    events += heard
+    except StopIteration:
+        return events, None
+    except motet.MotetError as error:
+        return events, error

@@ -5,6 +5,9 @@ keep what came, cost an unknown sum rather than none, close its connection, and 
 from __future__ import annotations
 
 import asyncio
+import gzip
+import itertools
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,23 +15,31 @@ import httpx
 import pytest
 
 import motet
+from motet.backend import Attempt
+from motet.question import Question
+from motet.testing import Turn
 from motet.together import sse as sse_room
 from tests.faults import (
     DONE,
+    HOWS,
     LANES,
     MODES,
+    SSE,
     Outcome,
     Service,
     check_error,
     check_partial,
     chunks_of,
+    drive,
+    exchange,
     finished,
     no_key_in_logs,
     outcome,
     said_in,
     sse,
+    whole_of,
 )
-from tests.scripted import KEY
+from tests.scripted import CALL, KEY, SLUG
 
 WHOLE = ("Sky: blue.", "青 é.")
 
@@ -191,3 +202,263 @@ def test_an_early_done(mode: str, lane: str, runner: asyncio.Runner) -> None:
             check_partial(found, said_in(lane, chunks))
         else:
             check_error(found.error, motet.BadPayloadError)
+
+
+# Every byte.
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_stream_cut_at_every_byte(lane: str) -> None:
+    chunks = chunks_of(lane)
+    events = [*map(sse, chunks), DONE]
+    body = b"".join(events)
+    ends = list(itertools.accumulate(map(len, events)))
+    for cut in range(len(body)):
+        # The empty line after an event may be missing: what it holds is whole.
+        whole = chunks[: sum(end - 2 <= cut for end in ends)]
+        made = exchange(lane)
+        heard, error = drive(made, [body[:cut]])
+        reply = made.reply
+        assert (reply.completion.reasoning, reply.completion.text) == said_in(lane, whole), cut
+        assert "".join([event.delta for event in heard]) == "".join(said_in(lane, whole))
+        if finished(whole):
+            assert error is None, cut
+            assert reply.finish == "stop"
+            assert (reply.usage is None) == all(chunk["choices"] for chunk in whole)
+        elif whole:
+            assert isinstance(error, motet.StreamTruncatedError), cut
+            assert error.reason in ("end", "half_event")
+            assert reply.finish is None
+        else:
+            assert isinstance(error, motet.StreamTruncatedError | motet.BadPayloadError), cut
+            assert error.partial is None
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "text/plain", ""])
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("lane", LANES)
+def test_a_stream_in_slices_of_every_size(lane: str, mark: bytes, ending: bytes, kind: str) -> None:
+    body = b"".join([*map(sse, chunks_of(lane)), DONE]).replace(b"\n", ending)
+    body = mark + b": ping" + ending * 2 + body + b"data: never" + ending * 2
+    sound, error = drive(exchange(lane), [body])
+    assert error is None
+    assert "".join([event.delta for event in sound]) == "".join(WHOLE)
+    for size in (*range(1, 40), *range(40, len(body), 97)):
+        heard, error = drive(
+            exchange(lane), [body[at : at + size] for at in range(0, len(body), size)], headers={"content-type": kind}
+        )
+        assert error is None, size
+        assert list(map(repr, heard)) == list(map(repr, sound)), size
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("char", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1e", "\x00", "\u00a0", "\ufeff", "😀"])
+def test_what_other_readers_take_for_the_end_of_a_line(char: str, ascii_only: bool) -> None:
+    text = f"a{char}b{char}"
+    shape = {"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}
+    body = b"data: " + json.dumps(shape, ensure_ascii=ascii_only).encode() + b"\n\n" + DONE
+    for size in (1, 2, 3, 7, 1000):
+        made = exchange()
+        _, error = drive(made, [body[at : at + size] for at in range(0, len(body), size)])
+        assert error is None
+        assert made.reply.completion.text == text
+
+
+@pytest.mark.parametrize("first", range(1, 10))
+def test_halves_of_a_character_come_together(first: int) -> None:
+    """As services in JavaScript cut them: within the surrogates of UTF-16."""
+    said = "a😀b🙃c\ud83d"
+    units = [
+        said.encode("utf-16-le", "surrogatepass")[at : at + 2].decode("utf-16-le", "surrogatepass")
+        for at in range(0, 16, 2)
+    ]
+    pieces = ["".join(units[at : at + first]) for at in range(0, len(units), first)]
+    made = exchange()
+    heard, error = drive(made, [*[sse_ascii({"choices": [{"delta": {"content": piece}}]}) for piece in pieces], FINISH])
+    assert error is None
+    assert made.reply.completion.text == "".join([event.delta for event in heard]) == "a😀b🙃c\ufffd"
+
+
+FINISH = sse({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+
+
+def sse_ascii(shape: Any) -> bytes:
+    return b"data: " + json.dumps(shape).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_gzip_cut_at_every_byte(lane: str) -> None:
+    chunks = chunks_of(lane)
+    body = b"".join([*map(sse, chunks), DONE])
+    packed = gzip.compress(body)
+    service = Service()
+    brain = service.atom(lane)
+    headers = {**SSE, "content-encoding": "gzip"}
+    for cut in range(0, len(packed) + 1, 7 if lane != "chat" else 1):
+        service.tell(packed[: cut // 2], packed[cut // 2 : cut], headers=headers)
+        found = outcome(brain, "stream")
+        if found.error is None:
+            check_complete(found, usage_came=found.answer.usage is not None)  # type: ignore[union-attr]
+        else:
+            assert isinstance(found.error, motet.StreamTruncatedError | motet.BadPayloadError)
+            check_partial(found, found.heard)
+            assert WHOLE[1].startswith(found.heard[1])
+    assert found.error is None
+
+
+# Answers in one piece.
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CUTS if kind != "half an event"])
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", HOWS)
+def test_a_whole_answer_that_breaks_off(how: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
+    body, (end, reason) = whole_of(lane), CUTS[kind]
+    service = Service()
+    brain = service.atom(lane, max_retries=0)
+    for place in (0, 1, 2, 20, len(body) // 2, len(body) - 2, len(body) - 1):
+        sent = service.tell(body[:place], end=end, headers={"content-type": "application/json"})
+        error = outcome(brain, how, runner=runner).error
+        if end is None:
+            check_error(error, motet.BadPayloadError, status=200)
+        elif place or how.endswith("stream"):
+            check_error(error, motet.StreamTruncatedError, reason=reason)
+        elif kind == "silence":
+            assert check_error(error, motet.RequestTimeoutError).attempts == (Attempt("200"),)
+        else:
+            check_error(error, motet.ConnectionFailedError)
+        assert (error.partial, error.cost, error.usage) == (None, None, None)  # type: ignore[union-attr]
+        assert len(service.asked) == 1
+        assert sent.closed
+
+
+BODIES: dict[str, tuple[bytes, type[motet.MotetError] | None]] = {
+    "nothing": (b"", motet.BadPayloadError),
+    "white space": (b" \n\n ", motet.BadPayloadError),
+    "a mark alone": (b"\xef\xbb\xbf", motet.BadPayloadError),
+    "half a mark": (b"\xef\xbb", motet.BadPayloadError),
+    "half a word": (b"dat", motet.BadPayloadError),
+    "HTML": (b"<!doctype html><title>%s</title>" % KEY.encode(), motet.BadPayloadError),
+    "text": (b"upstream connect error " + KEY.encode(), motet.BadPayloadError),
+    "null": (b"null", motet.BadPayloadError),
+    "a list": (b'["%s"]' % KEY.encode(), motet.BadPayloadError),
+    "a number": (b"7", motet.BadPayloadError),
+    "an empty object": (b"{}", motet.BadPayloadError),
+    "no choices": (b'{"id": "%s", "choices": []}' % KEY.encode(), motet.BadPayloadError),
+    "null choices": (b'{"choices": null}', motet.BadPayloadError),
+    "a null choice": (b'{"choices": [null]}', motet.BadPayloadError),
+    "wrong types": (b'{"id": 7, "choices": {"0": "text"}, "usage": "none"}', motet.BadPayloadError),
+    "a number too long": (b'{"choices": [%s]}' % (b"9" * 5000), motet.BadPayloadError),
+    "depths": (b"[" * 100_000, motet.BadPayloadError),
+    "another alphabet": (json.dumps({"id": KEY}).encode("utf-16"), motet.BadPayloadError),
+    "an error": (b'{"error": {"message": "no %s", "type": "server_error"}}' % KEY.encode(), motet.ServerError),
+    "a quota": (b'{"error": {"message": "no", "code": "insufficient_quota"}}', motet.QuotaError),
+    "an overflow": (b'{"error": {"message": "no", "code": "context_length_exceeded"}}', motet.ContextOverflowError),
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", HOWS)
+def test_a_whole_answer_that_is_none(how: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
+    service = Service()
+    brain = service.atom(lane)
+    body, error = BODIES[kind]
+    for said in ("application/json", "text/html", "text/event-stream"):
+        service.tell(body, headers={"content-type": said, "x-request-id": "r-7"})
+        found = outcome(brain, how, runner=runner).error
+        if said == "text/event-stream" and body[:1] not in b"{[<":
+            # Without anything to go by, what is said to be a stream is read as one.
+            check_error(found, motet.BadPayloadError)
+            continue
+        check_error(found, error, status=200, partial=None, cost=None, usage=None, request_id="r-7")
+        assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", HOWS)
+def test_a_stream_and_a_piece_are_told_apart_by_what_they_are(how: str, lane: str, runner: asyncio.Runner) -> None:
+    """D13: whatever was asked for, and whatever the answer says that it is."""
+    service = Service()
+    brain = service.atom(lane)
+    stream = [*map(sse, chunks_of(lane)), DONE]
+    for pieces in (
+        stream,
+        [whole_of(lane)],
+        [b"\xef\xbb\xbf" + whole_of(lane)],
+        [b"\n\n  ", whole_of(lane)],
+        [b": \n\n", *stream],
+    ):
+        for said in ("application/json", "text/event-stream", "text/plain", ""):
+            service.tell(*pieces, headers={"content-type": said})
+            found = outcome(brain, how, runner=runner)
+            assert found.error is None
+            assert found.answer is not None
+            assert (found.answer.reasoning, found.answer.text) == WHOLE
+
+
+# Wrong types, wherever there is a value: nothing but our own errors, and no key.
+
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    7,
+    0.5,
+    1e999,
+    float("nan"),
+    10**400,
+    "",
+    KEY,
+    "\ud83d",
+    [],
+    [None],
+    [[]],
+    {},
+    {"": None},
+    {KEY: KEY},
+]
+
+
+def places(shape: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    yield path, shape
+    if isinstance(shape, dict | list):
+        for name, inner in shape.items() if isinstance(shape, dict) else enumerate(shape):
+            yield from places(inner, (*path, name))
+
+
+def replaced(shape: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    copy = dict(shape) if isinstance(shape, dict) else list(shape)
+    copy[path[0]] = replaced(shape[path[0]], path[1:], value)
+    return copy
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "piece"])
+def test_a_value_of_another_type_in_every_place(stream: bool, lane: str) -> None:
+    call = Turn(CALL, cached=3, reasoning_tokens=True)
+    shapes = chunks_of(lane, call) if stream else [json.loads(whole_of(lane, call))]
+    question = Question.of(motet.atom(SLUG).spec, "Hi", str, {})
+    # Of chunks that are alike, the first is enough.
+    kinds = {
+        repr([(path, type(value)) for path, value in places(shape)]): place
+        for place, shape in reversed([*enumerate(shapes)])
+    }
+    for place, shape in [(place, shapes[place]) for place in kinds.values()]:
+        for (path, _), value in itertools.product(places(shape), ODD):
+            changed = [*shapes[:place], replaced(shape, path, value), *shapes[place + 1 :]]
+            made = exchange(lane, stream=stream)
+            bodies = [*map(sse_ascii, changed), DONE] if stream else [json.dumps(changed[0]).encode()]
+            _, error = drive(made, bodies)
+            try:
+                if error is None:
+                    answer = question.finish(made.reply)
+                    assert answer.metrics.cost.cash.total is None or answer.metrics.cost.cash.total > 0
+            except motet.OutputError as found:
+                error = found
+            if error is not None and KEY not in repr(made.reply.completion):
+                check_error(question.explain(error), type(error))

@@ -132,7 +132,7 @@ def _from_status(status: int | None, body: object, headers: Mapping[str, str], k
     tail = f": {said[:_EXCERPT]}" if said else ""
     wait = retry_after(headers)
     if status in (400, 403, 413, 422) and _OVERFLOW.search(said):
-        tokens, limit = _overflow_counts(said)
+        tokens, limit = _overflow_counts(body, said)
         return ContextOverflowError(
             f"the prompt and its answer do not fit into the model's context{tail}", tokens=tokens, limit=limit, **known
         )
@@ -193,16 +193,29 @@ def _said(body: object) -> str:
     return "" if body is None else str(body)
 
 
-def _overflow_counts(said: str) -> tuple[int | None, int | None]:
-    """How many tokens there are and how many may be: services name both in one sentence, the limit being smaller."""
-    numbers = sorted({int(number.replace(",", "")) for number in re.findall(r"\d{1,3}(?:,\d{3})+|\d{3,}", said)})
-    if len(numbers) < 2:
-        return None, None
-    # Where the parts of the sum are named too, the sum is the largest.
-    limit = re.search(r"(?i)(?:maximum|limit|context length|up to)[^0-9]{0,40}([\d,]{3,})", said)
-    bound = int(limit[1].replace(",", "")) if limit else numbers[0]
-    more = [number for number in numbers if number > bound]
-    return (more[0] if more else None), bound
+_LIMIT = re.compile(r"(?i)(?:maximum|limit|context (?:length|size|window)|up to|<=)[^0-9]{0,40}(\d[\d,]*)")
+
+
+def _overflow_counts(body: object, said: str) -> tuple[int | None, int | None]:
+    """How many tokens there are and how many may be: in fields of llama.cpp's, elsewhere in a sentence."""
+    inner = body.get("error", body) if isinstance(body, Mapping) else None
+    if isinstance(inner, Mapping):
+        fields = (inner.get("n_prompt_tokens"), inner.get("n_ctx"))
+        if all(isinstance(field, int) for field in fields):
+            return fields
+    numbers = {_number(number) for number in re.findall(r"\b\d{1,3}(?:,\d{3})+\b|\b\d+\b", said)}
+    named = _LIMIT.search(said)
+    limit = _number(named[1]) if named else min(numbers, default=None)
+    if limit is None or len(numbers) < 2:
+        return None, limit if named else None
+    # Where the prompt's tokens and the answer's are named too, the largest is the sum; or there is no sum.
+    others = numbers - {limit}
+    tokens = max(others) if max(others) > limit else sum(others)
+    return tokens if tokens > limit else None, limit
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", "")[:12])
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -295,7 +295,6 @@ class _Answer:
         self._events: EventReader | None = None
         self._whole: list[bytes] = []
         self._size = 0
-        self._closed = False
         self._stop_reason: object = None
         self._chunks = 0
         self.begun = False
@@ -309,24 +308,24 @@ class _Answer:
         self.notes: list[str] = []
 
     def feed(self, data: bytes) -> list[Event]:
-        if not self.begun:
-            self._whole.append(data)
-            head = b"".join(self._whole).removeprefix(b"\xef\xbb\xbf").lstrip()
-            if not head:
-                return []
-            self.begun = True
-            if _is_stream(head, self.content_type):
-                self._events = EventReader()
-                data = b"".join(self._whole)
-                self._whole.clear()
-        elif self._events is None:
-            self._whole.append(data)
-        if self._events is None:
-            self._size += len(data)
-            if self._size > MAX_BODY_BYTES:
-                raise self._bad(f"the answer has more than {MAX_BODY_BYTES} bytes")
+        if self._events is not None:
+            return self._stream(data)
+        self._whole.append(data)
+        self._size += len(data)
+        if self._size > MAX_BODY_BYTES:
+            raise self._bad(f"the answer has more than {MAX_BODY_BYTES} bytes")
+        if self.begun or not data.strip():
             return []
-        return self._stream(data)
+        head = b"".join(self._whole).removeprefix(_BOM).lstrip()
+        if any(mark.startswith(head) and mark != head for mark in (_BOM, *_STREAM_MARKS)):
+            return []
+        self.begun = True
+        if not _is_stream(head, self.content_type):
+            return []
+        self._events = EventReader()
+        whole = b"".join(self._whole)
+        self._whole.clear()
+        return self._stream(whole)
 
     def _stream(self, data: bytes) -> list[Event]:
         assert self._events is not None
@@ -358,7 +357,7 @@ class _Answer:
     def close(self) -> list[Event]:
         """The body has ended."""
         if self._events is None:
-            body = b"".join(self._whole).removeprefix(b"\xef\xbb\xbf")
+            body = b"".join(self._whole).removeprefix(_BOM)
             if not body.strip():
                 raise self._bad("the answer is empty")
             events = self._read(self._json(body))
@@ -465,11 +464,15 @@ class _Answer:
         return bad_payload(what, body, self._call.key)
 
 
+_BOM = b"\xef\xbb\xbf"
+_STREAM_MARKS = (b"data:", b"event:", b":", b"id:", b"retry:")
+
+
 def _is_stream(head: bytes, content_type: str) -> bool:
     """Whether a body is a stream of events: it begins like one, whatever it says of itself."""
     if head[:1] in (b"{", b"[", b"<"):
         return False
-    if head.startswith((b"data:", b"event:", b":", b"id:", b"retry:")):
+    if head.startswith(_STREAM_MARKS):
         return True
     return content_type.startswith("text/event-stream")
 

@@ -157,6 +157,6 @@ def _ids(choice: Mapping[str, Any]) -> list[int] | None:
     ids = []
     for item in found:
         if isinstance(item, bool) or not isinstance(item, int | float) or item != item or item != item // 1:
-            raise ValueError(f"token_ids must hold whole numbers, not {item!r:.40}")
+            raise ValueError(f"token_ids must hold whole numbers, not {type(item).__name__}")
         ids.append(int(item))
     return ids
