@@ -15,7 +15,7 @@ ROOMS = {
     name: height
     for height, names in enumerate(
         [
-            "errors",
+            "errors closing",
             "_core",
             "message",
             "chat metrics",

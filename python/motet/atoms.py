@@ -6,13 +6,13 @@ import collections
 import logging
 import statistics
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from motet import trace
 from motet.answers import Answer, Estimate, EstimatedTokens, Range
 from motet.backend import Backend, Health
 from motet.catalog import Spec
+from motet.closing import AsyncClosing, Closing
 from motet.drive import AsyncRunStream, AsyncStepLoop, RunStream, StepLoop
 from motet.errors import MotetError
 from motet.loop import Loop, RunOptions, Unfinished
@@ -32,7 +32,7 @@ EXPECTED_OUTPUT = 1000
 """Tokens of an answer, where there were none yet to learn from. A rule of thumb, and said to be one."""
 
 
-class Atom:
+class Atom(Closing, AsyncClosing):
     """A model behind a slug: stateless, so it can be asked by many threads and tasks at once.
 
     Made by `motet.atom`. A context manager: leaving it closes its connections.
@@ -253,22 +253,6 @@ class Atom:
     async def aclose(self) -> None:
         """`close`, awaited."""
         await self.backend.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def _learn(self, answer: Answer[Any]) -> Answer[Any]:
         """Remembers how long an answer was, for estimates, and logs it: what was said at DEBUG alone."""

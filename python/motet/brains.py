@@ -110,6 +110,10 @@ def models(*, refresh: bool = False, backend: Backend | None = None, **service: 
         found = shared.list_models(refresh=refresh)
     except (ApiError, ConfigError) as error:
         return Models(catalog.specs(), "catalogue", error=error)
+    finally:
+        if backend is None:
+            # What is kept between calls is the list, not its connection.
+            shared.close()
     source = Source("the service's list of models", found.fetched_at.date().isoformat())
     for model in found:
         catalog.learn(model.id, model.price, model.context, source)

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from motet._core import Event
 from motet.answers import Answer
+from motet.closing import AsyncClosing, Closing
 from motet.loop import Ask, Decide, Execute, Loop, Ready, Told
 from motet.message import Message, ToolCall
 from motet.runs import CallRecord, Run, Step
@@ -143,7 +143,7 @@ def _told(step: Step) -> Iterator[Event]:
 # Runs.
 
 
-class RunStream:
+class RunStream(Closing):
     """The events of a run, step by step: what the model writes, and what the tools answer. `run` is the run so far."""
 
     def __init__(self, brain: Asker, loop: Loop, *, parallel: bool, listen: bool) -> None:
@@ -193,14 +193,6 @@ class RunStream:
         """Ends the run where it is, and closes the connection; the state is in `run`."""
         self._events.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def finish(self) -> Run:
         """Goes on to the end. Gives the run."""
         for _ in self._events:
@@ -208,7 +200,7 @@ class RunStream:
         return self.run
 
 
-class AsyncRunStream:
+class AsyncRunStream(AsyncClosing):
     """`RunStream`, awaited."""
 
     def __init__(self, brain: Asker, loop: Loop, *, parallel: bool, listen: bool) -> None:
@@ -258,17 +250,9 @@ class AsyncRunStream:
             except Exception as error:
                 failed = error
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Ends the run where it is, and closes the connection; the state is in `run`."""
         await self._events.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def finish(self) -> Run:
         """Goes on to the end. Gives the run."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from decimal import Decimal
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from motet import _core, trace
 from motet._core import Event
 from motet.answers import Answer
-from motet.backend import AsyncReplyStream, Backend, Reply, ReplyStream
+from motet.backend import Backend
+from motet.closing import AsyncClosing, Closing
 from motet.errors import ConfigError, LimitError, MaxCostError, MaxTokensError, MotetError, OutputError
 from motet.metrics import Price, cash
 from motet.question import Question
@@ -115,165 +115,123 @@ class _Heard:
         self._backend = backend
         self._question = question
         self._heard = heard
-        self._meter = _Meter(backend, question)
+        self._stream: Any = None
+        self._meter: _Meter | None = None
         self._answer: Answer[Any] | None = None
-        self._settled = False
         self._span = trace.Span(question.request)
 
-    def _end(self, reply: Reply) -> None:
+    @property
+    def answer(self) -> Answer[Any]:
+        """The answer. Before the end, and after an error, what there is of it; its `output` is `None` then.
+
+        Raises `ValueError` before anything was asked.
+        """
+        if self._answer is not None:
+            return self._answer
+        if self._stream is None:
+            raise ValueError("there is no answer yet: iterate over the stream first")
+        return self._question.answer(self._stream.reply, cut=True)
+
+    def _begin(self) -> _Meter:
+        """Budgets are asked when the request is about to be sent: a stream that nobody reads holds nothing."""
+        self._meter = _Meter(self._backend, self._question)
+        return self._meter
+
+    def _end(self) -> None:
         try:
-            self._answer = self._question.finish(reply)
+            self._answer = self._question.finish(self._stream.reply)
         except OutputError as error:
             self._answer = error.partial
-            self._settle()
             self._span.failed(error)
             raise
-        self._settle()
         self._heard(self._span.heard(self._answer))
 
-    def _fail(self, error: MotetError, reply: Reply | None) -> MotetError:
-        if error.partial is None and isinstance(error, LimitError):
+    def _fail(self, error: MotetError) -> MotetError:
+        if error.partial is None and isinstance(error, LimitError) and self._stream is not None:
             # What a service or its connection broke off brings along what arrived, if anything did.
-            error.partial = reply
+            error.partial = self._stream.reply
         error = self._question.explain(error)
         if isinstance(error.partial, Answer):
             self._answer = error.partial
-        self._settle()
         self._span.failed(error)
         return error
 
     def _settle(self) -> None:
-        """The budgets learn what it cost in the end."""
-        if not self._settled:
-            self._settled = True
+        """The budgets learn what it cost in the end, and the span ends."""
+        if self._meter is not None:
             self._meter.settle(self._answer.metrics.cost.cash.total if self._answer is not None else None)
-
-    def _now(self, stream: ReplyStream | AsyncReplyStream | None) -> Answer[Any]:
-        if self._answer is not None:
-            return self._answer
-        if stream is None:
-            raise ValueError("there is no answer yet: iterate over the stream first")
-        return self._question.answer(stream.reply, cut=True)
+            self._meter = None
+        self._span.end()
 
 
-class AnswerStream(_Heard):
+class AnswerStream(_Heard, Closing):
     """Events while they arrive. Leaving the `with` block, or closing it, closes the connection."""
 
     def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
         super().__init__(backend, question, heard)
-        self._stream: ReplyStream | None = None
         self._events = self._run()
 
     def __iter__(self) -> Iterator[Event]:
         return self._events
 
-    def _run(self) -> Iterator[Event]:
+    def _run(self) -> Generator[Event, None, None]:
         try:
-            stream = self._stream = self._backend.stream(self._question.request)
-            with stream:
-                for event in stream:
+            meter = self._begin()
+            with self._backend.stream(self._question.request) as self._stream:
+                for event in self._stream:
                     yield event
-                    self._meter.hear(event)
-                self._end(stream.reply)
+                    meter.hear(event)
+                self._end()
         except OutputError:
             raise
         except MotetError as error:
-            raise self._fail(error, self._reply()) from error.__cause__
+            raise self._fail(error) from error.__cause__
         finally:
             # Also where the iterator alone was left, without a `with` block around the stream.
-            self._span.end()
-
-    def _reply(self) -> Reply | None:
-        try:
-            return self._stream.reply if self._stream is not None else None
-        except ValueError:
-            return None
+            self._settle()
 
     @property
     def text(self) -> Iterator[str]:
         """The pieces of the answer alone, without reasoning and calls."""
         return (event.delta for event in self if event.type == "delta" and event.kind == "text")
 
-    @property
-    def answer(self) -> Answer[Any]:
-        """The answer. Before the end, and after an error, what there is of it; its `output` is `None` then."""
-        return self._now(self._stream)
-
     def close(self) -> None:
         """Closes the connection; the service stops writing, and billing."""
-        if self._stream is not None:
-            self._stream.close()
-        self._settle()
-        self._span.end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        self._events.close()
 
 
-class AsyncAnswerStream(_Heard):
+class AsyncAnswerStream(_Heard, AsyncClosing):
     """`AnswerStream`, awaited."""
 
     def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
         super().__init__(backend, question, heard)
-        self._stream: AsyncReplyStream | None = None
         self._events = self._run()
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
 
-    async def _run(self) -> AsyncIterator[Event]:
+    async def _run(self) -> AsyncGenerator[Event, None]:
         try:
-            stream = self._stream = self._backend.astream(self._question.request)
-            async with stream:
-                async for event in stream:
+            meter = self._begin()
+            async with self._backend.astream(self._question.request) as self._stream:
+                async for event in self._stream:
                     yield event
-                    self._meter.hear(event)
-                self._end(stream.reply)
+                    meter.hear(event)
+                self._end()
         except OutputError:
             raise
         except MotetError as error:
-            raise self._fail(error, self._reply()) from error.__cause__
+            raise self._fail(error) from error.__cause__
         finally:
-            # Also where the iterator alone was left, without a `with` block around the stream.
-            self._span.end()
-
-    def _reply(self) -> Reply | None:
-        try:
-            return self._stream.reply if self._stream is not None else None
-        except ValueError:
-            return None
+            self._settle()
 
     @property
-    def text(self) -> AsyncIterator[str]:
+    async def text(self) -> AsyncIterator[str]:
         """The pieces of the answer alone, without reasoning and calls."""
-        return self._texts()
-
-    async def _texts(self) -> AsyncIterator[str]:
         async for event in self:
             if event.type == "delta" and event.kind == "text":
                 yield event.delta
 
-    @property
-    def answer(self) -> Answer[Any]:
-        """The answer. Before the end, and after an error, what there is of it; its `output` is `None` then."""
-        return self._now(self._stream)
-
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Closes the connection; the service stops writing, and billing."""
-        if self._stream is not None:
-            await self._stream.close()
-        self._settle()
-        self._span.end()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+        await self._events.aclose()

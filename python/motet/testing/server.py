@@ -15,11 +15,11 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
 from aiohttp import web
 
+from motet.closing import Closing
 from motet.testing import requests, shapes
 from motet.testing.script import Fault, Turn
 
@@ -68,7 +68,7 @@ class Received:
     """What it held, as Python values; `None` if it held nothing, or no JSON."""
 
 
-class ScriptedServer:
+class ScriptedServer(Closing):
     """Answers requests with a script, turn by turn.
 
     - `script`: completions as the model writes them (text with markers, or token ids), `Turn`s and `Fault`s, in the
@@ -160,11 +160,6 @@ class ScriptedServer:
 
     def __enter__(self) -> Self:
         return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _run(self) -> None:
         try:

@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, cast
 
 import anyio
 import httpx
 import together
 
 from motet.backend import Health, LaneChoice, Model, ModelList, Reply, Request
+from motet.closing import AsyncClosing, Closing
 from motet.errors import ApiError, AuthenticationError, ConfigError, MotetError, RenderError, RequestTimeoutError
 from motet.harmony import render
 from motet.message import Lane
@@ -29,7 +29,7 @@ __all__ = ["Backend"]
 _KNOWN_SERVERS = ("vllm", "sglang", "llamacpp")
 
 
-class Backend:
+class Backend(Closing, AsyncClosing):
     """A service that speaks the API of Together: Together itself, or vLLM, SGLang and llama.cpp with `base_url`.
 
     - `api_key`: by default `TOGETHER_API_KEY`. A server on this machine needs none.
@@ -123,22 +123,6 @@ class Backend:
         except Exception:
             # At the end of the process half of what this needs is gone.
             return
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     # Asking.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import anyio
 import httpx
@@ -14,6 +13,7 @@ import together
 
 from motet._core import Event
 from motet.backend import Reply
+from motet.closing import AsyncClosing, Closing
 from motet.together.deadline import until
 from motet.together.exchange import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
 
@@ -45,7 +45,7 @@ def _left(exchange: Exchange) -> float | None:
     return None if exchange.deadline is None else max(exchange.deadline - time.monotonic(), 0)
 
 
-class Stream:
+class Stream(Closing):
     """Events while they arrive."""
 
     def __init__(self, client: together.Together, prepare: Callable[[], Exchange]) -> None:
@@ -90,14 +90,6 @@ class Stream:
                     case events:
                         yield from events
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Closes the connection; the service stops writing."""
         self._iterator.close()
@@ -111,7 +103,7 @@ class Stream:
         return self._exchange.reply
 
 
-class AsyncStream:
+class AsyncStream(AsyncClosing):
     """`Stream`, awaited."""
 
     def __init__(self, client: together.AsyncTogether, prepare: Callable[[], Awaitable[Exchange]]) -> None:
@@ -166,15 +158,7 @@ class AsyncStream:
                 return error
         return DeadlinePassed()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Closes the connection; the service stops writing."""
         await self._iterator.aclose()
         await self._stack.aclose()
