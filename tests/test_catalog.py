@@ -119,6 +119,14 @@ def test_each_atom_has_its_figures(slug: str) -> None:
     assert spec.harmony is slug.startswith("together/gpt-oss/")
 
 
+def test_what_gpt_oss_can_do_is_known_and_of_others_nothing_is_guessed() -> None:
+    for slug in KNOWN:
+        gain = catalog.find(slug).gain
+        skills = (gain.skills.tools, gain.skills.reasoning, gain.skills.vision)
+        known = slug.startswith("together/gpt-oss/")
+        assert (gain.cutoff, skills) == (("2024-06", (True, True, False)) if known else (None, (None, None, None)))
+
+
 def test_no_other_atom_is_there_and_none_of_the_seeds_is_missing() -> None:
     assert [spec.slug for spec in catalog.specs()] == list(KNOWN)
     assert {f"together/{name}" for name in SEEDS.split()} < set(KNOWN)
