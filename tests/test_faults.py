@@ -5,26 +5,31 @@ keep what came, cost an unknown sum rather than none, close its connection, and 
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import gzip
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+import together
 
 import motet
 from motet.backend import Attempt
 from motet.question import Question
 from motet.testing import Turn
 from motet.together import sse as sse_room
+from motet.together.errors import from_exception
 from tests.faults import (
     DONE,
     HOWS,
     LANES,
     MODES,
     SSE,
+    Clock,
     Outcome,
     Service,
     check_error,
@@ -462,3 +467,385 @@ def test_a_value_of_another_type_in_every_place(stream: bool, lane: str) -> None
                 error = found
             if error is not None and KEY not in repr(made.reply.completion):
                 check_error(question.explain(error), type(error))
+
+
+# Time, with a clock that is told what it is.
+
+TOKEN = sse({"choices": [{"delta": {"content": "word "}}]})
+ROLE = sse({"choices": [{"delta": {"role": "assistant", "content": ""}}]})
+PING = b": still there\n\n"
+
+
+@pytest.mark.parametrize(
+    ("timeout", "first", "reads", "passed", "named"),
+    [
+        (5, None, [100], 5, "timeout=5"),
+        (None, 3, [100], 3, "first_token_timeout=3"),
+        (5, 3, [100], 3, "first_token_timeout=3"),
+        (3, 5, [100], 3, "timeout=3"),
+        (5, None, [1, PING] * 100, 5, "timeout=5"),
+        (None, 3, [1, PING] * 100, 3, "first_token_timeout=3"),
+        (None, 3, [1, ROLE, 1, PING] * 100, 3, "first_token_timeout=3"),
+        (5, None, [1, TOKEN] * 100, 5, "timeout=5"),
+        (5, 3, [2, TOKEN, 100], 5, "timeout=5"),
+        (5, 3, [2, TOKEN, 2.5, PING, 2.5, PING], 5, "timeout=5"),
+        (0.001, None, [0.001, TOKEN], 0.001, "timeout=0.001"),
+        # In time, the last of them for want of usage only.
+        (None, 3, [2, TOKEN, 100, TOKEN, FINISH, DONE], None, ""),
+        (None, None, [1e6, PING, 1e6, TOKEN, FINISH, DONE], None, ""),
+        (5, 3, [2, TOKEN, 2, FINISH, DONE], None, ""),
+        (5, 3, [2, TOKEN, 2, FINISH, 100], None, ""),
+        (5, None, [2, TOKEN, 2, FINISH, 0.5, PING, 0.5, PING, 0.5, PING], None, ""),
+    ],
+)
+def test_deadlines(
+    timeout: float | None, first: float | None, reads: list[Any], passed: float | None, named: str
+) -> None:
+    clock = Clock()
+    made = exchange(clock=clock, timeout=timeout, first_token_timeout=first)
+    began = clock.now
+    events, error = drive(made, reads)
+    if passed is None:
+        assert error is None
+        assert made.reply.finish == "stop"
+        return
+    assert clock.now - began == pytest.approx(passed)
+    known = check_error(error, motet.RequestTimeoutError, retryable=True, attempts=(Attempt("200"),))
+    assert f"within {named} s" in str(known)
+    assert "".join([event.delta for event in events]) == made.reply.completion.text
+    assert (known.partial is None) == (events == [])
+
+
+REQUEST = httpx.Request("POST", "http://service.test")
+
+
+def refusal(status: int, **headers: str) -> Exception:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = httpx.Response(status, headers=named, request=REQUEST)
+    return together.APIStatusError(f"{KEY} is refused", response=response, body={"error": KEY})
+
+
+WAITS: list[tuple[dict[str, str], float | None]] = [
+    ({}, None),
+    ({"retry_after": "7"}, 7),
+    ({"retry_after": "0"}, 0),
+    ({"retry_after": "0.25"}, 0.25),
+    ({"retry_after": " 2 "}, 2),
+    ({"retry_after": "60"}, 60),
+    ({"retry_after": "61"}, 61),
+    ({"retry_after": "3600"}, 3600),
+    ({"retry_after": "1e9"}, 1e9),
+    ({"retry_after": "-5"}, None),
+    ({"retry_after": "inf"}, None),
+    ({"retry_after": "-inf"}, None),
+    ({"retry_after": "nan"}, None),
+    ({"retry_after": "1e999"}, None),
+    ({"retry_after": ""}, None),
+    ({"retry_after": "soon"}, None),
+    ({"retry_after": "5 s"}, None),
+    ({"retry_after": "0x10"}, None),
+    ({"retry_after": "Wed, 45 Foo 2026 99:99:99 GMT"}, None),
+    ({"retry_after": "Wed, 21 Oct 99999 07:28:00 GMT"}, None),
+    ({"retry_after": "Wed, 21 Oct 2015 07:28:00 +9999999999"}, None),
+    ({"retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+    ({"retry_after": "Sun Nov  6 08:49:37 1994"}, 0),
+    ({"retry_after_ms": "1500"}, 1.5),
+    ({"retry_after_ms": "1500", "retry_after": "9"}, 1.5),
+    ({"retry_after_ms": "later", "retry_after": "9"}, 9),
+    ({"retry_after_ms": "-1"}, None),
+    ({"retry_after_ms": "nan"}, None),
+]
+
+
+@pytest.mark.parametrize("timeout", [None, 100.0, 5.0, 0.0005])
+@pytest.mark.parametrize("status", [429, 503, 529])
+@pytest.mark.parametrize(("headers", "asked"), WAITS)
+def test_how_long_a_service_asks_to_wait(
+    headers: dict[str, str], asked: float | None, status: int, timeout: float | None
+) -> None:
+    waits: list[float] = []
+    made = exchange(timeout=timeout, retries=1)
+    _, error = drive(made, [TOKEN, FINISH, DONE], opens=[refusal(status, **headers)], waits=waits)
+    kind = motet.RateLimitError if status == 429 else motet.OverloadedError
+    wanted = 0.001 if asked is None else asked
+    if wanted <= 60 and (timeout is None or wanted < timeout):
+        assert error is None
+        assert waits == [asked if asked is not None else pytest.approx(0.000875, abs=0.000125)]
+        assert made.reply.attempts == (Attempt(str(status), waits[0]), Attempt("200"))
+        assert made.reply.time.total == pytest.approx(waits[0])
+    elif asked is None and error is None:
+        # What motet itself would wait is shorter than the time that is left, or not, by chance.
+        assert timeout is not None
+        assert waits[0] < timeout
+    else:
+        check_error(error, kind, retry_after=asked, status=status, attempts=(Attempt(str(status)),))
+        assert waits == []
+
+
+@pytest.mark.parametrize(("seconds", "retried"), [(30, True), (7200, False)])
+def test_a_service_asks_to_wait_until(seconds: float, retried: bool) -> None:
+    waits: list[float] = []
+    date = email.utils.formatdate(time.time() + seconds, usegmt=True)
+    _, error = drive(exchange(), [TOKEN, FINISH, DONE], opens=[refusal(429, retry_after=date)], waits=waits)
+    asked = waits[0] if retried else check_error(error, motet.RateLimitError).retry_after
+    assert (error is None) == retried
+    assert seconds - 20 < asked <= seconds
+
+
+@pytest.mark.parametrize("retries", [0, 1, 2, 5])
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 524, 529])
+def test_every_attempt_is_told(status: int, retries: int) -> None:
+    for succeeding in range(retries + 2):
+        waits: list[float] = []
+        made = exchange(retries=retries)
+        _, error = drive(made, [TOKEN, FINISH, DONE], opens=[refusal(status)] * succeeding, waits=waits)
+        billable = status in (408, 504, 524)
+        failed = [Attempt(str(status), wait, billable) for wait in waits]
+        if succeeding <= retries:
+            assert error is None
+            assert made.reply.attempts == (*failed, Attempt("200"))
+        else:
+            assert len(waits) == retries
+            check_error(error, type(error), status=status, attempts=(*failed, Attempt(str(status), 0.0, billable)))
+
+
+def test_a_service_may_forbid_to_ask_again() -> None:
+    for status in (408, 429, 500, 503):
+        waits: list[float] = []
+        _, error = drive(exchange(), [], opens=[refusal(status, x_should_retry="false")], waits=waits)
+        assert len(check_error(error, type(error), status=status).attempts) == 1
+        assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "attempts", "billable"),
+    [
+        (httpx.ConnectError("refused"), motet.ConnectionFailedError, 3, False),
+        (httpx.ConnectTimeout("late"), motet.ConnectionFailedError, 3, False),
+        (httpx.PoolTimeout("late"), motet.ConnectionFailedError, 3, False),
+        (httpx.ProxyError("407"), motet.ConnectionFailedError, 3, False),
+        (httpx.ReadError("reset"), motet.ConnectionFailedError, 3, True),
+        (httpx.WriteError("pipe"), motet.ConnectionFailedError, 3, True),
+        (httpx.RemoteProtocolError("hung up"), motet.ConnectionFailedError, 3, True),
+        (httpx.LocalProtocolError("Illegal header value"), motet.ConnectionFailedError, 3, False),
+        (httpx.UnsupportedProtocol("gopher"), motet.ConnectionFailedError, 3, False),
+        (httpx.ReadTimeout("late"), motet.RequestTimeoutError, 1, True),
+        (httpx.WriteTimeout("late"), motet.RequestTimeoutError, 1, True),
+        (OSError("no route"), motet.ConnectionFailedError, 3, False),
+        (RuntimeError("Event loop is closed"), motet.ConnectionFailedError, 3, False),
+    ],
+    ids=lambda one: type(one).__name__ if isinstance(one, Exception) else None,
+)
+@pytest.mark.parametrize("how", HOWS)
+def test_a_request_that_gets_no_answer(
+    how: str, cause: Exception, kind: type[motet.ApiError], attempts: int, billable: bool, runner: asyncio.Runner
+) -> None:
+    """D4, D21: three attempts where nobody worked on it, or where it is not known; one where it may well be billed."""
+    service = Service(cause)
+    error = check_error(outcome(service.atom(), how, runner=runner).error, kind, status=None, partial=None, cost=None)
+    assert [(one.outcome, one.may_be_billed) for one in error.attempts] == [(kind.__name__, billable)] * attempts
+    assert len(service.asked) == attempts
+    if isinstance(cause, httpx.ProxyError):
+        assert "HTTP_PROXY" in str(error)
+
+
+def test_what_quotes_the_key_is_no_cause() -> None:
+    """A traceback shows the causes of an error; the SDK's own quote what they got."""
+    shown, hidden = together.APIConnectionError(request=REQUEST), together.APIConnectionError(request=REQUEST)
+    shown.__cause__ = httpx.ConnectError("refused")
+    hidden.__cause__ = httpx.LocalProtocolError(f"Illegal header value {KEY}")
+    for cause, kept in ((shown, True), (hidden, False), (refusal(401), False), (refusal(307, location=KEY), False)):
+        error = check_error(drive(exchange(retries=0), [], opens=[cause])[1], type(from_exception(cause, KEY)))
+        assert (error.__cause__ is cause) == kept
+
+
+# Statuses.
+
+STATUSES: list[tuple[int, Any, type[motet.ApiError], int]] = [
+    (301, "", motet.ApiError, 1),
+    (307, "", motet.ApiError, 1),
+    (400, {"error": {"message": f"no {KEY}"}}, motet.InvalidRequestError, 1),
+    (401, {"error": {"message": f"Invalid API key provided: {KEY}"}}, motet.AuthenticationError, 1),
+    (402, {"error": {"message": "spending limit"}}, motet.QuotaError, 1),
+    (403, {"error": {"message": "not yours"}}, motet.AccessDeniedError, 1),
+    (404, {"error": {"message": "no such model"}}, motet.NotFoundError, 1),
+    (408, {}, motet.RequestTimeoutError, 3),
+    (409, {"detail": "busy"}, motet.ApiError, 3),
+    (413, f"<html>{KEY}</html>", motet.InvalidRequestError, 1),
+    (418, "", motet.ApiError, 1),
+    (422, {"detail": [{"loc": ["body", KEY], "msg": "field required"}]}, motet.InvalidRequestError, 1),
+    (429, {"error": {"message": "slow down"}}, motet.RateLimitError, 3),
+    (429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}, motet.QuotaError, 1),
+    (500, f"upstream {KEY}", motet.ServerError, 3),
+    (502, "<html>Bad Gateway</html>", motet.ServerError, 3),
+    (503, {"error": f"overloaded {KEY}"}, motet.OverloadedError, 3),
+    (504, b"", motet.ServerError, 3),
+    (524, b"\xff\xfe\x00", motet.ServerError, 3),
+    (529, None, motet.OverloadedError, 3),
+    (599, "x" * 100_000, motet.ServerError, 3),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "attempts"), STATUSES)
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", HOWS)
+def test_statuses(
+    how: str, lane: str, status: int, body: Any, kind: type[motet.ApiError], attempts: int, runner: asyncio.Runner
+) -> None:
+    data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    headers = {"location": "http://elsewhere.test/v1", "x-request-id": "r-7"}
+    service = Service()
+    # Whole; broken off; and with the key where the excerpt ends: the status says enough.
+    for pieces, end in (([data], None), ([data], httpx.ReadError("reset")), ([b"x" * 290, KEY.encode() * 900], None)):
+        sent = service.tell(*pieces, end=end, status=status, headers=headers)
+        found = outcome(service.atom(lane), how, runner=runner)
+        if pieces[0] is not data and kind is motet.QuotaError and status == 429:
+            continue
+        error = check_error(found.error, kind, status=status, request_id="r-7", partial=None, usage=None, cost=None)
+        assert [one.outcome for one in error.attempts] == [str(status)] * attempts
+        assert len(service.asked) == attempts
+        assert {request.url.host for request in service.asked} == {"service.test"}, "no redirect is followed"
+        assert error.retryable == (attempts > 1)
+        assert len(str(error)) < 600
+        assert len(error.raw or "") <= 2000
+        assert sent.closed
+        if found.left is not None:
+            assert (found.left.text, found.left.metrics.cost.cash.total) == ("", None)
+
+
+OVERFLOWS: list[tuple[int, Any, int | None, int | None]] = [
+    # As services have written it, each in an issue that somebody filed; none at all for Together's gpt-oss.
+    (
+        422,
+        {
+            "error": {
+                "message": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 2019 `inputs` tokens and 30 `max_new_tokens`"
+            }
+        },
+        2049,
+        2048,
+    ),
+    (
+        403,
+        {
+            "error": {
+                "message": "Input token count + `max_tokens` parameter must be less than the `context_length` of the model being queried."
+            }
+        },
+        None,
+        None,
+    ),
+    (
+        400,
+        {
+            "error": {
+                "message": "This model's maximum context length is 4097 tokens. However, you requested 4203 tokens (3703 in the messages, 500 in the completion). Please reduce the length of the messages or completion.",
+                "code": "context_length_exceeded",
+            }
+        },
+        4203,
+        4097,
+    ),
+    (
+        400,
+        {
+            "object": "error",
+            "message": "This model's maximum context length is 16384 tokens. However, you requested 122946 tokens (112946 in the messages, 10000 in the completion). Please reduce the length of the messages or completion.",
+            "type": "BadRequestError",
+            "param": None,
+            "code": 400,
+        },
+        122946,
+        16384,
+    ),
+    (
+        400,
+        {
+            "error": {
+                "message": "This model's maximum context length is 128000 tokens. However, your messages resulted in 202868 tokens (202767 in the messages, 101 in the functions)."
+            }
+        },
+        202868,
+        128000,
+    ),
+    (
+        400,
+        {
+            "object": "error",
+            "message": "The input (61709 tokens) is longer than the model's context length (40960 tokens).",
+            "type": "BadRequestError",
+            "param": None,
+            "code": 400,
+        },
+        61709,
+        40960,
+    ),
+    (
+        400,
+        {
+            "object": "error",
+            "message": "Requested token count exceeds the model's maximum context length of 32768 tokens. You requested a total of 40000 tokens: 30000 tokens from the input messages and 10000 tokens for the completion.",
+        },
+        40000,
+        32768,
+    ),
+    (
+        400,
+        {"message": "Input length (160062 tokens) exceeds the maximum allowed length (59862 tokens)."},
+        160062,
+        59862,
+    ),
+    (
+        400,
+        {
+            "error": {
+                "code": 400,
+                "message": "the request exceeds the available context size. try increasing the context size or enable context shift",
+                "type": "exceed_context_size_error",
+                "n_prompt_tokens": 14429,
+                "n_ctx": 8192,
+            }
+        },
+        14429,
+        8192,
+    ),
+    (
+        400,
+        {
+            "error": {
+                "message": "request (8541 tokens) exceeds the available context size (4096 tokens), try increasing it"
+            }
+        },
+        8541,
+        4096,
+    ),
+    (400, {"detail": "Requested tokens (2285) exceed context window of 2048"}, 2285, 2048),
+    (
+        400,
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": "The input token count (1200293) exceeds the maximum number of tokens allowed (1048576).",
+                    "status": "INVALID_ARGUMENT",
+                }
+            }
+        ],
+        1200293,
+        1048576,
+    ),
+    (400, {"error": {"message": "prompt is too long: 210,000 tokens > 200,000 maximum"}}, 210000, 200000),
+    (413, "the prompt is too long", None, None),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "tokens", "limit"), OVERFLOWS)
+@pytest.mark.parametrize("how", HOWS)
+def test_a_context_that_overflows(
+    how: str, status: int, body: Any, tokens: int | None, limit: int | None, runner: asyncio.Runner
+) -> None:
+    service = Service()
+    service.tell(body.encode() if isinstance(body, str) else json.dumps(body).encode(), status=status)
+    found = outcome(service.atom(), how, runner=runner).error
+    error = check_error(found, motet.ContextOverflowError, status=status, tokens=tokens, limit=limit, retryable=False)
+    assert len(error.attempts) == len(service.asked) == 1

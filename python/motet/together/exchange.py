@@ -178,15 +178,17 @@ class Exchange:
             if isinstance(got, Exception):
                 cut = self._cut(got)
                 raise cut from shown_cause(cut, got, self._call.key)
-            if self._deadline_passed() and self._answer.finish is None:
-                raise self._too_late()
             events = self._answer.feed(got) if got else self._answer.close()
             if events:
                 self._first = self._first or self._clock()
-                yield events
+            late = self._deadline_passed() and self._answer.finish is None and not self._answer.ended
             # What came before a fault is delivered before it is raised.
+            if events:
+                yield events
             if self._answer.error is not None:
                 raise self._answer.error
+            if late:
+                raise self._too_late()
 
     def _connect(self) -> Generator[Step, Any, None]:
         while True:
@@ -237,11 +239,10 @@ class Exchange:
         return deadline is not None and self._clock() >= deadline
 
     def _too_late(self) -> RequestTimeoutError:
-        call, waited = self._call, self._clock() - self._began
-        if call.timeout is None or waited < call.timeout:
-            return RequestTimeoutError(
-                f"no token came within first_token_timeout={call.first_token_timeout:g} s; the service may bill it"
-            )
+        call = self._call
+        first = call.first_token_timeout if self._first is None else None
+        if first is not None and (call.timeout is None or first < call.timeout):
+            return RequestTimeoutError(f"no token came within first_token_timeout={first:g} s; the service may bill it")
         return RequestTimeoutError(f"the answer was not whole within timeout={call.timeout:g} s; it may be billed")
 
     def _cut(self, error: Exception) -> MotetError:
