@@ -5,13 +5,14 @@ pydantic reads signatures, validates and writes JSON; here is only what a tool i
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, overload
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, overload
 
 from motet.errors import ConfigError, InvalidArgumentsError, ToolResultError
 from motet.output import known_type, problems_of
@@ -39,9 +40,7 @@ class Tool:
     """Seconds. `None`: the loop's."""
     max_result: int = MAX_RESULT
     """Characters of a result that the model is shown."""
-    _model: Any = field(default=None, compare=False)
-    _dispatched: bool = field(default=False, compare=False)
-    _raw: bool = field(default=False, compare=False)
+    _bind: Callable[[Tool, str], Callable[[], Any]] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
@@ -52,8 +51,8 @@ class Tool:
     @property
     def is_async(self) -> bool:
         """Whether the function is to be awaited."""
-        called = self.function if inspect.isroutine(self.function) else getattr(self.function, "__call__", None)  # noqa: B004
-        return inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(called)
+        called = _written(self.function)
+        return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(self.function)
 
     def to_dict(self) -> dict[str, Any]:
         """As OpenAI's tool dict."""
@@ -67,31 +66,31 @@ class Tool:
 
         Raises `InvalidArgumentsError` that says which argument is wrong.
         """
-        if self._raw:
-            return lambda: self.function(arguments)
-        if self._model is None:
-            values = self._parsed(arguments)
-            if self._dispatched:
-                return lambda: self.function(self.name, values)
-            return lambda: self.function(**values)
-        import pydantic
+        return (self._bind or _bind_parsed)(self, arguments)
 
-        try:
-            bound = self._model.model_validate_json(arguments or "{}")
-        except pydantic.ValidationError as error:
-            problems = "; ".join(problems_of(error)[:5])
-            raise InvalidArgumentsError(f"the arguments of {self.name} are wrong: {problems}", raw=arguments) from None
-        values = {info.alias or name: getattr(bound, name) for name, info in self._model.model_fields.items()}
-        return lambda: self.function(**values, **(bound.model_extra or {}))
 
-    def _parsed(self, arguments: str) -> dict[str, Any]:
-        try:
-            values = json.loads(arguments or "{}")
-        except (ValueError, RecursionError) as error:
-            raise InvalidArgumentsError(f"the arguments of {self.name} are not JSON: {error}", raw=arguments) from None
-        if not isinstance(values, dict):
-            raise InvalidArgumentsError(f"the arguments of {self.name} must be an object", raw=arguments)
-        return values
+def _bind_raw(tool: Tool, arguments: str) -> Callable[[], Any]:
+    return lambda: tool.function(arguments)
+
+
+def _bind_parsed(tool: Tool, arguments: str) -> Callable[[], Any]:
+    values = _parsed(tool, arguments)
+    return lambda: tool.function(**values)
+
+
+def _bind_dispatched(tool: Tool, arguments: str) -> Callable[[], Any]:
+    values = _parsed(tool, arguments)
+    return lambda: tool.function(tool.name, values)
+
+
+def _parsed(tool: Tool, arguments: str) -> dict[str, Any]:
+    try:
+        values = json.loads(arguments or "{}")
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgumentsError(f"the arguments of {tool.name} are not JSON: {error}", raw=arguments) from None
+    if not isinstance(values, dict):
+        raise InvalidArgumentsError(f"the arguments of {tool.name} must be an object", raw=arguments)
+    return values
 
 
 @overload
@@ -119,86 +118,211 @@ def tool(
 
     Its name is the function's, unless `name` gives one (with dots, if it is to have a namespace). Its schema comes from
     the signature, the descriptions from the docstring: what stands before `Args:`, and the lines under it. Types are
-    those that pydantic knows. Raises `TypeError` for a signature that a model cannot fill.
+    those that pydantic knows; `Annotated` and `Field` say more of them. What `functools.partial` has filled in already,
+    the model is not shown. Raises `TypeError` for a signature that a model cannot fill.
 
     `idempotent`: calling it twice does no more than calling it once. `timeout`: seconds. `max_result`: characters of
     its result that the model is shown.
     """
+    settings = (name, description, idempotent, timeout, max_result)
 
-    def make(called: Callable[..., Any]) -> Tool:
-        if isinstance(called, Tool):
-            raise TypeError(f"{called!r} is a tool already")
-        own = name if name is not None else getattr(called, "__name__", "")
-        if not NAME.fullmatch(own):
-            raise TypeError(f"a tool needs a name of 1 to 64 letters, digits, _, - and dots, not {own!r}; give name=")
-        text, described = _docstring(inspect.getdoc(called) or "")
-        model = _arguments(called, own, described)
-        schema = _inlined(model.model_json_schema(by_alias=True))
-        told = description if description is not None else text
-        return Tool(own, told, schema, called, idempotent, timeout, max_result, model)
+    def make(called: Callable[..., Any]) -> Any:
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout must be seconds, more than 0, not {timeout!r}")
+        if max_result < 1:
+            raise ValueError(f"max_result must be characters, 1 or more, not {max_result!r}")
+        return _Method(called, settings) if _is_method(called) else _made(called, *settings)
 
     return make if function is None else make(function)
 
 
-def _arguments(called: Callable[..., Any], name: str, described: Mapping[str, str]) -> Any:
-    """A pydantic model of a function's parameters. Their names are aliases, so that any name will do."""
-    try:
+def _made(
+    called: Any,
+    name: str | None = None,
+    description: str | None = None,
+    idempotent: bool = False,
+    timeout: float | None = None,
+    max_result: int = MAX_RESULT,
+) -> Tool:
+    if isinstance(called, Tool):
+        raise TypeError(f"{called!r} is a tool already")
+    if isinstance(called, type) or not callable(called):
+        raise TypeError(f"a tool must be a function or a method, not {called!r:.80}")
+    inner = called.func if isinstance(called, functools.partial) else called
+    own = name if name is not None else getattr(inner, "__name__", "")
+    if not NAME.fullmatch(own):
+        raise TypeError(f"a tool needs a name of 1 to 64 letters, digits, _, - and dots, not {own!r}; give name=")
+    text, described = _docstring(inspect.getdoc(_written(called)) or "")
+    arguments = _Arguments.of(called, own, described)
+    told = description if description is not None else text
+    return Tool(own, told, arguments.schema, called, idempotent, timeout, max_result, arguments.bind)
+
+
+def _written(called: Any) -> Any:
+    """The function whose signature and docstring somebody wrote: the one behind a `partial`, the method of an object
+    that can be called."""
+    while isinstance(called, functools.partial):
+        called = called.func
+    return called if inspect.isroutine(called) else type(called).__call__
+
+
+def _is_method(called: Any) -> bool:
+    """Whether a function has been, or is being, defined as a method: its first parameter is not the model's to fill."""
+    if not inspect.isfunction(called) or next(iter(inspect.signature(called).parameters), "") not in ("self", "cls"):
+        return False
+    return called.__qualname__.rpartition(".")[0].rpartition(".")[2] not in ("", "<locals>")
+
+
+class _Method:
+    """What `@motet.tool` makes of a method: of an object's, taken from the object, it is the object's tool."""
+
+    def __init__(self, function: Callable[..., Any], settings: tuple[Any, ...]) -> None:
+        self._function = function
+        self._settings = settings
+        functools.update_wrapper(self, function)
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return self if instance is None else _made(self._function.__get__(instance, owner), *self._settings)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """The parameters of a function, as a pydantic model: its fields have other names, so that any name will do."""
+
+    model: Any
+    schema: dict[str, Any]
+    names: Mapping[str, str]
+    """From the model's fields to the parameters."""
+
+    @classmethod
+    def of(cls, called: Callable[..., Any], name: str, described: Mapping[str, str]) -> _Arguments:
+        try:
+            import pydantic
+        except ImportError as error:
+            raise ConfigError("tools need pydantic: pip install 'motet[together]'") from error
+        try:
+            signature = inspect.signature(called)
+            hints = typing.get_type_hints(_written(called), include_extras=True)
+        except (TypeError, ValueError, NameError) as error:
+            raise TypeError(f"the signature of the tool {name} cannot be read: {error}") from error
+        filled = called.keywords if isinstance(called, functools.partial) else {}
+        fields: dict[str, Any] = {}
+        names: dict[str, str] = {}
+        extra: typing.Literal["allow", "forbid"] = "forbid"
+        for place, parameter in enumerate(signature.parameters.values()):
+            if parameter.name in filled:
+                continue
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+                raise TypeError(f"the tool {name} takes {parameter}, which a model cannot name; make it a keyword")
+            if parameter.kind is parameter.VAR_KEYWORD:
+                extra = "allow"
+                continue
+            hint = hints.get(parameter.name, Any)
+            fields[f"p{place}"] = _field(parameter, hint, described.get(parameter.name))
+            names[f"p{place}"] = parameter.name
+        try:
+            model = pydantic.create_model("arguments", __config__=pydantic.ConfigDict(extra=extra), **fields)
+            schema = model.model_json_schema(schema_generator=_generator())
+        except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation) as error:
+            reason = str(error).partition("\n")[0]
+            raise TypeError(f"the parameters of the tool {name} have no JSON Schema: {reason}") from error
+        return cls(model, _inlined(schema, name), names)
+
+    def bind(self, tool: Tool, arguments: str) -> Callable[[], Any]:
         import pydantic
-    except ImportError as error:
-        raise ConfigError("tools need pydantic: pip install 'motet[together]'") from error
-    try:
-        signature = inspect.signature(called)
-        target = called if inspect.isroutine(called) else type(called).__call__
-        hints = typing.get_type_hints(target, include_extras=True)
-    except (TypeError, ValueError, NameError) as error:
-        raise TypeError(f"the signature of the tool {name} cannot be read: {error}") from error
-    fields: dict[str, Any] = {}
-    extra: typing.Literal["allow", "forbid"] = "forbid"
-    for place, parameter in enumerate(signature.parameters.values()):
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
-            raise TypeError(f"the tool {name} takes {parameter}, which a model cannot name; make it a keyword")
-        if parameter.kind is parameter.VAR_KEYWORD:
-            extra = "allow"
-            continue
-        default = ... if parameter.default is parameter.empty else parameter.default
-        info = pydantic.Field(default, alias=parameter.name, description=described.get(parameter.name))
-        fields[f"p{place}"] = (known_type(hints.get(parameter.name, Any)), info)
-    try:
-        config = pydantic.ConfigDict(extra=extra, arbitrary_types_allowed=False)
-        model = pydantic.create_model(name.replace(".", "_"), __config__=config, **fields)
-        model.model_json_schema()
-    except pydantic.errors.PydanticUserError as error:
-        raise TypeError(f"the parameters of the tool {name} have no JSON Schema: {error}") from error
-    return model
+
+        try:
+            bound = self.model.model_validate_json(arguments or "{}")
+        except pydantic.ValidationError as error:
+            problems = "; ".join(problems_of(error)[:5])
+            raise InvalidArgumentsError(f"the arguments of {tool.name} are wrong: {problems}", raw=arguments) from None
+        values = {parameter: getattr(bound, name) for name, parameter in self.names.items()}
+        more = bound.model_extra or {}
+        if twice := values.keys() & more.keys():
+            problem = f"{', '.join(sorted(twice))}: not a name that may be given"
+            raise InvalidArgumentsError(f"the arguments of {tool.name} are wrong: {problem}", raw=arguments)
+        return lambda: tool.function(**values, **more)
 
 
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with each definition where it is used, and without the titles that pydantic makes of names: models
-    are shown tools as TypeScript, where a pointer says nothing. A type that contains itself stays a pointer."""
+def _field(parameter: inspect.Parameter, hint: Any, described: str | None) -> tuple[Any, Any]:
+    """A field for a parameter. What `Annotated` says, or a `Field` as the default, goes before the docstring."""
+    import pydantic
+    from pydantic.fields import FieldInfo
+
+    hint, *said = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
+    default = parameter.default
+    if isinstance(default, FieldInfo):
+        said.append(default)
+        default = pydantic.Field()
+    known = pydantic.Field(alias=parameter.name, description=described)
+    return Annotated[(known_type(hint), known, *said)], ... if default is parameter.empty else default
+
+
+@functools.cache
+def _generator() -> Any:
+    """Schemas without the titles that pydantic makes of names. Defaults that JSON cannot hold are left out."""
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Generator(GenerateJsonSchema):
+        ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
+
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+    return Generator
+
+
+_DATA = ("default", "const", "enum", "examples", "example")
+"""Words of JSON Schema whose values are values, and no schemas."""
+_MOST_SCHEMAS = 20_000
+
+
+def _inlined(schema: dict[str, Any], tool: str) -> dict[str, Any]:
+    """The schema with each definition where it is used: models are shown tools as TypeScript, where a pointer says
+    nothing. A type that contains itself stays a pointer there."""
     definitions = schema.pop("$defs", {})
+    for name, definition in definitions.items():
+        # The name of a class is none of the model's business; a title that somebody gave it is.
+        if str(definition.get("title")) in name:
+            del definition["title"]
     kept: dict[str, Any] = {}
+    left = _MOST_SCHEMAS
 
-    def inline(value: Any, within: tuple[str, ...], *, names: bool = False) -> Any:
+    def inline(value: Any, within: tuple[str, ...]) -> Any:
+        nonlocal left
         if isinstance(value, list):
             return [inline(item, within) for item in value]
         if not isinstance(value, dict):
             return value
-        pointer = value.get("$ref") if not names else None
+        left -= 1
+        if left < 0:
+            raise TypeError(f"the parameters of the tool {tool} are too many: types contain others, and those others")
+        pointer = value.get("$ref")
         if isinstance(pointer, str):
             name = pointer.rpartition("/")[2]
             if name in within:
-                kept[name] = definitions[name]
+                if name not in kept:
+                    kept[name] = {}
+                    kept[name] = inline(definitions[name], (name,))
                 return value
             rest = {key: item for key, item in value.items() if key != "$ref"}
             return inline({**definitions[name], **rest}, (*within, name))
-        # Under `properties` stand names of the user's, and one of them may be `title`.
-        return {
-            key: inline(item, within, names=key == "properties" and not names)
-            for key, item in value.items()
-            if names or key != "title"
-        }
+        return {key: word(key, item, within) for key, item in value.items()}
 
-    whole: dict[str, Any] = inline(schema, ())
+    def word(key: str, value: Any, within: tuple[str, ...]) -> Any:
+        if key in _DATA:
+            return value
+        if key in ("properties", "patternProperties"):
+            # Under these stand names of the user's, and one of them may be `$ref`.
+            return {name: inline(item, within) for name, item in value.items()}
+        if key == "discriminator":
+            return {"propertyName": value["propertyName"]}
+        return inline(value, within)
+
+    whole: dict[str, Any] = inline({key: value for key, value in schema.items() if key != "title"}, ())
     return {**whole, "$defs": kept} if kept else whole
 
 
@@ -209,30 +333,39 @@ def _docstring(text: str) -> tuple[str, dict[str, str]]:
     """What a docstring says of the function, and of each parameter (under `Args:`, as `name: what it is`)."""
     about: list[str] = []
     described: dict[str, str] = {}
-    section, last = "", ""
+    section, last, depth = "", "", 0
     for line in text.splitlines():
         heading = _SECTION.match(line)
+        indent = len(line) - len(line.lstrip())
         if heading:
-            section = heading[1]
+            section, last, depth = heading[1], "", 0
+        elif section and line.strip() and not indent:
+            # What is not indented stands under no heading any more.
+            section = ""
+            about += ["", line]
         elif not section:
             about.append(line)
         elif section in ("Args", "Arguments", "Parameters"):
-            named = re.match(r"^\s{1,8}\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.*)$", line)
+            depth = depth or indent
+            named = re.match(r"^\s+\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.*)$", line) if indent <= depth else None
             if named:
                 last = named[1]
                 described[last] = named[2]
             elif last and line.strip():
-                described[last] += f" {line.strip()}"
-    return "\n".join(about).strip(), described
+                described[last] = f"{described[last]} {line.strip()}".strip()
+    about_text = re.sub(r"\n{3,}", "\n\n", "\n".join(about))
+    return about_text.strip(), described
 
 
 def to_tool(given: Any) -> Tool:
     """A tool: itself, or made of a function. Raises `TypeError` for anything else."""
     if isinstance(given, Tool):
         return given
+    if isinstance(given, _Method) or _is_method(given):
+        raise TypeError(f"{given.__qualname__} is a method: take it from an object, tools=[thing.{given.__name__}]")
     if not callable(given) or isinstance(given, type):
         raise TypeError(f"a tool must be a function, or made with motet.tool or motet.tools_from, not {given!r:.80}")
-    return tool(given)
+    return _made(given)
 
 
 def tools_from(dicts: Iterable[Mapping[str, Any]], dispatch: Callable[[str, dict[str, Any]], Any]) -> list[Tool]:
@@ -240,14 +373,16 @@ def tools_from(dicts: Iterable[Mapping[str, Any]], dispatch: Callable[[str, dict
 
     The arguments are parsed, and checked to be an object; whether they fit the schema is the function's affair.
     """
+    if not callable(dispatch):
+        raise TypeError(f"dispatch must be a function of a name and arguments, not {type(dispatch).__name__}")
     found = []
     for shape in dicts:
-        function = shape.get("function", shape)
+        function = shape.get("function", shape) if isinstance(shape, Mapping) else None
         name = function.get("name") if isinstance(function, Mapping) else None
-        if not isinstance(name, str) or not NAME.fullmatch(name):
+        if function is None or not isinstance(name, str) or not NAME.fullmatch(name):
             raise TypeError(f"not an OpenAI tool dict with a name: {shape!r:.200}")
         parameters = function.get("parameters") or {"type": "object", "properties": {}}
-        found.append(Tool(name, function.get("description") or "", parameters, dispatch, _dispatched=True))
+        found.append(Tool(name, function.get("description") or "", parameters, dispatch, _bind=_bind_dispatched))
     return found
 
 
@@ -259,36 +394,52 @@ def builtin_tools(given: Mapping[str, Any]) -> list[Tool]:
     """
     found = []
     for namespace, actor in given.items():
-        if namespace == "python":
-            found.append(Tool("python", "", {}, actor, _raw=True))
-        elif namespace == "browser":
-            for name in ("search", "open", "find"):
-                method = actor.get(name) if isinstance(actor, Mapping) else getattr(actor, name, None)
-                if method is not None:
-                    found.append(Tool(f"browser.{name}", "", {}, method))
-        else:
+        if namespace not in ("python", "browser"):
             raise ConfigError(f"builtin_tools knows python and browser, not {namespace!r}")
+        methods = {"python": actor} if namespace == "python" else _browser(actor)
+        if not methods or not all(map(callable, methods.values())):
+            wanted = "a function of the code" if namespace == "python" else "an object with search, open and find"
+            raise TypeError(f"builtin_tools[{namespace!r}] must be {wanted}, not {actor!r:.80}")
+        bind = _bind_raw if namespace == "python" else _bind_parsed
+        for name, method in methods.items():
+            own = method if isinstance(method, Tool) else Tool(name, "", {}, method)
+            found.append(replace(own, name=name, description="", parameters={}, _bind=bind))
     return found
+
+
+def _browser(actor: Any) -> dict[str, Any]:
+    names = ("search", "open", "find")
+    has = actor if isinstance(actor, Mapping) else {name: getattr(actor, name, None) for name in names}
+    return {f"browser.{name}": has[name] for name in names if has.get(name) is not None}
 
 
 def result_text(value: Any, most: int = MAX_RESULT) -> tuple[str, str | None]:
     """What the model is told of a result, and the whole text if that was cut.
 
-    A `str` is told as it is; pydantic models, dataclasses and other values as JSON. Lone surrogates are escaped.
-    Raises `ToolResultError` for bytes and for what has no JSON.
+    A `str` is told as it is; pydantic models, dataclasses and other values as JSON, `None` as `null`. Lone surrogates
+    are escaped. Raises `ToolResultError` for bytes and for what has no JSON.
     """
     if isinstance(value, bytes | bytearray | memoryview):
         raise ToolResultError("the tool returned bytes; return text, or say in text where the bytes are")
     if isinstance(value, str):
         text = value
     else:
-        import pydantic_core
-
         try:
-            text = pydantic_core.to_json(value, inf_nan_mode="strings").decode("utf-8")
-        except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
+            text = _json(value)
+        except (ValueError, TypeError, RecursionError) as error:
             raise ToolResultError(f"the tool returned a {type(value).__name__}, which has no JSON: {error}") from None
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= most:
         return text, None
     return f"{text[:most]}\n[cut: {len(text) - most} of {len(text)} characters left out]", text
+
+
+def _json(value: Any) -> str:
+    import pydantic_core
+
+    try:
+        return pydantic_core.to_json(value, inf_nan_mode="strings").decode("utf-8")
+    except pydantic_core.PydanticSerializationError as error:
+        if "surrogates not allowed" not in str(error):
+            raise
+        return json.dumps(pydantic_core.to_jsonable_python(value, inf_nan_mode="strings"), ensure_ascii=False)
