@@ -152,7 +152,8 @@ def _made(
     own = name if name is not None else getattr(inner, "__name__", "")
     if not NAME.fullmatch(own):
         raise TypeError(f"a tool needs a name of 1 to 64 letters, digits, _, - and dots, not {own!r}; give name=")
-    text, described = _docstring(inspect.getdoc(_written(called)) or "")
+    # Not with getdoc, which looks the method up in its class, and so makes its tool again.
+    text, described = _docstring(inspect.cleandoc(_written(called).__doc__ or inner.__doc__ or ""))
     arguments = _Arguments.of(called, own, described)
     told = description if description is not None else text
     return Tool(own, told, arguments.schema, called, idempotent, timeout, max_result, arguments.bind)
@@ -216,7 +217,8 @@ class _Arguments:
             if parameter.name in filled:
                 continue
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
-                raise TypeError(f"the tool {name} takes {parameter}, which a model cannot name; make it a keyword")
+                shown = str(parameter.replace(annotation=parameter.empty))
+                raise TypeError(f"the tool {name} takes {shown} by its place alone; make it a keyword")
             if parameter.kind is parameter.VAR_KEYWORD:
                 extra = "allow"
                 continue
