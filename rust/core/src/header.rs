@@ -131,6 +131,24 @@ impl Buffer {
         out
     }
 
+    /// Takes off its first bytes; it has no markers. A token that goes on behind them is counted with them.
+    pub fn cut(&mut self, length: usize, per_byte: bool) -> Buffer {
+        let tokens = self.tokens_before(length);
+        let text = self.text.split_off(length.min(self.text.len()));
+        let mut runs = self.runs.split_off(self.runs.partition_point(|run| run.offset < length));
+        if let Some(last) = self.runs.last().filter(|_| runs.first().is_none_or(|run| run.offset > length)) {
+            let at = if per_byte { last.at + (length - last.offset) } else { last.at };
+            runs.insert(0, Run { offset: length, at, tokens });
+        }
+        for run in &mut runs {
+            run.offset -= length;
+            run.tokens -= tokens;
+        }
+        let rest = Buffer { text, marks: Vec::new(), runs, tokens: self.tokens - tokens };
+        let head = std::mem::replace(self, rest);
+        Buffer { tokens, ..head }
+    }
+
     /// The part of it that begins with its marker `index`.
     pub fn from_mark(&self, index: usize) -> Buffer {
         let Some(first) = self.marks.get(index).copied() else { return Buffer::default() };

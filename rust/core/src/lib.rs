@@ -24,6 +24,7 @@ pub mod piece;
 pub mod reader;
 pub mod render;
 mod split;
+pub mod stripped;
 mod template;
 pub mod tokenizer;
 mod typescript;

@@ -8,7 +8,8 @@
 //! | candidate | may begin a header   | goes on                           | header, or content  | content, ends         |
 //!
 //! A candidate is a marker in content with what follows it, held back until it is clear whether the model forgot
-//! to end its frame or only quotes the format. Nothing fails here: what does not fit becomes a [`Repair`], and
+//! to end its frame or only quotes the format. A fifth state reads content whose markers were taken out: there words
+//! begin the next frame (`parse/stripped.rs`), and any marker leads back to content. Nothing fails here: what does not fit becomes a [`Repair`], and
 //! strict parsing is the same code with the first fault raised.
 
 use crate::classify::{self, Kind, ToolNames};
@@ -16,9 +17,11 @@ use crate::error::{Code, ParseError, Repair, State, Tier};
 use crate::frame::{Header, Role, Stop};
 use crate::header::{self, Buffer, Parsed, Reading};
 use crate::marker::Marker;
+use crate::stripped::Stripped;
 use std::sync::Arc;
 
 mod recover;
+mod stripped;
 
 /// A header, or a candidate for one, is given up beyond this many bytes (markers spelled). The longest header that
 /// the grammar allows is about 300 bytes.
@@ -45,6 +48,7 @@ pub struct Settings {
     /// A whole prompt or transcript, in which every role speaks; else one completion.
     pub transcript: bool,
     pub strict: bool,
+    pub stripped: Stripped,
     pub tools: ToolNames,
 }
 
@@ -85,6 +89,8 @@ enum At {
     Header(Opening),
     Content,
     Candidate,
+    /// In content whose markers were taken out, where only words begin the next frame.
+    Stripped,
     Closed,
 }
 
@@ -128,6 +134,8 @@ struct Current {
     has_recipient: bool,
     wants_json: bool,
     empty: bool,
+    /// It has no markers: nothing would tell where it ends.
+    unmarked: bool,
     stop: Option<Stop>,
 }
 
@@ -150,6 +158,8 @@ pub struct Parser {
     buffer: Buffer,
     current: Option<Current>,
     marked: bool,
+    /// Whether more text may show that the markers were taken out.
+    in_doubt: bool,
     finals: usize,
     tokens: Tokens,
     stop: Option<Stop>,
@@ -166,6 +176,7 @@ impl Parser {
             buffer: Buffer::default(),
             current: None,
             marked: false,
+            in_doubt: false,
             finals: 0,
             tokens: Tokens::default(),
             stop: None,
@@ -188,7 +199,7 @@ impl Parser {
         let mut tokens = self.tokens;
         // What is held back is counted where it would go if the input ended here.
         match self.at {
-            At::Candidate => *self.bucket(&mut tokens) += self.buffer.tokens,
+            At::Candidate | At::Stripped => *self.bucket(&mut tokens) += self.buffer.tokens,
             _ => tokens.markup += self.buffer.tokens,
         }
         tokens
@@ -208,8 +219,11 @@ impl Parser {
     fn held_text(&mut self, text: &str, at: usize, tokens: u64, sink: &mut impl Sink) {
         // Cut at the limit, so that where the input was cut makes no difference to what is given up there.
         let (mut text, mut at, mut tokens) = (text, at, tokens);
-        while matches!(self.at, At::Header(_) | At::Candidate) && (!text.is_empty() || tokens > 0) {
-            let room = (HEADER_LIMIT + 1).saturating_sub(self.buffer.len());
+        while matches!(self.at, At::Header(_) | At::Candidate | At::Stripped)
+            && (!text.is_empty() || tokens > 0)
+        {
+            let limit = if self.in_doubt { stripped::DOUBT_LIMIT } else { HEADER_LIMIT };
+            let room = (limit + 1).saturating_sub(self.buffer.len());
             let mut cut = room.min(text.len());
             while !text.is_char_boundary(cut) {
                 cut += 1;
@@ -225,7 +239,10 @@ impl Parser {
                 self.count_content(tokens);
                 self.delta(text, sink);
             }
-            At::Between if !text.is_empty() || tokens > 0 => self.buffer.push_text(text, at, tokens),
+            At::Between if !text.is_empty() || tokens > 0 => {
+                self.buffer.push_text(text, at, tokens);
+                self.open_stripped(false, false, sink);
+            }
             _ => {}
         }
     }
@@ -249,6 +266,7 @@ impl Parser {
     /// Reads a marker.
     pub fn mark(&mut self, marker: Marker, at: usize, sink: &mut impl Sink) {
         use Marker::{Call, Channel, Constrain, End, EndOfText, Message, Return, Start};
+        self.end_text(marker, sink);
         self.marked = true;
         match (self.at, marker) {
             (At::Closed, _) => {}
@@ -284,6 +302,7 @@ impl Parser {
                 self.keep_limit(sink);
             }
             (At::Candidate, Message) => self.decide(at, sink),
+            (At::Stripped, _) => {}
             (_, Return) => self.stop_token(Stop::Return, marker, at, sink),
             (_, Call) => self.stop_token(Stop::Call, marker, at, sink),
             (_, End) => self.stop_token(Stop::End, marker, at, sink),
@@ -291,6 +310,25 @@ impl Parser {
                 self.repair(Code::EndOfText, at, marker.spelling().to_owned(), sink);
                 self.stop_token(Stop::Return, marker, at, sink);
             }
+        }
+    }
+
+    /// A marker shows what the text before it is, if its markers were taken out.
+    fn end_text(&mut self, marker: Marker, sink: &mut impl Sink) {
+        if !self.marked && !self.buffer.is_empty() {
+            let goes_on = match (self.at, marker) {
+                (At::Header(opening), Marker::Channel | Marker::Constrain | Marker::Message) => {
+                    self.is_header_text(opening.role())
+                }
+                (_, marker) => matches!(marker, Marker::Channel | Marker::Constrain | Marker::Message),
+            };
+            if !goes_on {
+                self.open_stripped(true, true, sink);
+            }
+            self.in_doubt = false;
+        }
+        if self.at == At::Stripped {
+            self.leave_stripped(sink);
         }
     }
 
@@ -320,13 +358,17 @@ impl Parser {
                 self.flush_candidate(self.buffer.marks.len(), sink);
                 self.end_frame(Some(stop), at, sink);
             }
-            At::Content => self.end_frame(Some(stop), at, sink),
+            At::Content | At::Stripped => self.end_frame(Some(stop), at, sink),
         }
         self.stop = Some(stop);
     }
 
     /// The end of the input. `at` is its length.
     pub fn close(&mut self, at: usize, sink: &mut impl Sink) {
+        self.open_stripped(true, false, sink);
+        if self.at == At::Stripped {
+            self.leave_stripped(sink);
+        }
         match self.at {
             At::Closed => return,
             At::Between => {
@@ -339,7 +381,7 @@ impl Parser {
                 self.flush_candidate(self.buffer.marks.len(), sink);
                 self.end_frame(None, at, sink);
             }
-            At::Content => self.end_frame(None, at, sink),
+            At::Content | At::Stripped => self.end_frame(None, at, sink),
         }
         let silent = self.current.is_none() && !self.marked && self.tokens == Tokens::default();
         if silent && !self.settings.transcript {
@@ -358,7 +400,7 @@ impl Parser {
             let state = match self.at {
                 At::Between => State::Start,
                 At::Header(_) => State::Header,
-                At::Content | At::Candidate | At::Closed => State::Content,
+                At::Content | At::Candidate | At::Stripped | At::Closed => State::Content,
             };
             self.error = Some(ParseError { repair, state });
             self.at = At::Closed;
@@ -384,7 +426,13 @@ impl Parser {
 
     /// Gives up what became too long to be a header.
     fn keep_limit(&mut self, sink: &mut impl Sink) {
-        if self.buffer.len() <= HEADER_LIMIT
+        match self.at {
+            At::Stripped => return self.read_stripped(false, sink),
+            At::Header(Opening::Preset(_)) => self.open_stripped(false, false, sink),
+            _ => {}
+        }
+        let limit = if self.in_doubt { stripped::DOUBT_LIMIT } else { HEADER_LIMIT };
+        if self.buffer.len() <= limit
             && (self.at != At::Candidate || self.buffer.marks.len() <= CANDIDATE_MARKS)
         {
             return;
@@ -466,9 +514,11 @@ impl Parser {
             has_recipient: header.recipient.is_some(),
             wants_json: kind == Kind::ToolCall && (json_type || function && header.content_type.is_none()),
             empty: true,
+            unmarked: false,
             stop: None,
         });
         self.stop = None;
+        self.in_doubt = false;
         self.at = At::Content;
         sink.start(header, kind, implied);
     }
@@ -513,6 +563,7 @@ impl Parser {
         if let Some(current) = self.current.clone() {
             self.remark_content(&current, at, sink);
             match (stop, current.kind) {
+                (None, _) if current.unmarked => {}
                 (None, _) => self.repair(Code::TruncatedContent, at, String::new(), sink),
                 (Some(Stop::End | Stop::Return), Kind::ToolCall) => {
                     self.repair(Code::CallEndedByStop, at, spelling(stop).to_owned(), sink);

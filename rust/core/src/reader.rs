@@ -1,7 +1,6 @@
 //! A lexer and the parser put together: chunks of one lane in, events out.
 
-use crate::error::ParseError;
-use crate::error::Repair;
+use crate::error::{Code, ParseError, Repair};
 use crate::fold::{Fold, Folded};
 use crate::frame::Stop;
 use crate::lex::{IdLexer, TextLexer};
@@ -141,6 +140,13 @@ pub struct Completion {
     pub stop: Option<Stop>,
     pub tokens: Tokens,
     pub lane: Lane,
+}
+
+impl Completion {
+    /// Whether its calls cannot be quotations: markers were ids, and none was guessed where it had been taken out.
+    pub fn is_trusted(&self) -> bool {
+        self.lane == Lane::Ids && !self.repairs.iter().any(|repair| repair.code == Code::StrippedMarkers)
+    }
 }
 
 /// Reads a whole input of token ids.

@@ -1,7 +1,7 @@
 //! The corpus that Rust and Python share: each file of `tests/corpus` is a case. It is read whole, byte by byte and
 //! at random splits, as text and as ids, and gives the same frames and repairs each time.
 //!
-//! A file is a line that says what it shows, settings (`tools: a b`, `role: none`, `transcript: yes`), a line
+//! A file is a line that says what it shows, settings (`tools: a b`, `role: none`, `transcript: yes`, `stripped: always`), a line
 //! `===`, the input, a line `===`, and what comes out. `UPDATE=1 cargo test --test corpus expected` writes the last part anew.
 
 use motet::classify::ToolNames;
@@ -9,6 +9,7 @@ use motet::fold::{Fold, Folded};
 use motet::frame::Role;
 use motet::parse::Settings;
 use motet::reader::{Completion, Reader, parse_ids, parse_text};
+use motet::stripped::Stripped;
 use motet::tokenizer::{SpecialPolicy, encode_with};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,11 @@ fn read(path: PathBuf) -> Case {
         role: if transcript || setting("role:") == Some("none") { None } else { Some(Role::Assistant) },
         transcript,
         strict: false,
+        stripped: match setting("stripped:") {
+            Some("always") => Stripped::Always,
+            Some("never") => Stripped::Never,
+            _ => Stripped::Auto,
+        },
         tools: ToolNames::new(setting("tools:").unwrap_or_default().split_whitespace().map(str::to_owned)),
     };
     Case { head, input, expected, settings: Arc::new(settings), path }

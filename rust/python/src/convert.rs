@@ -8,6 +8,7 @@ use motet::frame::{Frame, Place, Role, Stop};
 use motet::message::{Message, Part};
 use motet::parse::{Settings, Tokens};
 use motet::reader::{Completion, Lane};
+use motet::stripped::Stripped;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
@@ -225,6 +226,17 @@ pub(crate) fn role(value: Option<&str>, name: &str) -> PyResult<Option<Role>> {
     })
 }
 
+pub(crate) fn stripped(value: &str) -> PyResult<Stripped> {
+    match value {
+        "auto" => Ok(Stripped::Auto),
+        "always" => Ok(Stripped::Always),
+        "never" => Ok(Stripped::Never),
+        _ => {
+            Err(PyValueError::new_err(format!("stripped must be 'auto', 'always' or 'never', not {value:?}")))
+        }
+    }
+}
+
 /// The items of an argument that must be iterable.
 pub(crate) fn iterate<'py>(items: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyIterator>> {
     items
@@ -378,11 +390,12 @@ pub(crate) fn completion<'py>(
     read: &Completion,
 ) -> PyResult<Bound<'py, PyAny>> {
     let Completion { frames, repairs, stop: ended, tokens, lane } = read;
+    let trusted = read.is_trusted();
     let (lane, by_id) = match lane {
         Lane::Ids => ("ids", true),
         Lane::Text => ("text", false),
     };
-    let said = completion_message(settings, frames, by_id);
+    let said = completion_message(settings, frames, trusted);
     let frames: Vec<_> = frames.iter().map(|folded| frame(py, &folded.frame)).collect::<PyResult<_>>()?;
     let repairs: Vec<_> = repairs.iter().map(|item| repair(py, item)).collect::<PyResult<_>>()?;
     Types::get(py)?.completion.bind(py).call1((

@@ -18,10 +18,12 @@ fn settings(
     role: Option<&str>,
     tools: Option<&Bound<'_, PyAny>>,
     strict: bool,
+    stripped: &str,
     transcript: bool,
 ) -> PyResult<Arc<Settings>> {
     let (role, tools) = (convert::role(role, "role")?, convert::tool_names(tools)?);
-    Ok(Arc::new(Settings { role, transcript, strict, tools }))
+    let stripped = convert::stripped(stripped)?;
+    Ok(Arc::new(Settings { role, transcript, strict, stripped, tools }))
 }
 
 /// Parses a whole input, with other Python threads running meanwhile.
@@ -57,17 +59,18 @@ fn parse_runs(runs: &[IdRun], settings: Arc<Settings>) -> Result<Completion, Par
 
 #[pyfunction]
 #[pyo3(
-    signature = (raw, *, role=Some("assistant"), tools=None, strict=false),
-    text_signature = "(raw, *, role='assistant', tools=None, strict=False)"
+    signature = (raw, *, role=Some("assistant"), tools=None, strict=false, stripped="auto"),
+    text_signature = "(raw, *, role='assistant', tools=None, strict=False, stripped='auto')"
 )]
 pub(crate) fn parse<'py>(
     raw: &Bound<'py, PyAny>,
     role: Option<&str>,
     tools: Option<&Bound<'py, PyAny>>,
     strict: bool,
+    stripped: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = raw.py();
-    let settings = settings(role, tools, strict, false)?;
+    let settings = settings(role, tools, strict, stripped, false)?;
     convert::completion(py, &settings, &read(py, raw, &settings)?)
 }
 
@@ -79,23 +82,24 @@ pub(crate) fn parse_conversation<'py>(
     strict: bool,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = raw.py();
-    let settings = settings(None, tools, strict, true)?;
-    let Completion { frames, lane, .. } = read(py, raw, &settings)?;
-    let messages = fold::conversation(&frames, &settings.tools, lane == Lane::Ids);
+    let settings = settings(None, tools, strict, "never", true)?;
+    let read = read(py, raw, &settings)?;
+    let messages = fold::conversation(&read.frames, &settings.tools, read.is_trusted());
     let messages: Vec<_> = messages.iter().map(|item| convert::message(py, item)).collect::<PyResult<_>>()?;
     PyList::new(py, messages)
 }
 
 #[pyfunction]
-#[pyo3(signature = (raw, *, role=None, tools=None, strict=false))]
+#[pyo3(signature = (raw, *, role=None, tools=None, strict=false, stripped="auto"))]
 pub(crate) fn frames<'py>(
     raw: &Bound<'py, PyAny>,
     role: Option<&str>,
     tools: Option<&Bound<'py, PyAny>>,
     strict: bool,
+    stripped: &str,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = raw.py();
-    let settings = settings(role, tools, strict, true)?;
+    let settings = settings(role, tools, strict, stripped, true)?;
     let Completion { frames, .. } = read(py, raw, &settings)?;
     let frames: Vec<_> =
         frames.iter().map(|item| convert::frame(py, &item.frame)).collect::<PyResult<_>>()?;
@@ -400,11 +404,16 @@ impl Stream {
 impl StreamParser {
     #[new]
     #[pyo3(
-        signature = (role=Some("assistant"), *, tools=None, strict=false),
-        text_signature = "(role='assistant', *, tools=None, strict=False)"
+        signature = (role=Some("assistant"), *, tools=None, strict=false, stripped="auto"),
+        text_signature = "(role='assistant', *, tools=None, strict=False, stripped='auto')"
     )]
-    fn new(role: Option<&str>, tools: Option<&Bound<'_, PyAny>>, strict: bool) -> PyResult<StreamParser> {
-        Ok(StreamParser(Mutex::new(Stream::new(settings(role, tools, strict, false)?))))
+    fn new(
+        role: Option<&str>,
+        tools: Option<&Bound<'_, PyAny>>,
+        strict: bool,
+        stripped: &str,
+    ) -> PyResult<StreamParser> {
+        Ok(StreamParser(Mutex::new(Stream::new(settings(role, tools, strict, stripped, false)?))))
     }
 
     #[pyo3(signature = (chunk, /))]

@@ -7,6 +7,7 @@ use crate::error::Code;
 use crate::frame::{Header, Role, Stop};
 use crate::header::{self, Parsed};
 use crate::marker::Marker;
+use crate::stripped::Stripped;
 
 impl Parser {
     /// Text between frames is left out of the message. At the very start it is what the model says first.
@@ -45,20 +46,24 @@ impl Parser {
 
     /// A frame made of text that has no header.
     pub(super) fn headerless(&mut self, code: Code, kind: Kind, stop: Option<Stop>, sink: &mut impl Sink) {
-        let (at, text) = (self.buffer.start(), self.buffer.spelled(0, 0));
-        let tokens = self.buffer.tokens;
-        self.buffer.clear();
-        self.repair(code, at, text.clone(), sink);
-        let header = Header::new(self.settings.role.unwrap_or(Role::Assistant));
-        self.start_frame(header, kind, true, sink);
-        self.count_content(tokens);
-        self.delta(&text, sink);
+        self.open_headerless(code, kind, sink);
+        self.say_held(sink);
         if let Some(current) = &mut self.current {
             current.stop = stop;
         }
         if self.error.is_none() {
             sink.end(stop);
             self.at = At::Between;
+        }
+    }
+
+    /// Opens a frame for the text that is held.
+    fn open_headerless(&mut self, code: Code, kind: Kind, sink: &mut impl Sink) {
+        self.repair(code, self.buffer.start(), shown(&self.buffer.text), sink);
+        let header = Header::new(self.settings.role.unwrap_or(Role::Assistant));
+        self.start_frame(header, kind, true, sink);
+        if let Some(current) = &mut self.current {
+            current.unmarked = true;
         }
     }
 
@@ -158,18 +163,13 @@ impl Parser {
             Break::Start(_) => self.headerless(Code::MissingHeader, Kind::Preamble, None, sink),
             Break::End => self.headerless(Code::NoMarkup, Kind::Text, None, sink),
             Break::Limit => {
-                let (at, text, tokens) =
-                    (self.buffer.start(), std::mem::take(&mut self.buffer.text), self.buffer.tokens);
-                self.buffer.clear();
-                self.repair(Code::NoMarkup, at, text.chars().take(80).collect(), sink);
-                self.start_frame(
-                    Header::new(self.settings.role.unwrap_or(Role::Assistant)),
-                    Kind::Text,
-                    true,
-                    sink,
-                );
-                self.count_content(tokens);
-                self.delta(&text, sink);
+                self.open_headerless(Code::NoMarkup, Kind::Text, sink);
+                if self.settings.stripped == Stripped::Always && self.at == At::Content {
+                    self.at = At::Stripped;
+                    self.read_stripped(false, sink);
+                } else {
+                    self.say_held(sink);
+                }
             }
         }
     }
@@ -194,7 +194,7 @@ impl Parser {
             self.tokens.markup += self.buffer.count_text(rest);
         }
         self.buffer.clear();
-        self.repair(code, at, text.chars().take(80).collect(), sink);
+        self.repair(code, at, shown(&text), sink);
         self.enter(parsed.header, matches!(opening, Opening::Implied(_)), at, &text, sink);
         self.count_content(all - in_header);
         self.delta(&text, sink);
@@ -283,4 +283,9 @@ impl Parser {
             self.at = At::Content;
         }
     }
+}
+
+/// Enough of a text to tell what it is; all of it is kept elsewhere.
+fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
 }

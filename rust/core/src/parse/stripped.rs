@@ -1,0 +1,120 @@
+//! Text whose markers were taken out, while it arrives: its first header, and the frames between the next ones.
+//! Which words are headers is decided in `stripped.rs` of the crate.
+
+use super::{At, Opening, Parser, Sink};
+use crate::classify::Kind;
+use crate::error::Code;
+use crate::frame::Role;
+use crate::stripped::{Found, Miss, Next, Reading, Stripped};
+
+/// The start of a text that may have lost its markers is held back this far for its second header to show itself.
+pub(super) const DOUBT_LIMIT: usize = 8 * 1024;
+
+impl Parser {
+    /// Whether what is held is the start of a completion, without any marker so far.
+    fn is_start(&self) -> bool {
+        let place = match self.at {
+            At::Header(Opening::Preset(role)) => role == Role::Assistant,
+            At::Between => !self.settings.transcript && self.settings.role.is_none(),
+            _ => false,
+        };
+        place && self.current.is_none() && !self.marked && self.settings.stripped != Stripped::Never
+    }
+
+    fn reading_stripped(&self, whole: bool, marked: bool) -> Reading<'_> {
+        let always = self.settings.stripped == Stripped::Always;
+        Reading { tools: &self.settings.tools, always, whole, marked }
+    }
+
+    /// Looks for a header without markers at the start. `whole`: nothing follows, or a marker does (`marked`).
+    pub(super) fn open_stripped(&mut self, whole: bool, marked: bool, sink: &mut impl Sink) {
+        if !self.is_start() || self.buffer.text.is_empty() {
+            return;
+        }
+        // Where the input was cut must not matter: no more than this is looked at, however much has arrived.
+        let text = self.buffer.text.as_str();
+        let cut = (0..4).find_map(|back| text.get(..DOUBT_LIMIT - back));
+        let looked_at = cut.filter(|_| text.len() > DOUBT_LIMIT).unwrap_or(text);
+        let whole = whole && looked_at.len() == text.len();
+        match self.reading_stripped(whole, marked).opening(looked_at) {
+            Ok(found) => self.enter_stripped(found, sink),
+            Err(miss) => self.in_doubt = miss == Miss::Open,
+        }
+    }
+
+    /// Opens the frame of a header that is held.
+    fn enter_stripped(&mut self, found: Found, sink: &mut impl Sink) {
+        if found.start > 0 {
+            let mut before = self.buffer.cut(found.start, self.per_byte);
+            std::mem::swap(&mut self.buffer, &mut before);
+            self.headerless(Code::MissingHeader, Kind::Preamble, None, sink);
+            self.buffer = before;
+        }
+        let head = self.buffer.cut(found.end - found.start, self.per_byte);
+        self.tokens.markup += head.tokens;
+        if self.per_byte {
+            self.tokens.markup += head.count_text(head.text.len());
+        }
+        self.repair(Code::StrippedMarkers, head.start(), head.text.clone(), sink);
+        let last = found.header.channel.as_deref() == Some("final") && found.header.recipient.is_none();
+        self.enter(found.header, true, head.start(), &head.text, sink);
+        if self.at != At::Content {
+            return;
+        }
+        if let Some(current) = &mut self.current {
+            current.unmarked = true;
+        }
+        if last {
+            // The answer ends the turn: what looks like a header in it is spoken of.
+            self.say_held(sink);
+        } else {
+            self.at = At::Stripped;
+            self.read_stripped(false, sink);
+        }
+    }
+
+    /// Content up to the next header; what may be the beginning of one is held back.
+    pub(super) fn read_stripped(&mut self, whole: bool, sink: &mut impl Sink) {
+        while self.at == At::Stripped && !self.buffer.text.is_empty() {
+            // Right behind a header a text is glued to that.
+            let before = sink.content().chars().next_back().unwrap_or('s');
+            match self.reading_stripped(whole, false).next(&self.buffer.text, Some(before)) {
+                Next::Header(Found { header, start, end }) => {
+                    self.say(start, sink);
+                    let at = self.buffer.start();
+                    self.end_frame(None, at, sink);
+                    self.enter_stripped(Found { header, start: 0, end: end - start }, sink);
+                }
+                Next::Hold(from) => {
+                    self.say(from, sink);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The input ends, or a marker shows that not all of them are gone.
+    pub(super) fn leave_stripped(&mut self, sink: &mut impl Sink) {
+        self.read_stripped(true, sink);
+        if self.at == At::Stripped {
+            self.at = At::Content;
+            self.say_held(sink);
+        }
+    }
+
+    /// What is held is content up to a byte.
+    fn say(&mut self, length: usize, sink: &mut impl Sink) {
+        if length > 0 {
+            let head = self.buffer.cut(length, self.per_byte);
+            self.count_content(head.tokens);
+            self.delta(&head.text, sink);
+        }
+    }
+
+    /// All that is held is content.
+    pub(super) fn say_held(&mut self, sink: &mut impl Sink) {
+        let held = std::mem::take(&mut self.buffer);
+        self.count_content(held.tokens);
+        self.delta(&held.text, sink);
+    }
+}

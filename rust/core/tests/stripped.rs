@@ -1,0 +1,270 @@
+//! Text whose markers were taken out: what is found again, what stays a plain answer, and that no cut matters.
+
+use motet::classify::Kind;
+use motet::error::Code;
+use motet::fold::Fold;
+use motet::frame::Role;
+use motet::parse::Settings;
+use motet::reader::{Completion, Reader, parse_ids, parse_text};
+use motet::stripped::Stripped;
+use motet::tokenizer;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn settings(stripped: Stripped) -> Arc<Settings> {
+    Arc::new(Settings { role: Some(Role::Assistant), stripped, ..Settings::default() })
+}
+
+fn shown(completion: &Completion) -> String {
+    format!("{:?} {:?} {:?}", completion.frames, completion.repairs, completion.tokens)
+}
+
+/// Reads a text whole and cut at these places, as text and as ids; gives what came out.
+fn read(text: &str, stripped: Stripped, cut: impl Fn(usize) -> bool) -> Completion {
+    let whole = parse_text(text.as_bytes(), settings(stripped)).expect("tolerant");
+    let (mut reader, mut fold) = (Reader::new(settings(stripped)), Fold::default());
+    let mut from = 0;
+    for at in (1..=text.len()).filter(|at| *at == text.len() || text.is_char_boundary(*at) && cut(*at)) {
+        reader.feed_text(&text[from..at], &mut fold).expect("text only");
+        from = at;
+    }
+    if !text.is_empty() {
+        assert_eq!(shown(&reader.finish(fold).expect("tolerant")), shown(&whole), "{text:?}");
+    }
+    let ids = tokenizer::encode(text);
+    let by_id = parse_ids(&ids, settings(stripped)).expect("tolerant");
+    assert_eq!(by_id.tokens.sum(), ids.len() as u64, "{text:?}");
+    assert_eq!(by_id.frames, whole.frames, "{text:?}");
+    let (mut reader, mut fold) = (Reader::new(settings(stripped)), Fold::default());
+    for id in &ids {
+        reader.feed_ids(&[*id], &mut fold).expect("ids only");
+    }
+    if !ids.is_empty() {
+        assert_eq!(shown(&reader.finish(fold).expect("tolerant")), shown(&by_id), "{text:?}");
+    }
+    whole
+}
+
+fn has_lost_its_markers(completion: &Completion) -> bool {
+    completion.repairs.iter().any(|repair| repair.code == Code::StrippedMarkers)
+}
+
+/// Each byte of the text is in a content or in the repair of its header, once and in order.
+fn accounts_for(text: &str, completion: &Completion) {
+    let headers = completion.repairs.iter().filter(|repair| repair.code == Code::StrippedMarkers);
+    let mut headers: Vec<(usize, &str)> = headers.map(|repair| (repair.at, repair.text.as_str())).collect();
+    headers.sort_unstable();
+    let mut contents = completion.frames.iter().map(|folded| folded.frame.content.as_str());
+    let mut joined = String::new();
+    if headers.first().is_none_or(|(at, _)| *at > 0) {
+        joined.push_str(contents.next().unwrap_or_default());
+    }
+    for (at, header) in headers {
+        assert_eq!(at, joined.len(), "{text:?}");
+        joined.push_str(header);
+        joined.push_str(contents.next().unwrap_or_default());
+    }
+    assert_eq!(joined, text);
+    assert_eq!(contents.next(), None);
+}
+
+#[test]
+fn every_short_row_of_glued_words_is_read() {
+    let words = [
+        "analysis",
+        "assistant",
+        "final",
+        "commentary",
+        " to=",
+        "functions.f",
+        "python",
+        " json",
+        "{",
+        "We ",
+        "the",
+        " ",
+        "\n",
+        ".",
+        "ly",
+    ];
+    for length in 0..=4 {
+        for number in 0..words.len().pow(length) {
+            let mut rest = number;
+            let mut text = String::new();
+            for _ in 0..length {
+                text.push_str(words[rest % words.len()]);
+                rest /= words.len();
+            }
+            for stripped in [Stripped::Auto, Stripped::Always] {
+                let completion = read(&text, stripped, |_| true);
+                if !text.trim().is_empty() && (has_lost_its_markers(&completion)) {
+                    accounts_for(&text, &completion);
+                }
+            }
+        }
+    }
+}
+
+fn sentence() -> impl Strategy<Value = String> {
+    let first =
+        prop::sample::select(vec!["We", "The", "Compute", "Need", "user", "2+2", "Paris", "So", "**It**"]);
+    let word = prop::sample::select(vec![
+        "need",
+        "to",
+        "the",
+        "assistant",
+        "finally",
+        "analysis",
+        "of",
+        "final",
+        "answer",
+        "is",
+        "commentary",
+        "é",
+        "42",
+        "\"quoted\"",
+        "(so)",
+        "`code`",
+        "\n\n",
+        "tool,",
+        "for",
+        "to=x",
+    ]);
+    (first, prop::collection::vec(word, 0..30), prop::sample::select(vec![".", "", "\n", "!", "\"", "}"]))
+        .prop_map(|(first, words, last)| format!("{first} {}{last}", words.join(" ")))
+}
+
+/// `PROPTEST_CASES=100000` looks longer.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000)
+}
+
+#[derive(Clone, Debug)]
+enum Said {
+    Reasoning(String),
+    Preamble(String),
+    Call { name: &'static str, arguments: String, first: bool, adjacent: bool },
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let names =
+        prop::sample::select(vec!["get_weather", "math.sum", "run_analysis", "f", "toJson", "search-web"]);
+    let arguments = "(\\{\"[a-z ]{0,8}\": [0-9]{1,4}\\})?";
+    prop_oneof![
+        sentence().prop_map(Said::Reasoning),
+        sentence().prop_map(Said::Preamble),
+        (names, arguments, any::<bool>(), any::<bool>())
+            .prop_map(|(name, arguments, first, adjacent)| Said::Call { name, arguments, first, adjacent }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
+
+    /// What a model wrote comes out the same with its markers and without them.
+    #[test]
+    fn frames_are_found_without_their_markers(
+        first in sentence(),
+        middle in prop::collection::vec(said(), 0..4),
+        answer in prop::option::of(sentence()),
+        seed in any::<u64>(),
+    ) {
+        let mut text = format!("<|channel|>analysis<|message|>{first}");
+        for said in &middle {
+            let header = match said {
+                Said::Reasoning(text) => format!("<|channel|>analysis<|message|>{text}"),
+                Said::Preamble(text) => format!("<|channel|>commentary<|message|>{text}"),
+                Said::Call { name, arguments, first: true, .. } => {
+                    format!(" to=functions.{name}<|channel|>commentary <|constrain|>json<|message|>{arguments}")
+                }
+                Said::Call { name, arguments, adjacent: true, .. } => {
+                    format!("<|channel|>commentary to=functions.{name}<|message|>{arguments}")
+                }
+                Said::Call { name, arguments, .. } => {
+                    format!("<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{arguments}")
+                }
+            };
+            text.push_str("<|end|><|start|>assistant");
+            text.push_str(&header);
+        }
+        if let Some(answer) = &answer {
+            text.push_str("<|end|><|start|>assistant<|channel|>final<|message|>");
+            text.push_str(answer);
+        }
+        let marked = parse_text(text.as_bytes(), settings(Stripped::Auto)).expect("tolerant");
+        let mut plain = text.clone();
+        for marker in motet::marker::Marker::ALL {
+            plain = plain.replace(marker.spelling(), "");
+        }
+        // A name that ends in a channel cannot be told from one that a channel is glued to, but for `_` before it.
+        let found = read(&plain, Stripped::Always, |at| (seed.rotate_left(at as u32 % 64) & 3) == 0);
+        accounts_for(&plain, &found);
+        let parts = |completion: &Completion| -> Vec<(Kind, Option<String>, String)> {
+            let frames = completion.frames.iter();
+            frames.map(|it| (it.kind, it.frame.header.recipient.clone(), it.frame.content.clone())).collect()
+        };
+        prop_assert_eq!(parts(&found), parts(&marked), "{}", plain);
+        if !middle.is_empty() || answer.is_some() {
+            let guessed = read(&plain, Stripped::Auto, |_| false);
+            prop_assert_eq!(parts(&guessed), parts(&marked), "{}", plain);
+        }
+    }
+
+    /// An answer that was never anything else stays one, whatever words of the format it has in it.
+    #[test]
+    fn plain_answers_stay_plain(
+        first in prop::sample::select(vec![
+            "analysis of", "analysis:", "analysis is", "analysis-based", "analysis, then", "Analysis", "Analysis We",
+            "analysisResult =", "analysisResult is", "analysis_result", "analysis()", "analysis.We", "analyses",
+            "final is", "final answer:", "Final", "FinalThe", "Finally,", "finally", "finals", "finalize", "finalist",
+            "finality", "finalScore = 3", "finalAnswer is", "final_score", "final.", "finalI = 3;", "finalIn(x)",
+            "final关键字", "final-year", "finalist We", "finally We", "commentary is", "commentary on", "Commentary",
+            "commentaryTrack", "commentary to the", "commentary to=the", "commentary to=functions.f is",
+            "assistant:", "Assistant", "assistant final", "assistantfinal is",
+            "`assistantfinal`", "\"assistantanalysis\"", "assistantFinal = 3",
+        ]),
+        words in prop::collection::vec(prop::sample::select(vec![
+            "the", "data", "shows", "that", "analysis", "final", "assistant", "finally", "We", "assistantfinal",
+            "`assistantfinal`", "\"assistantanalysis\"", "(assistantcommentary)", "to=functions.f", "json", "{}",
+            "analysisWe", "finalHello", "assistantfinal,", "assistantfinally", "is", "42", "\n\n", "- item",
+        ]), 0..400),
+        seed in any::<u64>(),
+    ) {
+        let text = format!("{first} {}", words.join(" "));
+        let completion = read(&text, Stripped::Auto, |at| (seed.rotate_left(at as u32 % 64) & 3) == 0);
+        prop_assert!(!has_lost_its_markers(&completion), "{}", text);
+        prop_assert_eq!(completion.frames.len(), 1, "{}", text);
+        prop_assert_eq!(completion.frames[0].kind, Kind::Text);
+        prop_assert_eq!(&completion.frames[0].frame.content, &text);
+    }
+}
+
+/// What is held back does not grow with the input.
+#[test]
+fn little_is_held_back() {
+    for start in
+        ["analysisWe ", "analysisCompute ", "plain ", "assistantfinal", "commentary to=functions.f json{"]
+    {
+        for stripped in [Stripped::Auto, Stripped::Always] {
+            let (mut reader, mut fold) = (Reader::new(settings(stripped)), Fold::default());
+            reader.feed_text(start, &mut fold).expect("text only");
+            let mut fed = start.len();
+            for round in 0..20_000 {
+                let word = ["assistant ", "word ", "assistantfin"][round % 3];
+                reader.feed_text(word, &mut fold).expect("text only");
+                fed += word.len();
+                let said: usize = fold.frames.iter().map(|folded| folded.frame.content.len()).sum();
+                assert!(fed - said <= 8 * 1024 + 64, "{start:?}: {fed} bytes in, {said} out");
+            }
+        }
+    }
+}
+
+/// Calls that were found by words are never trusted, even from ids.
+#[test]
+fn what_is_guessed_is_not_trusted() {
+    let text = "analysisWe call.assistantcommentary to=functions.delete_all json{}";
+    let guessed = parse_ids(&tokenizer::encode(text), settings(Stripped::Auto)).expect("tolerant");
+    assert_eq!(guessed.frames.len(), 2);
+    assert!(!guessed.is_trusted());
+}
