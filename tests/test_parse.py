@@ -185,7 +185,8 @@ def test_the_corpus_comes_out_in_python_as_in_rust(path: Path) -> None:
         ]
         return
     role: Any = None if given.get("role") == "none" else "assistant"
-    events, completion = stream([raw], role=role, tools=given.get("tools", "").split())
+    settings = {"tools": given.get("tools", "").split(), "stripped": given.get("stripped", "auto")}
+    events, completion = stream([raw], role=role, **settings)
     kinds = [str(event.kind) for event in events if event.type == "start"]
     found = dump(completion, kinds).splitlines()
     assert [_unquoted(line) for line in found] == [_unquoted(line) for line in expected.splitlines()]
@@ -384,6 +385,58 @@ def test_a_copy_goes_its_own_way() -> None:
     fork.feed(" three")
     assert (parser.completion.text, fork.completion.text) == ("one two", "one three")
     assert copy.deepcopy(parser).completion == parser.completion
+
+
+STRIPPED = 'analysisNeed tool.assistantcommentary to=functions.get_weather json{"city":"Tokyo"}'
+
+
+def test_frames_are_found_in_text_without_markers() -> None:
+    for raw in (STRIPPED, STRIPPED.encode(), motet.encode(STRIPPED)):
+        completion = motet.parse(raw)
+        assert completion.reasoning == "Need tool."
+        assert [(call.name, call.arguments) for call in completion.tool_calls] == [("get_weather", '{"city":"Tokyo"}')]
+        assert not completion.tool_calls[0].trusted
+        assert [repair.code for repair in completion.repairs] == ["stripped_markers"] * 2
+        assert completion.stop is None
+    assert motet.parse(STRIPPED, stripped="never").text == STRIPPED
+    assert [frame.content for frame in motet.frames(STRIPPED, role="assistant", stripped="never")] == [STRIPPED]
+    assert len(motet.frames(STRIPPED, role="assistant")) == 2
+    known = "analysis of it.assistantfinalYes."
+    assert motet.parse(known).text == known
+    completion = motet.parse(known, stripped="always")
+    assert (completion.reasoning, completion.text) == (" of it.", "Yes.")
+    assert stream(list(known), stripped="always")[1] == completion
+    with pytest.raises(ValueError, match="stripped must be"):
+        motet.parse(known, stripped="maybe")  # type: ignore[arg-type]
+    with pytest.raises(motet.ParseError, match="stripped_markers at 0"):
+        motet.parse(STRIPPED, strict=True)
+
+
+@given(
+    st.sampled_from(
+        ["analysis", "commentary", "final", "assistant", "Analysis", "Final", "Finally", "finally", "finals"]
+    ),
+    st.sampled_from([" ", ": ", ", ", "-", "'s ", "/", ". ", "? ", "Result = ", "_score ", "() ", " of the "]),
+    st.text(),
+)
+def test_plain_answers_with_words_of_headers_stay_plain(word: str, behind: str, rest: str) -> None:
+    completion = motet.parse(word + behind + rest.replace("<|", ""))
+    assert completion.text == word + behind + rest.replace("<|", "")
+    assert [repair.code for repair in completion.repairs] == ["no_markup"]
+
+
+@given(
+    st.lists(st.sampled_from([*WORDS, "analysis", "assistant", "final", "We need", "commentary"]), max_size=12),
+    st.data(),
+)
+def test_text_without_markers_gives_the_same_however_it_is_cut(words: list[str], data: Any) -> None:
+    text = "".join(words)
+    for stripped in ("auto", "always", "never"):
+        events, whole = stream([text], stripped=stripped)
+        assert motet.parse(text, stripped=stripped) == whole  # type: ignore[arg-type]
+        cut_events, completion = stream(cut(data.draw, text), stripped=stripped)
+        assert completion == whole
+        assert joined(cut_events) == joined(events)
 
 
 def test_tools_settle_what_a_name_means() -> None:

@@ -120,22 +120,42 @@ class Event:
     def repair(self) -> Repair | None:
         """The repair. `None` unless `type` is `"repair"`."""
 
+_Stripped: TypeAlias = Literal["auto", "always", "never"]
+"""Whether frames are looked for in text whose markers were taken out (`analysisWe need ...assistantfinalHello`).
+
+`"auto"`: if it begins as no plain answer does; `"always"`: it is known that they are gone; `"never"`: no guesses.
+"""
+
 def parse(
-    raw: _Raw, *, role: Role | None = "assistant", tools: Iterable[Any] | None = None, strict: bool = False
+    raw: _Raw,
+    *,
+    role: Role | None = "assistant",
+    tools: Iterable[Any] | None = None,
+    strict: bool = False,
+    stripped: _Stripped = "auto",
 ) -> Completion:
     """What a model wrote for one turn.
 
     `raw` follows `<|start|>` and the role, which stand in the prompt; `role=None` says that it has its own.
     `tools` are the names (or OpenAI dicts) of the tools that the model was given: they settle what a name that
     stands without `functions.` means. Never raises for what stands in `raw`: what does not follow the format is
-    in `.repairs`. `strict=True` raises `ParseError` at the first of them.
+    in `.repairs`. `strict=True` raises `ParseError` at the first of them. `stripped` says what becomes of text whose
+    markers a server has left out; calls that are found there are not `trusted`.
     """
 
 def parse_conversation(raw: _Raw, *, tools: Iterable[Any] | None = None, strict: bool = False) -> list[Message]:
-    """A whole prompt or transcript, every role: one message for each turn of each."""
+    """A whole prompt or transcript, every role: one message for each turn of each.
+
+    Without markers nothing tells where a turn of a prompt ends, so `stripped` is no choice here.
+    """
 
 def frames(
-    raw: _Raw, *, role: Role | None = None, tools: Iterable[Any] | None = None, strict: bool = False
+    raw: _Raw,
+    *,
+    role: Role | None = None,
+    tools: Iterable[Any] | None = None,
+    strict: bool = False,
+    stripped: _Stripped = "auto",
 ) -> list[Frame]:
     """The frames of a prompt, a transcript or, with `role="assistant"`, a completion, exactly as written."""
 
@@ -144,11 +164,17 @@ class StreamParser:
     """Parses a completion while it arrives, in chunks of any size.
 
     Fed with ids or with text, whichever comes first; mixing them raises `TypeError`. The same input gives the same
-    frames and repairs however it is cut.
+    frames and repairs however it is cut. A marker that may begin a frame is held back for at most 1 KiB; text that
+    may have lost its markers (see `parse`), for at most 8 KiB.
     """
 
     def __new__(
-        cls, role: Role | None = "assistant", *, tools: Iterable[Any] | None = None, strict: bool = False
+        cls,
+        role: Role | None = "assistant",
+        *,
+        tools: Iterable[Any] | None = None,
+        strict: bool = False,
+        stripped: _Stripped = "auto",
     ) -> StreamParser: ...
     def feed(self, chunk: int | _Raw, /) -> list[Event]:
         """The events of a chunk: a token id, several, or text. Raises `ParseError` if strict."""

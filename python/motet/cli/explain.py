@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> None:
     if ids is None:
         ids = motet.encode(data.decode("utf-8", "replace"), special="token")
     role = None if options.role == "none" or ids[:1] == [motet.SPECIAL_TOKENS["<|start|>"]] else options.role
-    parser = motet.StreamParser(role, tools=tool_list(options.tools), strict=options.strict)
+    tools = tool_list(options.tools)
+    parser = motet.StreamParser(role, tools=tools, strict=options.strict, stripped=options.stripped)
     rows: list[Row] = []
     try:
         for row in _rows(ids, parser):

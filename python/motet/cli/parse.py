@@ -35,7 +35,8 @@ def run(options: argparse.Namespace) -> None:
     data = read_bytes(options.file)
     ids = ids_of(data, options)
     raw = data if ids is None else ids
-    completion = motet.parse(raw, role=_role(options, data, ids), tools=tools, strict=options.strict)
+    role = _role(options, data, ids)
+    completion = motet.parse(raw, role=role, tools=tools, strict=options.strict, stripped=options.stripped)
     _print_json(completion) if options.json else print(_summary(completion, style))
 
 
@@ -51,7 +52,8 @@ def _stream(options: argparse.Namespace, style: Style, tools: list[Any] | None) 
         # A JSON list is read whole; its ids are then fed one by one.
         head += b"".join(chunks)
         ids = ids_of(head, options)
-    parser = motet.StreamParser(_role(options, head, ids), tools=tools, strict=options.strict)
+    role = _role(options, head, ids)
+    parser = motet.StreamParser(role, tools=tools, strict=options.strict, stripped=options.stripped)
     printer = Printer(style, as_json=options.json)
     for piece in itertools.chain([head], chunks) if ids is None else ids:
         printer.show(parser.feed(piece))

@@ -71,6 +71,12 @@ def add_input(parser: argparse.ArgumentParser) -> None:
 def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="refuse what does not follow the format (exit code 4)")
     parser.add_argument("--tools", metavar="FILE", help="a JSON list of the tools that the model was given")
+    parser.add_argument(
+        "--stripped",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="whether to look for frames in text whose markers were taken out",
+    )
     parser.add_argument("--role", default="assistant", help="the role that the prompt ended with, or none")
 
 
