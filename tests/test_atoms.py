@@ -692,3 +692,31 @@ def test_gen_brain_atom_is_atom() -> None:
     assert brain.spec.gain.size.context.tokens == 131072
     assert brain.spec.gain.grades.swe == Decimal("62.4")
     assert brain.spec.sources["cost.cash.input"].as_of == "2026-11"
+
+
+def test_tools_are_taken_wherever_tools_are() -> None:
+    @motet.tool
+    def get_weather(city: str) -> str:
+        """The weather."""
+        return city
+
+    rendered = motet.render([{"role": "user", "content": "Hi"}], tools=[get_weather])
+    assert rendered.ids == motet.render([{"role": "user", "content": "Hi"}], tools=[get_weather.to_dict()]).ids
+    bare = "<|channel|>commentary to=get_weather<|message|>{}<|call|>"
+    assert motet.parse(bare, tools=[get_weather]).tool_calls[0].name == "get_weather"
+    with asking(CALL) as (brain, server):
+        brain.ask("Hi", tools=[get_weather])
+        assert server.requests[0].body["tools"] == [get_weather.to_dict()]
+
+
+def test_a_key_may_be_fetched_when_it_is_needed() -> None:
+    fetched: list[str] = []
+
+    def fetch() -> str:
+        fetched.append(KEY)
+        return KEY
+
+    with ScriptedServer([PLAIN], key=KEY) as server, motet.atom(SLUG, base_url=server.url, api_key=fetch) as brain:
+        assert fetched == []
+        brain.ask("Hi", lane="chat")
+        assert fetched == [KEY]

@@ -411,9 +411,10 @@ def test_a_service_s_prices_count_more_than_the_catalogue_s(service: tuple[Scrip
     assert ours.gain.size.context.tokens == 131000
     assert ours.sources["cost.cash.input"] == Source("the service's list of models", str(found.fetched_at.date()))
     assert specs["together/glm/5.3"].cost.cash == Price(Decimal("1.5"), Decimal("4.5"), Decimal("0.3"))
-    # A price of zero is none, so the catalogue's stays; and what is listed is served, whatever the catalogue says.
+    # A price of zero is none: what is sold by the hour alone is not served, and the catalogue's figures stay.
     small = specs["together/gpt-oss/20b"]
-    assert (small.cost.cash.input, small.obituary()) == (Decimal("0.05"), None)
+    assert small.cost.cash.input == Decimal("0.05")
+    assert "removed" in (small.obituary() or "")
     assert small.sources["cost.cash.input"].as_of == "2026-11"
     # What only the service knows comes last.
     assert list(specs)[-2:] == ["new/model", "free/model-Free"]

@@ -367,7 +367,12 @@ def to_price(price: Price | Mapping[str, Any] | None) -> Price:
 
 
 def learn(model: str, price: Price, context: int | None, source: Source) -> None:
-    """Takes what a service said of a model; it counts more than the package's own data, less than the user's."""
+    """Takes what a service said of a model; it counts more than the package's own data, less than the user's.
+
+    A server that names no price of a model that the catalogue knows is another one than the catalogue's.
+    """
+    if price == Price() and of_model(model) is not None:
+        return
     _learned[model] = (price, context, source)
 
 

@@ -17,7 +17,7 @@ from motet.message import Frame, Message, Role
 __all__ = ["Prompt", "Rendered", "Training", "render", "render_frames", "render_training"]
 
 Messages: TypeAlias = Iterable[Message | Mapping[str, Any]]
-Tools: TypeAlias = Sequence[str | Mapping[str, Any]]
+Tools: TypeAlias = Sequence[Any]
 Effort: TypeAlias = Literal["low", "medium", "high"]
 KeepAnalysis: TypeAlias = Literal["turn", "all", "none", "openai_harmony"]
 Dialect: TypeAlias = Literal["motet", "openai_harmony", "chat_template"]
@@ -104,7 +104,7 @@ def render(
 
     - `messages`: `Message`s and OpenAI chat dicts, mixed freely. A system or developer message at the front is
       joined with `instructions` and `tools`. A `SystemContent` at the front stands in place of the system text.
-    - `tools`: OpenAI tool dicts, or names of tools without parameters.
+    - `tools`: OpenAI tool dicts, tools made with `motet.tool`, or names of tools without parameters.
     - `builtin_tools`: tools that the models were trained with, `"browser"` and `"python"`.
     - `response_format`: as OpenAI's `{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}`.
     - `current_date`: a date, or a text as `2025-06-28`. `None`: the prompt names none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, cast
 
@@ -32,7 +32,8 @@ _KNOWN_SERVERS = ("vllm", "sglang", "llamacpp")
 class Backend(Closing, AsyncClosing):
     """A service that speaks the API of Together: Together itself, or vLLM, SGLang and llama.cpp with `base_url`.
 
-    - `api_key`: by default `TOGETHER_API_KEY`. A server on this machine needs none.
+    - `api_key`: a key, or a function that fetches it when it is first needed; by default `TOGETHER_API_KEY`. A server
+      on this machine needs none.
     - `base_url`: by default `TOGETHER_BASE_URL`, else Together's own. With or without `/v1`.
     - `client`, `async_client`: clients of the SDK to use, instead of building them.
     - `lane`: how the model's words travel. `"chat"`: the service parses them. `"ids"`, `"text"`: motet renders the
@@ -48,7 +49,7 @@ class Backend(Closing, AsyncClosing):
     def __init__(
         self,
         *,
-        api_key: str | None = None,
+        api_key: str | Callable[[], str] | None = None,
         base_url: str | None = None,
         client: together.Together | None = None,
         async_client: together.AsyncTogether | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,9 +35,9 @@ def address(base_url: str | None) -> str | None:
     return normalise_base_url(url) if url else None
 
 
-def _key(given: str | None, base_url: str | None, transport: object) -> str:
+def _key(given: str | Callable[[], str] | None, base_url: str | None, transport: object) -> str:
     """The key: what was given, else `TOGETHER_API_KEY`. No other vendor's is ever looked at."""
-    key = given if given is not None else os.environ.get("TOGETHER_API_KEY")
+    key = given() if callable(given) else given if given is not None else os.environ.get("TOGETHER_API_KEY") or None
     if key is None and ((base_url is not None and _is_local(base_url)) or not getattr(transport, "needs_key", True)):
         # A server on this machine asks for none, nor does a cassette that is played; and the SDK wants one.
         return "none"
@@ -53,7 +54,7 @@ def _is_local(url: str) -> bool:
 
 
 def _settings(
-    api_key: str | None, base_url: str | None, transport: object, headers: dict[str, str] | None
+    api_key: str | Callable[[], str] | None, base_url: str | None, transport: object, headers: dict[str, str] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What both clients are built from: for the SDK, and for its HTTP client."""
     url = address(base_url)
@@ -69,7 +70,10 @@ def _settings(
 
 
 def build(
-    api_key: str | None, base_url: str | None, transport: httpx.BaseTransport | None, headers: dict[str, str] | None
+    api_key: str | Callable[[], str] | None,
+    base_url: str | None,
+    transport: httpx.BaseTransport | None,
+    headers: dict[str, str] | None,
 ) -> together.Together:
     """A client of the SDK. Raises `MissingKeyError` before anything is built."""
     sdk, http = _settings(api_key, base_url, transport, headers)
@@ -80,7 +84,7 @@ def build(
 
 
 def build_async(
-    api_key: str | None,
+    api_key: str | Callable[[], str] | None,
     base_url: str | None,
     transport: httpx.AsyncBaseTransport | None,
     headers: dict[str, str] | None,

@@ -155,7 +155,7 @@ fn to_part(object: &Bound<'_, PyAny>) -> PyResult<Part> {
     })
 }
 
-/// Reads a list of tools: names, or OpenAI tool dicts.
+/// Reads a list of tools: names, OpenAI tool dicts, or objects that give such a dict of themselves.
 pub(crate) fn to_tools(objects: &Bound<'_, PyAny>) -> PyResult<Vec<Tool>> {
     if objects.is_none() {
         return Ok(Vec::new());
@@ -177,7 +177,16 @@ fn to_tool(object: &Bound<'_, PyAny>, index: usize) -> PyResult<Tool> {
         return Ok(Tool { name, description: String::new(), parameters: None });
     }
     let Ok(outer) = object.cast::<PyDict>() else {
-        return Err(refuse(&format!(" must be a name or an OpenAI tool dict, not {}", type_name(object))));
+        if let Some(as_dict) = object.getattr_opt(intern!(object.py(), "to_dict"))? {
+            let shape = as_dict.call0()?;
+            if shape.is_instance_of::<PyDict>() {
+                return to_tool(&shape, index);
+            }
+        }
+        return Err(refuse(&format!(
+            " must be a name, an OpenAI tool dict or a tool, not {}",
+            type_name(object)
+        )));
     };
     let inner = outer.get_item("function")?;
     let fields = match &inner {
