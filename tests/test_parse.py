@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
+import re
 import threading
 from array import array
 from pathlib import Path
@@ -190,6 +192,41 @@ def test_the_corpus_comes_out_in_python_as_in_rust(path: Path) -> None:
     kinds = [str(event.kind) for event in events if event.type == "start"]
     found = dump(completion, kinds).splitlines()
     assert [_unquoted(line) for line in found] == [_unquoted(line) for line in expected.splitlines()]
+
+
+def _comes_out(completion: Completion) -> str:
+    """As docs/malformed.md writes it."""
+    parts = []
+    for part in completion.message.content:
+        match part:
+            case ToolCall(name=name, arguments=arguments):
+                kind, text = "call", f"{name}({arguments})"
+            case motet.ToolResult(content=text):
+                kind = "tool_result"
+            case Text(text=text) | Reasoning(text=text) | motet.Preamble(text=text):
+                kind = part.type
+            case other:
+                pytest.fail(f"{other}")
+        parts.append(f"{kind} `{text}`" if text else kind)
+    return ", ".join(parts) or "nothing"
+
+
+def test_the_page_of_malformed_completions_is_true() -> None:
+    cases = {path.read_text().split("===\n", 2)[1].removesuffix("\n") for path in CORPUS}
+    page = (Path(__file__).parent.parent / "docs/malformed.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith(("| `", "| nothing"))]
+    assert len(rows) > 60
+    for row in rows:
+        cells = [cell.replace("\\|", "|") for cell in re.split(r"(?<!\\) \| ", row.strip("| "))]
+        wrote, made, codes = cells[:3]
+        written = re.fullmatch(r"(?:`(.*?)`|nothing)(?: with `tools=(\[.*\])`)?", wrote)
+        assert written, wrote
+        raw, tools = (written[1] or "").replace("\\n", "\n"), json.loads(written[2] or "null")
+        assert raw in cases, raw
+        for form in (raw, motet.encode(raw, special="token")):
+            completion = motet.parse(form, tools=tools)
+            assert _comes_out(completion).replace("\n", "\\n") == made, raw
+            assert (", ".join([f"`{repair.code}`" for repair in completion.repairs]) or "none") == codes, raw
 
 
 def _unquoted(line: str) -> Any:
