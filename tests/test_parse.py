@@ -127,8 +127,8 @@ def test_no_text_is_lost(text: str) -> None:
 def test_any_bytes_are_read_as_python_reads_them(data: bytes) -> None:
     completion = motet.parse(b"<|channel|>final<|message|>" + data.replace(b"<", b"") + b"<|return|>")
     assert completion.text == data.replace(b"<", b"").decode("utf-8", "replace")
-    invalid = [repair for repair in completion.repairs if repair.code == "invalid_utf8"]
-    assert len(invalid) == completion.text.count("\ufffd") - data.decode("utf-8", "ignore").count("\ufffd")
+    invalid = sum(repair.count for repair in completion.repairs if repair.code == "invalid_utf8")
+    assert invalid == completion.text.count("\ufffd") - data.decode("utf-8", "ignore").count("\ufffd")
 
 
 @given(conversations(), tools)
@@ -300,6 +300,18 @@ def test_strict_raises_at_the_first_fault_of_tolerant(path: Path) -> None:
     else:
         assert faults == []
         assert completion == motet.parse(raw)
+
+
+def test_a_run_of_the_same_repair_is_one() -> None:
+    completion = motet.parse([200007] * 100_000)
+    assert [(repair.code, repair.position, repair.count) for repair in completion.repairs] == [
+        ("redundant_stop", 0, 100_000)
+    ]
+    assert stream([200007] * 100_000)[1] == completion
+    many = motet.parse("<|channel|>final<|message|>x<|end|>?" * 3000).repairs
+    assert len(many) < 1100
+    assert sum(repair.count for repair in many if repair.code == "multiple_finals") == 2999
+    assert sum(repair.count for repair in many if repair.code == "stray_text") == 3000
 
 
 def test_ids_that_are_none_are_repaired() -> None:

@@ -340,9 +340,12 @@ class Repair(_Value):
     position: int
     """Where: an index into the ids, or a byte offset into the UTF-8 text."""
     text: str
-    """What stood there."""
+    """What stood there. Of several: once if it is the same each time, else all of it, joined."""
     message: str
     """What was wrong and what was made of it, in a sentence."""
+    count: int = 1
+    """How many of them it stands for: a run of the same at adjacent places, or, behind the first thousand repairs of
+    a completion, all that have its code. `position` is that of the first."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -9,11 +9,38 @@ pub struct Repair {
     pub code: Code,
     /// An index into the ids, or a byte offset into the UTF-8 text.
     pub at: usize,
-    /// What stood there.
+    /// What stood there; of several, once if it is the same, else all of it.
     pub text: String,
+    /// How many of the same kind this stands for, itself included.
+    pub count: usize,
+    /// Whether `text` is that of each of them.
+    same: bool,
 }
 
 impl Repair {
+    pub const fn new(code: Code, at: usize, text: String) -> Repair {
+        Repair { code, at, text, count: 1, same: true }
+    }
+
+    /// Whether the next one is the same again, at the place behind: positions count ids, or bytes of the text.
+    pub(crate) fn goes_on_with(&self, next: &Repair) -> bool {
+        let distance = next.at.wrapping_sub(self.at);
+        let adjacent = distance == self.count || distance == self.count * self.text.len();
+        adjacent && self.same && self.code == next.code && self.text == next.text
+    }
+
+    /// Makes it stand for the next one, too.
+    pub(crate) fn absorb(&mut self, next: &Repair) {
+        if self.same && self.text != next.text {
+            self.text = self.text.repeat(self.count);
+            self.same = false;
+        }
+        if !self.same {
+            self.text.push_str(&next.text);
+        }
+        self.count += 1;
+    }
+
     /// What was wrong and what was made of it, in a sentence.
     pub fn message(&self) -> &'static str {
         self.code.row().2
@@ -164,7 +191,7 @@ pub struct ParseError {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Repair { code, at, text } = &self.repair;
+        let Repair { code, at, text, .. } = &self.repair;
         write!(f, "{} at {at} ({}): ", code.as_str(), self.state.as_str())?;
         if !text.is_empty() {
             let shown: String = text.chars().take(60).collect();

@@ -13,6 +13,10 @@ pub struct Folded {
     pub kind: Kind,
 }
 
+/// So many repairs are kept one by one, runs of the same at adjacent places as one. Of those that follow, each code
+/// has one, which stands for all of them: whatever the input is, their number has a bound.
+pub const ALONE: usize = 1000;
+
 /// Collects the frames and repairs of a parser.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
@@ -39,7 +43,14 @@ impl Sink for Fold {
     }
 
     fn repair(&mut self, repair: Repair) {
-        self.repairs.push(repair);
+        if let Some(last) = self.repairs.last_mut().filter(|last| last.goes_on_with(&repair)) {
+            return last.absorb(&repair);
+        }
+        let later = self.repairs.get_mut(ALONE..).unwrap_or_default();
+        match later.iter_mut().find(|kept| kept.code == repair.code) {
+            Some(kept) => kept.absorb(&repair),
+            None => self.repairs.push(repair),
+        }
     }
 
     fn content(&self) -> &str {

@@ -395,7 +395,7 @@ impl Parser {
         if self.error.is_some() {
             return;
         }
-        let repair = Repair { code, at, text };
+        let repair = Repair::new(code, at, text);
         if self.settings.strict && code.tier() == Tier::Fault {
             let state = match self.at {
                 At::Between => State::Start,

@@ -319,8 +319,14 @@ pub(crate) fn frame<'py>(py: Python<'py>, frame: &Frame) -> PyResult<Bound<'py, 
 }
 
 pub(crate) fn repair<'py>(py: Python<'py>, repair: &Repair) -> PyResult<Bound<'py, PyAny>> {
-    let Repair { code, at, text } = repair;
-    Types::get(py)?.repair.bind(py).call1((word(py, Some(code.as_str())), *at, text, repair.message()))
+    let Repair { code, at, text, count, .. } = repair;
+    Types::get(py)?.repair.bind(py).call1((
+        word(py, Some(code.as_str())),
+        *at,
+        text,
+        repair.message(),
+        *count,
+    ))
 }
 
 pub(crate) fn part<'py>(py: Python<'py>, part: &Part) -> PyResult<Bound<'py, PyAny>> {
