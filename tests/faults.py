@@ -47,14 +47,14 @@ def body_of(lane: str) -> dict[str, Any]:
     return {**asked, "prompt": "Hi", "skip_special_tokens": False, "return_token_ids": lane == "ids"}
 
 
-def chunks_of(lane: str, turn: Turn = SHORT) -> list[dict[str, Any]]:
+def chunks_of(lane: str, turn: Turn = SHORT, **asked: Any) -> list[dict[str, Any]]:
     make = shapes.chat_chunks if lane == "chat" else shapes.completion_chunks
-    return list(make(turn, body_of(lane), 1))
+    return list(make(turn, {**body_of(lane), **asked}, 1))
 
 
-def whole_of(lane: str, turn: Turn = SHORT) -> bytes:
+def whole_of(lane: str, turn: Turn = SHORT, **asked: Any) -> bytes:
     make = shapes.chat_whole if lane == "chat" else shapes.completion_whole
-    return json.dumps(make(turn, body_of(lane), 1), ensure_ascii=False).encode()
+    return json.dumps(make(turn, {**body_of(lane), **asked}, 1), ensure_ascii=False).encode()
 
 
 def said_in(lane: str, chunks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -78,7 +78,7 @@ def finished(chunks: Sequence[Mapping[str, Any]]) -> bool:
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     """Pieces of a body, and what comes after the last: its end, or an exception."""
 
-    def __init__(self, pieces: Sequence[bytes], end: BaseException | None = None) -> None:
+    def __init__(self, pieces: Iterable[bytes], end: BaseException | None = None) -> None:
         self.pieces, self.end, self.closed = pieces, end, False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -105,12 +105,16 @@ class Service:
     asked: list[httpx.Request] = field(default_factory=list)
     script: list[httpx.Response | Exception] = field(default_factory=list)
     """What is answered before `answer`, one by one."""
+    models: list[httpx.Response | Exception] = field(default_factory=list)
+    """What is answered to the question which models there are, before vLLM's list."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
-            return httpx.Response(200, json=shapes.models("vllm", ["openai/gpt-oss-120b"]))
-        self.asked.append(request)
-        found = self.script.pop(0) if self.script else self.answer
+            known = httpx.Response(200, json=shapes.models("vllm", ["openai/gpt-oss-120b"]))
+            found = self.models.pop(0) if self.models else known
+        else:
+            self.asked.append(request)
+            found = self.script.pop(0) if self.script else self.answer
         if isinstance(found, Exception):
             raise found
         return found

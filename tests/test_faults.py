@@ -10,7 +10,10 @@ import gzip
 import itertools
 import json
 import time
+import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -28,7 +31,9 @@ from tests.faults import (
     HOWS,
     LANES,
     MODES,
+    SHORT,
     SSE,
+    Body,
     Clock,
     Outcome,
     Service,
@@ -849,3 +854,153 @@ def test_a_context_that_overflows(
     found = outcome(service.atom(), how, runner=runner).error
     error = check_error(found, motet.ContextOverflowError, status=status, tokens=tokens, limit=limit, retryable=False)
     assert len(error.attempts) == len(service.asked) == 1
+
+
+# Answers that are not what they should be, and say so.
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", HOWS)
+def test_an_answer_cut_at_every_length(how: str, lane: str, runner: asyncio.Runner) -> None:
+    """D12: a call whose arguments were cut is not given out to be run."""
+    service = Service()
+    brain = service.atom(lane)
+    turn = Turn(CALL)
+    for most in range(1, len(turn.ids)):
+        chunks, whole = chunks_of(lane, turn, max_tokens=most), whole_of(lane, turn, max_tokens=most)
+        service.tell(*([*map(sse, chunks), DONE] if how.endswith("stream") else [whole]))
+        error: Any = outcome(brain, how, tools=["get_weather"], max_tokens=most, runner=runner).error
+        assert isinstance(error, motet.TruncatedOutputError)
+        assert (error.partial.finish, error.partial.output, error.usage.output) == ("length", None, most)
+        assert error.cost == error.partial.metrics.cost.cash.total > 0
+        assert all(call.stop is None for call in error.partial.calls[-1:])
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", HOWS)
+def test_another_model_answers(how: str, lane: str, runner: asyncio.Runner) -> None:
+    """D26: what came is priced as what it is, or not at all."""
+    service = Service()
+    for model, output_price in (("openai/gpt-oss-20b", Decimal("0.2")), ("new/model", None), (KEY[:4], None)):
+        turn = Turn(SHORT.completion, model=model)
+        whole = whole_of(lane, turn)
+        service.tell(*([*map(sse, chunks_of(lane, turn)), DONE] if how.endswith("stream") else [whole]))
+        answer = outcome(service.atom(lane), how, runner=runner).answer
+        assert answer is not None
+        assert answer.model == model
+        assert any(f"{model} answered, and openai/gpt-oss-120b was asked" in note for note in answer.notes)
+        cash, tokens = answer.metrics.cost.cash, answer.metrics.size.tokens.output
+        assert cash.output == (None if output_price is None or tokens is None else output_price * tokens / 1_000_000)
+
+
+# Bounds.
+
+
+def bomb() -> Iterator[bytes]:
+    """A hundred megabytes of nothing, in a hundred kilobytes."""
+    packed = zlib.compressobj(9, zlib.DEFLATED, 31)
+    for _ in range(100):
+        yield packed.compress(bytes(1_000_000))
+    yield packed.flush()
+
+
+def endless() -> Iterator[bytes]:
+    return itertools.repeat(b"x" * 65_536)
+
+
+FLOODS: dict[str, tuple[Callable[[], Iterator[bytes]], int, dict[str, str], type[motet.MotetError]]] = {
+    "a bomb": (bomb, 200, {"content-encoding": "gzip"}, motet.BadPayloadError),
+    "a bomb of events": (bomb, 200, {"content-encoding": "gzip", **SSE}, motet.BadPayloadError),
+    "a bomb within a refusal": (bomb, 400, {"content-encoding": "gzip"}, motet.InvalidRequestError),
+    "a bomb of another kind": (bomb, 200, {"content-encoding": "br"}, motet.BadPayloadError),
+    "a bomb in a bomb": (bomb, 200, {"content-encoding": "gzip, gzip"}, motet.BadPayloadError),
+    "no compression at all": (endless, 200, {"content-encoding": "gzip"}, motet.BadPayloadError),
+    "a body without end": (endless, 200, {}, motet.BadPayloadError),
+    "a blank without end": (lambda: itertools.repeat(b" " * 65_536), 200, {}, motet.BadPayloadError),
+    "a line without end": (endless, 200, dict(SSE), motet.BadPayloadError),
+    "a comment without end": (lambda: itertools.chain([b":"], endless()), 200, dict(SSE), motet.BadPayloadError),
+    "an event without end": (
+        lambda: itertools.repeat(b"data: and so on\n" * 4096),
+        200,
+        dict(SSE),
+        motet.BadPayloadError,
+    ),
+    "a refusal without end": (endless, 429, {"retry-after": "99"}, motet.RateLimitError),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+@pytest.mark.parametrize("how", HOWS)
+def test_floods_in_bounded_memory(how: str, kind: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D20."""
+    monkeypatch.setattr("motet.together.exchange.MAX_BODY_BYTES", 1_000_000)
+    monkeypatch.setattr(sse_room, "MAX_EVENT_BYTES", 1_000_000)
+    pieces, status, headers, error = FLOODS[kind]
+    service = Service()
+    brain = service.atom(max_retries=0)
+    sent = service.tell(*pieces() if pieces is bomb else (), status=status, headers=headers)
+    sent.pieces = sent.pieces or pieces()
+    tracemalloc.start()
+    try:
+        found = outcome(brain, how, runner=runner)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    check_error(found.error, error, status=status)
+    assert peak < 12_000_000
+    assert sent.closed
+
+
+# What a service has.
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+@pytest.mark.parametrize(("status", "body", "kind"), [(one[0], one[1], one[2]) for one in STATUSES])
+def test_the_list_of_models(
+    how: str, status: int, body: Any, kind: type[motet.ApiError], runner: asyncio.Runner
+) -> None:
+    data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(status, stream=Body([data]), headers={"x-should-retry": "false"})
+    )
+    backend = motet.atom(
+        SLUG, api_key=KEY, base_url="http://service.test", transport=transport, async_transport=transport
+    ).backend
+    try:
+        health = backend.health() if how == "sync" else runner.run(backend.ahealth())
+        assert (health.ok, health.status, health.key_valid) == (False, status, False if status == 401 else None)
+        check_error(health.error, kind, status=status)
+        if how == "sync":
+            backend.list_models()
+        else:
+            runner.run(backend.alist_models())
+        raise AssertionError("there is no list")
+    except motet.ApiError as error:
+        check_error(error, kind, status=status)
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_server_that_is_starting_up_is_asked_again_what_it_is(how: str, runner: asyncio.Runner) -> None:
+    service = Service(models=[httpx.ReadTimeout("late"), httpx.Response(503)])
+    brain = service.atom("auto")
+    for lane in ("chat", "chat", "ids", "ids"):
+        service.tell(whole_of(lane))
+        found = outcome(brain, how, runner=runner).answer
+        assert found is not None
+        assert found.lane == lane
+
+
+@pytest.mark.parametrize("lines", [1, 2, 1000])
+@pytest.mark.parametrize("size", [7, 1000, 4000, 100_000])
+def test_an_event_may_be_as_long_as_the_limit(size: int, lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse_room, "MAX_EVENT_BYTES", 20_000)
+    for length in (19_000, 21_500):
+        line = b"data:" + b"x" * (length // lines - 5)
+        body = b"\n".join([line] * lines) + b"\n\n"
+        reader = sse_room.EventReader()
+        pieces = [(body * 3)[at : at + size] for at in range(0, 3 * len(body), size)]
+        try:
+            events = [event for piece in pieces for event in reader.feed(piece)]
+        except sse_room.EventTooLongError:
+            events = []
+        assert events == ([("", b"\n".join([line[5:]] * lines))] * 3 if length < 20_000 else [])

@@ -25,33 +25,39 @@ class EventReader:
         self._line_so_far: list[bytes] = []
         self._name = ""
         self._data: list[bytes] = []
-        self._size = 0
         self._begun = False
+        self._sizes = [0, 0]
+        """Bytes of the event so far: of its whole lines, and of the one that is begun."""
 
     def feed(self, chunk: bytes) -> Iterator[tuple[str, bytes]]:
         """The events that end in this piece. Raises `EventTooLongError`."""
-        self._size += len(chunk)
         self._line_so_far.append(chunk)
         if b"\n" not in chunk and b"\r" not in chunk and not (self._begun and self._ends_in_return()):
-            self._check()
+            self._grow(1, len(chunk))
             return
         lines = self._take().splitlines(keepends=True)
+        self._sizes[1] = 0
         # A carriage return at the end may be the first half of a line's end.
         if not lines[-1].endswith(b"\n"):
             self._line_so_far.append(lines.pop())
         for line in lines:
-            event = self._line(line.rstrip(b"\r\n"))
-            if event is not None:
-                yield event
-        self._size = sum(map(len, self._line_so_far)) + sum(map(len, self._data))
-        self._check()
+            bare = line.rstrip(b"\r\n")
+            if bare:
+                self._grow(0, len(bare))
+                self._line(bare)
+                continue
+            self._sizes[0] = 0
+            if self._data:
+                yield self._event()
+            self._name = ""
+        self._grow(1, sum(map(len, self._line_so_far)))
 
     def close(self) -> tuple[str, bytes] | None:
         """At the end of the stream: what was begun of an event that the empty line never ended."""
         rest = self._take().rstrip(b"\r\n")
         if rest:
             self._line(rest)
-        return self._line(b"")
+        return self._event() if self._data else None
 
     def _take(self) -> bytes:
         """What there is of the line so far, without the byte order mark that a stream may begin with."""
@@ -65,19 +71,20 @@ class EventReader:
     def _ends_in_return(self) -> bool:
         return len(self._line_so_far) > 1 and self._line_so_far[-2].endswith(b"\r")
 
-    def _check(self) -> None:
-        if self._size > MAX_EVENT_BYTES:
+    def _grow(self, part: int, size: int) -> None:
+        self._sizes[part] += size
+        if sum(self._sizes) > MAX_EVENT_BYTES:
             raise EventTooLongError(f"an event of more than {MAX_EVENT_BYTES} bytes")
 
-    def _line(self, line: bytes) -> tuple[str, bytes] | None:
-        if not line:
-            event = (self._name, b"\n".join(self._data)) if self._data else None
-            self._name, self._data = "", []
-            return event
+    def _line(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
             self._data.append(value)
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")
-        return None
+
+    def _event(self) -> tuple[str, bytes]:
+        event = (self._name, b"\n".join(self._data))
+        self._data = []
+        return event
