@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill. No key, no network.
 demo: $(VENV)/built
@@ -26,6 +26,22 @@ check: $(VENV)/tools
 # Side by side with the peers, in one run; writes benches/RESULTS.md.
 bench: $(VENV)/tools
 	$(BIN)/python benches/run.py
+
+# Each target for 60 seconds, from the corpus that is kept; what they find is kept in fuzz/artifacts. For a long run:
+# `make fuzz FUZZ='-runs=10000000'`. (cargo-fuzz asks the compiler for what only nightly has; the variable lets it.)
+FUZZ_TARGETS := text ids split conserve strict render
+FUZZ ?= -max_total_time=60
+fuzz: $(VENV)/fuzz/bin/cargo-fuzz
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/target/found/$$target && \
+		PATH=$(CURDIR)/$(VENV)/fuzz/bin:$$PATH RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target \
+			fuzz/target/found/$$target fuzz/corpus/$$target -- \
+			-dict=fuzz/dictionary.txt -max_len=256 -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 $(FUZZ) \
+			|| exit 1; \
+	done
+
+$(VENV)/fuzz/bin/cargo-fuzz: | $(VENV)/bin/python
+	cargo install --quiet --locked cargo-fuzz --root $(VENV)/fuzz
 
 format: $(VENV)/tools
 	cargo fmt --all

@@ -1,0 +1,210 @@
+//! What the targets share: how bytes become inputs, and how what was heard is checked.
+
+use motet::classify::ToolNames;
+use motet::error::{ParseError, Repair, Tier};
+use motet::fold::Fold;
+use motet::frame::{Header, Role, Stop};
+use motet::marker::Marker;
+use motet::parse::{Settings, Sink};
+use motet::reader::{Completion, Reader, parse_ids, parse_text};
+use motet::tokenizer;
+use std::sync::{Arc, OnceLock};
+
+/// Words of headers and what often stands beside them. A blank, because it belongs to the word, stands in front.
+const WORDS: [&str; 32] = [
+    "assistant",
+    "user",
+    "system",
+    "developer",
+    "tool",
+    "analysis",
+    "commentary",
+    "final",
+    " to",
+    "=",
+    "to",
+    "functions",
+    ".get",
+    "_weather",
+    " functions",
+    "python",
+    "browser",
+    ".search",
+    " json",
+    "json",
+    " code",
+    " ",
+    "\n",
+    "{",
+    "}",
+    "{}",
+    "\"",
+    "?",
+    ":",
+    "Hi",
+    " Hi",
+    "<|",
+];
+
+/// Behind the markers and the words a byte begins an id that the next ones say.
+const FIRST_FREE: usize = Marker::ALL.len() + WORDS.len();
+
+/// The input of a target: a byte of settings, and the rest.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    pub settings: Arc<Settings>,
+    /// The lane, for targets that try both.
+    pub as_ids: bool,
+    pub data: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    pub fn new(data: &'a [u8]) -> Option<Input<'a>> {
+        let (&options, data) = data.split_first()?;
+        let tools = ["get_weather", "get_weather.json", "bash"].map(str::to_owned);
+        let settings = Settings {
+            role: if options & 3 == 1 || options & 3 == 2 { None } else { Some(Role::Assistant) },
+            transcript: options & 3 == 2,
+            tools: if options & 4 == 0 { ToolNames::default() } else { ToolNames::new(tools) },
+            ..Settings::default()
+        };
+        Some(Input { settings: Arc::new(settings), as_ids: options & 8 != 0, data })
+    }
+
+    /// The data as ids: a byte is a marker, a word, or the first of three that are an id, be it a valid one or not.
+    pub fn ids(&self) -> Vec<u32> {
+        static WORD_IDS: OnceLock<Vec<Vec<u32>>> = OnceLock::new();
+        let words = WORD_IDS.get_or_init(|| WORDS.map(tokenizer::encode).into());
+        let mut ids = Vec::with_capacity(self.data.len());
+        let mut rest = self.data.iter();
+        while let Some(&byte) = rest.next() {
+            let class = usize::from(byte);
+            if let Some(marker) = Marker::ALL.get(class) {
+                ids.push(marker.id());
+            } else if let Some(word) = words.get(class - Marker::ALL.len()) {
+                ids.extend_from_slice(word);
+            } else {
+                let mut next = || u32::from(rest.next().copied().unwrap_or_default());
+                let first = (class - FIRST_FREE) as u32;
+                ids.push((first | next() << 8 | next() << 16) % 201_200);
+            }
+        }
+        ids
+    }
+
+    pub fn parse(&self, strict: bool) -> Result<Completion, ParseError> {
+        let settings = Arc::new(Settings { strict, ..Settings::clone(&self.settings) });
+        if self.as_ids { parse_ids(&self.ids(), settings) } else { parse_text(self.data, settings) }
+    }
+
+    /// Parses, and checks that the events make sense.
+    pub fn heard(&self, chunks: impl IntoIterator<Item = usize>) -> Completion {
+        let (mut reader, mut sink) = (Reader::new(Arc::clone(&self.settings)), Heard::default());
+        if self.as_ids {
+            let ids = self.ids();
+            for (start, end) in cuts(ids.len(), chunks) {
+                reader.feed_ids(&ids[start..end], &mut sink).expect("one lane");
+            }
+        } else {
+            for (start, end) in cuts(self.data.len(), chunks) {
+                reader.feed_bytes(&self.data[start..end], &mut sink).expect("one lane");
+            }
+        }
+        reader.close(&mut sink);
+        assert!(!sink.open, "a frame is left open");
+        assert!(reader.error().is_none(), "tolerant parsing failed: {:?}", reader.error());
+        reader.complete(sink.fold)
+    }
+}
+
+/// The ranges between cuts at these distances; what is left is the last one.
+fn cuts(length: usize, chunks: impl IntoIterator<Item = usize>) -> Vec<(usize, usize)> {
+    let mut ranges = Vec::new();
+    let mut done = 0;
+    for chunk in chunks {
+        if done >= length {
+            break;
+        }
+        let end = (done + chunk).min(length);
+        ranges.push((done, end));
+        done = end;
+    }
+    ranges.push((done, length));
+    ranges
+}
+
+/// Folds events, and sees to it that they come in an order that makes sense.
+#[derive(Debug, Default)]
+struct Heard {
+    fold: Fold,
+    open: bool,
+}
+
+impl Sink for Heard {
+    fn start(&mut self, header: Header, kind: motet::classify::Kind, implied: bool) {
+        assert!(!std::mem::replace(&mut self.open, true), "a frame starts in another");
+        self.fold.start(header, kind, implied);
+    }
+
+    fn delta(&mut self, text: &str) {
+        assert!(self.open && !text.is_empty(), "a delta without a frame, or without text");
+        self.fold.delta(text);
+    }
+
+    fn end(&mut self, stop: Option<Stop>) {
+        assert!(std::mem::replace(&mut self.open, false), "a frame ends that never began");
+        self.fold.end(stop);
+    }
+
+    fn repair(&mut self, repair: Repair) {
+        self.fold.repair(repair);
+    }
+
+    fn content(&self) -> &str {
+        self.fold.content()
+    }
+}
+
+/// What two readings of one input have in common.
+pub fn shown(completion: &Completion) -> String {
+    format!("{:?} {:?} {:?} {:?}", completion.frames, completion.repairs, completion.stop, completion.tokens)
+}
+
+/// The first fault: what strict parsing raises.
+pub fn first_fault(completion: &Completion) -> Option<&Repair> {
+    completion.repairs.iter().find(|repair| repair.code.tier() == Tier::Fault)
+}
+
+/// All texts that came out: contents, values of headers, what repairs keep.
+pub fn kept(completion: &Completion) -> (Vec<&str>, Vec<&str>) {
+    let mut framed = Vec::new();
+    for folded in &completion.frames {
+        let header = &folded.frame.header;
+        let values = [&header.name, &header.recipient, &header.channel, &header.content_type];
+        framed.push(folded.frame.content.as_str());
+        framed.extend(values.into_iter().flatten().map(String::as_str));
+    }
+    (framed, completion.repairs.iter().map(|repair| repair.text.as_str()).collect())
+}
+
+/// A word for each byte of the data, so that each that is neither marker nor word of a header is there once.
+pub fn story(data: &[u8]) -> (String, Vec<String>) {
+    let (mut text, mut unique) = (String::new(), Vec::new());
+    for (index, &byte) in data.iter().enumerate() {
+        let class = usize::from(byte) % (FIRST_FREE + 16);
+        if let Some(marker) = Marker::ALL.get(class) {
+            text.push_str(marker.spelling());
+        } else if let Some(word) = WORDS.get(class - Marker::ALL.len()) {
+            text.push_str(word);
+        } else {
+            // With a border, so that none is the beginning of another.
+            let word = format!("kept{index}x");
+            if class % 2 == 0 {
+                text.push(' ');
+            }
+            text.push_str(&word);
+            unique.push(word);
+        }
+    }
+    (text, unique)
+}

@@ -1,0 +1,17 @@
+//! Ids to the ids lane: nothing fails, events come in order, and every id is counted once.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use motet_fuzz::{Input, shown};
+
+fuzz_target!(|data: &[u8]| {
+    let Some(input) = Input::new(data) else { return };
+    let input = Input { as_ids: true, ..input };
+    let heard = input.heard([]);
+    assert_eq!(shown(&heard), shown(&input.parse(false).expect("tolerant parsing never fails")));
+    let length = input.ids().len();
+    assert_eq!(heard.tokens.sum(), length as u64, "tokens by channel do not sum to the whole");
+    for repair in &heard.repairs {
+        assert!(repair.at <= length, "{repair:?} is beyond the end");
+    }
+});

@@ -1,0 +1,15 @@
+//! Strict parsing accepts what has no fault, with the same result, and else raises the first fault.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use motet_fuzz::{Input, first_fault, shown};
+
+fuzz_target!(|data: &[u8]| {
+    let Some(input) = Input::new(data) else { return };
+    let tolerant = input.parse(false).expect("tolerant parsing never fails");
+    match (input.parse(true), first_fault(&tolerant)) {
+        (Ok(strict), None) => assert_eq!(shown(&strict), shown(&tolerant)),
+        (Err(error), Some(fault)) => assert_eq!(&error.repair, fault),
+        (strict, fault) => panic!("{strict:?} but {fault:?}"),
+    }
+});
