@@ -61,4 +61,6 @@ $(VENV)/built: $(SOURCES) | $(VENV)/bin/python
 
 $(VENV)/tools: $(VENV)/built
 	$(BIN)/pip install --quiet --group dev
+	# xgrammar asks for torch and transformers, gigabytes that reading a grammar does not need.
+	$(BIN)/pip install --quiet --no-deps xgrammar==0.2.8
 	touch $@

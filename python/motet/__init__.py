@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from motet.catalog import register as register_atom
     from motet.drive import AsyncRunStream, RunStream
     from motet.episode import Episode, Exchange
+    from motet.grammars import grammar
     from motet.limits import Budget, budget
     from motet.loop import RunOptions
     from motet.metrics import Metrics, Price, Usage
@@ -131,6 +132,7 @@ _LATER = {
     "budget": "limits",
     "gen_brain_atom": "brains",
     "get_brain_atoms": "brains",
+    "grammar": "grammars",
     "models": "brains",
     "register_atom": "catalog",
     "tool": "tools",
@@ -248,6 +250,7 @@ __all__ = [
     "frames",
     "gen_brain_atom",
     "get_brain_atoms",
+    "grammar",
     "models",
     "parse",
     "parse_conversation",

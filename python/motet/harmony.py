@@ -14,7 +14,16 @@ from motet import _core
 from motet.chat import to_messages
 from motet.message import Frame, Message, Role
 
-__all__ = ["Prompt", "Rendered", "Training", "render", "render_frames", "render_training"]
+__all__ = [
+    "Prompt",
+    "Rendered",
+    "Tools",
+    "Training",
+    "read_response_format",
+    "render",
+    "render_frames",
+    "render_training",
+]
 
 Messages: TypeAlias = Iterable[Message | Mapping[str, Any]]
 Tools: TypeAlias = Sequence[Any]
@@ -123,7 +132,7 @@ def render(
         tools=tools,
         builtin_tools=builtin_tools,
         instructions=instructions,
-        response_format=_response_format(response_format),
+        response_format=read_response_format(response_format),
         reasoning_effort=reasoning_effort,
         current_date=_date(current_date, dialect),
         identity=identity,
@@ -169,7 +178,7 @@ def render_training(
         tools=tools,
         builtin_tools=builtin_tools,
         instructions=instructions,
-        response_format=_response_format(response_format),
+        response_format=read_response_format(response_format),
         reasoning_effort=reasoning_effort,
         current_date=_date(current_date, dialect),
         identity=identity,
@@ -215,7 +224,8 @@ def _date(value: object, dialect: Dialect) -> str | None:
     raise TypeError(f"current_date must be a date or a str as '2025-06-28', not {type(value).__name__}")
 
 
-def _response_format(value: Mapping[str, Any] | None) -> tuple[str, str | None, Any] | None:
+def read_response_format(value: Mapping[str, Any] | None) -> tuple[str, str | None, Any] | None:
+    """Name, description and schema of a response format as OpenAI writes it; `None` for plain text."""
     match value:
         case None | {"type": "text"}:
             return None
