@@ -16,7 +16,7 @@ ROOMS = {
     for height, names in enumerate(
         [
             "errors closing",
-            "_core",
+            "_core tolerant_json",
             "message",
             "chat metrics",
             "harmony catalog output episode gbnf",

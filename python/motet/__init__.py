@@ -86,6 +86,7 @@ from motet.message import (
     ToolCall,
     ToolResult,
 )
+from motet.tolerant_json import JsonReading, partial_json
 
 if TYPE_CHECKING:
     from motet.answers import Answer, Estimate
@@ -185,6 +186,7 @@ __all__ = [
     "InvalidArgumentsError",
     "InvalidJsonError",
     "InvalidRequestError",
+    "JsonReading",
     "LimitError",
     "MaxCostError",
     "MaxStepsError",
@@ -254,6 +256,7 @@ __all__ = [
     "models",
     "parse",
     "parse_conversation",
+    "partial_json",
     "register_atom",
     "render",
     "render_frames",

@@ -5,13 +5,13 @@ Nothing here parses, renders or asks: the classes are filled by the native core 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from motet import _core
 from motet.errors import InvalidArgumentsError
+from motet.tolerant_json import JsonReading, repaired_json, strict_json
 
 __all__ = [
     "Channel",
@@ -155,14 +155,27 @@ class ToolCall(_Part):
     def args(self) -> Any:
         """The arguments as Python values.
 
-        Raises `InvalidArgumentsError`, which keeps the raw text, if they are not JSON.
+        Raises `InvalidArgumentsError`, which keeps the raw text, if they are not JSON. See `repaired_args`.
         """
         try:
-            return json.loads(self.arguments)
+            return strict_json(self.arguments)
         except (ValueError, RecursionError) as error:
             raise InvalidArgumentsError(
                 f"arguments of {self.name!r} are not JSON: {error}", raw=self.arguments
             ) from error
+
+    def repaired_args(self) -> JsonReading:
+        """The arguments as Python values, read as far as they make sense: `.value`, and `.changes` that says what is
+        not JSON and what was made of it; empty for JSON.
+
+        Single quotes, trailing commas, line breaks in strings, Python's `True` and `None`, keys without quotes, code
+        fences, comments, doubled braces, a missing end. Raises `InvalidArgumentsError`, which keeps the raw text,
+        where no one meaning is left.
+        """
+        try:
+            return repaired_json(self.arguments)
+        except InvalidArgumentsError as error:
+            raise InvalidArgumentsError(f"arguments of {self.name!r} {error}", raw=self.arguments) from None
 
     def to_dict(self) -> dict[str, Any]:
         """`{"type": "tool_call", "id": ..., "function": {"name": ..., "arguments": ...}}`"""

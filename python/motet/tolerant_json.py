@@ -1,0 +1,507 @@
+"""JSON as models really write it: read as far as it makes sense, and every change said.
+
+One reader for two needs. `repaired_json` reads a text that is all there: what it had to change is in `.changes`, a
+sentence with a position for each. `partial_json` reads a text that is still growing: what no later text can change, and
+strings as far as they came. Time is linear in the text, and nesting is bounded, as nothing here calls itself.
+
+What has no one meaning is refused: words without quotes, quotes within a string that are not escaped, numbers with
+leading zeros.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from motet.errors import InvalidArgumentsError
+
+__all__ = ["JsonReading", "partial_json", "repaired_json", "strict_json"]
+
+DEEPEST = 500
+"""Damaged or growing text that is nested deeper is refused."""
+
+_NOTHING = object()
+_SPACE = re.compile(r"[ \t\r\n]*")
+_ODD_SPACE = re.compile(r"[\s\ufeff]+")
+_COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_PLAIN = {'"': re.compile(r'[^"\\\x00-\x1f]*'), "'": re.compile(r"[^'\\\x00-\x1f]*")}
+_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_HEX4 = re.compile(r"[0-9a-fA-F]{4}")
+_HEX2 = re.compile(r"[0-9a-fA-F]{2}")
+_WORD = re.compile(r"[^\W\d][\w$]*|\$[\w$]*")
+_KEY = re.compile(r"[\w$][\w$-]*")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_LOOSE_NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_NUMERIC = re.compile(r"[-+.\w]*")
+_WORDS: dict[str, tuple[Any, str]] = {
+    "true": (True, ""),
+    "false": (False, ""),
+    "null": (None, ""),
+    "True": (True, "is read as true"),
+    "False": (False, "is read as false"),
+    "None": (None, "is read as null"),
+    "NaN": (float("nan"), "is no JSON; it is read as the float"),
+    "Infinity": (float("inf"), "is no JSON; it is read as the float"),
+}
+_CLOSES = {"}": "object", "]": "list"}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonReading:
+    """What was read of a text."""
+
+    value: Any
+    """As `json.loads` gives it. `None` if there is nothing yet."""
+    changes: tuple[str, ...] = ()
+    """All that is not JSON and what was made of it, each with its position, an index into the text."""
+    complete: bool = True
+    """Whether the value has its end. If not, the text was cut, or goes on."""
+
+
+def strict_json(text: str) -> Any:
+    """The value of a text that is JSON. Raises `ValueError` (or `RecursionError`) for all else, `NaN` included."""
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def repaired_json(text: str) -> JsonReading:
+    """Reads a whole text: JSON as `json.loads` reads it, and what models write in its place.
+
+    Quotes that are single, commas too many or missing, line breaks that are not escaped, Python's `True`, `False` and
+    `None`, keys without quotes, comments, code fences, words before or behind, doubled braces, closing braces that are
+    missing or wrong, a text that is cut: each is said in `.changes`.
+    Raises `InvalidArgumentsError` with `.raw` where no one meaning is left.
+    """
+    return _read(text, growing=False)
+
+
+def partial_json(text: str) -> JsonReading:
+    """Reads the beginning of a text that is still growing, such as the arguments of a call while they arrive.
+
+    `.value` holds what no later text can change, and strings as far as they came: each later value goes on where this
+    one ends. Keys without a value, and numbers that may go on, are not in it yet. Takes time in proportion to the text.
+    Raises `InvalidArgumentsError` with `.raw` for what cannot begin any readable text.
+    """
+    return _read(text, growing=True)
+
+
+def _read(text: str, growing: bool) -> JsonReading:
+    if not isinstance(text, str):
+        raise TypeError(f"text must be str, not {type(text).__name__}")
+    if not growing or text[-1:] in ("}", "]"):
+        try:
+            return JsonReading(strict_json(text))
+        except (ValueError, RecursionError):
+            pass
+    reader = _Reader(text, growing)
+    value = reader.read()
+    return JsonReading(value, tuple(reader.changes), reader.complete)
+
+
+class _Open:
+    """An object or a list that is being read."""
+
+    __slots__ = ("at", "comma", "doubled", "key", "key_at", "kind", "value", "wants")
+
+    def __init__(self, kind: str, at: int) -> None:
+        self.kind = kind
+        self.at = at
+        self.value: Any = {} if kind == "object" else []
+        self.wants = "item"
+        """`item` (a key in an object), `colon`, `value` or `comma`."""
+        self.comma = -1
+        """Where the comma stands that was read last, if nothing followed it yet."""
+        self.doubled = False
+        self.key = ""
+        self.key_at = 0
+
+
+class _Cut(Exception):
+    """The text ends where something has begun."""
+
+
+class _Reader:
+    def __init__(self, text: str, growing: bool) -> None:
+        self.text = text
+        self.at = 0
+        self.growing = growing
+        self.changes: list[str] = []
+        self.complete = False
+        self._open: list[_Open] = []
+        self._count = {"object": 0, "list": 0}
+        self._root: Any = _NOTHING
+        self._string_at = -1
+        """Where the string stands that the end of the text cuts."""
+
+    def read(self) -> Any:
+        """The value of the text."""
+        try:
+            self._before()
+            while self._root is _NOTHING or self._open:
+                self._space()
+                if self.at >= len(self.text):
+                    raise _Cut
+                self._step()
+            self.complete = True
+            self._behind()
+        except _Cut:
+            self._end()
+        return None if self._root is _NOTHING else self._root
+
+    def _say(self, change: str) -> None:
+        self.changes.append(change)
+
+    def _refuse(self, problem: str, at: int | None = None) -> NoReturn:
+        where = self.at if at is None else at
+        shown = _shown(self.text[where : where + 20])
+        raise InvalidArgumentsError(f"cannot be read at {where} ({shown}): {problem}", raw=self.text)
+
+    # What stands around the value.
+
+    def _before(self) -> None:
+        """Goes to where the value begins."""
+        self._space()
+        start = self.at
+        if start >= len(self.text):
+            raise _Cut
+        c = self.text[start]
+        if c in "{[\"'" or c.isdigit() or c in "-+.":
+            return
+        word = _WORD.match(self.text, start)
+        alone = word is not None and not self.text[word.end() :].strip()
+        if word is not None and alone and (word[0] in _WORDS or (self.growing and _meant(word[0]))):
+            return
+        brace = re.compile(r"[{\[]").search(self.text, start)
+        if brace is None:
+            if self.growing:
+                raise _Cut
+            self._refuse("there is no value")
+        self.at = brace.start()
+        junk = self.text[start : self.at]
+        if junk.lstrip().startswith("```"):
+            self._say(f"the code fence at {start} is taken off")
+        else:
+            self._say(f"{_shown(junk)} at {start}, before the value, is left out")
+
+    def _behind(self) -> None:
+        """What follows the value is left out."""
+        self._space()
+        rest = self.text[self.at :]
+        if not rest:
+            return
+        if not isinstance(self._root, dict | list):
+            self._refuse("text behind the value")
+        fence = rest.strip() == "```" or (self.growing and "```".startswith(rest.strip()))
+        if not (fence and any(change.startswith("the code fence") for change in self.changes)):
+            self._say(f"{_shown(rest)} at {self.at}, behind the value, is left out")
+
+    def _space(self) -> None:
+        """White space, and comments."""
+        text = self.text
+        while True:
+            found = _SPACE.match(text, self.at)
+            self.at = found.end() if found else self.at
+            if self.at >= len(text):
+                return
+            if text[self.at] in "/#" and (comment := _COMMENT.match(text, self.at)):
+                self._say(f"the comment at {self.at} is left out")
+                self.at = comment.end()
+            elif odd := _ODD_SPACE.match(text, self.at):
+                self._say(f"the white space {odd[0]!r:.40} at {self.at} is no JSON")
+                self.at = odd.end()
+            elif self.growing and self.at == len(text) - 1 and text[self.at] == "/":
+                raise _Cut
+            else:
+                return
+
+    # Objects and lists.
+
+    def _step(self) -> None:
+        """Reads one thing: a value, a key, or a sign."""
+        c = self.text[self.at]
+        if not self._open:
+            return self._value(c)
+        top = self._open[-1]
+        if c in _CLOSES:
+            return self._close(c, top)
+        if c == ",":
+            return self._comma(top)
+        if top.wants == "colon":
+            if c != ":":
+                self._refuse(f"the key {_shown(top.key)} has no value")
+            self.at += 1
+            top.wants = "value"
+            return None
+        if top.wants == "comma":
+            # Without a border, it is more likely that a string has quotes in it that are not escaped.
+            bordered = c in "{[" or self.text[self.at - 1] in "}]" or self.text[self.at - 1].isspace()
+            if not bordered or not (c in "\"'{[-_$" or c.isalnum()):
+                self._refuse("neither a comma nor an end")
+            self._say(f"a comma is missing at {self.at}")
+            top.wants = "item"
+        if top.kind == "object" and top.wants == "item":
+            return self._key(c, top)
+        return self._value(c)
+
+    def _comma(self, top: _Open) -> None:
+        if top.wants == "colon":
+            self._refuse(f"the key {_shown(top.key)} has no value")
+        if top.wants == "value":
+            self._say(f"the key {_shown(top.key)} at {top.key_at} has no value; it is left out")
+        elif top.wants == "item":
+            self._say(f"the comma at {self.at} has nothing before it")
+        top.comma, top.wants = self.at, "item"
+        self.at += 1
+
+    def _key(self, c: str, top: _Open) -> None:
+        start = self.at
+        top.comma = -1
+        if c in "\"'":
+            key, closed = self._string()
+            if not closed:
+                self._cut_off(start, "the key")
+        elif c == "{" and not top.value and not top.doubled:
+            self._say(f"the braces at {top.at} are doubled")
+            self.at += 1
+            top.doubled = True
+            return
+        elif word := _KEY.match(self.text, start):
+            key = word[0]
+            self.at = word.end()
+            if self.at >= len(self.text):
+                self._cut_off(start, "the key")
+            self._say(f"the key {_shown(key)} at {start} is not quoted")
+        else:
+            self._refuse("no key")
+        top.key, top.key_at, top.wants = key, start, "colon"
+
+    def _close(self, c: str, top: _Open) -> None:
+        kind = _CLOSES[c]
+        if not self._count[kind]:
+            self._say(f"the `{c}` at {self.at} closes nothing; it is left out")
+            self.at += 1
+            return
+        if top.wants == "colon":
+            self._refuse(f"the key {_shown(top.key)} has no value")
+        if top.wants == "value":
+            self._say(f"the key {_shown(top.key)} at {top.key_at} has no value; it is left out")
+        elif top.comma >= 0:
+            self._say(f"the comma at {top.comma} has nothing behind it")
+        if top.kind != kind:
+            self._say(f"the {top.kind} at {top.at} is closed by the `{c}` at {self.at}")
+        else:
+            self.at += 1
+            if top.doubled:
+                self._space()
+                self.at += self.text.startswith("}", self.at)
+        self._count[top.kind] -= 1
+        self._open.pop()
+
+    def _value(self, c: str) -> None:
+        if c in "{[":
+            if len(self._open) >= DEEPEST:
+                self._refuse(f"nested deeper than {DEEPEST}")
+            opened = _Open("object" if c == "{" else "list", self.at)
+            self.at += 1
+            self._put(opened.value)
+            self._open.append(opened)
+            self._count[opened.kind] += 1
+        elif c in "\"'":
+            start = self.at
+            value, closed = self._string()
+            self._put(value)
+            if not closed:
+                self._string_at = start
+                raise _Cut
+        elif c.isdigit() or c in "-+.":
+            self._number()
+        else:
+            self._word()
+
+    def _put(self, value: Any) -> None:
+        """A value in its place, where it is seen while it grows."""
+        if not self._open:
+            self._root = value
+            return
+        top = self._open[-1]
+        if top.kind == "object":
+            top.value[top.key] = value
+        else:
+            top.value.append(value)
+        top.wants, top.comma = "comma", -1
+
+    # Scalars.
+
+    def _word(self) -> None:
+        start = self.at
+        found = _WORD.match(self.text, start)
+        if found is None:
+            self._refuse("no value")
+        word = found[0]
+        self.at = found.end()
+        if word in _WORDS:
+            value, said = _WORDS[word]
+            if said:
+                self._say(f"`{word}` at {start} {said}")
+            self._put(value)
+            return
+        meant = _meant(word)
+        if self.at < len(self.text) or not meant:
+            self._refuse("a word that is no value", start)
+        if not self.growing and len(meant) == 1:
+            self._say(f"`{word}` at {start} is cut; it is read as {meant[0]}")
+            self._put(_WORDS[meant[0]][0])
+            raise _Cut
+        self._cut_off(start, "the word")
+
+    def _number(self) -> None:
+        start = self.at
+        run = _NUMERIC.match(self.text, start)
+        written = run[0] if run else ""
+        self.at = start + len(written)
+        at_end = self.at >= len(self.text)
+        if written == "-Infinity":
+            self._say(f"`{written}` at {start} is no JSON; it is read as the float")
+            return self._put(float("-inf"))
+        exact = _NUMBER.fullmatch(written)
+        if at_end and (self.growing or (self._open and not exact)):
+            if not (exact or _begins_number(written)):
+                self._refuse("no number", start)
+            self._cut_off(start, "the number")
+        if exact:
+            if at_end and self._open:
+                self._say(f"the text ends in the number at {start}; it may have been longer")
+        elif _LOOSE_NUMBER.fullmatch(written):
+            self._say(f"{written} at {start} is no JSON number; it is read as one")
+        else:
+            self._refuse("no number", start)
+        is_float = exact is None or exact[1] is not None or exact[2] is not None
+        try:
+            self._put(float(written) if is_float and not written.lstrip("+-").isdecimal() else int(written))
+        except ValueError as error:
+            # Python does not turn thousands of digits into an int unless it is told to.
+            self._refuse(str(error), start)
+
+    def _cut_off(self, start: int, what: str) -> NoReturn:
+        """Something at the end of the text of which nothing can be kept."""
+        if not self.growing:
+            self._say(f"{what} {_shown(self.text[start:])} at {start} is cut; it is left out")
+        raise _Cut
+
+    def _string(self) -> tuple[str, bool]:
+        """A string, and whether it has its end."""
+        start, text = self.at, self.text
+        quote = text[start]
+        plain = _PLAIN[quote]
+        at, bare, parts, closed = start + 1, 0, [], False
+        if quote == "'":
+            self._say(f"the string at {start} is in single quotes")
+        while True:
+            found = plain.match(text, at)
+            if found:
+                parts.append(found[0])
+                at = found.end()
+            if at >= len(text):
+                break
+            c = text[at]
+            if c == quote:
+                at, closed = at + 1, True
+                break
+            if c == "\\":
+                piece, length = self._escape(at)
+                if not length:
+                    if not self.growing:
+                        self._say(f"{_shown(text[at:])} at {at} is cut; it is left out")
+                    at = len(text)
+                    break
+                parts.append(piece)
+                at += length
+            else:
+                bare += 1
+                parts.append(c)
+                at += 1
+        if bare:
+            many = f"{bare} line breaks or tabs" if bare > 1 else "a line break or tab"
+            self._say(f"{many} in the string at {start} {'are' if bare > 1 else 'is'} not escaped")
+        self.at = at
+        return "".join(parts), closed
+
+    def _escape(self, at: int) -> tuple[str, int]:
+        """What an escape stands for, and its length: 0 if the text ends in it."""
+        text = self.text
+        c = text[at + 1 : at + 2]
+        if not c:
+            return "", 0
+        if c in _ESCAPES:
+            return _ESCAPES[c], 2
+        if c == "u":
+            return self._unicode_escape(at)
+        if c == "'":
+            self._say(f"`\\'` at {at} is no escape; it is read as a quote")
+            return c, 2
+        if c == "x":
+            if found := _HEX2.match(text, at + 2):
+                self._say(f"`\\x{found[0]}` at {at} is no escape of JSON; it is read as Python does")
+                return chr(int(found[0], 16)), 4
+            if len(text) < at + 4 and all(digit in "0123456789abcdefABCDEF" for digit in text[at + 2 :]):
+                return "", 0
+        # As in regular expressions and paths: the backslash is meant.
+        self._say(f"{_shown(text[at : at + 2])} at {at} is no escape; it is kept as it is")
+        return "\\", 1
+
+    def _unicode_escape(self, at: int) -> tuple[str, int]:
+        text = self.text
+        found = _HEX4.match(text, at + 2)
+        if found is None:
+            if len(text) < at + 6 and all(digit in "0123456789abcdefABCDEF" for digit in text[at + 2 :]):
+                return "", 0
+            self._say(f"{_shown(text[at : at + 2])} at {at} is no escape; it is kept as it is")
+            return "\\", 1
+        unit = int(found[0], 16)
+        if not 0xD800 <= unit < 0xDC00:
+            return chr(unit), 6
+        # The first half of a character, if the second one follows.
+        second = text[at + 6 : at + 12]
+        if second[:2] == "\\u" and (low := _HEX4.match(second, 2)) and 0xDC00 <= int(low[0], 16) < 0xE000:
+            return chr(0x10000 + ((unit - 0xD800) << 10) + (int(low[0], 16) - 0xDC00)), 12
+        if self.growing and len(text) < at + 12 and "\\u".startswith(second[:2]):
+            return "", 0
+        return chr(unit), 6
+
+    # The end of a text that is cut.
+
+    def _end(self) -> None:
+        if self.growing:
+            return
+        if self._root is _NOTHING:
+            self._refuse("there is no value")
+        for top in self._open:
+            if top.wants in ("colon", "value"):
+                self._say(f"the key {_shown(top.key)} at {top.key_at} has no value; it is left out")
+        inner = [f"the {top.kind} at {top.at}" for top in reversed(self._open)]
+        if self._string_at >= 0:
+            inner.insert(0, f"the string at {self._string_at}")
+        if inner:
+            more = f" and {len(inner) - 3} more" if len(inner) > 3 else ""
+            self._say(f"the text ends too early; closed: {', '.join(inner[:3])}{more}")
+
+
+def _begins_number(written: str) -> bool:
+    """Whether more digits can make a number of it."""
+    numbers = [_LOOSE_NUMBER.fullmatch(written + rest) for rest in ("0", "+0")]
+    return any(numbers) or "-Infinity".startswith(written)
+
+
+def _meant(word: str) -> list[str]:
+    """What a word that is cut can become."""
+    return [known for known in _WORDS if known.startswith(word)]
+
+
+def _shown(text: str) -> str:
+    """A piece of the text, cut to what fits a sentence."""
+    return repr(text if len(text) <= 30 else text[:27] + "...")
