@@ -86,7 +86,6 @@ from motet.message import (
     ToolCall,
     ToolResult,
 )
-from motet.tolerant_json import JsonReading, partial_json
 
 if TYPE_CHECKING:
     from motet.answers import Answer, Estimate
@@ -103,6 +102,7 @@ if TYPE_CHECKING:
     from motet.question import Options, RemovedAtomWarning
     from motet.runs import Run, Step
     from motet.streams import AnswerStream, AsyncAnswerStream
+    from motet.tolerant_json import JsonReading, partial_json
     from motet.tools import Tool, tool, tools_from
 
 
@@ -117,6 +117,7 @@ _LATER = {
     "Episode": "episode",
     "Estimate": "answers",
     "Exchange": "episode",
+    "JsonReading": "tolerant_json",
     "Metrics": "metrics",
     "Models": "brains",
     "Options": "question",
@@ -135,6 +136,7 @@ _LATER = {
     "get_brain_atoms": "brains",
     "grammar": "grammars",
     "models": "brains",
+    "partial_json": "tolerant_json",
     "register_atom": "catalog",
     "tool": "tools",
     "tools_from": "tools",

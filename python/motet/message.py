@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from motet import _core
 from motet.errors import InvalidArgumentsError
-from motet.tolerant_json import JsonReading, repaired_json, strict_json
+
+if TYPE_CHECKING:
+    from motet.tolerant_json import JsonReading
 
 __all__ = [
     "Channel",
@@ -157,6 +159,9 @@ class ToolCall(_Part):
 
         Raises `InvalidArgumentsError`, which keeps the raw text, if they are not JSON. See `repaired_args`.
         """
+        # Not before: its patterns take longer to compile than all else here takes to import.
+        from motet.tolerant_json import strict_json
+
         try:
             return strict_json(self.arguments)
         except (ValueError, RecursionError) as error:
@@ -172,6 +177,8 @@ class ToolCall(_Part):
         fences, comments, doubled braces, a missing end. Raises `InvalidArgumentsError`, which keeps the raw text,
         where no one meaning is left.
         """
+        from motet.tolerant_json import repaired_json
+
         try:
             return repaired_json(self.arguments)
         except InvalidArgumentsError as error:
