@@ -75,7 +75,7 @@ class Episode:
     def to_dict(self) -> dict[str, Any]:
         """`{"system": ..., "exchanges": [{"input": [...], "output": ...}]}`, for JSON."""
         exchanges = [
-            {"input": [message.to_dict() for message in one.input], "output": one.output.to_dict()}
+            {"input": [message.to_dict(wire=True) for message in one.input], "output": one.output.to_dict(wire=True)}
             for one in self.exchanges
         ]
         return {"system": self.system, "exchanges": exchanges}
@@ -85,13 +85,16 @@ class Episode:
         """The inverse of `to_dict`. Raises `ValueError` for anything else."""
         try:
             exchanges = [
-                Exchange(tuple([Message.from_dict(m) for m in one["input"]]), Message.from_dict(one["output"]))
+                Exchange(
+                    tuple([Message.from_dict(message, wire=True) for message in one["input"]]),
+                    Message.from_dict(one["output"], wire=True),
+                )
                 for one in shape["exchanges"]
             ]
             system = shape["system"]
             if not isinstance(system, str):
                 raise TypeError("system must be a text")
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not the dict of an episode: {shape!r:.200}") from error
         return cls(tuple(exchanges), system)
 

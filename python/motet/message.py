@@ -6,7 +6,7 @@ Nothing here parses, renders or asks: the classes are filled by the native core 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from motet import _core
@@ -272,6 +272,27 @@ def _part_from_dict(shape: Mapping[str, Any]) -> Part:
     raise ValueError(f"not the dict of a content part: {shape!r:.200}")
 
 
+def part_to_dict(part: Part) -> dict[str, Any]:
+    """A part's dict, and under `wire` how it stood on the wire."""
+    shape = part.to_dict()
+    wire = {one.name: getattr(part, one.name) for one in fields(part) if not one.compare}
+    if kept := {one.name: wire[one.name] for one in fields(part) if one.name in wire and wire[one.name] != one.default}:
+        shape["wire"] = kept
+    return shape
+
+
+def part_from_dict(shape: Mapping[str, Any]) -> Part:
+    """The inverse of `part_to_dict`. Raises `ValueError` for anything else."""
+    part = _part_from_dict(shape)
+    wire = shape.get("wire", {})
+    known = {one.name for one in fields(part) if not one.compare}
+    if not isinstance(wire, Mapping) or not all(
+        name in known and isinstance(value, str | bool | None) for name, value in wire.items()
+    ):
+        raise ValueError(f"not the dict of a content part: {shape!r:.200}")
+    return replace(part, **wire) if wire else part
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Message(_Value):
     """A role and what it says, in order."""
@@ -310,22 +331,24 @@ class Message(_Value):
         """Its `ToolCall` parts, in order."""
         return tuple([part for part in self.content if isinstance(part, ToolCall)])
 
-    def to_dict(self) -> dict[str, Any]:
-        """`{"role": ..., "content": [...]}`, each part in its own shape; `name` if there is one."""
-        shape: dict[str, Any] = {"role": self.role, "content": [part.to_dict() for part in self.content]}
+    def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
+        """`{"role": ..., "content": [...]}`, each part in its own shape; `name` if there is one. `wire=True` keeps how
+        the parts stood on the wire, so that what is read from it renders to the same ids."""
+        parts = [part_to_dict(part) if wire else part.to_dict() for part in self.content]
+        shape: dict[str, Any] = {"role": self.role, "content": parts}
         if self.name is not None:
             shape["name"] = self.name
         return shape
 
     @classmethod
-    def from_dict(cls, shape: Mapping[str, Any]) -> Message:
+    def from_dict(cls, shape: Mapping[str, Any], *, wire: bool = False) -> Message:
         """The inverse of `to_dict`. Raises `ValueError` for anything else."""
         match shape:
             case {
                 "role": "system" | "developer" | "user" | "assistant" | "tool" as role,
                 "content": list(parts),
             }:
-                content = tuple([_part_from_dict(part) for part in parts])
+                content = tuple([part_from_dict(part) if wire else _part_from_dict(part) for part in parts])
                 return cls(cast("Role", role), content, shape.get("name"))
         raise ValueError(f"not the dict of a message: {shape!r:.200}")
 
