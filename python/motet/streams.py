@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from decimal import Decimal
 from typing import Any
@@ -26,6 +27,8 @@ class _Meter:
         self._counters: dict[int, tuple[str | None, _core.StreamEncoder]] = {}
         self._price = Price()
         self._prompt = 0
+        self._markup = 0
+        self._sent = False
         if question.max_cost is None and not question.budgets:
             return
         self._price, no_price = question.price(question.request.model)
@@ -37,24 +40,34 @@ class _Meter:
             raise MaxCostError(
                 f"the prompt alone costs {alone} dollars, more than max_cost={question.max_cost}; nothing was sent",
                 limit=question.max_cost,
+                option="max_cost",
                 cost=Decimal(0),
             )
+
+    def open(self) -> None:
+        """Takes what the prompt and the first piece of the answer cost out of the budgets. Raises `MaxCostError` if so
+        much is not left; then nothing is to be sent."""
         try:
             self._hold()
         except MaxCostError as error:
             error.cost = Decimal(0)
-            self.settle(Decimal(0))
             raise
+        self._sent = True
 
-    def hear(self, event: Event) -> None:
-        """Takes note of an event. Raises `LimitError` when a limit is passed."""
-        if event.type != "delta":
-            return
+    def hear(self, event: Event) -> LimitError | None:
+        """Takes note of an event. Gives the error, if it passes a limit."""
+        if event.type not in ("start", "delta"):
+            return None
         if event.index not in self._counters:
+            self._markup += _markup(event, first=not self._counters)
             self._counters[event.index] = (event.kind, _core.StreamEncoder())
         self._counters[event.index][1].feed(event.delta)
-        self._check()
-        self._hold()
+        try:
+            self._check()
+            self._hold()
+        except LimitError as error:
+            return error
+        return None
 
     @property
     def cost(self) -> Decimal:
@@ -63,8 +76,7 @@ class _Meter:
 
     def _cost_of(self, ahead: int) -> Decimal:
         """What was written, and so many more tokens, cost; 0 without a price, for then nothing is limited."""
-        # A frame's markers are written and paid for, too.
-        written = sum(encoder.count for _, encoder in self._counters.values()) + _MARKUP * len(self._counters)
+        written = sum(encoder.count for _, encoder in self._counters.values()) + self._markup
         return cash(self._price, self._prompt, written + ahead) or Decimal(0)
 
     def _hold(self) -> None:
@@ -73,9 +85,10 @@ class _Meter:
             budget.hold(self, self._cost_of(_NEXT_PIECE))
 
     def settle(self, cost: Decimal | None) -> None:
-        """The request has ended. `None`: what it cost is not known; then what was counted is taken."""
+        """The request has ended. `None`: what it cost is not known; then what was counted is taken, if it was sent."""
+        counted = self.cost if self._sent else Decimal(0)
         for budget in self._question.budgets:
-            budget.settle(self, self.cost if cost is None else cost)
+            budget.settle(self, counted if cost is None else cost)
 
     def _check(self) -> None:
         question = self._question
@@ -85,6 +98,7 @@ class _Meter:
                 f"the reasoning is longer than max_reasoning_tokens={question.max_reasoning_tokens}; "
                 "the stream was ended, and what came is in .partial",
                 limit=question.max_reasoning_tokens,
+                option="max_reasoning_tokens",
             )
         most = question.request.max_tokens
         if most is not None and sum(encoder.count for _, encoder in self._counters.values()) > most:
@@ -92,20 +106,29 @@ class _Meter:
                 f"the answer is longer than max_tokens={most}, which the service did not keep; "
                 "the stream was ended, and what came is in .partial",
                 limit=most,
+                option="max_tokens",
             )
         if question.max_cost is not None and self.cost > question.max_cost:
             raise MaxCostError(
                 f"the answer costs more than max_cost={question.max_cost} dollars; "
                 "the stream was ended, and what came is in .partial",
                 limit=question.max_cost,
+                option="max_cost",
             )
 
 
-_NEXT_PIECE = 8
-"""Tokens that are taken out of a budget before the next piece of an answer is read: services send one or two."""
-_MARKUP = 5
-"""Tokens of a frame's header and stop token: `<|start|>assistant<|channel|>final<|message|>` and the last one are 6,
-of which the first two stand in the prompt for the first frame; tool calls have more."""
+_NEXT_PIECE = 16
+"""Tokens that are taken out of a budget before the next piece of an answer is read: services send one or two, and the
+header of a call is as long."""
+
+
+def _markup(event: Event, *, first: bool) -> int:
+    """The tokens of a frame's header and of its end, which are paid for, too: `<|start|>assistant`, which stands in the
+    prompt for the first frame, `<|channel|>`, `<|message|>`, `<|end|>`, and the words between them."""
+    to = f" to={event.recipient} " if event.recipient else ""
+    kind = event.content_type or ("<|constrain|>json" if event.kind == "tool_call" else "")
+    words = _core.encode(f"{event.channel or 'commentary'}{to}{kind}", special="token")
+    return len(words) + (3 if first else 5)
 
 
 class _Heard:
@@ -135,6 +158,7 @@ class _Heard:
     def _begin(self) -> _Meter:
         """Budgets are asked when the request is about to be sent: a stream that nobody reads holds nothing."""
         self._meter = _Meter(self._backend, self._question)
+        self._meter.open()
         return self._meter
 
     def _end(self) -> None:
@@ -153,15 +177,33 @@ class _Heard:
         error = self._question.explain(error)
         if isinstance(error.partial, Answer):
             self._answer = error.partial
+        self._settle(free=_refused(error))
         self._span.failed(error)
         return error
 
-    def _settle(self) -> None:
-        """The budgets learn what it cost in the end, and the span ends."""
+    def _settle(self, *, free: bool = False) -> None:
+        """The budgets learn what it cost in the end. `free`: nothing, if nothing came."""
+        if self._meter is None:
+            return
+        cost = self._answer.metrics.cost.cash.total if self._answer is not None else None
+        if cost is None and free and (self._answer is None or not self._answer.completion.frames):
+            cost = Decimal(0)
+        self._meter.settle(cost)
+        self._meter = None
+
+    def _leave(self) -> None:
+        """The stream has ended, or somebody left it before its end: then what came is paid for."""
         if self._meter is not None:
-            self._meter.settle(self._answer.metrics.cost.cash.total if self._answer is not None else None)
-            self._meter = None
+            with contextlib.suppress(ValueError):
+                self._answer = self.answer
+        self._settle()
         self._span.end()
+
+
+def _refused(error: MotetError) -> bool:
+    """Whether the service did not even begin to answer, so that it does not bill."""
+    attempts = getattr(error, "attempts", ())
+    return bool(attempts) and not any(one.may_be_billed or one.outcome == "200" for one in attempts)
 
 
 class AnswerStream(_Heard, Closing):
@@ -179,8 +221,11 @@ class AnswerStream(_Heard, Closing):
             meter = self._begin()
             with self._backend.stream(self._question.request) as self._stream:
                 for event in self._stream:
+                    # What passes a limit is given out, too: it is paid for.
+                    passed = meter.hear(event)
                     yield event
-                    meter.hear(event)
+                    if passed is not None:
+                        raise passed
                 self._end()
         except OutputError:
             raise
@@ -188,7 +233,7 @@ class AnswerStream(_Heard, Closing):
             raise self._fail(error) from error.__cause__
         finally:
             # Also where the iterator alone was left, without a `with` block around the stream.
-            self._settle()
+            self._leave()
 
     @property
     def text(self) -> Iterator[str]:
@@ -215,15 +260,18 @@ class AsyncAnswerStream(_Heard, AsyncClosing):
             meter = self._begin()
             async with self._backend.astream(self._question.request) as self._stream:
                 async for event in self._stream:
+                    # What passes a limit is given out, too: it is paid for.
+                    passed = meter.hear(event)
                     yield event
-                    meter.hear(event)
+                    if passed is not None:
+                        raise passed
                 self._end()
         except OutputError:
             raise
         except MotetError as error:
             raise self._fail(error) from error.__cause__
         finally:
-            self._settle()
+            self._leave()
 
     @property
     async def text(self) -> AsyncIterator[str]:
