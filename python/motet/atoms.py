@@ -146,17 +146,17 @@ class Atom(Closing, AsyncClosing):
         the error's `.state`, and `resume` goes on with it.
         """
         loop = Loop.begin(self._spec, prompt, {**options, "output": output})
-        return self._run(loop, options, stream=stream)
+        return self._run(loop, stream=stream)
 
     async def arun(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> Run:
         """`run`, awaited. Calls that the model makes together run as tasks, sync tools in threads."""
         loop = Loop.begin(self._spec, prompt, {**options, "output": output})
-        return await AsyncRunStream(self, loop, parallel=_parallel(options), listen=False).finish()
+        return await AsyncRunStream(self, loop, listen=False).finish()
 
     def arun_stream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> AsyncRunStream:
         """`run(stream=True)`, awaited: `async with brain.arun_stream(...) as s: async for event in s: ...`"""
         loop = Loop.begin(self._spec, prompt, {**options, "output": output})
-        return AsyncRunStream(self, loop, parallel=_parallel(options), listen=True)
+        return AsyncRunStream(self, loop, listen=True)
 
     def resume(
         self,
@@ -170,14 +170,15 @@ class Atom(Closing, AsyncClosing):
         """Goes on with a run: one from an error's `.state`, a saved one, or the path of a checkpoint.
 
         Steps that are done are not done again, nor calls that have ended. `unfinished` says what becomes of calls that
-        were begun in a process that ended before they did, and of which it cannot be known whether they did their work:
-        `"raise"` an `UnfinishedCallError`, `"rerun"` them, `"skip"` them and tell the model so, or a function from the
-        call to its result. Calls of tools that are `idempotent` are made again.
+        were begun and did not end, so that it cannot be known whether they did their work: `"raise"` an
+        `UnfinishedCallError`, `"rerun"` them, `"skip"` them and tell the model so, or a function from the call to its
+        result. Calls of tools that are `idempotent` are made again.
 
-        `options` are those of `run`; what is not given is as it was, but tools have to be given again.
+        `options` are those of `run`; what is not given is as it was, but `tools`, `builtin_tools`, `output` and
+        `budget` have to be given again. A run that was made by hand is gone on with by `steps(run)`.
         """
         loop = Loop.resume(self._spec, state, {**options, "output": output}, unfinished)
-        return self._run(loop, options, stream=stream)
+        return self._run(loop, stream=stream)
 
     async def aresume(
         self,
@@ -189,22 +190,53 @@ class Atom(Closing, AsyncClosing):
     ) -> Run:
         """`resume`, awaited."""
         loop = Loop.resume(self._spec, state, {**options, "output": output}, unfinished)
-        return await AsyncRunStream(self, loop, parallel=_parallel(options), listen=False).finish()
+        return await AsyncRunStream(self, loop, listen=False).finish()
 
-    def steps(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> StepLoop:
+    def aresume_stream(
+        self,
+        state: Run | str | Path,
+        *,
+        output: Any = str,
+        unfinished: Unfinished = "raise",
+        **options: Unpack[RunOptions],
+    ) -> AsyncRunStream:
+        """`resume(stream=True)`, awaited."""
+        loop = Loop.resume(self._spec, state, {**options, "output": output}, unfinished)
+        return AsyncRunStream(self, loop, listen=True)
+
+    def steps(
+        self,
+        prompt: Prompt | Run,
+        *,
+        output: Any = str,
+        unfinished: Unfinished = "raise",
+        **options: Unpack[RunOptions],
+    ) -> StepLoop:
         """A run by hand: `with brain.steps(...) as loop: for step in loop: step.approve()`. Each step is yielded before
         its calls are made; each call can be approved, denied, made with other arguments, or given a result. What is not
-        decided is denied. `loop.run` is the run so far."""
-        loop = Loop.begin(self._spec, prompt, {**options, "output": output}, by_hand=True)
-        return StepLoop(self, loop, parallel=_parallel(options), listen=False)
+        decided is denied. `loop.run` is the run so far. In place of the prompt stands a `Run` that is to go on."""
+        loop = self._by_hand(prompt, {**options, "output": output}, unfinished)
+        return StepLoop(self, loop, listen=False)
 
-    def asteps(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> AsyncStepLoop:
+    def asteps(
+        self,
+        prompt: Prompt | Run,
+        *,
+        output: Any = str,
+        unfinished: Unfinished = "raise",
+        **options: Unpack[RunOptions],
+    ) -> AsyncStepLoop:
         """`steps`, awaited."""
-        loop = Loop.begin(self._spec, prompt, {**options, "output": output}, by_hand=True)
-        return AsyncStepLoop(self, loop, parallel=_parallel(options), listen=False)
+        loop = self._by_hand(prompt, {**options, "output": output}, unfinished)
+        return AsyncStepLoop(self, loop, listen=False)
 
-    def _run(self, loop: Loop, options: RunOptions, *, stream: bool) -> Run | RunStream:
-        running = RunStream(self, loop, parallel=_parallel(options), listen=stream)
+    def _by_hand(self, prompt: Prompt | Run, options: dict[str, Any], unfinished: Unfinished) -> Loop:
+        if isinstance(prompt, Run):
+            return Loop.resume(self._spec, prompt, options, unfinished, by_hand=True)
+        return Loop.begin(self._spec, prompt, options, by_hand=True)
+
+    def _run(self, loop: Loop, *, stream: bool) -> Run | RunStream:
+        running = RunStream(self, loop, listen=stream)
         return running if stream else running.finish()
 
     def estimate(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> Estimate:
@@ -266,7 +298,3 @@ class Atom(Closing, AsyncClosing):
         if answer.metrics.size.tokens.output is not None:
             self._lengths.append(answer.metrics.size.tokens.output)
         return answer
-
-
-def _parallel(options: RunOptions) -> bool:
-    return options.get("parallel", True)

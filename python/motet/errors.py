@@ -33,7 +33,7 @@
     │   ├── ToolConstraintError          raised by tools: what the model asked for cannot be done
     │   ├── ToolResultError              a result that cannot be told
     │   └── UnfinishedCallError          .calls, .state
-    └── LimitError                       a limit of the caller's was reached: .limit, .state
+    └── LimitError                       a limit of the caller's was reached: .limit, .option, .state
         ├── MaxCostError
         ├── MaxStepsError
         ├── MaxTimeError
@@ -322,6 +322,8 @@ class LimitError(MotetError):
 
     limit: Any
     """The limit that was reached."""
+    option: str = ""
+    """Which limit it is: `max_cost`, `max_tokens`, `max_steps`, ... or `budget`."""
     state: Any = None
     """Of a loop: the `Run` so far, which `resume` goes on with."""
 

@@ -6,6 +6,7 @@ drivers at the end do that, with and without `await`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -29,13 +30,15 @@ from motet.errors import (
     RepeatedCallError,
     RequestTimeoutError,
     ToolConstraintError,
+    ToolResultError,
     TruncatedOutputError,
     UnfinishedCallError,
 )
 from motet.limits import Limits
 from motet.message import Message, Reasoning, Text, ToolCall
 from motet.metrics import Metrics, cash
-from motet.question import Options, Prompt, conversation
+from motet.output import Output
+from motet.question import Options, Prompt, conversation, seconds
 from motet.runs import CallRecord, Run, Signal, Step, Store
 from motet.tools import Tool, builtin_tools, result_text, to_tool
 
@@ -59,13 +62,13 @@ class RunOptions(Options, total=False):
     max_steps: int | None
     """How often the model is asked. Default: 20."""
     max_time: float | None
-    """Seconds for the whole run. Default: no limit."""
+    """Seconds, from when the run was begun or gone on with. Default: no limit."""
     max_repeats: int | None
     """How often the very same calls may be made in a row. Default: 5."""
 
 
 _OF_LIMITS = tuple(Limits.__dataclass_fields__)
-_OF_LOOP = ("checkpoint", "parallel", "allow_text_calls", "tool_timeout")
+_OF_LOOP = ("checkpoint", "parallel", "allow_text_calls", "tool_timeout", "by_hand")
 _OF_CONVERSATION = ("briefs", "on", "tools", "builtin_tools")
 
 
@@ -86,36 +89,46 @@ class Ready:
     call: ToolCall
     tool: Tool
     make: Callable[[], Any]
-    timeout: float | None
     record: CallRecord | None = None
+    timeout: float | None = None
+    """Seconds, from when it is begun."""
     started: float = 0.0
+
+    @property
+    def deadline(self) -> float | None:
+        """When its time is up, by the monotonic clock."""
+        return None if self.timeout is None else self.started + self.timeout
 
     def begin(self) -> None:
         """To be called before the call is made, which counts as begun from here on. Raises if the disk cannot hold
-        that."""
+        that, or if there is no time left."""
+        self.timeout = self.loop.time_for(self.tool)
         if self.loop.store is not None:
-            self.loop.store.begin(self.loop.run.steps[-1].n, self.place, self.call)
+            self.loop.store.begin(self.place, self.call)
         self.started = time.monotonic()
+        self.loop.note(self.place, CallRecord(self.call, begun=True))
 
-    def end(self, value: Any = None, error: BaseException | None = None) -> None:
-        """To be called when the call was made, with what it gave or raised."""
+    def told(self, value: Any) -> tuple[str, str | None]:
+        """A result, as the model is told of it. It is the tool's own time that this takes: a value may be made while it
+        is written."""
+        return result_text(value, self.tool.max_result)
+
+    def end(self, told: tuple[str, str | None] = ("", None), error: Exception | None = None) -> None:
+        """To be called when the call was made, with what `told` gave or what was raised."""
         if self.record is not None:
             return
-        whole = None
-        signal: Signal
-        try:
-            if error is not None:
-                raise error
-            signal = "success"
-            content, whole = result_text(value, self.tool.max_result)
-        except ToolConstraintError as refused:
-            signal, content = "error:constraint", _told(str(refused), "error:constraint")
-        except Exception as failed:
-            said = f"{type(failed).__name__}: {failed}"[:_LONGEST_ERROR]
-            signal, content = "error:malfunction", _told(said, "error:malfunction")
+        content, whole = told
+        signal: Signal = "success"
+        if error is not None:
+            signal, content, whole = *_failed(error), None
         self.record = CallRecord(self.call, signal, content, time.monotonic() - self.started, whole)
+        self.loop.note(self.place, self.record)
         if self.loop.store is not None:
-            self.loop.store.end(self.loop.run.steps[-1].n, self.place, self.record)
+            self.loop.store.end(self.place, self.record)
+
+    def late(self) -> TimeoutError:
+        """What the model is told when its time is up."""
+        return TimeoutError(f"no result within {self.timeout:g} s; the tool may still be at work")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +156,28 @@ class Told:
 
 Command: TypeAlias = Ask | Execute | Decide | Told
 
+_KINDS: Mapping[str, type[LimitError]] = {
+    "max_tokens": MaxTokensError,
+    "max_reasoning_tokens": MaxTokensError,
+    "max_cost": MaxCostError,
+    "max_time": MaxTimeError,
+}
+
 _LONGEST_ERROR = 2000
 """Characters of an error's text that the model is shown."""
 
 
+def _failed(error: Exception) -> tuple[Signal, str]:
+    """The signal of what a tool raised, and what the model is told of it."""
+    if isinstance(error, ToolConstraintError):
+        return "error:constraint", _told(str(error), "error:constraint")
+    said = str(error) if isinstance(error, ToolResultError) else f"{type(error).__name__}: {error}"
+    return "error:malfunction", _told(said, "error:malfunction")
+
+
 def _told(message: str, signal: Signal) -> str:
     """An error, as the model is told of it."""
-    message = message.encode("utf-8", "backslashreplace").decode("utf-8")
+    message = message[:_LONGEST_ERROR].encode("utf-8", "backslashreplace").decode("utf-8")
     return json.dumps({"error": message, "signal": signal}, ensure_ascii=False)
 
 
@@ -167,12 +195,14 @@ class Loop:
         allow_text_calls: bool,
         tool_timeout: float | None,
         worst_case: Callable[[], Decimal],
+        parallel: bool = True,
         by_hand: bool = False,
-        unfinished: tuple[int, ...] = (),
+        fresh: bool = True,
         policy: Unfinished = "raise",
     ) -> None:
         self.run = run
         self.store = store
+        self.parallel = parallel
         self._tools = {tool.name: tool for tool in tools}
         self._limits = limits
         self._options = dict(options)
@@ -180,7 +210,7 @@ class Loop:
         self._tool_timeout = tool_timeout
         self._by_hand = by_hand
         self._worst_case = worst_case
-        self._unfinished = unfinished
+        self._fresh = fresh
         self._policy = policy
         self._began = time.monotonic()
 
@@ -188,23 +218,40 @@ class Loop:
     def begin(cls, spec: Spec, prompt: Prompt, options: Mapping[str, Any], *, by_hand: bool = False) -> Loop:
         """A new run."""
         before, asked = conversation(prompt, options.get("on"), options.get("briefs") or ())
+        options = {**options, "by_hand": True} if by_hand else options
         run = Run(spec.slug, asked, before, options=_saved(options))
-        return cls._of(run, spec, options, by_hand=by_hand)
+        return cls._of(run, spec, options, None)
 
     @classmethod
-    def resume(cls, spec: Spec, state: Run | str | Path, options: Mapping[str, Any], policy: Unfinished) -> Loop:
+    def resume(
+        cls,
+        spec: Spec,
+        state: Run | str | Path,
+        options: Mapping[str, Any],
+        policy: Unfinished = "raise",
+        *,
+        by_hand: bool = False,
+    ) -> Loop:
         """A run that goes on: with its own options, where none are given."""
-        unfinished: tuple[int, ...] = ()
+        if policy not in ("raise", "rerun", "skip") and not callable(policy):
+            raise ValueError(f"unfinished must be 'raise', 'rerun', 'skip' or a function, not {policy!r}")
+        if given := {"briefs", "on"} & set(options):
+            raise TypeError(f"{', '.join(sorted(given))} cannot be given to a run that has begun")
+        store = None
         if not isinstance(state, Run):
-            options = {"checkpoint": state, **options}
-            state, unfinished = Store(Path(state)).load()
-        options = {**state.options, **options}
+            store = Store(state)
+            state = store.load()
+        if options.get("checkpoint") is not None and (store is None or Path(options["checkpoint"]) != store.path):
+            store = Store(options["checkpoint"])
+        if state.options.get("by_hand") and not by_hand:
+            raise ConfigError("the run was made by hand, and nobody has approved its calls; go on with steps(run)")
+        options = {**state.options, **options, **({"by_hand": True} if by_hand else {})}
         run = replace(state, options=_saved(options))
-        return cls._of(run, spec, options, unfinished=unfinished, policy=policy)
+        return cls._of(run, spec, options, store, fresh=False, policy=policy)
 
     @classmethod
-    def _of(cls, run: Run, spec: Spec, options: Mapping[str, Any], **how: Any) -> Loop:
-        unknown = set(options) - set(RunOptions.__annotations__) - {"output"}
+    def _of(cls, run: Run, spec: Spec, options: Mapping[str, Any], store: Store | None, **how: Any) -> Loop:
+        unknown = set(options) - set(RunOptions.__annotations__) - {"output", "by_hand"}
         if unknown:
             known = ", ".join(sorted(RunOptions.__annotations__))
             raise TypeError(f"unknown option {', '.join(sorted(unknown))}; known are {known}")
@@ -215,41 +262,67 @@ class Loop:
         if not isinstance(given, Mapping):
             raise TypeError("in a run, builtin_tools must say who carries them out: {'python': run_code}")
         functions = [to_tool(one) for one in options.get("tools") or ()]
-        names = [tool.name for tool in functions]
+        functions_and_builtin = [*functions, *builtin_tools(given)]
+        names = [tool.name for tool in functions_and_builtin]
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ConfigError(f"two tools have the name {', '.join(sorted(doubled))}")
         own = {*_OF_LIMITS, *_OF_LOOP, *_OF_CONVERSATION}
         rest = {name: value for name, value in options.items() if name not in own}
-        checkpoint = options.get("checkpoint")
+        if how.get("fresh", True) and options.get("checkpoint") is not None:
+            store = Store(options["checkpoint"])
         return cls(
             run,
-            [*functions, *builtin_tools(given)],
+            functions_and_builtin,
             limits=Limits(**limits),
             options={**rest, "tools": functions, "builtin_tools": tuple(given)},
-            store=None if checkpoint is None else Store(Path(checkpoint)),
+            store=store,
             allow_text_calls=bool(options.get("allow_text_calls")),
-            tool_timeout=options.get("tool_timeout"),
+            tool_timeout=seconds(options.get("tool_timeout"), "tool_timeout"),
             worst_case=lambda: _worst_case(spec),
+            parallel=bool(options.get("parallel", True)),
+            by_hand=bool(options.get("by_hand")),
             **how,
         )
 
     def commands(self) -> Generator[Command, Any, None]:
-        """What is to be done. Raises the error that ends the run, with the run so far in its `state`."""
+        """What is to be done. Whatever is raised has the run so far in its `state`."""
         try:
+            if self.store is not None:
+                self.store.open(fresh=self._fresh)
+            self._save()
             if self.run.steps and not self.run.steps[-1].done:
                 self._settle_unfinished()
                 yield from self._call()
-            else:
-                self._save()
             while not self.run.done:
                 yield from self._ask()
                 if not self.run.done:
                     yield from self._call()
                 elif self._by_hand:
                     yield Decide(self.run.steps[-1], ())
-        except (MotetError, OSError) as error:
-            error.state = self.run  # type: ignore[union-attr]
+            if self.run.output is None:
+                # It was answered in another process, that did not live to tell.
+                self.run = replace(self.run, output=Output.of(self._options.get("output", str)).read(self.run.text)[0])
+        except GeneratorExit:
             raise
+        except BaseException as error:
+            with contextlib.suppress(AttributeError):
+                error.state = self.run  # type: ignore[attr-defined]
+            raise
+        finally:
+            if self.store is not None:
+                self.store.close()
+
+    def note(self, place: int, record: CallRecord) -> None:
+        """What is known of a call of the last step."""
+        step = self.run.steps[-1]
+        calls = (*step.calls[:place], record, *step.calls[place + 1 :])
+        self.run = replace(self.run, steps=(*self.run.steps[:-1], replace(step, calls=calls)))
+
+    def left(self, answer: Answer[Any]) -> None:
+        """An answer was left before its end. It is no step, but it is paid for."""
+        if answer.completion.frames:
+            self.run = replace(self.run, aborted=(*self.run.aborted, answer.metrics))
+            self._save()
 
     # The model.
 
@@ -259,13 +332,9 @@ class Loop:
             answer: Answer[Any] = yield Ask(self.run.next_input, options)
         except MotetError as error:
             if isinstance(error.partial, Answer):
-                # It is no step, so resuming asks again; but it is paid for.
-                self.run = replace(self.run, aborted=(*self.run.aborted, error.partial.metrics))
-                self._save()
-            if isinstance(error, TruncatedOutputError) and "max_tokens" in bounds:
-                raise self._reached(MaxTokensError, "max_tokens", error) from error
-            if isinstance(error, RequestTimeoutError) and "timeout" in bounds:
-                raise self._reached(MaxTimeError, "max_time", error) from error
+                self.left(error.partial)
+            if (name := self._limit_of(error, bounds)) is not None:
+                raise self._reached(_KINDS[name], name, error) from error
             raise
         message = self._with_own_ids(answer.message)
         calls = tuple([CallRecord(call) for call in message.tool_calls])
@@ -274,48 +343,72 @@ class Loop:
         self._save()
 
     def _bounded(self) -> tuple[dict[str, Any], set[str]]:
-        """The options of the next asking, none of them more than the limits leave; and which were cut down to that."""
+        """The options of the next asking, none of them more than the limits leave; and which limits they stand for."""
         limits, steps = self._limits, self.run.steps
         if limits.max_steps is not None and len(steps) >= limits.max_steps:
             raise self._reached(MaxStepsError, "max_steps")
         options, bounds = {**self._options, "on": self.run.episode}, set()
         if steps:
             # To demand a call again and again would never end.
-            options.pop("tool_choice", None)
-        written = sum([_written(step) for step in steps])
-        thought = sum([_thought(step) for step in steps])
+            options["tool_choice"] = "none" if options.get("tool_choice") == "none" else None
+        written = sum([_written(step) for step in steps]) + sum([_cut(one)[0] for one in self.run.aborted])
+        thought = sum([_thought(step) for step in steps]) + sum([_cut(one)[1] for one in self.run.aborted])
         if limits.max_tokens is not None:
             left = limits.max_tokens - written
             if left < 1:
                 raise self._reached(MaxTokensError, "max_tokens")
-            if (options.get("max_tokens") or left) >= left:
-                options["max_tokens"] = left
-                bounds.add("max_tokens")
+            options["max_tokens"] = left
+            bounds.add("max_tokens")
         if limits.max_reasoning_tokens is not None:
             left = limits.max_reasoning_tokens - thought
             if left < 1:
                 raise self._reached(MaxTokensError, "max_reasoning_tokens")
             options["max_reasoning_tokens"] = left
+            bounds.add("max_reasoning_tokens")
         if limits.max_cost is not None:
             taken = [*[step.metrics for step in steps], *self.run.aborted]
             money = limits.max_cost - sum(map(self._cost, taken), Decimal(0))
             if money <= 0:
                 raise self._reached(MaxCostError, "max_cost")
             options["max_cost"] = money
+            bounds.add("max_cost")
         if limits.max_time is not None:
             seconds = self._time_left()
             if options.get("timeout") is None or options["timeout"] >= seconds:
                 options["timeout"] = seconds
-                bounds.add("timeout")
+                bounds.add("max_time")
         return options, bounds
+
+    def _limit_of(self, error: MotetError, bounds: set[str]) -> str | None:
+        """Which of the run's limits an error of the asking stands for."""
+        if isinstance(error, LimitError):
+            return error.option if error.option in bounds else None
+        if isinstance(error, RequestTimeoutError) and "max_time" in bounds:
+            # The service may have given up by itself. Clocks differ by a little.
+            return "max_time" if self._seconds_left() < 0.05 else None
+        if isinstance(error, TruncatedOutputError) and self._limits.max_tokens is not None:
+            # Or the answer was as long as the service allows.
+            taken = [*map(_written, self.run.steps), *[_cut(one)[0] for one in self.run.aborted]]
+            return "max_tokens" if sum(taken) >= self._limits.max_tokens else None
+        return None
+
+    def time_for(self, tool: Tool) -> float | None:
+        """Seconds that a call may take. Raises `MaxTimeError` if none are left."""
+        limits = [limit for limit in (tool.timeout, self._tool_timeout) if limit is not None][:1]
+        if self._limits.max_time is not None:
+            limits.append(self._time_left())
+        return min(limits, default=None)
 
     def _time_left(self) -> float:
         """Seconds that are left. Raises `MaxTimeError` if there are none."""
-        assert self._limits.max_time is not None
-        left = self._limits.max_time - (time.monotonic() - self._began)
+        left = self._seconds_left()
         if left <= 0:
             raise self._reached(MaxTimeError, "max_time")
         return left
+
+    def _seconds_left(self) -> float:
+        assert self._limits.max_time is not None
+        return self._limits.max_time - (time.monotonic() - self._began)
 
     def _cost(self, metrics: Metrics) -> Decimal:
         """What an answer cost. Where the service did not say, the worst: prompt and answer fill the context."""
@@ -331,6 +424,7 @@ class Loop:
             f"the run has reached {name}={limit} after {len(self.run.steps)} steps; "
             "its state is in .state, and resume() goes on with it under a higher limit",
             limit=limit,
+            option=name,
             partial=partial,
             cost=self.run.metrics.cost.cash.total,
         )
@@ -355,35 +449,26 @@ class Loop:
 
     def _call(self) -> Generator[Command, Any, None]:
         self._check_repeats()
-        step = self.run.steps[-1]
-        records = list(step.calls)
         ready: list[Ready] = []
-        for place, record in enumerate(records):
+        for place, record in enumerate(self.run.steps[-1].calls):
             if record.signal is not None:
                 continue
             try:
-                ready.append(self._ready(step, place, record.call))
+                ready.append(self._ready(self.run.steps[-1], place, record.call))
             except (ToolConstraintError, InvalidArgumentsError) as error:
-                content = _told(str(error), "error:constraint")
-                records[place] = replace(record, signal="error:constraint", content=content)
+                self.note(place, _refused(record.call, str(error)))
         if self._by_hand:
-            decided = yield Decide(replace(step, calls=tuple(records)), tuple(ready))
-            ready = []
+            decided = yield Decide(self.run.steps[-1], tuple(ready))
+            ready = [one for one, record in decided if record is None]
             for one, record in decided:
-                if record is not None:
-                    records[one.place] = record
-                else:
-                    records[one.place] = CallRecord(one.call)
-                    ready.append(one)
+                self.note(one.place, record or CallRecord(one.call))
         if ready:
             yield Execute(tuple(ready))
-            for one in ready:
-                assert one.record is not None
-                records[one.place] = one.record
         # What a person replaced stands in the message, too: the model is to see what was called.
-        calls = iter(records)
+        step = self.run.steps[-1]
+        calls = iter(step.calls)
         parts = tuple([next(calls).call if isinstance(part, ToolCall) else part for part in step.message.content])
-        done = replace(step, message=replace(step.message, content=parts), calls=tuple(records))
+        done = replace(step, message=replace(step.message, content=parts))
         self.run = replace(self.run, steps=(*self.run.steps[:-1], done))
         self._save()
         yield Told(done)
@@ -403,16 +488,13 @@ class Loop:
         if tool is None:
             known = ", ".join(self._tools) or "none"
             raise ToolConstraintError(f"there is no tool {call.name}; the tools are: {known}")
-        limits = [limit for limit in (tool.timeout, self._tool_timeout) if limit is not None][:1]
-        if self._limits.max_time is not None:
-            limits.append(self._time_left())
-        return Ready(self, place, call, tool, tool.bind(call.arguments), min(limits, default=None))
+        return Ready(self, place, call, tool, tool.bind(call.arguments))
 
     def _check_repeats(self) -> None:
         most = self._limits.max_repeats
         if most is None:
             return
-        made = [[(record.call.name, record.call.arguments) for record in step.calls] for step in self.run.steps]
+        made = [[_same(record.call) for record in step.calls] for step in self.run.steps]
         same = 0
         for calls in reversed(made):
             if calls != made[-1]:
@@ -422,23 +504,21 @@ class Loop:
             raise self._reached(RepeatedCallError, "max_repeats")
 
     def _settle_unfinished(self) -> None:
-        """Decides about calls that were begun in another process and not ended there."""
-        step = self.run.steps[-1]
-        records = list(step.calls)
+        """Decides about calls that were begun and did not end, here or in another process."""
         unclear = []
-        for place in self._unfinished:
-            call = records[place].call
-            tool = self._tools.get(call.name)
-            if self._policy == "rerun" or (tool is not None and tool.idempotent):
+        for place, record in enumerate(self.run.steps[-1].calls):
+            if not record.begun:
                 continue
-            if self._policy == "skip":
+            call, tool = record.call, self._tools.get(record.call.name)
+            if self._policy == "rerun" or (tool is not None and tool.idempotent):
+                self.note(place, CallRecord(call))
+            elif self._policy == "skip":
                 content = _told("it is not known whether the tool did its work", "error:malfunction")
-                records[place] = replace(records[place], signal="error:malfunction", content=content)
-            elif callable(self._policy):
-                content, whole = result_text(self._policy(call))
-                records[place] = CallRecord(call, "success", content, 0.0, whole)
-            else:
+                self.note(place, CallRecord(call, "error:malfunction", content))
+            elif self._policy == "raise":
                 unclear.append(call)
+            else:
+                self.note(place, _decided(call, self._policy))
         if unclear:
             names = ", ".join([f"{call.name}({call.arguments})" for call in unclear])
             raise UnfinishedCallError(
@@ -446,11 +526,32 @@ class Loop:
                 "resume with unfinished='rerun', 'skip', or a function from the call to its result",
                 calls=tuple(unclear),
             )
-        self.run = replace(self.run, steps=(*self.run.steps[:-1], replace(step, calls=tuple(records))))
 
     def _save(self) -> None:
         if self.store is not None:
             self.store.save(self.run)
+
+
+def _refused(call: ToolCall, why: str) -> CallRecord:
+    """A call that is not made."""
+    return CallRecord(call, "error:constraint", _told(why, "error:constraint"))
+
+
+def _decided(call: ToolCall, policy: Callable[[ToolCall], Any]) -> CallRecord:
+    """The result that a caller's function gives an unfinished call; what it raises is told as a tool's errors are."""
+    try:
+        content, whole = result_text(policy(call))
+    except Exception as error:
+        return CallRecord(call, *_failed(error))
+    return CallRecord(call, "success", content, 0.0, whole)
+
+
+def _same(call: ToolCall) -> Any:
+    """What two calls have in common that are the same: spaces between the arguments make no other call."""
+    try:
+        return call.name, json.dumps(json.loads(call.arguments), sort_keys=True)
+    except (ValueError, RecursionError):
+        return call.name, call.arguments
 
 
 def _saved(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -494,6 +595,14 @@ def _written(step: Step) -> int:
     """The tokens of a step; motet's own count, if the service gave none."""
     counted = step.metrics.size.tokens.output
     return counted if counted is not None else sum(_core.count(text) for text in _texts(step.message))
+
+
+def _cut(metrics: Metrics) -> tuple[int, int]:
+    """The tokens of an answer that was cut, and those of its reasoning: if nobody counted them, no more than its
+    characters."""
+    tokens, chars = metrics.size.tokens, metrics.size.chars
+    written = chars.output if tokens.output is None else tokens.output
+    return written, (chars.by_channel if tokens.by_channel is None else tokens.by_channel).get("analysis", 0)
 
 
 def _thought(step: Step) -> int:

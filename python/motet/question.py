@@ -32,7 +32,7 @@ from motet.metrics import Chars, Price, Usage, measure
 from motet.output import Output
 from motet.tools import to_tool
 
-__all__ = ["Options", "Prompt", "Question", "RemovedAtomWarning", "conversation"]
+__all__ = ["Options", "Prompt", "Question", "RemovedAtomWarning", "conversation", "seconds"]
 
 Prompt: TypeAlias = str | Message | ToolResult | Iterable[Message | ToolResult | Mapping[str, Any]]
 
@@ -129,8 +129,8 @@ class Question:
             max_tokens=_positive(given.get("max_tokens"), "max_tokens"),
             sampling=_sampling(given),
             extra=dict(given.get("extra", {})),
-            timeout=_seconds(given.get("timeout"), "timeout"),
-            first_token_timeout=_seconds(given.get("first_token_timeout"), "first_token_timeout"),
+            timeout=seconds(given.get("timeout"), "timeout"),
+            first_token_timeout=seconds(given.get("first_token_timeout"), "first_token_timeout"),
             harmony=spec.harmony,
             current_date=_day(given.get("current_date", datetime.date.today())),
             lane=given.get("lane"),
@@ -330,7 +330,8 @@ def _positive(value: int | None, name: str) -> int | None:
     return value
 
 
-def _seconds(value: float | None, name: str) -> float | None:
+def seconds(value: float | None, name: str) -> float | None:
+    """The value, if it can be a time limit. Raises `ValueError` if not."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
         raise ValueError(f"{name} must be seconds, more than 0, not {value!r}")
     return value

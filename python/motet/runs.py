@@ -1,25 +1,33 @@
 """A run of a tool loop, as a value that can be saved and gone on with, and its files.
 
-Two files make a run safe: the checkpoint, replaced as a whole after each step, and beside it the journal, to which a
-line goes before each call and after it. So after a crash it is known which calls were made, which were not, and of
-which it cannot be known.
+Two files make a run safe: the checkpoint, replaced as a whole after each answer and after its calls, and beside it the
+journal, to which a line goes before each call and after it. So after a crash it is known which calls were made, which
+were not, and of which it cannot be known.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from motet.episode import Episode
 from motet.errors import ConfigError
-from motet.message import Message, ToolCall, ToolResult
+from motet.message import Message, ToolCall, ToolResult, part_from_dict, part_to_dict
 from motet.metrics import Metrics
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["CallRecord", "Run", "Signal", "Step", "Store"]
 
@@ -35,12 +43,14 @@ class CallRecord:
     call: ToolCall
     signal: Signal | None = None
     """`success`; `error:constraint`: what was asked for cannot be done, and the model is told why;
-    `error:malfunction`: the tool failed. `None`: it was not made yet."""
+    `error:malfunction`: the tool failed. `None`: it has not ended."""
     content: str = ""
     """What the model is told."""
     seconds: float = 0.0
     whole: str | None = None
     """The whole result, if the model is shown less of it."""
+    begun: bool = False
+    """Whether it was begun and did not end, as far as is known: then it may have done its work, or not."""
 
     @property
     def result(self) -> ToolResult:
@@ -48,17 +58,30 @@ class CallRecord:
         return ToolResult(self.call.id, self.content, self.call.name)
 
     def to_dict(self) -> dict[str, Any]:
-        shape: dict[str, Any] = {"call": self.call.to_dict(), "trusted": self.call.trusted}
+        shape: dict[str, Any] = {"call": part_to_dict(self.call)}
         if self.signal is not None:
             shape |= {"signal": self.signal, "content": self.content, "seconds": self.seconds}
         if self.whole is not None:
             shape["whole"] = self.whole
+        if self.begun:
+            shape["begun"] = True
         return shape
 
     @classmethod
     def from_dict(cls, shape: Mapping[str, Any]) -> CallRecord:
-        call = replace(ToolCall.from_dict(shape["call"]), trusted=shape.get("trusted", True))
-        return cls(call, shape.get("signal"), shape.get("content", ""), shape.get("seconds", 0.0), shape.get("whole"))
+        match shape:
+            case {
+                "call": Mapping() as call,
+                "signal": str(signal),
+                "content": str(content),
+                "seconds": int() | float() as seconds,
+            }:
+                whole = shape.get("whole")
+                if signal in get_args(Signal) and isinstance(whole, str | None):
+                    return cls(_call(call), cast("Signal", signal), content, seconds, whole)
+            case {"call": Mapping() as call} if "signal" not in shape and isinstance(shape.get("begun", False), bool):
+                return cls(_call(call), begun=shape.get("begun", False))
+        raise ValueError(f"not the dict of a call's record: {shape!r:.200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +101,16 @@ class Step:
         """Whether each of its calls has a result."""
         return all(record.signal is not None for record in self.calls)
 
+    @property
+    def results(self) -> tuple[Message, ...]:
+        """What goes back to the model: one message with the results that there are, or none."""
+        known = tuple([record.result for record in self.calls if record.signal is not None])
+        return (Message("tool", known),) if known else ()
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "n": self.n,
-            "message": self.message.to_dict(),
+            "message": self.message.to_dict(wire=True),
             "calls": [record.to_dict() for record in self.calls],
             "metrics": self.metrics.to_dict(),
             "model": self.model,
@@ -91,7 +120,7 @@ class Step:
     def from_dict(cls, shape: Mapping[str, Any]) -> Step:
         return cls(
             shape["n"],
-            Message.from_dict(shape["message"]),
+            Message.from_dict(shape["message"], wire=True),
             tuple([CallRecord.from_dict(record) for record in shape["calls"]]),
             Metrics.from_dict(shape["metrics"]),
             shape.get("model"),
@@ -130,30 +159,28 @@ class Run:
         """The conversation so far, without calls whose results are missing."""
         episode, asked = self.before, self.asked
         for step in self.steps:
-            episode = episode.add(asked, step.message)
             if not step.done:
                 break
-            asked = (Message("tool", tuple([record.result for record in step.calls])),)
+            episode = episode.add(asked, step.message)
+            asked = step.results
         return episode
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """All of it: what was asked, what the model said, and what the tools answered."""
-        results = self._results()
-        return (*self.episode.messages, *results)
-
-    def _results(self) -> tuple[Message, ...]:
-        last = self.steps[-1] if self.steps else None
-        if last is None:
-            return self.asked
-        if last.calls and last.done:
-            return (Message("tool", tuple([record.result for record in last.calls])),)
-        return ()
+        """All of it: what was asked, what the model said, and what the tools answered so far."""
+        said = [message for step in self.steps for message in (step.message, *step.results)]
+        return (*self.before.messages, *self.asked, *said)
 
     @property
     def next_input(self) -> tuple[Message, ...]:
         """What the model is to be asked next: the question, or the results of its calls."""
-        return self._results()
+        return self.steps[-1].results if self.steps else self.asked
+
+    @property
+    def unfinished(self) -> tuple[ToolCall, ...]:
+        """The calls that were begun and did not end: it is not known whether they did their work."""
+        last = self.steps[-1].calls if self.steps else ()
+        return tuple([record.call for record in last if record.begun])
 
     @property
     def metrics(self) -> Metrics:
@@ -176,7 +203,7 @@ class Run:
             "motet_run": VERSION,
             "slug": self.slug,
             "before": self.before.to_dict(),
-            "asked": [message.to_dict() for message in self.asked],
+            "asked": [message.to_dict(wire=True) for message in self.asked],
             "options": dict(self.options),
             "steps": [step.to_dict() for step in self.steps],
             "aborted": [metrics.to_dict() for metrics in self.aborted],
@@ -190,16 +217,18 @@ class Run:
             known = "not a saved run" if version is None else f"a saved run of version {version}, and this is {VERSION}"
             raise ValueError(f"{known}: {shape!r:.120}")
         try:
+            if not isinstance(shape["options"], Mapping):
+                raise TypeError("its options are no object")
             return cls(
                 shape["slug"],
-                tuple([Message.from_dict(message) for message in shape["asked"]]),
+                tuple([Message.from_dict(message, wire=True) for message in shape["asked"]]),
                 Episode.from_dict(shape["before"]),
                 tuple([Step.from_dict(step) for step in shape["steps"]]),
                 shape["options"],
                 tuple([Metrics.from_dict(metrics) for metrics in shape["aborted"]]),
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"a saved run that lacks something: {error!r}") from error
+        except (ArithmeticError, AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"a saved run that lacks something, or has something else there: {error!r}") from error
 
     def save(self, path: str | Path) -> None:
         """Writes it as JSON; the file is the old one or the new one, never half of it."""
@@ -211,12 +240,15 @@ class Run:
 
         Raises `ConfigError` that names the file.
         """
-        return Store(Path(path)).load()[0]
+        return Store(Path(path)).load()
+
+
+_PART = ".part"
 
 
 def write_whole(path: Path, text: str) -> None:
     """Replaces a file as a whole: written beside it, flushed to the disk, then renamed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
             file.write(text)
@@ -241,69 +273,143 @@ def _sync_folder(folder: Path) -> None:
 
 
 class Store:
-    """The files of a run: the checkpoint, and the journal of the calls of its last step."""
+    """The files of a run: the checkpoint, and the journal of what happened since.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.journal = path.with_name(path.name + ".journal")
+    Each checkpoint has a key, and each line of the journal bears the key of the checkpoint that it belongs to: lines
+    that an older checkpoint left behind say nothing of a newer one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.journal = self.path.with_name(self.path.name + ".journal")
+        self._key: str | None = None
+        self._loaded: Run | None = None
+        self._handle: int | None = None
+
+    def open(self, *, fresh: bool) -> None:
+        """Takes the files for one loop: two that went on with the same run would make its calls twice. `fresh`: for a
+        new run, which must not take the place of one that is not done, or of something else."""
+        self._handle = _locked(self.journal)
+        try:
+            if fresh:
+                self._refuse_to_lose()
+            elif self._loaded is not None and self._loaded != self.load():
+                raise ConfigError(f"{self.path} was gone on with elsewhere in the meantime; resume it anew")
+        except BaseException:
+            self.close()
+            raise
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*{_PART}"):
+            # Whoever wrote it was killed, for now we have the files.
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+    def _refuse_to_lose(self) -> None:
+        if not self.path.exists() or not self.path.stat().st_size:
+            return
+        try:
+            done = self.load().done
+        except ConfigError:
+            raise ConfigError(f"{self.path} holds something else than a run, which would be lost") from None
+        if not done:
+            raise ConfigError(f"{self.path} holds a run that is not done; resume it, or move it away")
+
+    def close(self) -> None:
+        """Lets others have the files."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
     def save(self, run: Run) -> None:
-        """Writes the checkpoint. What the journal said of finished steps is in it, so the journal begins anew."""
-        run.save(self.path)
-        if run.steps and run.steps[-1].done:
-            with contextlib.suppress(FileNotFoundError):
-                self.journal.unlink()
+        """Writes the checkpoint: what the journal said is in it, so the journal begins anew."""
+        key = secrets.token_hex(8)
+        write_whole(self.path, json.dumps({**run.to_dict(), "journal": key}, ensure_ascii=False))
+        self._key = key
+        if self._handle is not None:
+            # Should the process end before this, the old lines have another key.
+            os.ftruncate(self._handle, 0)
+            if run.done:
+                with contextlib.suppress(OSError):
+                    self.journal.unlink()
 
-    def begin(self, n: int, place: int, call: ToolCall) -> None:
+    def begin(self, place: int, call: ToolCall) -> None:
         """A call is going to be made. When this returns, the disk knows; if it raises, the call must not be made."""
-        self._write({"begin": [n, place], "id": call.id, "name": call.name})
+        self._write({"begin": place, "call": part_to_dict(call)})
 
-    def end(self, n: int, place: int, record: CallRecord) -> None:
+    def end(self, place: int, record: CallRecord) -> None:
         """A call was made, and this is what became of it."""
-        self._write({"end": [n, place], "record": record.to_dict()})
+        self._write({"end": place, "record": record.to_dict()})
 
     def _write(self, line: dict[str, Any]) -> None:
-        data = (json.dumps(line, ensure_ascii=True) + "\n").encode("ascii")
-        handle = os.open(self.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        assert self._handle is not None
+        data = (json.dumps({"of": self._key, **line}, ensure_ascii=True) + "\n").encode("ascii")
+        size = os.fstat(self._handle).st_size
         try:
-            written = os.write(handle, data)
+            written = os.write(self._handle, data)
             if written != len(data):
-                raise OSError(f"only {written} of {len(data)} bytes went into {self.journal}")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+                raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes were written", str(self.journal))
+            os.fsync(self._handle)
+        except BaseException:
+            # Half a line would swallow the next one.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._handle, size)
+            raise
 
-    def load(self) -> tuple[Run, tuple[int, ...]]:
-        """The run, and the places of those calls in its last step that were begun and not ended."""
+    def load(self) -> Run:
+        """The run, with what the journal knows of the calls of its last step. Raises `ConfigError`."""
         try:
-            run = Run.from_dict(json.loads(self.path.read_text("utf-8", "surrogatepass")))
-        except (OSError, ValueError) as error:
+            shape = json.loads(self.path.read_text("utf-8", "surrogatepass"))
+            run = Run.from_dict(shape)
+            self._key = shape.get("journal")
+            if run.steps and not run.steps[-1].done:
+                calls = list(run.steps[-1].calls)
+                for line in self._lines():
+                    if "begin" in line:
+                        calls[line["begin"]] = CallRecord(_call(line["call"]), begun=True)
+                    else:
+                        calls[line["end"]] = CallRecord.from_dict(line["record"])
+                run = replace(run, steps=(*run.steps[:-1], replace(run.steps[-1], calls=tuple(calls))))
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(f"{self.path} cannot be resumed: {error}") from error
-        if not run.steps or run.steps[-1].done:
-            return run, ()
-        last = run.steps[-1]
-        calls, begun = list(last.calls), set()
-        for line in self._lines():
-            n, place = line.get("begin") or line.get("end") or (0, 0)
-            if n != last.n or not 0 <= place < len(calls):
-                continue
-            if "begin" in line:
-                begun.add(place)
-            else:
-                begun.discard(place)
-                calls[place] = CallRecord.from_dict(line["record"])
-        step = replace(last, calls=tuple(calls))
-        unfinished = tuple(sorted(place for place in begun if calls[place].signal is None))
-        return replace(run, steps=(*run.steps[:-1], step)), unfinished
+        self._loaded = run
+        return run
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        """The journal's whole lines. One that was torn was never acknowledged: what it was to say did not happen."""
+        """The journal's lines of this checkpoint. The end of a line that was torn was never acknowledged: what it was
+        to say did not happen. Raises `ValueError` for a damaged line: a call that it named might be made again."""
         try:
             data = self.journal.read_bytes()
         except FileNotFoundError:
             return
-        for line in data.split(b"\n")[:-1]:
+        for number, text in enumerate(data.split(b"\n")[:-1], 1):
             try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+                line = json.loads(text)
+                if line["of"] == self._key:
+                    yield line
+            except (ValueError, LookupError, TypeError) as error:
+                raise ValueError(f"line {number} of {self.journal} is damaged: {error!r}") from error
+
+
+def _call(shape: Mapping[str, Any]) -> ToolCall:
+    part = part_from_dict(shape)
+    if not isinstance(part, ToolCall):
+        raise ValueError(f"not the dict of a call: {shape!r:.200}")
+    return part
+
+
+def _locked(path: Path) -> int:
+    """An open journal that no other loop has. Where files cannot be locked, anyone may have it."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.stat().st_ino == os.fstat(handle).st_ino:
+                _sync_folder(path.parent)
+                return handle
+        except BlockingIOError:
+            os.close(handle)
+            raise ConfigError(f"another loop has {path}, here or in another process; end it first") from None
+        except FileNotFoundError:
+            pass
+        # Whoever had it was done, and took it away.
+        os.close(handle)
