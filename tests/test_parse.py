@@ -7,6 +7,7 @@ import json
 import pickle
 import re
 import threading
+import time
 from array import array
 from pathlib import Path
 from typing import Any
@@ -424,6 +425,51 @@ def test_threads_share_a_parser_without_losing_a_token() -> None:
     for thread in threads:
         thread.join()
     assert parser.completion.text == "ab" * 16_000 == "".join(deltas)
+
+
+def test_a_completion_stays_as_it_was_when_it_was_asked_for() -> None:
+    ids = motet.encode(CALL, special="token")
+    raws: list[list[Any]] = [ids, list(CALL), list(STRIPPED), [200007] * 20 + ids, ids + ids]
+    for raw in raws:
+        parser, polled, expected = motet.StreamParser(), [], []
+        for number, chunk in enumerate(raw):
+            parser.feed(chunk)
+            polled.append(parser.completion)
+            copied = copy.copy(parser).completion
+            expected.append((copied.message, copied.frames, copied.repairs, copied.stop, copied.tokens))
+            if number % 3 == 0:
+                assert polled[-1] == copied
+        parser.close()
+        last = parser.completion
+        parser.reset()
+        parser.feed(raw[0])
+        for completion, values in zip(polled, expected, strict=True):
+            assert values == (
+                completion.message,
+                completion.frames,
+                completion.repairs,
+                completion.stop,
+                completion.tokens,
+            )
+        assert last == motet.parse(raw if isinstance(raw[0], int) else "".join([str(piece) for piece in raw]))
+        assert pickle.loads(pickle.dumps(polled[-1])) == copy.deepcopy(polled[-1]) == polled[-1]
+
+
+def test_polling_is_linear() -> None:
+    """Twice the tokens, each followed by a look at the completion, take about twice the time: not four times."""
+    words = motet.encode("All work and no play makes Jack a dull boy. " * 4000)
+
+    def polled(count: int) -> float:
+        parser = motet.StreamParser()
+        parser.feed(motet.encode("<|channel|>final<|message|>", special="token"))
+        start = time.process_time()
+        for token in words[:count]:
+            parser.feed(token)
+            assert parser.completion.stop is None
+        return time.process_time() - start
+
+    ratios = [polled(40_000) / polled(10_000) for _ in range(3)]
+    assert min(ratios) < 6, ratios
 
 
 def test_a_copy_goes_its_own_way() -> None:

@@ -184,7 +184,11 @@ class StreamParser:
         """Ready for another completion, with the same settings."""
     @property
     def completion(self) -> Completion:
-        """What there is so far. What is held back until it is understood is not in it."""
+        """What there is so far. What is held back until it is understood is not in it.
+
+        Asking costs the same however much there is: the message and the frames are made when they are read, finished
+        frames once. To read a text that grows makes a string of all of it; the deltas are in the events.
+        """
     def __copy__(self) -> StreamParser: ...
     def __deepcopy__(self, memo: Any) -> StreamParser: ...
 

@@ -391,8 +391,27 @@ class Repair(_Value):
     a completion, all that have its code. `position` is that of the first."""
 
 
+class _Later(_Value):
+    """Fields that are made when they are read, of a value that a parser at work gives.
+
+    To ask a parser for its completion after each token must not cost what a completion costs.
+    """
+
+    __slots__ = ("_moment",)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            # Python comes here only for what is not there yet.
+            if name not in ("message", "frames"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            value = getattr(self._moment, name)
+            object.__setattr__(self, name, value)
+            return value
+
+
 @dataclass(frozen=True, slots=True, repr=False)
-class Completion(_Value):
+class Completion(_Later):
     """What a model wrote for one turn."""
 
     message: Message
@@ -406,6 +425,14 @@ class Completion(_Value):
     lane: Lane
     """What it was read from: token ids, text with markers, or a server's chat objects."""
     _tokens: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def _at(cls, moment: object, *known: object) -> Self:
+        """What a parser has read so far; `moment` makes the message and the frames."""
+        completion = object.__new__(cls)
+        for name, value in zip(("_moment", "stop", "repairs", "lane", "_tokens"), (moment, *known), strict=True):
+            object.__setattr__(completion, name, value)
+        return completion
 
     @property
     def tokens(self) -> dict[str, int]:

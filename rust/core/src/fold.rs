@@ -22,12 +22,17 @@ pub const ALONE: usize = 1000;
 pub struct Fold {
     pub frames: Vec<Folded>,
     pub repairs: Vec<Repair>,
+    /// How many repairs those stand for.
+    pub repaired: usize,
+    /// Whether the last frame has not ended yet.
+    pub open: bool,
 }
 
 impl Sink for Fold {
     fn start(&mut self, header: Header, kind: Kind, implied: bool) {
         self.frames
             .push(Folded { frame: Frame { header, content: String::new(), stop: None, implied }, kind });
+        self.open = true;
     }
 
     fn delta(&mut self, text: &str) {
@@ -40,9 +45,11 @@ impl Sink for Fold {
         if let Some(last) = self.frames.last_mut() {
             last.frame.stop = stop;
         }
+        self.open = false;
     }
 
     fn repair(&mut self, repair: Repair) {
+        self.repaired += 1;
         if let Some(last) = self.repairs.last_mut().filter(|last| last.goes_on_with(&repair)) {
             return last.absorb(&repair);
         }
@@ -61,14 +68,15 @@ impl Sink for Fold {
 /// The message of a completion: all of its frames, but for turns of others.
 pub fn completion_message(settings: &Settings, frames: &[Folded], trusted: bool) -> Message {
     let role = settings.role.unwrap_or(Role::Assistant);
-    let mut parts = Parts { tools: &settings.tools, trusted, calls: Vec::new() };
+    let mut parts = Parts::default();
     let own = frames.iter().enumerate().filter(|(_, folded)| folded.kind != Kind::Stray);
-    Message { role, name: None, content: own.map(|(index, folded)| parts.part(index, folded)).collect() }
+    let content = own.map(|(index, folded)| parts.whole(index, folded, &settings.tools, trusted));
+    Message { role, name: None, content: content.collect() }
 }
 
 /// The messages of a transcript: one for each turn of the assistant, one for each frame of the others.
 pub fn conversation(frames: &[Folded], tools: &ToolNames, trusted: bool) -> Vec<Message> {
-    let mut parts = Parts { tools, trusted, calls: Vec::new() };
+    let mut parts = Parts::default();
     let mut messages: Vec<Message> = Vec::new();
     for (index, folded) in frames.iter().enumerate() {
         let Frame { header, content, stop, .. } = &folded.frame;
@@ -77,7 +85,7 @@ pub fn conversation(frames: &[Folded], tools: &ToolNames, trusted: bool) -> Vec<
         if tail && index + 1 == frames.len() {
             continue;
         }
-        let part = parts.part(index, folded);
+        let part = parts.whole(index, folded, tools, trusted);
         let name = if header.role == Role::Tool { None } else { header.name.clone() };
         match messages.last_mut() {
             Some(last) if last.role == header.role && header.role == Role::Assistant && last.name == name => {
@@ -89,19 +97,37 @@ pub fn conversation(frames: &[Folded], tools: &ToolNames, trusted: bool) -> Vec<
     messages
 }
 
+/// A frame as far as it has been read.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The number of the frame.
+    pub index: usize,
+    pub header: &'a Header,
+    pub kind: Kind,
+    pub content: &'a str,
+    pub stop: Option<Stop>,
+}
+
 /// Makes parts of frames, and remembers the calls that have no result yet.
-struct Parts<'a> {
-    tools: &'a ToolNames,
-    trusted: bool,
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
     /// Name and id of each.
     calls: Vec<(String, String)>,
 }
 
-impl Parts<'_> {
-    fn part(&mut self, index: usize, folded: &Folded) -> Part {
-        let Frame { header, content, stop, .. } = &folded.frame;
-        let (text, content_type) = (content.clone(), header.content_type.clone());
-        match folded.kind {
+impl Parts {
+    fn whole(&mut self, index: usize, folded: &Folded, tools: &ToolNames, trusted: bool) -> Part {
+        let Folded { frame: Frame { header, content, stop, .. }, kind } = folded;
+        let view = View { index, header, kind: *kind, content, stop: *stop };
+        self.outline(view, tools, trusted).with_text(content.clone())
+    }
+
+    /// The part that a frame is, but for its text, which is the content: whoever has a place for it need not copy it
+    /// twice.
+    pub fn outline(&mut self, view: View<'_>, tools: &ToolNames, trusted: bool) -> Part {
+        let View { header, kind, content, .. } = view;
+        let (text, content_type) = (String::new(), header.content_type.clone());
+        match kind {
             Kind::Reasoning => Part::Reasoning { text, content_type },
             Kind::Preamble => Part::Preamble { text, content_type },
             Kind::Text | Kind::Stray => {
@@ -110,36 +136,37 @@ impl Parts<'_> {
                 let channel = (channel != usual).then(|| channel.unwrap_or_default().to_owned());
                 Part::Text { text, channel, content_type }
             }
-            Kind::ToolCall => Part::ToolCall(self.call(index, header, text, *stop)),
-            Kind::ToolResult => Part::ToolResult(self.result(header, text)),
+            Kind::ToolCall => Part::ToolCall(self.call(view, tools, trusted)),
+            Kind::ToolResult => Part::ToolResult(self.result(header)),
             Kind::System => Part::System { text },
             Kind::Developer => Part::Developer(Developer {
-                instructions: instructions(&text).to_owned(),
+                instructions: instructions(content).to_owned(),
                 tools: Vec::new(),
                 text: Some(text),
             }),
         }
     }
 
-    fn call(&mut self, index: usize, header: &Header, arguments: String, stop: Option<Stop>) -> ToolCall {
+    fn call(&mut self, view: View<'_>, tools: &ToolNames, trusted: bool) -> ToolCall {
+        let View { index, header, content, stop, .. } = view;
         let recipient = header.recipient.clone().unwrap_or_default();
-        let name = tool_of(&recipient, self.tools).map_or(recipient.as_str(), |(name, _)| name).to_owned();
-        let id = call_id(index, &recipient, &arguments);
+        let name = tool_of(&recipient, tools).map_or(recipient.as_str(), |(name, _)| name).to_owned();
+        let id = call_id(index, &recipient, content);
         self.calls.push((name.clone(), id.clone()));
         ToolCall {
             id,
             name,
-            arguments,
+            arguments: String::new(),
             recipient_at: header.recipient_at,
             channel: header.channel.clone(),
             content_type: header.content_type.clone(),
             recipient,
             stop,
-            trusted: self.trusted,
+            trusted,
         }
     }
 
-    fn result(&mut self, header: &Header, content: String) -> ToolResult {
+    fn result(&mut self, header: &Header) -> ToolResult {
         let author = header.name.clone().unwrap_or_default();
         let name = name_of(&author).to_owned();
         // Results come in the order of the calls; calls of one tool are told apart by it.
@@ -151,7 +178,7 @@ impl Parts<'_> {
         ToolResult {
             tool_call_id: id,
             name: Some(name),
-            content,
+            content: String::new(),
             is_json: false,
             author: Some(author),
             recipient: unusual(&header.recipient, "assistant"),

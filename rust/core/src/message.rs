@@ -41,6 +41,22 @@ pub enum Part {
     Developer(Developer),
 }
 
+impl Part {
+    /// The same with this text; of a call, these arguments.
+    pub(crate) fn with_text(mut self, new: String) -> Part {
+        match &mut self {
+            Part::Reasoning { text, .. }
+            | Part::Preamble { text, .. }
+            | Part::Text { text, .. }
+            | Part::System { text } => *text = new,
+            Part::ToolCall(call) => call.arguments = new,
+            Part::ToolResult(result) => result.content = new,
+            Part::Developer(developer) => developer.text = Some(new),
+        }
+        self
+    }
+}
+
 /// A tool call, as the assistant writes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolCall {

@@ -91,6 +91,16 @@ impl Reader {
         }
     }
 
+    /// The stop token that was read last, if nothing followed it.
+    pub fn stop(&self) -> Option<Stop> {
+        self.parser.stop()
+    }
+
+    /// Tokens counted so far. In the text lane only markers and headers are counted.
+    pub fn tokens(&self) -> Tokens {
+        self.parser.tokens()
+    }
+
     /// What was read so far.
     pub fn complete(&self, fold: Fold) -> Completion {
         Completion {
@@ -145,8 +155,13 @@ pub struct Completion {
 impl Completion {
     /// Whether its calls cannot be quotations: markers were ids, and none was guessed where it had been taken out.
     pub fn is_trusted(&self) -> bool {
-        self.lane == Lane::Ids && !self.repairs.iter().any(|repair| repair.code == Code::StrippedMarkers)
+        is_trusted(self.lane, &self.repairs)
     }
+}
+
+/// The same of what was read so far.
+pub fn is_trusted(lane: Lane, repairs: &[Repair]) -> bool {
+    lane == Lane::Ids && !repairs.iter().any(|repair| repair.code == Code::StrippedMarkers)
 }
 
 /// Reads a whole input of token ids.

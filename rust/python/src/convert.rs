@@ -3,11 +3,9 @@
 
 use motet::classify::ToolNames;
 use motet::error::{ParseError, RenderError, Repair};
-use motet::fold::completion_message;
-use motet::frame::{Frame, Place, Role, Stop};
+use motet::frame::{Frame, Header, Place, Role, Stop};
 use motet::message::{Message, Part};
-use motet::parse::{Settings, Tokens};
-use motet::reader::{Completion, Lane};
+use motet::parse::Tokens;
 use motet::stripped::Stripped;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -26,7 +24,7 @@ pub(crate) struct Types {
     frame: Py<PyType>,
     repair: Py<PyType>,
     message: Py<PyType>,
-    completion: Py<PyType>,
+    pub(crate) completion: Py<PyType>,
     reasoning: Py<PyType>,
     preamble: Py<PyType>,
     text: Py<PyType>,
@@ -87,7 +85,7 @@ pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
         return Ok(Raw::Bytes(bytes.as_bytes().to_vec()));
     }
     if let Ok(list) = input.cast::<PyList>() {
-        return Ok(Raw::Ids(id_runs(list.iter(), list.len(), name)?));
+        return id_runs(list.iter(), list.len(), name);
     }
     if let Some(buffer) = buffer(input)? {
         return Ok(buffer);
@@ -98,7 +96,7 @@ pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
     })?;
     let items: Vec<Bound<'_, PyAny>> = items.collect::<PyResult<_>>()?;
     let length = items.len();
-    Ok(Raw::Ids(id_runs(items.into_iter(), length, name)?))
+    id_runs(items.into_iter(), length, name)
 }
 
 fn surrogates(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
@@ -117,30 +115,45 @@ fn small(item: &Bound<'_, PyAny>) -> Option<u32> {
     item.extract::<i64>().ok().and_then(|value| u32::try_from(value).ok())
 }
 
-fn id_runs<'py>(
-    items: impl Iterator<Item = Bound<'py, PyAny>>,
-    length: usize,
-    name: &str,
-) -> PyResult<Vec<IdRun>> {
-    let mut runs = Vec::new();
-    let mut ids = Vec::with_capacity(length);
-    for (index, item) in items.enumerate() {
-        match integer(&item).map_err(|found| {
-            PyTypeError::new_err(format!("{name}[{index}] must be a token id (an int), not {found}"))
-        })? {
-            Ok(id) => ids.push(id),
+/// Sorts what stands for ids into ids and what fits none.
+struct Runs {
+    done: Vec<IdRun>,
+    ids: Vec<u32>,
+}
+
+impl Runs {
+    fn new(length: usize) -> Runs {
+        Runs { done: Vec::new(), ids: Vec::with_capacity(length) }
+    }
+
+    fn push(&mut self, id: Result<u32, String>) {
+        match id {
+            Ok(id) => self.ids.push(id),
             Err(written) => {
-                if !ids.is_empty() {
-                    runs.push(IdRun::Ids(std::mem::take(&mut ids)));
+                if !self.ids.is_empty() {
+                    self.done.push(IdRun::Ids(std::mem::take(&mut self.ids)));
                 }
-                runs.push(IdRun::Invalid(written));
+                self.done.push(IdRun::Invalid(written));
             }
         }
     }
-    if !ids.is_empty() || runs.is_empty() {
-        runs.push(IdRun::Ids(ids));
+
+    fn finish(mut self) -> Raw {
+        if !self.ids.is_empty() || self.done.is_empty() {
+            self.done.push(IdRun::Ids(self.ids));
+        }
+        Raw::Ids(self.done)
     }
-    Ok(runs)
+}
+
+fn id_runs<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>, length: usize, name: &str) -> PyResult<Raw> {
+    let mut runs = Runs::new(length);
+    for (index, item) in items.enumerate() {
+        runs.push(integer(&item).map_err(|found| {
+            PyTypeError::new_err(format!("{name}[{index}] must be a token id (an int), not {found}"))
+        })?);
+    }
+    Ok(runs.finish())
 }
 
 /// An id; or how an integer that is none is written; or the type's name of what is no integer.
@@ -176,18 +189,11 @@ fn buffer(input: &Bound<'_, PyAny>) -> PyResult<Option<Raw>> {
         None
     };
     let Some(wide) = wide else { return Ok(None) };
-    let mut runs = Vec::new();
-    let mut ids = Vec::with_capacity(wide.len());
+    let mut runs = Runs::new(wide.len());
     for value in wide {
-        if let Ok(id) = u32::try_from(value) {
-            ids.push(id);
-        } else {
-            runs.push(IdRun::Ids(std::mem::take(&mut ids)));
-            runs.push(IdRun::Invalid(value.to_string()));
-        }
+        runs.push(u32::try_from(value).map_err(|_| value.to_string()));
     }
-    runs.push(IdRun::Ids(ids));
-    Ok(Some(Raw::Ids(runs)))
+    Ok(Some(runs.finish()))
 }
 
 /// Reads ids where all of them have to be valid: for decoding.
@@ -304,7 +310,18 @@ pub(crate) fn word<'py>(py: Python<'py>, word: Option<&str>) -> Option<Bound<'py
 }
 
 pub(crate) fn frame<'py>(py: Python<'py>, frame: &Frame) -> PyResult<Bound<'py, PyAny>> {
-    let Frame { header, content, stop: ended, implied } = frame;
+    let Frame { header, content, stop, implied } = frame;
+    frame_with(py, header, &PyString::new(py, content), *stop, *implied)
+}
+
+/// The same with content that is a Python string already.
+pub(crate) fn frame_with<'py>(
+    py: Python<'py>,
+    header: &Header,
+    content: &Bound<'py, PyString>,
+    ended: Option<Stop>,
+    implied: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     Types::get(py)?.frame.bind(py).call1((
         word(py, Some(header.role.as_str())),
         content,
@@ -312,8 +329,8 @@ pub(crate) fn frame<'py>(py: Python<'py>, frame: &Frame) -> PyResult<Bound<'py, 
         word(py, header.recipient.as_deref()),
         word(py, header.name.as_deref()),
         word(py, header.content_type.as_deref()),
-        stop(py, *ended),
-        *implied,
+        stop(py, ended),
+        implied,
         place(py, header.recipient_at),
     ))
 }
@@ -329,21 +346,29 @@ pub(crate) fn repair<'py>(py: Python<'py>, repair: &Repair) -> PyResult<Bound<'p
     ))
 }
 
-pub(crate) fn part<'py>(py: Python<'py>, part: &Part) -> PyResult<Bound<'py, PyAny>> {
+/// A part of a message. `text` is its text or its arguments, if that is a Python string already.
+pub(crate) fn part<'py>(
+    py: Python<'py>,
+    part: &Part,
+    text: Option<&Bound<'py, PyString>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let types = Types::get(py)?;
+    let said = |own: &str| text.cloned().unwrap_or_else(|| PyString::new(py, own));
     match part {
         Part::Reasoning { text, content_type } => {
-            types.reasoning.bind(py).call1((text, word(py, content_type.as_deref())))
+            types.reasoning.bind(py).call1((said(text), word(py, content_type.as_deref())))
         }
         Part::Preamble { text, content_type } => {
-            types.preamble.bind(py).call1((text, word(py, content_type.as_deref())))
+            types.preamble.bind(py).call1((said(text), word(py, content_type.as_deref())))
         }
-        Part::Text { text, channel, content_type } => {
-            types.text.bind(py).call1((text, word(py, channel.as_deref()), word(py, content_type.as_deref())))
-        }
+        Part::Text { text, channel, content_type } => types.text.bind(py).call1((
+            said(text),
+            word(py, channel.as_deref()),
+            word(py, content_type.as_deref()),
+        )),
         Part::ToolCall(call) => types.tool_call.bind(py).call1((
             word(py, Some(&call.name)),
-            &call.arguments,
+            said(&call.arguments),
             &call.id,
             call.trusted,
             word(py, Some(&call.recipient)),
@@ -354,25 +379,34 @@ pub(crate) fn part<'py>(py: Python<'py>, part: &Part) -> PyResult<Bound<'py, PyA
         )),
         Part::ToolResult(result) => types.tool_result.bind(py).call1((
             &result.tool_call_id,
-            &result.content,
+            said(&result.content),
             word(py, result.name.as_deref()),
             word(py, result.author.as_deref()),
             word(py, result.recipient.as_deref()),
             word(py, result.channel.as_deref()),
             word(py, result.content_type.as_deref()),
         )),
-        Part::System { text } => types.system.bind(py).call1((text,)),
+        Part::System { text } => types.system.bind(py).call1((said(text),)),
         Part::Developer(developer) => {
-            types.developer.bind(py).call1((&developer.instructions, py.None(), developer.text.as_deref()))
+            let text = developer.text.as_deref().map(said);
+            types.developer.bind(py).call1((&developer.instructions, py.None(), text))
         }
     }
 }
 
 pub(crate) fn message<'py>(py: Python<'py>, message: &Message) -> PyResult<Bound<'py, PyAny>> {
-    let content: Vec<_> = message.content.iter().map(|item| part(py, item)).collect::<PyResult<_>>()?;
+    let content = message.content.iter().map(|item| part(py, item, None));
+    message_with(py, message.role, content.collect::<PyResult<_>>()?, message.name.as_deref())
+}
+
+pub(crate) fn message_with<'py>(
+    py: Python<'py>,
+    role: Role,
+    content: Vec<Bound<'py, PyAny>>,
+    name: Option<&str>,
+) -> PyResult<Bound<'py, PyAny>> {
     let content = PyTuple::new(py, content)?;
-    let role = word(py, Some(message.role.as_str()));
-    Types::get(py)?.message.bind(py).call1((role, content, message.name.as_deref()))
+    Types::get(py)?.message.bind(py).call1((word(py, Some(role.as_str())), content, name))
 }
 
 /// Tokens by channel; without those of contents if they were not counted.
@@ -388,30 +422,6 @@ pub(crate) fn counts<'py>(py: Python<'py>, tokens: &Tokens, counted: bool) -> Py
         counts.set_item("other", tokens.other)?;
     }
     Ok(counts)
-}
-
-pub(crate) fn completion<'py>(
-    py: Python<'py>,
-    settings: &Settings,
-    read: &Completion,
-) -> PyResult<Bound<'py, PyAny>> {
-    let Completion { frames, repairs, stop: ended, tokens, lane } = read;
-    let trusted = read.is_trusted();
-    let (lane, by_id) = match lane {
-        Lane::Ids => ("ids", true),
-        Lane::Text => ("text", false),
-    };
-    let said = completion_message(settings, frames, trusted);
-    let frames: Vec<_> = frames.iter().map(|folded| frame(py, &folded.frame)).collect::<PyResult<_>>()?;
-    let repairs: Vec<_> = repairs.iter().map(|item| repair(py, item)).collect::<PyResult<_>>()?;
-    Types::get(py)?.completion.bind(py).call1((
-        message(py, &said)?,
-        stop(py, *ended),
-        PyTuple::new(py, frames)?,
-        PyTuple::new(py, repairs)?,
-        word(py, Some(lane)),
-        counts(py, tokens, by_id)?,
-    ))
 }
 
 // Errors.

@@ -1,6 +1,8 @@
 //! The Python face of the core: conversion only. What harmony means is decided in the crate `motet`.
 
+mod completion;
 mod convert;
+mod parse;
 mod prompt;
 mod stream;
 mod tokens;
@@ -12,9 +14,9 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::stream::{Event, StreamParser};
+    use super::parse::{frames, parse, parse_conversation, tokens_by_channel};
     #[pymodule_export]
-    use super::stream::{frames, parse, parse_conversation, tokens_by_channel};
+    use super::stream::{Event, StreamParser};
 
     #[pymodule_export]
     use super::prompt::{Prompt, render, render_frames, render_training};

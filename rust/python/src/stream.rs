@@ -1,125 +1,19 @@
-//! Parsing, for Python: whole inputs, and inputs that arrive in chunks.
+//! Inputs that arrive in chunks, for Python: a parser and its events.
 
-use crate::convert::{self, IdRun, Raw};
+use crate::completion::{self, Heard, Progress};
+use crate::convert::{self, Raw};
+use crate::parse::{feed_runs, settings};
 use motet::classify::Kind;
-use motet::error::{ParseError, Repair};
-use motet::fold::{self, Fold};
-use motet::frame::{Frame, Header, Stop};
-use motet::parse::{Settings, Sink, Tokens};
-use motet::reader::{Completion, Lane, MixedLanes, Reader, parse_ids, parse_text};
-use motet::tokenizer;
+use motet::error::Repair;
+use motet::fold::Fold;
+use motet::frame::{Header, Stop};
+use motet::parse::{Settings, Sink};
+use motet::reader::{Lane, MixedLanes, Reader};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyList, PyString, PyTuple, PyType};
 use std::sync::{Arc, Mutex};
-
-fn settings(
-    role: Option<&str>,
-    tools: Option<&Bound<'_, PyAny>>,
-    strict: bool,
-    stripped: &str,
-    transcript: bool,
-) -> PyResult<Arc<Settings>> {
-    let (role, tools) = (convert::role(role, "role")?, convert::tool_names(tools)?);
-    let stripped = convert::stripped(stripped)?;
-    Ok(Arc::new(Settings { role, transcript, strict, stripped, tools }))
-}
-
-/// Parses a whole input, with other Python threads running meanwhile.
-fn read(py: Python<'_>, input: &Bound<'_, PyAny>, settings: &Arc<Settings>) -> PyResult<Completion> {
-    let raw = convert::raw(input, "raw")?;
-    let settings = Arc::clone(settings);
-    let parsed = match &raw {
-        Raw::Text(text) => {
-            let text = text.bind(py).to_str()?;
-            py.detach(|| parse_text(text.as_bytes(), settings))
-        }
-        Raw::Bytes(bytes) => py.detach(|| parse_text(bytes, settings)),
-        Raw::Ids(runs) => match runs.as_slice() {
-            [IdRun::Ids(ids)] => py.detach(|| parse_ids(ids, settings)),
-            runs => py.detach(|| parse_runs(runs, settings)),
-        },
-    };
-    parsed.map_err(|error| convert::parse_error(py, &error))
-}
-
-/// Ids with integers among them that fit none.
-fn parse_runs(runs: &[IdRun], settings: Arc<Settings>) -> Result<Completion, ParseError> {
-    let (mut reader, mut fold) = (Reader::new(settings), Fold::default());
-    for run in runs {
-        // A new reader takes either lane.
-        let _ = match run {
-            IdRun::Ids(ids) => reader.feed_ids(ids, &mut fold),
-            IdRun::Invalid(written) => reader.feed_invalid_id(written.clone(), &mut fold),
-        };
-    }
-    reader.finish(fold)
-}
-
-#[pyfunction]
-#[pyo3(
-    signature = (raw, *, role=Some("assistant"), tools=None, strict=false, stripped="auto"),
-    text_signature = "(raw, *, role='assistant', tools=None, strict=False, stripped='auto')"
-)]
-pub(crate) fn parse<'py>(
-    raw: &Bound<'py, PyAny>,
-    role: Option<&str>,
-    tools: Option<&Bound<'py, PyAny>>,
-    strict: bool,
-    stripped: &str,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = raw.py();
-    let settings = settings(role, tools, strict, stripped, false)?;
-    convert::completion(py, &settings, &read(py, raw, &settings)?)
-}
-
-#[pyfunction]
-#[pyo3(signature = (raw, *, tools=None, strict=false))]
-pub(crate) fn parse_conversation<'py>(
-    raw: &Bound<'py, PyAny>,
-    tools: Option<&Bound<'py, PyAny>>,
-    strict: bool,
-) -> PyResult<Bound<'py, PyList>> {
-    let py = raw.py();
-    let settings = settings(None, tools, strict, "never", true)?;
-    let read = read(py, raw, &settings)?;
-    let messages = fold::conversation(&read.frames, &settings.tools, read.is_trusted());
-    let messages: Vec<_> = messages.iter().map(|item| convert::message(py, item)).collect::<PyResult<_>>()?;
-    PyList::new(py, messages)
-}
-
-#[pyfunction]
-#[pyo3(signature = (raw, *, role=None, tools=None, strict=false, stripped="auto"))]
-pub(crate) fn frames<'py>(
-    raw: &Bound<'py, PyAny>,
-    role: Option<&str>,
-    tools: Option<&Bound<'py, PyAny>>,
-    strict: bool,
-    stripped: &str,
-) -> PyResult<Bound<'py, PyList>> {
-    let py = raw.py();
-    let settings = settings(role, tools, strict, stripped, true)?;
-    let Completion { frames, .. } = read(py, raw, &settings)?;
-    let frames: Vec<_> =
-        frames.iter().map(|item| convert::frame(py, &item.frame)).collect::<PyResult<_>>()?;
-    PyList::new(py, frames)
-}
-
-/// Counts the contents of frames that were read from text.
-#[pyfunction]
-pub(crate) fn tokens_by_channel<'py>(
-    py: Python<'py>,
-    frames: &Bound<'py, PyAny>,
-    markup: u64,
-) -> PyResult<Bound<'py, PyDict>> {
-    let mut tokens = Tokens { markup, ..Tokens::default() };
-    for frame in frames.try_iter()? {
-        let Frame { header, content, .. } = convert::to_frame(&frame?)?;
-        *tokens.of(&header) += tokenizer::count(&content) as u64;
-    }
-    convert::counts(py, &tokens, true)
-}
 
 /// What all events of one frame share, as the Python objects that they give.
 struct Head {
@@ -361,17 +255,22 @@ impl Sink for Recorder<'_, '_> {
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct StreamParser(Mutex<Stream>);
 
-#[derive(Clone)]
 struct Stream {
     reader: Reader,
-    fold: Fold,
+    /// Shared with the completions that were asked for and not looked at.
+    heard: Arc<Mutex<Heard>>,
     head: Option<Arc<Head>>,
     closed: bool,
 }
 
 impl Stream {
     fn new(settings: Arc<Settings>) -> Stream {
-        Stream { reader: Reader::new(settings), fold: Fold::default(), head: None, closed: false }
+        Stream { reader: Reader::new(settings), heard: Arc::default(), head: None, closed: false }
+    }
+
+    fn copied(&self, py: Python<'_>) -> PyResult<Stream> {
+        let heard = Arc::new(Mutex::new(convert::lock(&self.heard, py)?.copied(py)));
+        Ok(Stream { reader: self.reader.clone(), heard, head: self.head.clone(), closed: self.closed })
     }
 
     /// Lets the reader read, and gives the events of it.
@@ -380,7 +279,9 @@ impl Stream {
         py: Python<'py>,
         step: impl FnOnce(&mut Reader, &mut Recorder<'_, 'py>) -> Result<(), MixedLanes>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let Stream { reader, fold, head, .. } = self;
+        let Stream { reader, heard, head, .. } = self;
+        let mut heard = convert::lock(heard, py)?;
+        let fold = &mut heard.fold;
         let mut recorder = Recorder { py, fold, head, events: Vec::new(), error: None };
         let mixed = step(reader, &mut recorder);
         if let Some(error) = recorder.error {
@@ -435,12 +336,7 @@ impl StreamParser {
                     stream.record(py, |reader, sink| reader.feed_text(text, sink))
                 }
                 Raw::Bytes(bytes) => stream.record(py, |reader, sink| reader.feed_bytes(&bytes, sink)),
-                Raw::Ids(runs) => stream.record(py, |reader, sink| {
-                    runs.into_iter().try_for_each(|run| match run {
-                        IdRun::Ids(ids) => reader.feed_ids(&ids, sink),
-                        IdRun::Invalid(written) => reader.feed_invalid_id(written, sink),
-                    })
-                }),
+                Raw::Ids(runs) => stream.record(py, |reader, sink| feed_runs(&runs, reader, sink)),
             },
         }
     }
@@ -463,11 +359,14 @@ impl StreamParser {
     #[getter]
     fn completion<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let stream = convert::lock(&self.0, py)?;
-        convert::completion(py, stream.reader.settings(), &stream.reader.complete(stream.fold.clone()))
+        let reader = &stream.reader;
+        let (settings, lane) = (Arc::clone(reader.settings()), reader.lane());
+        let progress = Progress { settings, stop: reader.stop(), tokens: reader.tokens(), lane };
+        completion::so_far(py, &stream.heard, progress)
     }
 
     fn __copy__(&self, py: Python<'_>) -> PyResult<StreamParser> {
-        Ok(StreamParser(Mutex::new(convert::lock(&self.0, py)?.clone())))
+        Ok(StreamParser(Mutex::new(convert::lock(&self.0, py)?.copied(py)?)))
     }
 
     fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> PyResult<StreamParser> {

@@ -1,0 +1,132 @@
+//! Whole inputs, for Python: one, or many at once.
+
+use crate::completion;
+use crate::convert::{self, IdRun, Raw};
+use motet::error::ParseError;
+use motet::fold::{self, Fold};
+use motet::frame::Frame;
+use motet::parse::{Settings, Sink, Tokens};
+use motet::reader::{Completion, MixedLanes, Reader, parse_text};
+use motet::tokenizer;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use std::sync::Arc;
+
+pub(crate) fn settings(
+    role: Option<&str>,
+    tools: Option<&Bound<'_, PyAny>>,
+    strict: bool,
+    stripped: &str,
+    transcript: bool,
+) -> PyResult<Arc<Settings>> {
+    let (role, tools) = (convert::role(role, "role")?, convert::tool_names(tools)?);
+    let stripped = convert::stripped(stripped)?;
+    Ok(Arc::new(Settings { role, transcript, strict, stripped, tools }))
+}
+
+/// Parses a whole input, with other Python threads running meanwhile.
+fn read(py: Python<'_>, input: &Bound<'_, PyAny>, settings: &Arc<Settings>) -> PyResult<Completion> {
+    let raw = convert::raw(input, "raw")?;
+    let input = Input::of(py, &raw)?;
+    py.detach(|| input.parse(settings)).map_err(|error| convert::parse_error(py, &error))
+}
+
+/// An input that can be read without the interpreter.
+enum Input<'a> {
+    Text(&'a [u8]),
+    Ids(&'a [IdRun]),
+}
+
+impl<'a> Input<'a> {
+    fn of(py: Python<'a>, raw: &'a Raw) -> PyResult<Input<'a>> {
+        Ok(match raw {
+            Raw::Text(text) => Input::Text(text.bind(py).to_str()?.as_bytes()),
+            Raw::Bytes(bytes) => Input::Text(bytes),
+            Raw::Ids(runs) => Input::Ids(runs),
+        })
+    }
+
+    fn parse(&self, settings: &Arc<Settings>) -> Result<Completion, ParseError> {
+        match self {
+            Input::Text(text) => parse_text(text, Arc::clone(settings)),
+            Input::Ids(runs) => {
+                let (mut reader, mut fold) = (Reader::new(Arc::clone(settings)), Fold::default());
+                // A new reader takes either lane.
+                let _ = feed_runs(runs, &mut reader, &mut fold);
+                reader.finish(fold)
+            }
+        }
+    }
+}
+
+/// Feeds ids with integers among them that fit none.
+pub(crate) fn feed_runs(runs: &[IdRun], reader: &mut Reader, sink: &mut impl Sink) -> Result<(), MixedLanes> {
+    runs.iter().try_for_each(|run| match run {
+        IdRun::Ids(ids) => reader.feed_ids(ids, sink),
+        IdRun::Invalid(written) => reader.feed_invalid_id(written.clone(), sink),
+    })
+}
+
+#[pyfunction]
+#[pyo3(
+    signature = (raw, *, role=Some("assistant"), tools=None, strict=false, stripped="auto"),
+    text_signature = "(raw, *, role='assistant', tools=None, strict=False, stripped='auto')"
+)]
+pub(crate) fn parse<'py>(
+    raw: &Bound<'py, PyAny>,
+    role: Option<&str>,
+    tools: Option<&Bound<'py, PyAny>>,
+    strict: bool,
+    stripped: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = raw.py();
+    let settings = settings(role, tools, strict, stripped, false)?;
+    completion::whole(py, &settings, &read(py, raw, &settings)?)
+}
+
+#[pyfunction]
+#[pyo3(signature = (raw, *, tools=None, strict=false))]
+pub(crate) fn parse_conversation<'py>(
+    raw: &Bound<'py, PyAny>,
+    tools: Option<&Bound<'py, PyAny>>,
+    strict: bool,
+) -> PyResult<Bound<'py, PyList>> {
+    let py = raw.py();
+    let settings = settings(None, tools, strict, "never", true)?;
+    let read = read(py, raw, &settings)?;
+    let messages = fold::conversation(&read.frames, &settings.tools, read.is_trusted());
+    let messages: Vec<_> = messages.iter().map(|item| convert::message(py, item)).collect::<PyResult<_>>()?;
+    PyList::new(py, messages)
+}
+
+#[pyfunction]
+#[pyo3(signature = (raw, *, role=None, tools=None, strict=false, stripped="auto"))]
+pub(crate) fn frames<'py>(
+    raw: &Bound<'py, PyAny>,
+    role: Option<&str>,
+    tools: Option<&Bound<'py, PyAny>>,
+    strict: bool,
+    stripped: &str,
+) -> PyResult<Bound<'py, PyList>> {
+    let py = raw.py();
+    let settings = settings(role, tools, strict, stripped, true)?;
+    let Completion { frames, .. } = read(py, raw, &settings)?;
+    let frames: Vec<_> =
+        frames.iter().map(|item| convert::frame(py, &item.frame)).collect::<PyResult<_>>()?;
+    PyList::new(py, frames)
+}
+
+/// Counts the contents of frames that were read from text.
+#[pyfunction]
+pub(crate) fn tokens_by_channel<'py>(
+    py: Python<'py>,
+    frames: &Bound<'py, PyAny>,
+    markup: u64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let mut tokens = Tokens { markup, ..Tokens::default() };
+    for frame in frames.try_iter()? {
+        let Frame { header, content, .. } = convert::to_frame(&frame?)?;
+        *tokens.of(&header) += tokenizer::count(&content) as u64;
+    }
+    convert::counts(py, &tokens, true)
+}
