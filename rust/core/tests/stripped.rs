@@ -52,7 +52,12 @@ fn has_lost_its_markers(completion: &Completion) -> bool {
 /// Each byte of the text is in a content or in the repair of its header, once and in order.
 fn accounts_for(text: &str, completion: &Completion) {
     let headers = completion.repairs.iter().filter(|repair| repair.code == Code::StrippedMarkers);
-    let mut headers: Vec<(usize, &str)> = headers.map(|repair| (repair.at, repair.text.as_str())).collect();
+    // Headers that stand side by side with nothing between them are one repair with a count.
+    let mut headers: Vec<(usize, &str)> = headers
+        .flat_map(|repair| {
+            (0..repair.count).map(|n| (repair.at + n * repair.text.len(), repair.text.as_str()))
+        })
+        .collect();
     headers.sort_unstable();
     let mut contents = completion.frames.iter().map(|folded| folded.frame.content.as_str());
     let mut joined = String::new();
