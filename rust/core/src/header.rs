@@ -12,7 +12,7 @@ use crate::error::Code;
 use crate::frame::{Header, Place, Role};
 use crate::marker::Marker;
 use crate::tokenizer;
-use crate::validate::{is_name, is_name_char, is_type};
+use crate::validate::{is_channel, is_name, is_name_char, is_type, is_user_name};
 
 /// The pieces of what may be a header, in order: text, with markers between its bytes.
 #[derive(Clone, Debug, Default)]
@@ -274,7 +274,10 @@ pub fn parse(buffer: &Buffer, reading: Reading<'_>) -> Parsed {
         reading,
         text: &buffer.text,
         type_seen: false,
+        author_at: (0, 0),
         channel_at: (0, 0),
+        recipient_at: (0, 0),
+        type_at: (0, 0),
     };
     let tokens = tokens(buffer);
     let mut at = reader.role(&tokens);
@@ -288,6 +291,7 @@ pub fn parse(buffer: &Buffer, reading: Reading<'_>) -> Parsed {
             break;
         }
     }
+    reader.values();
     reader.spaces(buffer);
     reader.faults.sort_by_key(|(_, range)| range.start);
     Parsed { header: reader.header, faults: reader.faults, rest: reader.rest }
@@ -301,8 +305,11 @@ struct Reader<'a> {
     reading: Reading<'a>,
     text: &'a str,
     type_seen: bool,
+    author_at: (usize, usize),
     /// Where the channel stands that counts so far.
     channel_at: (usize, usize),
+    recipient_at: (usize, usize),
+    type_at: (usize, usize),
 }
 
 impl<'a> Reader<'a> {
@@ -323,10 +330,14 @@ impl<'a> Reader<'a> {
             self.fault(Code::MissingRole, start, start);
             return 0;
         }
+        self.author_at = (start, end);
         let (base, name) = word.split_once(':').map_or((word, None), |(base, name)| (base, Some(name)));
         if let Some(role) = Role::from_name(base).filter(|role| *role != Role::Tool) {
             self.header.role = role;
             self.header.name = name.filter(|name| !name.is_empty()).map(str::to_owned);
+            if name.is_some_and(str::is_empty) {
+                self.fault(Code::InvalidValue, start, end);
+            }
             return 1;
         }
         self.unusual_role(word, start, end, tokens)
@@ -373,6 +384,9 @@ impl<'a> Reader<'a> {
         if word.starts_with("to=") {
             self.fault(Code::EmptyChannel, mark, mark);
             return at + 1;
+        }
+        if self.type_seen {
+            self.fault(Code::HeaderOrder, start, end);
         }
         self.set_channel(word, start, end, false);
         at + 2
@@ -444,6 +458,7 @@ impl<'a> Reader<'a> {
             self.fault(Code::DuplicateContentType, start, end);
         } else {
             self.header.content_type = Some(content_type);
+            self.type_at = (start, end);
         }
         self.type_seen = true;
     }
@@ -540,6 +555,29 @@ impl<'a> Reader<'a> {
         }
         self.header.recipient = Some(name.to_owned());
         self.header.recipient_at = Some(self.place);
+        self.recipient_at = (start, end);
+    }
+
+    /// Values that the renderer would refuse.
+    fn values(&mut self) {
+        let Header { role, name, recipient, channel, content_type, .. } = &self.header;
+        let plain = |value: &str| is_type(value.trim_start_matches(Marker::Constrain.spelling()));
+        let wrong = |value: &Option<String>, fits: &dyn Fn(&str) -> bool| {
+            value.as_deref().is_some_and(|value| !fits(value))
+        };
+        let is_author = |value: &str| match role {
+            Role::Tool => value != Role::Tool.as_str(),
+            _ => is_user_name(value),
+        };
+        let found = [
+            (wrong(name, &is_author), self.author_at),
+            (wrong(recipient, &is_name), self.recipient_at),
+            (wrong(channel, &is_channel), self.channel_at),
+            (wrong(content_type, &plain), self.type_at),
+        ];
+        for (_, (start, end)) in found.into_iter().filter(|(wrong, _)| *wrong) {
+            self.fault(Code::InvalidValue, start, end);
+        }
     }
 
     /// White space other than blanks, in the part that is header.

@@ -35,11 +35,11 @@ fn is_tool_name(value: &str) -> bool {
         && Role::from_name(value).is_none()
 }
 
-fn is_user_name(value: &str) -> bool {
+pub(crate) fn is_user_name(value: &str) -> bool {
     fits(value, 64, |c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '+' | '@'))
 }
 
-fn is_channel(value: &str) -> bool {
+pub(crate) fn is_channel(value: &str) -> bool {
     fits(value, 32, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
