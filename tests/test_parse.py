@@ -427,6 +427,35 @@ def test_threads_share_a_parser_without_losing_a_token() -> None:
     assert parser.completion.text == "ab" * 16_000 == "".join(deltas)
 
 
+@given(st.lists(wild_text | wild_ids | wild_text.map(str.encode), max_size=8), st.sampled_from([None, 1, 3]))
+def test_a_batch_is_each_of_its_completions(raws: list[Any], threads: int | None) -> None:
+    completions = motet.parse_batch(raws, threads=threads, tools=["f"])
+    assert completions == [motet.parse(raw, tools=["f"]) for raw in raws]
+    assert [c.tokens for c in completions] == [motet.parse(raw, tools=["f"]).tokens for raw in raws]
+
+
+def test_a_batch_says_which_completion_is_wrong() -> None:
+    good = motet.encode(CALL, special="token")
+    with pytest.raises(motet.ParseError, match=r"completions\[2\]: no_markup at 0") as caught:
+        motet.parse_batch([good, CALL, "plain", "plain, too"], strict=True)
+    assert caught.value.index == 2
+    wrong: list[tuple[Any, str]] = [
+        (CALL, "completions must be a list of them, not str"),
+        (3, "completions must be a list"),
+        ([good, None], r"completions\[1\] must be str"),
+        (good, r"completions\[0\] must be str"),
+    ]
+    for raws, message in wrong:
+        with pytest.raises(TypeError, match=message):
+            motet.parse_batch(raws)
+    with pytest.raises(ValueError, match="threads must be at least 1"):
+        motet.parse_batch([], threads=0)
+    assert motet.parse_batch(iter([])) == []
+    many = motet.parse_batch([good] * 10_000)
+    assert len(many) == 10_000
+    assert many[-1] == motet.parse(good)
+
+
 def test_a_completion_stays_as_it_was_when_it_was_asked_for() -> None:
     ids = motet.encode(CALL, special="token")
     raws: list[list[Any]] = [ids, list(CALL), list(STRIPPED), [200007] * 20 + ids, ids + ids]

@@ -27,6 +27,7 @@ from motet._core import (
     encode_batch,
     frames,
     parse,
+    parse_batch,
     parse_conversation,
 )
 from motet.chat import to_chat, to_messages
@@ -257,6 +258,7 @@ __all__ = [
     "grammar",
     "models",
     "parse",
+    "parse_batch",
     "parse_conversation",
     "partial_json",
     "register_atom",

@@ -27,6 +27,7 @@ __all__ = [
     "encode_batch",
     "frames",
     "parse",
+    "parse_batch",
     "parse_conversation",
     "render",
     "render_frames",
@@ -141,6 +142,20 @@ def parse(
     stands without `functions.` means. Never raises for what stands in `raw`: what does not follow the format is
     in `.repairs`. `strict=True` raises `ParseError` at the first of them. `stripped` says what becomes of text whose
     markers a server has left out; calls that are found there are not `trusted`.
+    """
+
+def parse_batch(
+    completions: Iterable[_Raw],
+    *,
+    role: Role | None = "assistant",
+    tools: Iterable[Any] | None = None,
+    strict: bool = False,
+    stripped: _Stripped = "auto",
+    threads: int | None = None,
+) -> list[Completion]:
+    """`parse` of each, on `threads` threads (`None`: one for each core), with the GIL released.
+
+    Raises `ParseError` for the first that is refused, with its `index`, if strict.
     """
 
 def parse_conversation(raw: _Raw, *, tools: Iterable[Any] | None = None, strict: bool = False) -> list[Message]:

@@ -136,6 +136,8 @@ class ParseError(HarmonyError, ValueError):
     """What the format allows there."""
     found: str
     """What stood there."""
+    index: int | None
+    """Which completion of a batch it is."""
 
 
 class RenderError(HarmonyError, ValueError):

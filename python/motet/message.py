@@ -427,11 +427,14 @@ class Completion(_Later):
     _tokens: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def _at(cls, moment: object, *known: object) -> Self:
+    def _at(cls, moment: object, stop: Stop | None, repairs: tuple[Repair, ...], lane: Lane, tokens: object) -> Self:
         """What a parser has read so far; `moment` makes the message and the frames."""
-        completion = object.__new__(cls)
-        for name, value in zip(("_moment", "stop", "repairs", "lane", "_tokens"), (moment, *known), strict=True):
-            object.__setattr__(completion, name, value)
+        completion, put = object.__new__(cls), object.__setattr__
+        put(completion, "_moment", moment)
+        put(completion, "stop", stop)
+        put(completion, "repairs", repairs)
+        put(completion, "lane", lane)
+        put(completion, "_tokens", tokens)
         return completion
 
     @property

@@ -4,7 +4,7 @@
 use crate::convert::{self, Types};
 use motet::classify::Kind;
 use motet::error::Repair;
-use motet::fold::{Fold, Parts, View};
+use motet::fold::{Fold, Folded, Parts, View};
 use motet::frame::{Frame, Role, Stop};
 use motet::parse::{Settings, Tokens};
 use motet::reader::{Completion, Lane, is_trusted};
@@ -13,31 +13,43 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use std::sync::{Arc, Mutex};
 
-/// A frame and, unless it is somebody else's turn, the part that it is.
-struct Pair<'py> {
-    frame: Bound<'py, PyAny>,
-    part: Option<Bound<'py, PyAny>>,
+/// A frame, with its content as a Python string: the frame and the part that it is share it.
+struct Said<'a, 'py> {
+    view: View<'a>,
+    implied: bool,
+    content: Bound<'py, PyString>,
 }
 
-fn pair<'py>(
-    py: Python<'py>,
-    view: View<'_>,
-    implied: bool,
-    parts: &mut Parts,
-    settings: &Settings,
-    trusted: bool,
-) -> PyResult<Pair<'py>> {
-    // Frame and part share one string.
-    let content = PyString::new(py, view.content);
-    let frame = convert::frame_with(py, view.header, &content, view.stop, implied)?;
-    let part = match view.kind {
-        Kind::Stray => None,
-        _ => {
-            let outline = parts.outline(view, &settings.tools, trusted);
-            Some(convert::part(py, &outline, Some(&content))?)
+impl<'a, 'py> Said<'a, 'py> {
+    /// `length`: how much of the content there was, if the frame had not ended.
+    fn new(py: Python<'py>, index: usize, folded: &'a Folded, length: Option<usize>) -> Said<'a, 'py> {
+        let Folded { frame: Frame { header, content, stop, implied }, kind } = folded;
+        let (content, stop) = match length {
+            Some(length) => (content.get(..length).unwrap_or_default(), None),
+            None => (content.as_str(), *stop),
+        };
+        let view = View { index, header, kind: *kind, content, stop };
+        Said { view, implied: *implied, content: PyString::new(py, content) }
+    }
+
+    fn frame(&self) -> PyResult<Bound<'py, PyAny>> {
+        let View { header, stop, .. } = self.view;
+        convert::frame_with(self.content.py(), header, &self.content, stop, self.implied)
+    }
+
+    /// `None`: somebody else's turn.
+    fn part(
+        &self,
+        parts: &mut Parts,
+        settings: &Settings,
+        trusted: bool,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.view.kind == Kind::Stray {
+            return Ok(None);
         }
-    };
-    Ok(Pair { frame, part })
+        let outline = parts.outline(self.view, &settings.tools, trusted);
+        convert::part(self.content.py(), &outline, Some(&self.content)).map(Some)
+    }
 }
 
 fn lane_name(lane: Lane) -> &'static str {
@@ -56,11 +68,9 @@ pub(crate) fn whole<'py>(
     let trusted = read.is_trusted();
     let (mut frames, mut content, mut parts) = (Vec::new(), Vec::new(), Parts::default());
     for (index, folded) in read.frames.iter().enumerate() {
-        let Frame { header, content: text, stop, implied } = &folded.frame;
-        let view = View { index, header, kind: folded.kind, content: text, stop: *stop };
-        let pair = pair(py, view, *implied, &mut parts, settings, trusted)?;
-        frames.push(pair.frame);
-        content.extend(pair.part);
+        let said = Said::new(py, index, folded, None);
+        frames.push(said.frame()?);
+        content.extend(said.part(&mut parts, settings, trusted)?);
     }
     let repairs: Vec<_> =
         read.repairs.iter().map(|item| convert::repair(py, item)).collect::<PyResult<_>>()?;
@@ -103,32 +113,21 @@ impl Heard {
         Ok(made)
     }
 
-    /// The frames and parts as they were at a moment.
-    fn at<'py>(&mut self, py: Python<'py>, moment: &Moment) -> PyResult<Vec<Pair<'py>>> {
-        let finished = moment.frames - usize::from(moment.open.is_some());
-        for index in self.made.len()..finished {
+    /// Makes the frames and the parts that were finished at a moment.
+    fn make(&mut self, py: Python<'_>, moment: &Moment) -> PyResult<()> {
+        for index in self.made.len()..moment.finished {
             let Some(folded) = self.fold.frames.get(index) else { break };
-            let Frame { header, content, stop, implied } = &folded.frame;
-            let view = View { index, header, kind: folded.kind, content, stop: *stop };
-            let Pair { frame, part } =
-                pair(py, view, *implied, &mut self.parts, &moment.settings, moment.trusted)?;
-            self.made.push((frame.unbind(), part.map(Bound::unbind)));
+            let said = Said::new(py, index, folded, None);
+            let part = said.part(&mut self.parts, &moment.settings, moment.trusted)?;
+            self.made.push((said.frame()?.unbind(), part.map(Bound::unbind)));
         }
-        let made = self.made.iter().take(finished);
-        let mut pairs: Vec<Pair<'py>> = made
-            .map(|(frame, part)| Pair {
-                frame: frame.bind(py).clone(),
-                part: part.as_ref().map(|part| part.bind(py).clone()),
-            })
-            .collect();
-        if let (Some(length), Some(folded)) = (moment.open, self.fold.frames.get(finished)) {
-            let Frame { header, content, implied, .. } = &folded.frame;
-            let content = content.get(..length).unwrap_or_default();
-            let view = View { index: finished, header, kind: folded.kind, content, stop: None };
-            let mut parts = self.parts.clone();
-            pairs.push(pair(py, view, *implied, &mut parts, &moment.settings, moment.trusted)?);
-        }
-        Ok(pairs)
+        Ok(())
+    }
+
+    /// The frame that was not.
+    fn open<'py>(&self, py: Python<'py>, moment: &Moment) -> Option<Said<'_, 'py>> {
+        let folded = self.fold.frames.get(moment.finished).filter(|_| moment.open.is_some());
+        folded.map(|folded| Said::new(py, moment.finished, folded, moment.open))
     }
 }
 
@@ -138,8 +137,9 @@ impl Heard {
 pub(crate) struct Moment {
     heard: Arc<Mutex<Heard>>,
     settings: Arc<Settings>,
-    frames: usize,
-    /// The length of the last frame's content, if it has not ended.
+    /// How many frames had ended.
+    finished: usize,
+    /// How long the content was of one that had not.
     open: Option<usize>,
     trusted: bool,
 }
@@ -148,15 +148,25 @@ pub(crate) struct Moment {
 impl Moment {
     #[getter]
     fn message<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let pairs = convert::lock(&self.heard, py)?.at(py, self)?;
-        let content = pairs.into_iter().filter_map(|pair| pair.part).collect();
-        convert::message_with(py, self.settings.role.unwrap_or(Role::Assistant), content, None)
+        let mut heard = convert::lock(&self.heard, py)?;
+        heard.make(py, self)?;
+        let last = match heard.open(py, self) {
+            Some(said) => said.part(&mut heard.parts.clone(), &self.settings, self.trusted)?,
+            None => None,
+        };
+        let made = heard.made.iter().take(self.finished);
+        let made = made.filter_map(|(_, part)| part.as_ref().map(|part| part.bind(py).clone()));
+        let role = self.settings.role.unwrap_or(Role::Assistant);
+        convert::message_with(py, role, made.chain(last).collect(), None)
     }
 
     #[getter]
     fn frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let pairs = convert::lock(&self.heard, py)?.at(py, self)?;
-        PyTuple::new(py, pairs.into_iter().map(|pair| pair.frame).collect::<Vec<_>>())
+        let mut heard = convert::lock(&self.heard, py)?;
+        heard.make(py, self)?;
+        let last = heard.open(py, self).map(|said| said.frame()).transpose()?;
+        let made = heard.made.iter().take(self.finished).map(|(frame, _)| frame.bind(py).clone());
+        PyTuple::new(py, made.chain(last).collect::<Vec<_>>())
     }
 }
 
@@ -180,7 +190,7 @@ pub(crate) fn so_far<'py>(
     let moment = Moment {
         heard: Arc::clone(heard),
         settings,
-        frames: now.fold.frames.len(),
+        finished: now.fold.frames.len() - usize::from(now.fold.open),
         open: last.map(|folded| folded.frame.content.len()),
         trusted: is_trusted(lane, &now.fold.repairs),
     };

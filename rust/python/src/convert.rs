@@ -433,17 +433,22 @@ pub(crate) fn error(py: Python<'_>, name: &str, message: String, known: &Bound<'
     make().map_or_else(|error| error, PyErr::from_value)
 }
 
-pub(crate) fn parse_error(py: Python<'_>, found: &ParseError) -> PyErr {
+/// `index`: which completion of a batch it is.
+pub(crate) fn parse_error(py: Python<'_>, found: &ParseError, index: Option<usize>) -> PyErr {
     let known = PyDict::new(py);
     let fill = || -> PyResult<()> {
         known.set_item("code", found.repair.code.as_str())?;
         known.set_item("position", found.repair.at)?;
         known.set_item("state", found.state.as_str())?;
         known.set_item("expected", found.state.expected())?;
+        known.set_item("index", index)?;
         known.set_item("found", &found.repair.text)
     };
     match fill() {
-        Ok(()) => error(py, "ParseError", found.to_string(), &known),
+        Ok(()) => {
+            let which = index.map(|index| format!("completions[{index}]: ")).unwrap_or_default();
+            error(py, "ParseError", format!("{which}{found}"), &known)
+        }
         Err(error) => error,
     }
 }

@@ -5,6 +5,7 @@ mod convert;
 mod parse;
 mod prompt;
 mod stream;
+mod threads;
 mod tokens;
 
 use pyo3::prelude::*;
@@ -14,7 +15,7 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::parse::{frames, parse, parse_conversation, tokens_by_channel};
+    use super::parse::{frames, parse, parse_batch, parse_conversation, tokens_by_channel};
     #[pymodule_export]
     use super::stream::{Event, StreamParser};
 

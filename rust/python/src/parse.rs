@@ -2,14 +2,16 @@
 
 use crate::completion;
 use crate::convert::{self, IdRun, Raw};
+use crate::threads;
 use motet::error::ParseError;
 use motet::fold::{self, Fold};
 use motet::frame::Frame;
 use motet::parse::{Settings, Sink, Tokens};
 use motet::reader::{Completion, MixedLanes, Reader, parse_text};
 use motet::tokenizer;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
 
 pub(crate) fn settings(
@@ -28,7 +30,7 @@ pub(crate) fn settings(
 fn read(py: Python<'_>, input: &Bound<'_, PyAny>, settings: &Arc<Settings>) -> PyResult<Completion> {
     let raw = convert::raw(input, "raw")?;
     let input = Input::of(py, &raw)?;
-    py.detach(|| input.parse(settings)).map_err(|error| convert::parse_error(py, &error))
+    py.detach(|| input.parse(settings)).map_err(|error| convert::parse_error(py, &error, None))
 }
 
 /// An input that can be read without the interpreter.
@@ -82,6 +84,38 @@ pub(crate) fn parse<'py>(
     let py = raw.py();
     let settings = settings(role, tools, strict, stripped, false)?;
     completion::whole(py, &settings, &read(py, raw, &settings)?)
+}
+
+#[pyfunction]
+#[pyo3(
+    signature = (completions, *, role=Some("assistant"), tools=None, strict=false, stripped="auto", threads=None),
+    text_signature = "(completions, *, role='assistant', tools=None, strict=False, stripped='auto', threads=None)"
+)]
+pub(crate) fn parse_batch<'py>(
+    completions: &Bound<'py, PyAny>,
+    role: Option<&str>,
+    tools: Option<&Bound<'py, PyAny>>,
+    strict: bool,
+    stripped: &str,
+    threads: Option<usize>,
+) -> PyResult<Bound<'py, PyList>> {
+    let py = completions.py();
+    let settings = settings(role, tools, strict, stripped, false)?;
+    let threads = threads::number(threads)?;
+    if completions.is_instance_of::<PyString>() || completions.is_instance_of::<PyBytes>() {
+        let found = convert::type_name(completions);
+        return Err(PyTypeError::new_err(format!("completions must be a list of them, not {found}")));
+    }
+    let items = convert::iterate(completions, "completions")?.enumerate();
+    let raws = items.map(|(index, item)| convert::raw(&item?, &format!("completions[{index}]")));
+    let raws: Vec<Raw> = raws.collect::<PyResult<_>>()?;
+    let inputs: Vec<Input<'_>> = raws.iter().map(|raw| Input::of(py, raw)).collect::<PyResult<_>>()?;
+    let read = py.detach(|| threads::map(&inputs, threads, |input| input.parse(&settings)));
+    let made = read.iter().enumerate().map(|(index, read)| match read {
+        Ok(read) => completion::whole(py, &settings, read),
+        Err(error) => Err(convert::parse_error(py, error, Some(index))),
+    });
+    PyList::new(py, made.collect::<PyResult<Vec<_>>>()?)
 }
 
 #[pyfunction]

@@ -295,7 +295,7 @@ impl Stream {
             )));
         }
         match reader.error() {
-            Some(error) => Err(convert::parse_error(py, error)),
+            Some(error) => Err(convert::parse_error(py, error, None)),
             None => PyList::new(py, recorder.events),
         }
     }

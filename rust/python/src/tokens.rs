@@ -1,6 +1,7 @@
 //! The tokenizer, for Python.
 
 use crate::convert;
+use crate::threads;
 use motet::marker::Marker;
 use motet::tokenizer::{self, SpecialPolicy, StreamEncoder as Encoder};
 use motet::vocab;
@@ -9,7 +10,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) fn constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -96,41 +96,13 @@ pub(crate) fn encode_batch<'py>(
     if texts.is_instance_of::<PyString>() {
         return Err(PyTypeError::new_err("texts must be a list of str, not str"));
     }
-    if threads == Some(0) {
-        return Err(PyValueError::new_err("threads must be at least 1, not 0"));
-    }
+    let threads = threads::number(threads)?;
     let items: Vec<Bound<'_, PyAny>> = convert::iterate(texts, "texts")?.collect::<PyResult<_>>()?;
     let named = items.iter().enumerate().map(|(index, item)| utf8(item, &format!("texts[{index}]")));
     let texts: Vec<&str> = named.collect::<PyResult<_>>()?;
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.unwrap_or_else(cores).min(texts.len()).max(1);
-    let encoded = py.detach(|| encode_all(&texts, threads));
+    let encoded = py.detach(|| threads::map(&texts, threads, |text| tokenizer::encode(text)));
     let arrays: Vec<_> = encoded.iter().map(|ids| array(py, ids)).collect::<PyResult<_>>()?;
     PyList::new(py, arrays)
-}
-
-/// Encodes texts on some threads, each taking the next text that nobody has begun.
-fn encode_all(texts: &[&str], threads: usize) -> Vec<Vec<u32>> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        while let Some((index, text)) = {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            texts.get(index).map(|text| (index, text))
-        } {
-            done.push((index, tokenizer::encode(text)));
-        }
-        done
-    };
-    let mut all: Vec<(usize, Vec<u32>)> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = work();
-        // A thread that panicked would have left texts out; encoding cannot panic.
-        all.extend(others.into_iter().filter_map(|other| other.join().ok()).flatten());
-        all
-    });
-    all.sort_unstable_by_key(|(index, _)| *index);
-    all.into_iter().map(|(_, ids)| ids).collect()
 }
 
 #[pyfunction]
