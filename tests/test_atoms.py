@@ -464,6 +464,42 @@ def test_the_estimate_is_exact_for_the_prompt() -> None:
             assert later.cash.expected == answer.metrics.cost.cash.total
 
 
+def test_the_prompt_is_counted_before_the_server_said_which_lane_it_takes() -> None:
+    """As long as nobody asked it, and in every lane it has as many tokens or about."""
+    for style in ("together", "vllm"):
+        with asking(PLAIN, style=style, lane="auto") as (brain, server):
+            estimate = brain.estimate("Why is the sky blue? 青")
+            assert server.requests == []
+            assert estimate.exact
+            assert estimate.tokens.input == brain.ask("Why is the sky blue? 青").metrics.size.tokens.input
+        with asking(PLAIN, style=style, lane="auto") as (brain, _):
+            options: Any = {"briefs": ["Be brief."], "tools": [WEATHER]}
+            estimate = brain.estimate("Hi", **options)
+            assert abs(estimate.tokens.input - brain.ask("Hi", **options).metrics.size.tokens.input) <= 2
+            assert estimate.exact or any("is not known" in note for note in estimate.notes)
+
+
+def test_a_prompt_that_costs_too_much_is_not_sent_to_a_server_that_was_not_asked_yet() -> None:
+    with asking(PLAIN, lane="auto") as (brain, server):
+        with pytest.raises(motet.MaxCostError, match="nothing was sent"):
+            brain.ask("Hi", max_cost="0.000009")
+        assert server.requests == []
+
+
+def test_tools_that_the_chat_template_cannot_render_are_counted_with_all_their_words() -> None:
+    wordy = {"type": "function", "function": {"name": "f", "description": "one\ntwo", "parameters": {}}}
+    with asking(PLAIN, lane="chat") as (brain, _):
+        day = "2025-06-28"
+        estimate = brain.estimate("Hi", tools=[wordy], current_date=day)
+        rendered = motet.render([{"role": "user", "content": "Hi"}], tools=[wordy], current_date=day)
+        assert not estimate.exact
+        assert estimate.tokens.input == len(rendered)
+        assert any("is not known" in note for note in estimate.notes)
+        metrics = brain.ask("Hi", tools=[wordy]).metrics
+        assert metrics.drift is None
+        assert "exact count" in metrics.unknown["drift"]
+
+
 def test_an_estimate_says_what_it_does_not_know() -> None:
     with asking(slug="some/model") as (brain, server):
         estimate = brain.estimate("Hi")

@@ -197,6 +197,9 @@ class Backend(Protocol):
     def count_prompt(self, request: Request) -> int | None:
         """The tokens of the prompt that a request makes, before it is sent. `None`: they cannot be counted."""
 
+    def guess_prompt(self, request: Request) -> int | None:
+        """About how many they are, where they cannot be counted: rather too many. `None`: nobody knows."""
+
     def list_models(self, *, refresh: bool = False) -> ModelList: ...
     async def alist_models(self, *, refresh: bool = False) -> ModelList: ...
     def health(self, model: str | None = None) -> Health: ...

@@ -340,7 +340,7 @@ def measure(
     if usage.input is None:
         unknown["drift"] = "the service sent no count"
     elif counted_input is None:
-        unknown["drift"] = f"motet cannot count the prompts of {model}"
+        unknown["drift"] = f"motet has no exact count of what {model} was sent"
     else:
         drift = usage.input - counted_input
         if drift:

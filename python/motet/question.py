@@ -166,6 +166,9 @@ class Question:
         counted = backend.count_prompt(self.request)
         if counted is not None:
             return counted, True, []
+        guessed = backend.guess_prompt(self.request)
+        if guessed is not None:
+            return guessed, False, ["the prompt was counted as motet renders it; how the service will, is not known"]
         texts = [text for message in self.request.messages for text in _texts(message)]
         if self.request.tools:
             texts.append(_json(self.request.tools))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import threading
 import time
@@ -257,17 +258,25 @@ class Backend(Closing, AsyncClosing):
         """The tokens of the prompt that a request makes. `None`: they cannot be counted.
 
         Exact for models that speak harmony: what motet renders itself, or what the model's published chat template
-        makes of a chat request. `None` for others, and as long as a server was not asked yet which lane it takes.
+        makes of a chat request. `None` for others, and where a server was not asked yet which lane it takes, unless all
+        lanes have the same count.
         """
-        undecided = (request.lane or self.lane) == "auto" and self._must_probe(request)
-        if not request.harmony or undecided:
+        if not request.harmony:
             return None
+        if (request.lane or self.lane) == "auto" and self._must_probe(request):
+            counts = _counts(request)
+            return counts[0] if len(counts) == 2 and counts[0] == counts[1] else None
         try:
             if self._pick(request)[0] != "chat":
                 return len(raw.prompt(request))
             return len(_as_the_service_renders(request))
         except RenderError:
             return None
+
+    def guess_prompt(self, request: Request) -> int | None:
+        """About how many tokens the prompt has, where `count_prompt` cannot say: as many as in the lane that has most.
+        `None`: the model does not speak harmony, or the conversation cannot be rendered."""
+        return max(_counts(request), default=None) if request.harmony else None
 
     # What the service has.
 
@@ -386,6 +395,15 @@ def _as_the_service_renders(request: Request) -> Any:
         current_date=request.current_date,
         dialect="chat_template",
     )
+
+
+def _counts(request: Request) -> list[int]:
+    """The tokens of the prompt in the raw lanes and in the chat lane, as far as they can be rendered."""
+    counts = []
+    for rendered in (raw.prompt, _as_the_service_renders):
+        with contextlib.suppress(RenderError):
+            counts.append(len(rendered(request)))
+    return counts
 
 
 def _rows(answer: httpx.Response, key: str) -> list[Mapping[str, Any]]:
