@@ -756,3 +756,57 @@ def test_a_key_may_be_fetched_when_it_is_needed() -> None:
         assert fetched == []
         brain.ask("Hi", lane="chat")
         assert fetched == [KEY]
+
+
+# What cannot be asked is refused before anything is sent.
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"lane": "fast"}, motet.ConfigError, "lane must be 'auto', 'chat', 'text' or 'ids', not 'fast'"),
+        ({"current_date": "tomorrow"}, ValueError, "current_date must be a date as"),
+        ({"current_date": "2025-6-1"}, ValueError, "current_date must be a date as"),
+        ({"budget": 5}, TypeError, r"budget must be made by motet\.budget, not 5"),
+        ({"sampling": 5}, TypeError, "sampling must be a dict, not int"),
+        ({"extra": [1]}, TypeError, "extra must be a dict, not list"),
+        ({"sampling": {"messages": []}}, TypeError, "sampling holds messages, which is set elsewhere"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_by_name(
+    options: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with asking(PLAIN) as (brain, server):
+        with pytest.raises(error, match=said):
+            brain.ask("Hi", **options)
+        assert server.requests == []
+
+
+def test_a_slug_is_a_text() -> None:
+    """None was the model id of those atoms that no service has."""
+    for wrong in (None, 5):
+        with pytest.raises(TypeError, match="slug must be a str"):
+            motet.atom(wrong)  # type: ignore[arg-type]
+    with pytest.raises(motet.UnknownAtomError) as caught:
+        motet.atom("Together/GPT-OSS/120B")
+    assert "together/gpt-oss/120b" in caught.value.matches
+
+
+def test_a_demanded_tool_is_never_silently_left_to_the_model() -> None:
+    """The raw lanes cannot hold a model to a choice of tools."""
+    options: Any = {"tools": [WEATHER], "tool_choice": "required"}
+    with asking(CALL, style="vllm", lane="ids") as (brain, server):
+        with pytest.raises(motet.ConfigError, match="the ids lane has no place for tool_choice='required'"):
+            brain.ask("Hi", **options)
+        assert server.requests == []
+    with asking(CALL, style="vllm", lane="auto") as (brain, server):
+        answer = brain.ask("Hi", **options)
+        assert (answer.lane, server.requests[-1].body["tool_choice"]) == ("chat", "required")
+        assert "tool_choice" in answer.lane_reason
+
+
+def test_the_warning_of_a_removed_model_points_at_who_asks() -> None:
+    with asking(PLAIN, slug="together/gpt-oss/20b") as (brain, _):
+        with pytest.warns(motet.RemovedAtomWarning) as caught:
+            brain.ask("Hi")
+        assert caught[0].filename == __file__

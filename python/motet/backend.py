@@ -45,7 +45,8 @@ class Request:
     """OpenAI tool dicts."""
     builtin_tools: tuple[Literal["browser", "python"], ...] = ()
     tool_choice: str | Mapping[str, Any] | None = None
-    """`auto`, `none`, `required`, or a dict that names one. `None`: the service's default."""
+    """`auto`, `none`, `required`, or a dict that names one. `None`: the service's default. The raw lanes have no place
+    for one other than `auto`."""
     schema: Mapping[str, Any] | None = None
     """The JSON Schema of the answer. `None`: any text."""
     schema_name: str = "answer"

@@ -284,12 +284,14 @@ def specs() -> tuple[Spec, ...]:
 
 def find(slug: str) -> Spec:
     """The atom of a slug, or of a service's model id. Raises `UnknownAtomError` with the slugs that look like it."""
+    if not isinstance(slug, str):
+        raise TypeError(f"slug must be a str as 'together/gpt-oss/120b', not {type(slug).__name__}")
     known = specs()
     for spec in known:
         if slug in (spec.slug, spec.model):
             return spec
     slugs = [spec.slug for spec in known]
-    matches = tuple(difflib.get_close_matches(slug, slugs, n=3, cutoff=0.5))
+    matches = tuple(difflib.get_close_matches(slug.lower(), slugs, n=3, cutoff=0.5))
     hint = f"; did you mean {' or '.join(matches)}?" if matches else f"; known are {', '.join(slugs)}"
     raise UnknownAtomError(f"no atom has the slug {slug!r}{hint}", slug=slug, matches=matches)
 

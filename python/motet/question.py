@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import typing
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from motet.errors import (
 )
 from motet.harmony import Effort
 from motet.limits import Budget, active
-from motet.message import Completion, DeveloperContent, Message, Text, ToolCall, ToolResult
+from motet.message import Completion, DeveloperContent, Lane, Message, Text, ToolCall, ToolResult
 from motet.metrics import Chars, Price, Usage, measure
 from motet.output import Output
 from motet.tools import to_tool
@@ -53,7 +54,8 @@ class Options(TypedDict, total=False):
     """Tools that gpt-oss was trained with, in the raw lanes. In a run, with the functions that carry them out:
     `{"python": run_code}`, `{"browser": browser}`."""
     tool_choice: str | Mapping[str, Any] | None
-    """`auto`, `none`, `required`, or a dict that names one. By default the service's, which is auto."""
+    """`auto`, `none`, `required`, or a dict that names one. By default the service's, which is auto. Other than auto
+    it is for the chat lane, where the service holds the model to it."""
     on: Episode | Answer[Any] | None
     """What to go on from: an episode, or the answer that it ends with."""
     reasoning_effort: Effort | None
@@ -128,20 +130,22 @@ class Question:
             reasoning_effort=given.get("reasoning_effort"),
             max_tokens=_positive(given.get("max_tokens"), "max_tokens"),
             sampling=_sampling(given),
-            extra=dict(given.get("extra", {})),
+            extra=_settings(given, "extra"),
             timeout=seconds(given.get("timeout"), "timeout"),
             first_token_timeout=seconds(given.get("first_token_timeout"), "first_token_timeout"),
             harmony=spec.harmony,
             current_date=_day(given.get("current_date", datetime.date.today())),
-            lane=given.get("lane"),
+            lane=_lane(given.get("lane")),
         )
         max_cost = catalog.to_money(given["max_cost"], "max_cost") if "max_cost" in given else None
         reasoning = _positive(given.get("max_reasoning_tokens"), "max_reasoning_tokens")
         obituary = spec.obituary()
         if obituary is not None:
-            warnings.warn(obituary, RemovedAtomWarning, stacklevel=4)
+            warnings.warn(obituary, RemovedAtomWarning, stacklevel=3)
         notes = () if obituary is None else (obituary,)
         own = (given["budget"],) if "budget" in given else ()
+        if own and not isinstance(own[0], Budget):
+            raise TypeError(f"budget must be made by motet.budget, not {own[0]!r}")
         budgets = tuple(dict.fromkeys((*active(), *own)))
         return cls(spec, request, wanted, asked, episode, max_cost, reasoning, budgets, notes)
 
@@ -343,12 +347,39 @@ def seconds(value: float | None, name: str) -> float | None:
 def _day(value: str | datetime.date) -> str:
     if not isinstance(value, str | datetime.date):
         raise TypeError(f"current_date must be a date or a str as '2025-06-28', not {type(value).__name__}")
-    return value if isinstance(value, str) else value.strftime("%Y-%m-%d")
+    day = value if isinstance(value, str) else value.strftime("%Y-%m-%d")
+    try:
+        known = datetime.date.fromisoformat(day).isoformat() == day
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"current_date must be a date as '2025-06-28', not {day!r}")
+    return day
+
+
+def _lane(value: Any) -> LaneChoice | None:
+    if value not in (None, *typing.get_args(Lane), "auto"):
+        raise ConfigError(f"lane must be 'auto', 'chat', 'text' or 'ids', not {value!r}")
+    return value  # type: ignore[no-any-return]
 
 
 def _sampling(given: Mapping[str, Any]) -> dict[str, Any]:
     named = {name: given[name] for name in ("temperature", "top_p", "seed") if name in given}
-    return {**named, **given.get("sampling", {})}
+    further = _settings(given, "sampling")
+    if taken := sorted(_OWN & set(further)):
+        raise TypeError(f"sampling holds {', '.join(taken)}, which {'is' if len(taken) == 1 else 'are'} set elsewhere")
+    return {**named, **further}
+
+
+_OWN = {"model", "messages", "prompt", "stream", "tools", "tool_choice", "response_format", "max_tokens", "extra_body"}
+"""Arguments of the SDK that are made of the question."""
+
+
+def _settings(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    settings = given.get(name, {})
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"{name} must be a dict, not {type(settings).__name__}")
+    return dict(settings)
 
 
 def _texts(message: Message) -> Iterator[str]:

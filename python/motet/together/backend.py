@@ -37,6 +37,7 @@ class Backend(Closing, AsyncClosing):
       on this machine needs none.
     - `base_url`: by default `TOGETHER_BASE_URL`, else Together's own. With or without `/v1`.
     - `client`, `async_client`: clients of the SDK to use, instead of building them.
+    - `headers`: further headers of each request.
     - `lane`: how the model's words travel. `"chat"`: the service parses them. `"ids"`, `"text"`: motet renders the
       prompt and parses what comes. `"auto"`: `ids` on servers that say they are vLLM or SGLang, `text` on llama.cpp,
       and `chat` elsewhere and for models that do not speak harmony; the reply says what was picked, and why.
@@ -191,7 +192,8 @@ class Backend(Closing, AsyncClosing):
         if self._server is None:
             sdk = self._client or self._async_client
             self._server = client.server_of(str(sdk.base_url) if sdk else client.address(self._base_url) or "")
-        return self._server is None and request.harmony and (request.lane or self.lane) != "chat"
+        chosen = request.tool_choice not in (None, "auto")
+        return self._server is None and request.harmony and not chosen and (request.lane or self.lane) != "chat"
 
     def _call(self, request: Request, sdk: Any, *, stream: bool) -> Call:
         lane, why = self._pick(request)
@@ -242,9 +244,16 @@ class Backend(Closing, AsyncClosing):
         if wanted != "auto":
             if wanted != "chat" and not request.harmony:
                 raise ConfigError(f"{request.model} does not speak harmony: only lane='chat' can ask it")
+            if wanted != "chat" and request.tool_choice not in (None, "auto"):
+                raise ConfigError(
+                    f"the {wanted} lane has no place for tool_choice={request.tool_choice!r}; use lane='chat', where the "
+                    "service holds the model to it"
+                )
             return wanted, "it was asked for"
         if not request.harmony:
             return "chat", "the model does not speak harmony"
+        if request.tool_choice not in (None, "auto"):
+            return "chat", "tool_choice is for the service to hold the model to"
         match self._server:
             case "together":
                 return "chat", "Together does not document control tokens on its completions endpoint"

@@ -134,7 +134,8 @@ class ChatLane:
 
     def read(self, choice: Mapping[str, Any]) -> list[Event]:
         """The events of a choice. Raises `ValueError` that says what in it is wrong."""
-        shape = choice.get("delta", choice.get("message"))
+        shape = choice.get("delta")
+        shape = choice.get("message") if shape is None else shape
         if shape is None:
             return []
         if not isinstance(shape, Mapping):

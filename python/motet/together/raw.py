@@ -83,7 +83,6 @@ class RawLane:
         self._open: str | None = None
         self._last: int | None = None
         self._begun = False
-        self.ids = 0
         self.notes: list[str] = []
 
     def read(self, choice: Mapping[str, Any]) -> list[Event]:
@@ -97,7 +96,7 @@ class RawLane:
         if self.lane == "text":
             return self._heard(self._parser.feed(text)) if text else []
         ids = _ids(choice)
-        if ids is None:
+        if ids is None or (text and not ids and not self._begun):
             if not text:
                 return []
             if self._begun:
@@ -108,7 +107,6 @@ class RawLane:
         if not ids:
             return []
         self._begun = True
-        self.ids += len(ids)
         self._last = ids[-1]
         return self._heard(self._parser.feed(ids))
 
