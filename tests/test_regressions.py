@@ -14,7 +14,12 @@ from pydantic import BaseModel
 
 import motet
 from motet import catalog
-from motet.testing import Cassette, CassetteMissError, Fault, ScriptedServer
+from motet.backend import Reply, Request
+from motet.question import Question
+from motet.testing import Cassette, CassetteMissError, Fault, ScriptedServer, Turn
+from motet.together import raw
+from motet.together.chat import ChatLane
+from motet.together.raw import RawLane
 from tests.scripted import ANSWER, CALL, KEY, PLAIN, SLUG, WEATHER, asking, final
 from tests.test_atoms import LANES
 
@@ -207,3 +212,49 @@ def test_a_guess_at_a_model_without_figures_is_no_figure() -> None:
         estimate = brain.estimate("Hi", max_tokens=50)
     assert (estimate.cash.low, estimate.cash.expected, estimate.cash.high) == (None, None, None)
     assert estimate.tokens.output.high == 50
+
+
+# Shapes that servers could send, and that nobody had tried.
+
+
+def test_what_a_null_delta_stands_beside_is_read() -> None:
+    lane = ChatLane()
+    lane.read({"delta": None, "message": {"role": "assistant", "content": "Hi!"}})
+    lane.close("stop", None)
+    assert lane.completion.text == "Hi!"
+
+
+def test_text_beside_an_empty_list_of_ids_is_read() -> None:
+    lane = RawLane("ids", None)
+    lane.read({"text": PLAIN, "token_ids": []})
+    lane.close("stop", None)
+    assert lane.completion.text == motet.parse(PLAIN).text
+    assert lane.notes == ["the server sent no token ids, so its text was read"]
+
+
+@pytest.mark.parametrize("lane", ["ids", "text"])
+def test_together_gets_its_prompts_as_text(lane: Any) -> None:
+    """Its completions take nothing else, and none of the fields of vLLM."""
+    request = Request.of("openai/gpt-oss-120b", [{"role": "user", "content": "Hi"}])
+    rendered = raw.prompt(request)
+    arguments = raw.body(request, rendered, lane, "together")
+    assert arguments["prompt"] == rendered.text
+    assert arguments["stop"] == ["<|return|>", "<|call|>"]
+    assert arguments.get("logprobs") == (1 if lane == "ids" else None)
+    assert "extra_body" not in arguments
+
+
+def test_a_model_id_is_priced_however_its_letters_are_written() -> None:
+    with asking(Turn(PLAIN, model="OpenAI/GPT-OSS-120B")) as (brain, _):
+        assert brain.ask("Hi").metrics.cost.cash.total is not None
+
+
+def test_an_answer_that_a_filter_ended_says_so() -> None:
+    question = Question.of(motet.atom(SLUG).spec, "Hi", str, {})
+    lane = ChatLane()
+    lane.read({"message": {"content": "Half of "}})
+    lane.close("content_filter", None)
+    answer = question.finish(Reply(lane.completion, "chat", "", finish="content_filter"))
+    assert any("content_filter" in note for note in answer.notes)
+    with pytest.raises(motet.EmptyOutputError, match="content_filter"):
+        question.finish(Reply(ChatLane().completion, "chat", "", finish="content_filter"))

@@ -298,7 +298,7 @@ def find(slug: str) -> Spec:
 
 def of_model(model: str) -> Spec | None:
     """The atom whose model id this is: of the catalogue, or one that a service has told of."""
-    spec = next((spec for spec in specs() if spec.model == model), None)
+    spec = next((spec for spec in specs() if spec.model is not None and spec.model.lower() == model.lower()), None)
     return unlisted(model) if spec is None and model in _learned else spec
 
 

@@ -191,7 +191,8 @@ class Question:
                 return answer
             if not answer.text.strip():
                 thought = " after thinking" if answer.reasoning else ""
-                raise EmptyOutputError(f"the answer is empty: the model stopped{thought} without a word")
+                why = f" (finish_reason {reply.finish!r})" if reply.finish not in _STOPPED else ""
+                raise EmptyOutputError(f"the answer is empty: the model stopped{thought} without a word{why}")
             output, note = self.output.read(answer.text)
         except OutputError as error:
             raise _with_answer(error, answer) from error.__cause__
@@ -202,6 +203,8 @@ class Question:
         completion, asked = reply.completion, self.request.model
         price, no_price = self.price(reply.model)
         notes = [*self.notes, *reply.notes]
+        if reply.finish not in (*_STOPPED, "length"):
+            notes.append(f"the service ended the answer for a reason of its own: {reply.finish}")
         if reply.model is not None and reply.model != asked:
             notes.append(f"{reply.model} answered, and {asked} was asked; the price is that of the former")
         usage = reply.usage
@@ -247,6 +250,8 @@ class Question:
         return error
 
 
+_STOPPED = (None, "stop", "eos", "tool_calls", "function_call")
+"""The finish reasons of a model that stopped by itself."""
 _FRAME = 4
 """Tokens of a message's markers, about: what models of other makes spend on them."""
 

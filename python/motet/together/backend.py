@@ -246,8 +246,8 @@ class Backend(Closing, AsyncClosing):
                 raise ConfigError(f"{request.model} does not speak harmony: only lane='chat' can ask it")
             if wanted != "chat" and request.tool_choice not in (None, "auto"):
                 raise ConfigError(
-                    f"the {wanted} lane has no place for tool_choice={request.tool_choice!r}; use lane='chat', where the "
-                    "service holds the model to it"
+                    f"the {wanted} lane has no place for tool_choice={request.tool_choice!r}; use lane='chat', where "
+                    "the service holds the model to it"
                 )
             return wanted, "it was asked for"
         if not request.harmony:

@@ -41,7 +41,12 @@ def body(request: Request, rendered: Prompt, lane: Literal["ids", "text"], serve
     """The arguments of the SDK's `completions.create`."""
     arguments: dict[str, Any] = {"model": request.model, "stop": list(_MARKERS.values()), **request.sampling}
     extra: dict[str, Any] = {}
-    if lane == "ids":
+    if server == "together":
+        # Its prompts are texts alone, and ids come with the logprobs.
+        arguments["prompt"] = _text_of(rendered)
+        if lane == "ids":
+            arguments.setdefault("logprobs", 1)
+    elif lane == "ids":
         arguments["prompt"] = rendered.ids
         # The ids at which to stop are told as ids; as texts they would be looked for in text without markers.
         del arguments["stop"]
@@ -54,8 +59,6 @@ def body(request: Request, rendered: Prompt, lane: Literal["ids", "text"], serve
         if server == "sglang":
             del extra["spaces_between_special_tokens"]
             extra["no_stop_trim"] = True
-    elif lane == "ids":
-        del extra["stop_token_ids"], extra["return_token_ids"]
     if request.max_tokens is not None:
         arguments["max_tokens"] = request.max_tokens
     if extra:
