@@ -18,9 +18,9 @@ from typing import Any, Protocol, TypeAlias
 from motet._core import Event
 from motet.answers import Answer
 from motet.closing import AsyncClosing, Closing
-from motet.loop import Ask, Decide, Execute, Loop, Ready, Told
+from motet.loop import Ask, Decide, Execute, Loop, Ready, Told, refused
 from motet.message import Message, ToolCall
-from motet.runs import CallRecord, Run, Step
+from motet.runs import CallRecord, Run, Signal, Step
 from motet.streams import AnswerStream, AsyncAnswerStream
 
 __all__ = ["AsyncRunStream", "AsyncStepLoop", "PendingCall", "PendingStep", "RunStream", "StepLoop"]
@@ -426,7 +426,7 @@ class PendingCall:
 
     def deny(self, reason: str = "the user denied the call") -> None:
         """It is not made, and the model is told why."""
-        self.give({"error": reason, "signal": "error:constraint"}, signal="error:constraint")
+        self._decided = (self._ready, refused(self.call, reason))
 
     def replace(self, arguments: str | Mapping[str, Any]) -> None:
         """It is made with other arguments, as JSON or as values; the model sees them as its own. Raises
@@ -435,7 +435,7 @@ class PendingCall:
             arguments = json.dumps(arguments, ensure_ascii=False)
         self._decided = (self._loop.ready(self._ready.place, replace(self.call, arguments=arguments)), None)
 
-    def give(self, value: Any, *, signal: Any = "success") -> None:
+    def give(self, value: Any, *, signal: Signal = "success") -> None:
         """It is not made: this value is its result."""
         content, whole = self._ready.told(value)
         self._decided = (self._ready, CallRecord(self.call, signal, content, 0.0, whole))

@@ -42,7 +42,7 @@ from motet.question import Options, Prompt, conversation, seconds
 from motet.runs import CallRecord, Run, Signal, Step, Store
 from motet.tools import Tool, builtin_tools, result_text, to_tool
 
-__all__ = ["Ask", "Command", "Decide", "Execute", "Loop", "Ready", "RunOptions", "Told", "Unfinished"]
+__all__ = ["Ask", "Command", "Decide", "Execute", "Loop", "Ready", "RunOptions", "Told", "Unfinished", "refused"]
 
 Unfinished: TypeAlias = Literal["raise", "rerun", "skip"] | Callable[[ToolCall], Any]
 
@@ -456,7 +456,7 @@ class Loop:
             try:
                 ready.append(self._ready(self.run.steps[-1], place, record.call))
             except (ToolConstraintError, InvalidArgumentsError) as error:
-                self.note(place, _refused(record.call, str(error)))
+                self.note(place, refused(record.call, str(error)))
         if self._by_hand:
             decided = yield Decide(self.run.steps[-1], tuple(ready))
             ready = [one for one, record in decided if record is None]
@@ -532,7 +532,7 @@ class Loop:
             self.store.save(self.run)
 
 
-def _refused(call: ToolCall, why: str) -> CallRecord:
+def refused(call: ToolCall, why: str) -> CallRecord:
     """A call that is not made."""
     return CallRecord(call, "error:constraint", _told(why, "error:constraint"))
 
