@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import together
 from pydantic import BaseModel
 
 import motet
@@ -258,3 +260,33 @@ def test_an_answer_that_a_filter_ended_says_so() -> None:
     assert any("content_filter" in note for note in answer.notes)
     with pytest.raises(motet.EmptyOutputError, match="content_filter"):
         question.finish(Reply(ChatLane().completion, "chat", "", finish="content_filter"))
+
+
+def test_a_cassette_is_never_passed_by(tmp_path: Path) -> None:
+    """Given as the transport alone, it once let what was awaited go out to the network."""
+    path = tmp_path / "answers.jsonl"
+    with (
+        ScriptedServer([PLAIN]) as server,
+        motet.atom(SLUG, base_url=server.url, transport=Cassette(path, mode="record")) as brain,
+    ):
+        told = brain.ask("Hi").output
+
+    async def awaited() -> Any:
+        async with motet.atom(SLUG, base_url="http://127.0.0.1:9", transport=Cassette(path)) as replayed:
+            return (await replayed.aask("Hi")).output
+
+    assert asyncio.run(awaited()) == told
+
+
+def test_a_given_client_says_whom_to_ask_for_what_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
+
+    async def awaited(url: str) -> Any:
+        with together.Together(api_key=KEY, base_url=url) as sdk:
+            async with motet.atom(SLUG, client=sdk) as brain:
+                return (await brain.aask("Hi")).output
+
+    with ScriptedServer([PLAIN], key=KEY) as server:
+        assert asyncio.run(awaited(server.url)) == motet.parse(PLAIN).text
+    with pytest.raises(TypeError, match=r"client must be a together\.Together, not AsyncTogether"):
+        motet.atom(SLUG, client=together.AsyncTogether(api_key=KEY))

@@ -34,7 +34,7 @@ class Cassette(httpx.BaseTransport, httpx.AsyncBaseTransport):
       `auto` asks for what the file does not hold, and adds it.
 
     The same request several times is answered with its recordings in their order; the last one then stays. A stream
-    that is left early is recorded as far as it was read. For `aask` and `astream` give it as `async_transport`, too.
+    that is left early is recorded as far as it was read. It serves `aask` and `astream`, too.
     """
 
     def __init__(self, path: str | Path, *, mode: Literal["replay", "record", "auto"] = "replay") -> None:

@@ -20,7 +20,8 @@ from motet.errors import ApiError, AuthenticationError, ConfigError, MotetError,
 from motet.harmony import render
 from motet.message import Lane
 from motet.metrics import Price
-from motet.together import chat, client, deadline, raw
+from motet.together import chat, deadline, raw
+from motet.together import client as client_room
 from motet.together.drivers import AsyncStream, Stream
 from motet.together.errors import bad_payload, from_exception, shown_cause
 from motet.together.exchange import Call, Exchange
@@ -36,13 +37,14 @@ class Backend(Closing, AsyncClosing):
     - `api_key`: a key, or a function that fetches it when it is first needed; by default `TOGETHER_API_KEY`. A server
       on this machine needs none.
     - `base_url`: by default `TOGETHER_BASE_URL`, else Together's own. With or without `/v1`.
-    - `client`, `async_client`: clients of the SDK to use, instead of building them.
+    - `client`, `async_client`: clients of the SDK to use, instead of building them. If one is given, the other is built
+      for the same service and key when it is needed.
     - `headers`: further headers of each request.
     - `lane`: how the model's words travel. `"chat"`: the service parses them. `"ids"`, `"text"`: motet renders the
       prompt and parses what comes. `"auto"`: `ids` on servers that say they are vLLM or SGLang, `text` on llama.cpp,
       and `chat` elsewhere and for models that do not speak harmony; the reply says what was picked, and why.
     - `max_retries`: attempts after the first, before the answer begins; by default the client's, which is 2.
-    - `transport`, `async_transport`: httpx transports for the clients that are built, such as a cassette.
+    - `transport`, `async_transport`: httpx transports for the clients that are built. A cassette is both.
     - `cache_ttl`: seconds for which a list of models is kept.
 
     Safe to use from several threads. A context manager: leaving it closes the connections that it opened.
@@ -64,6 +66,19 @@ class Backend(Closing, AsyncClosing):
     ) -> None:
         if lane not in ("auto", "chat", "text", "ids"):
             raise ConfigError(f"lane must be 'auto', 'chat', 'text' or 'ids', not {lane!r}")
+        for name, one, kind in (
+            ("client", client, together.Together),
+            ("async_client", async_client, together.AsyncTogether),
+        ):
+            if one is not None and not isinstance(one, kind):
+                raise TypeError(f"{name} must be a together.{kind.__name__}, not {type(one).__name__}")
+        given = client or async_client
+        if given is not None and api_key is None and base_url is None:
+            # The client that was not given asks the same service with the same key.
+            api_key, base_url = given.api_key, client_room.address_of(given)
+        if async_transport is None and isinstance(transport, httpx.AsyncBaseTransport):
+            # A cassette is both, and is not to be passed by.
+            async_transport = transport
         self._api_key = api_key
         self._base_url = base_url
         self._headers = dict(headers) if headers else None
@@ -93,7 +108,7 @@ class Backend(Closing, AsyncClosing):
         """The SDK's client. Raises `MissingKeyError` if one is to be built and there is no key."""
         with self._lock:
             if self._client is None:
-                self._client = client.build(self._api_key, self._base_url, self._transport, self._headers)
+                self._client = client_room.build(self._api_key, self._base_url, self._transport, self._headers)
             return self._client
 
     @property
@@ -101,7 +116,7 @@ class Backend(Closing, AsyncClosing):
         """The SDK's client that is awaited."""
         with self._lock:
             if self._async_client is None:
-                self._async_client = client.build_async(
+                self._async_client = client_room.build_async(
                     self._api_key, self._base_url, self._async_transport, self._headers
                 )
             return self._async_client
@@ -191,7 +206,9 @@ class Backend(Closing, AsyncClosing):
         """Whether the server has to be asked what it is: only then does the lane depend on it."""
         if self._server is None:
             sdk = self._client or self._async_client
-            self._server = client.server_of(str(sdk.base_url) if sdk else client.address(self._base_url) or "")
+            self._server = client_room.server_of(
+                str(sdk.base_url) if sdk else client_room.address(self._base_url) or ""
+            )
         chosen = request.tool_choice not in (None, "auto")
         return self._server is None and request.harmony and not chosen and (request.lane or self.lane) != "chat"
 

@@ -13,7 +13,7 @@ import together
 from motet.errors import ConfigError, MissingKeyError
 from motet.together import deadline, inflate
 
-__all__ = ["address", "build", "build_async", "normalise_base_url", "server_of"]
+__all__ = ["address", "address_of", "build", "build_async", "normalise_base_url", "server_of"]
 
 _CONNECT, _SILENCE = 5.0, 60.0
 """Seconds: to connect, and between two pieces of an answer. The SDK's own."""
@@ -33,6 +33,12 @@ def address(base_url: str | None) -> str | None:
     """The address to ask: what was given, else `TOGETHER_BASE_URL`. `None`: the SDK's own."""
     url = base_url if base_url is not None else os.environ.get("TOGETHER_BASE_URL")
     return normalise_base_url(url) if url else None
+
+
+def address_of(sdk: together.Together | together.AsyncTogether) -> str | None:
+    """The address that a client asks. `None`: the SDK's own, which are two."""
+    url = str(sdk.base_url).rstrip("/")
+    return None if url == "https://api.together.ai" else url
 
 
 def _key(given: str | Callable[[], str] | None, base_url: str | None, transport: object) -> str:
