@@ -245,3 +245,36 @@ def test_the_log_holds_what_was_said_and_no_key(service: ScriptedServer, tmp_pat
     assert "What is the password?" in written
     assert "tokens in" in written
     assert KEY not in written
+
+
+def test_options_that_make_no_sense_are_wrong_usage(service: ScriptedServer) -> None:
+    for wrong in (
+        ("ask", "Hi", "--max-tokens", "0"),
+        ("ask", "Hi", "--max-cost", "-1"),
+        ("ask", "Hi", "--timeout", "-1"),
+        ("run", "Hi", "--max-steps", "0"),
+        ("serve", "--port", "99999"),
+    ):
+        assert "must be" in run(*wrong, code=2)
+    assert service.requests == []
+
+
+def test_the_service_that_is_named_is_asked_for_its_models(service: ScriptedServer) -> None:
+    run("models", "--base-url", service.url)
+    assert [one.path for one in service.requests] == ["/v1/models"]
+
+
+def said(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "motet.cli", *arguments], capture_output=True, text=True, timeout=60)
+
+
+def test_what_was_cut_before_its_first_word_has_a_bill(service: ScriptedServer) -> None:
+    done = said("ask", "Hi", "--lane", "chat", "--max-tokens", "2")
+    assert done.returncode == 1
+    assert "$0.00" in done.stderr
+
+
+def test_a_removed_model_is_named_without_lines_of_code(service: ScriptedServer) -> None:
+    errors = said("ask", "Hi", "--lane", "chat", "-m", "together/gpt-oss/20b").stderr
+    assert "motet: together/gpt-oss/20b was removed" in errors
+    assert "RemovedAtomWarning" not in errors

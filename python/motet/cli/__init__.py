@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from motet import __version__
@@ -31,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.log:
         _log_to(options.log)
     try:
-        code = options.run(options)
+        with warnings.catch_warnings():
+            # A line of motet's own source says nothing to who did not write it.
+            warnings.showwarning = lambda message, *_: print(f"motet: {message}", file=sys.stderr)
+            code = options.run(options)
         sys.stdout.flush()
     except ParseError as error:
         return _fail(error, NOT_PARSED)

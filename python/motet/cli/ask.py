@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import motet
+from motet.catalog import to_money
 from motet.cli.bill import bill, bill_dict, dollars
 from motet.cli.parse import Printer
-from motet.cli.terminal import Style, UsageError, tool_list, visible
+from motet.cli.terminal import Style, UsageError, positive, seconds, tool_list, visible
 
 __all__ = ["add_question", "add_service", "asked_of", "atom_of", "prompt_of", "register"]
 
@@ -59,9 +60,9 @@ def add_question(parser: argparse.ArgumentParser, *, tools: bool = True) -> None
     if tools:
         parser.add_argument("--tools", metavar="FILE", help="a JSON list of tools that the model may call")
     parser.add_argument("--effort", choices=("low", "medium", "high"), help="how much the model is to think")
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="of an answer, reasoning included")
+    parser.add_argument("--max-tokens", type=positive, metavar="N", help="of an answer, reasoning included")
     parser.add_argument("--max-cost", metavar="USD", help="an answer is ended before it costs more (exit code 3)")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for a whole answer")
+    parser.add_argument("--timeout", type=seconds, metavar="SECONDS", help="for a whole answer")
     parser.add_argument("--lane", choices=("auto", "chat", "text", "ids"), default="auto")
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
 
@@ -77,9 +78,9 @@ def atom_of(options: argparse.Namespace) -> motet.Atom:
 def asked_of(options: argparse.Namespace) -> dict[str, Any]:
     """The options as `ask` takes them."""
     try:
-        max_cost = None if options.max_cost is None else Decimal(options.max_cost)
-    except ArithmeticError:
-        raise UsageError(f"--max-cost must be an amount as 0.05, not {options.max_cost}") from None
+        max_cost = None if options.max_cost is None else to_money(options.max_cost, "--max-cost")
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     return {
         "briefs": [Path(name) for name in options.brief],
         "tools": tool_list(getattr(options, "tools", None)) or (),
@@ -128,7 +129,7 @@ def _ask(
             with contextlib.suppress(ValueError):
                 if plain:
                     _finish_plain(stream.answer)
-                if stream.answer.completion.frames and not getattr(options, "json", False):
+                if (stream.answer.completion.frames or stream.answer.usage) and not getattr(options, "json", False):
                     print(bill(stream.answer, Style(options.color, sys.stderr)), file=sys.stderr)
         return stream.answer
 

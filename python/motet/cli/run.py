@@ -13,7 +13,7 @@ import motet
 from motet.cli.ask import add_question, asked_of, atom_of, prompt_of
 from motet.cli.bill import dollars
 from motet.cli.parse import Printer
-from motet.cli.terminal import Style, UsageError
+from motet.cli.terminal import Style, UsageError, positive, seconds
 
 __all__ = ["register"]
 
@@ -29,9 +29,9 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--unfinished", choices=("raise", "rerun", "skip"), default="raise", help="what becomes of interrupted calls"
     )
-    parser.add_argument("--max-steps", type=int, default=20, metavar="N", help="how often the model is asked")
-    parser.add_argument("--max-time", type=float, metavar="SECONDS", help="for the whole run")
-    parser.add_argument("--tool-timeout", type=float, metavar="SECONDS", help="for a call")
+    parser.add_argument("--max-steps", type=positive, default=20, metavar="N", help="how often the model is asked")
+    parser.add_argument("--max-time", type=seconds, metavar="SECONDS", help="for the whole run")
+    parser.add_argument("--tool-timeout", type=seconds, metavar="SECONDS", help="for a call")
     parser.add_argument("--allow-text-calls", action="store_true", help="run calls that are read from text, too")
     parser.add_argument("--json", action="store_true", help="print the run as JSON")
     parser.set_defaults(run=run)

@@ -22,7 +22,7 @@ def register(commands: Any) -> None:
     models = commands.add_parser("models", help="the atoms, with prices, context and grades")
     models.add_argument("--refresh", action="store_true", help="ask the service for its prices of today")
     models.add_argument("--all", action="store_true", help="those too that are not served any more")
-    models.add_argument("--base-url", metavar="URL")
+    models.add_argument("--base-url", metavar="URL", help="the service to ask; implies --refresh")
     form = models.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, with the source of each figure")
     form.add_argument("--markdown", action="store_true", help="print the table as Markdown")
@@ -36,13 +36,13 @@ def register(commands: Any) -> None:
     serve = commands.add_parser("serve", help="a scripted server on this machine, to test against without a key")
     serve.add_argument("file", nargs="*", help="completions as a model writes them, a file each, given out in turn")
     serve.add_argument("--style", choices=("together", "vllm", "sglang", "llamacpp"), default="together")
-    serve.add_argument("--port", type=int, default=8000, help="0 for one that is free")
+    serve.add_argument("--port", type=_port, default=8000, help="0 for one that is free")
     serve.set_defaults(run=run_serve)
 
 
 def run_models(options: argparse.Namespace) -> None:
     found: Iterable[motet.Spec]
-    if options.refresh:
+    if options.refresh or options.base_url:
         listed = motet.models(refresh=True, **({"base_url": options.base_url} if options.base_url else {}))
         found = listed
         if listed.error is not None:
@@ -144,6 +144,12 @@ def run_health(options: argparse.Namespace) -> int:
     else:
         print(f"not ok: the service answers, and has no {brain.spec.model}")
     return 0 if health else 1
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text[:20]) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535, not {text!r}")
+    return int(text)
 
 
 _HELLO = (

@@ -16,7 +16,9 @@ __all__ = [
     "add_output",
     "add_reading",
     "ids_of",
+    "positive",
     "read_bytes",
+    "seconds",
     "tool_list",
     "visible",
 ]
@@ -38,6 +40,24 @@ _CODES = {
 
 class UsageError(Exception):
     """The command was called in a way that makes no sense."""
+
+
+def positive(text: str) -> int:
+    """An option's value: a whole number from 1 on."""
+    if not text.isascii() or not text.isdecimal() or int(text[:20]) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """An option's value: more than no seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"must be seconds, more than 0, not {text!r}")
+    return value
 
 
 class Style:
