@@ -26,6 +26,7 @@ check: $(VENV)/tools
 # Side by side with the peers, in one run; writes benches/RESULTS.md.
 bench: $(VENV)/tools
 	$(BIN)/python benches/run.py
+	$(BIN)/python benches/overhead.py
 
 # Each target for 60 seconds, from the corpus that is kept; what they find is kept in fuzz/artifacts. For a long run:
 # `make fuzz FUZZ='-runs=10000000'`. (cargo-fuzz asks the compiler for what only nightly has; the variable lets it.)

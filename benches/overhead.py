@@ -1,0 +1,84 @@
+"""What motet adds to the bare SDK for each chunk of a stream: the same body, read by both in turn.
+
+python benches/overhead.py [--chunks 5000] [--rounds 15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import httpx
+import together
+
+import motet
+from motet.testing import Turn
+from motet.testing.shapes import chat_chunks
+
+KEY = "none"
+MODEL = "openai/gpt-oss-120b"
+
+
+def body_of(chunks: int) -> bytes:
+    """A stream of so many chunks, as the service writes it: half of it reasoning."""
+    half = " word" * (chunks // 2)
+    turn = Turn(
+        f"<|channel|>analysis<|message|>{half}<|end|><|start|>assistant<|channel|>final<|message|>{half}<|return|>"
+    )
+    request = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+    events = [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chat_chunks(turn, request, 1)]
+    return b"".join([*events, b"data: [DONE]\n\n"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--chunks", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    body = body_of(options.chunks)
+    count = body.count(b"\n\n") - 1
+    # Pieces of the size that a connection gives.
+    pieces = [body[start : start + 1400] for start in range(0, len(body), 1400)]
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(200, headers={"content-type": "text/event-stream"}, content=iter(pieces))
+    )
+    sdk = together.Together(api_key=KEY, http_client=httpx.Client(transport=transport))
+    brain = motet.atom(MODEL, api_key=KEY, transport=transport, lane="chat")
+
+    def bare() -> None:
+        for chunk in sdk.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "Hi"}], stream=True
+        ):
+            if chunk.choices:
+                _ = chunk.choices[0].delta.content
+
+    def ours() -> None:
+        with brain.stream("Hi") as stream:
+            for event in stream:
+                _ = event.delta
+
+    def limited() -> None:
+        with brain.stream("Hi", max_cost="1") as stream:
+            for event in stream:
+                _ = event.delta
+
+    readers: dict[str, Callable[[], None]] = {"the bare SDK": bare, "motet": ours, "motet, max_cost": limited}
+    times: dict[str, list[float]] = {name: [] for name in readers}
+    for _ in range(options.rounds):
+        for name, read in readers.items():
+            began = time.perf_counter()
+            read()
+            times[name].append((time.perf_counter() - began) / count * 1e6)
+    for name, taken in times.items():
+        ratios = [mine / theirs for mine, theirs in zip(taken, times["the bare SDK"], strict=True)]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        print(
+            f"{name:<16} {statistics.median(taken):6.1f} µs a chunk, {statistics.median(ratios):.2f} of the SDK's ({spread})"
+        )
+
+
+if __name__ == "__main__":
+    main()
