@@ -281,8 +281,35 @@ def test_strict_parsing_says_where_and_what() -> None:
     assert error.expected == "<|start|>"
     assert "missing_start at 42" in str(error)
     assert isinstance(error, ValueError)
+    assert error.context.splitlines() == [
+        "    <|channel|>analysis<|message|>think<|end|><|channel|>final<|message|>Hi<|return|>",
+        "                                              ^^^^^^^^^^^",
+    ]
+    assert str(error).endswith(error.context)
     copied = pickle.loads(pickle.dumps(error))
     assert (str(copied), copied.position) == (str(error), 42)
+
+
+@given(wild_text | wild_ids, st.data())
+def test_the_place_of_a_fault_is_shown(raw: Any, data: Any) -> None:
+    """However the input is cut: what is underlined begins at the position, and the line is of a length to be read."""
+    for chunks in ([raw], cut(data.draw, raw)):
+        try:
+            stream(chunks, strict=True)
+        except motet.ParseError as error:
+            line, marks = error.context.splitlines()
+            assert len(line) < 160
+            assert set(marks.strip()) == {"^"}
+            start = len(marks) - len(marks.lstrip())
+            if isinstance(raw, str):
+                before = raw.encode("utf-8", "surrogatepass")[: error.position].decode("utf-8", "replace")
+            else:
+                before = motet.decode(
+                    [token if 0 <= token < motet.VOCAB_SIZE else 5 for token in raw[: error.position]]
+                )
+            if before.isascii() and before.isprintable():
+                shown = line[:start].strip(" ") if before.strip() != before else line[4:start]
+                assert before.endswith(shown.removeprefix("…").strip()), (before, error)
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)

@@ -5,7 +5,7 @@
     │   ├── MissingKeyError
     │   └── UnknownAtomError             .slug, .matches
     ├── HarmonyError                     the format
-    │   ├── ParseError                   .position, .state, .expected, .found
+    │   ├── ParseError                   .position, .state, .expected, .found, .context
     │   ├── RenderError (ValueError)     .message_index
     │   └── SpecialTokenError            .token, .position
     ├── ApiError                         the service said no: .status, .attempts
@@ -136,6 +136,8 @@ class ParseError(HarmonyError, ValueError):
     """What the format allows there."""
     found: str
     """What stood there."""
+    context: str
+    """Two lines: the input around it, ids decoded, as far as it had arrived; and what is wrong underlined."""
     index: int | None
     """Which completion of a batch it is."""
 

@@ -64,5 +64,7 @@ def _log_to(name: str) -> None:
 
 
 def _fail(error: Exception, code: int) -> int:
-    print(f"motet: {error}".replace("\n", " "), file=sys.stderr)
+    # What is wrong with an input is underlined: on a line of its own. Other errors are one line.
+    text = str(error) if isinstance(error, ParseError) else str(error).replace("\n", " ")
+    print(f"motet: {text}", file=sys.stderr)
     return code

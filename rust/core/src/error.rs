@@ -1,6 +1,7 @@
 //! What can be wrong: repairs that the tolerant parser makes, and errors that strict parsing and rendering raise.
 //! The texts that people read are made here; the places that find a fault say only which it is and where.
 
+use crate::excerpt::Excerpt;
 use std::fmt;
 
 /// Something that does not follow the format, and where.
@@ -188,6 +189,8 @@ impl State {
 pub struct ParseError {
     pub repair: Repair,
     pub state: State,
+    /// What stands around it, as far as it had been read.
+    pub excerpt: Excerpt,
 }
 
 impl fmt::Display for ParseError {
@@ -198,7 +201,7 @@ impl fmt::Display for ParseError {
             let shown: String = text.chars().take(60).collect();
             write!(f, "{shown:?}{} ", if shown.len() < text.len() { "..." } else { "" })?;
         }
-        write!(f, "{}; expected {}", code.message(), self.state.expected())
+        write!(f, "{}; expected {}\n{}", code.message(), self.state.expected(), self.excerpt)
     }
 }
 

@@ -9,6 +9,7 @@ mod bpe;
 mod chat_template;
 pub mod classify;
 pub mod error;
+pub mod excerpt;
 pub mod fold;
 pub mod frame;
 mod front;

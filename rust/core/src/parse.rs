@@ -14,6 +14,7 @@
 
 use crate::classify::{self, Kind, ToolNames};
 use crate::error::{Code, ParseError, Repair, State, Tier};
+use crate::excerpt::Excerpt;
 use crate::frame::{Header, Role, Stop};
 use crate::header::{self, Buffer, Parsed, Reading};
 use crate::marker::Marker;
@@ -156,6 +157,8 @@ pub struct Parser {
     per_byte: bool,
     at: At,
     buffer: Buffer,
+    /// Where the `<|start|>` of the header stands that is open.
+    started_at: usize,
     current: Option<Current>,
     marked: bool,
     /// Whether more text may show that the markers were taken out.
@@ -174,6 +177,7 @@ impl Parser {
             per_byte,
             at,
             buffer: Buffer::default(),
+            started_at: 0,
             current: None,
             marked: false,
             in_doubt: false,
@@ -187,6 +191,15 @@ impl Parser {
     /// The fault that strict parsing stopped at.
     pub fn error(&self) -> Option<&ParseError> {
         self.error.as_ref()
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.settings.strict
+    }
+
+    /// The same, for those who know more about it.
+    pub(crate) fn error_mut(&mut self) -> Option<&mut ParseError> {
+        self.error.as_mut()
     }
 
     /// The stop token that was read last, if nothing followed it.
@@ -272,6 +285,7 @@ impl Parser {
             (At::Closed, _) => {}
             (At::Between, Start) => {
                 self.stray_text(sink);
+                self.started_at = at;
                 self.open(Opening::Start);
             }
             (At::Between, Channel | Constrain) => {
@@ -402,7 +416,7 @@ impl Parser {
                 At::Header(_) => State::Header,
                 At::Content | At::Candidate | At::Stripped | At::Closed => State::Content,
             };
-            self.error = Some(ParseError { repair, state });
+            self.error = Some(ParseError { repair, state, excerpt: Excerpt::default() });
             self.at = At::Closed;
             return;
         }

@@ -1,6 +1,7 @@
 //! A lexer and the parser put together: chunks of one lane in, events out.
 
 use crate::error::{Code, ParseError, Repair};
+use crate::excerpt::{Item, Recent};
 use crate::fold::{Fold, Folded};
 use crate::frame::Stop;
 use crate::lex::{IdLexer, TextLexer};
@@ -30,8 +31,8 @@ pub struct Reader {
 
 #[derive(Clone, Debug)]
 enum Lexer {
-    Ids(IdLexer),
-    Text(TextLexer),
+    Ids(IdLexer, Recent<u32>),
+    Text(TextLexer, Recent<u8>),
 }
 
 impl Reader {
@@ -46,8 +47,8 @@ impl Reader {
     /// The lane of the first chunk; text if there was none yet.
     pub fn lane(&self) -> Lane {
         match self.lexer {
-            Some(Lexer::Ids(_)) => Lane::Ids,
-            Some(Lexer::Text(_)) | None => Lane::Text,
+            Some(Lexer::Ids(..)) => Lane::Ids,
+            Some(Lexer::Text(..)) | None => Lane::Text,
         }
     }
 
@@ -57,37 +58,48 @@ impl Reader {
     }
 
     pub fn feed_ids(&mut self, ids: &[u32], sink: &mut impl Sink) -> Result<(), MixedLanes> {
-        let Pair(lexer, parser) = self.ids()?;
+        let Feed { lexer, recent, parser } = self.ids()?;
         lexer.feed(ids, parser, sink);
+        look(parser, recent, ids);
         Ok(())
     }
 
     /// An id that does not fit 32 bits; `written` is how it was given.
     pub fn feed_invalid_id(&mut self, written: String, sink: &mut impl Sink) -> Result<(), MixedLanes> {
-        let Pair(lexer, parser) = self.ids()?;
+        let Feed { lexer, recent, parser } = self.ids()?;
         lexer.invalid(written, parser, sink);
+        look(parser, recent, &[u32::MAX]);
         Ok(())
     }
 
     pub fn feed_text(&mut self, text: &str, sink: &mut impl Sink) -> Result<(), MixedLanes> {
-        let Pair(lexer, parser) = self.text()?;
+        let Feed { lexer, recent, parser } = self.text()?;
         lexer.feed(text, parser, sink);
+        look(parser, recent, text.as_bytes());
         Ok(())
     }
 
     /// Text as UTF-8, cut anywhere.
     pub fn feed_bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<(), MixedLanes> {
-        let Pair(lexer, parser) = self.text()?;
+        let Feed { lexer, recent, parser } = self.text()?;
         lexer.feed_bytes(bytes, parser, sink);
+        look(parser, recent, bytes);
         Ok(())
     }
 
     /// The end of the input: what was held back comes out.
     pub fn close(&mut self, sink: &mut impl Sink) {
+        let parser = &mut self.parser;
         match &mut self.lexer {
-            Some(Lexer::Ids(lexer)) => lexer.close(&mut self.parser, sink),
-            Some(Lexer::Text(lexer)) => lexer.close(&mut self.parser, sink),
-            None => self.parser.close(0, sink),
+            Some(Lexer::Ids(lexer, recent)) => {
+                lexer.close(parser, sink);
+                look(parser, recent, &[]);
+            }
+            Some(Lexer::Text(lexer, recent)) => {
+                lexer.close(parser, sink);
+                look(parser, recent, &[]);
+            }
+            None => parser.close(0, sink),
         }
     }
 
@@ -121,26 +133,43 @@ impl Reader {
         }
     }
 
-    fn ids(&mut self) -> Result<Pair<'_, IdLexer>, MixedLanes> {
-        match self.lexer.get_or_insert_with(|| Lexer::Ids(IdLexer::default())) {
-            Lexer::Ids(lexer) => Ok(Pair(lexer, &mut self.parser)),
-            Lexer::Text(_) => Err(MixedLanes(Lane::Text)),
+    fn ids(&mut self) -> Result<Feed<'_, IdLexer, u32>, MixedLanes> {
+        match self.lexer.get_or_insert_with(|| Lexer::Ids(IdLexer::default(), Recent::default())) {
+            Lexer::Ids(lexer, recent) => Ok(Feed { lexer, recent, parser: &mut self.parser }),
+            Lexer::Text(..) => Err(MixedLanes(Lane::Text)),
         }
     }
 
-    fn text(&mut self) -> Result<Pair<'_, TextLexer>, MixedLanes> {
+    fn text(&mut self) -> Result<Feed<'_, TextLexer, u8>, MixedLanes> {
         if self.lexer.is_none() {
             self.parser = Parser::new(Arc::clone(&self.settings), true);
         }
-        match self.lexer.get_or_insert_with(|| Lexer::Text(TextLexer::default())) {
-            Lexer::Text(lexer) => Ok(Pair(lexer, &mut self.parser)),
-            Lexer::Ids(_) => Err(MixedLanes(Lane::Ids)),
+        match self.lexer.get_or_insert_with(|| Lexer::Text(TextLexer::default(), Recent::default())) {
+            Lexer::Text(lexer, recent) => Ok(Feed { lexer, recent, parser: &mut self.parser }),
+            Lexer::Ids(..) => Err(MixedLanes(Lane::Ids)),
         }
     }
 }
 
-/// A lexer and the parser that it feeds.
-struct Pair<'a, L>(&'a mut L, &'a mut Parser);
+/// A lexer, what it read last, and the parser that it feeds.
+struct Feed<'a, L, T> {
+    lexer: &'a mut L,
+    recent: &'a mut Recent<T>,
+    parser: &'a mut Parser,
+}
+
+/// Remembers the end of what was read, or shows the fault in it. Only strict parsing raises one.
+fn look<T: Item>(parser: &mut Parser, recent: &mut Recent<T>, chunk: &[T]) {
+    if !parser.is_strict() {
+        return;
+    }
+    match parser.error_mut() {
+        Some(error) if error.excerpt.line.is_empty() => {
+            error.excerpt = recent.around(chunk, error.repair.at, &error.repair.text);
+        }
+        _ => recent.push(chunk),
+    }
+}
 
 /// All that was read from one input.
 #[derive(Clone, Debug)]

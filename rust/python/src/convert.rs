@@ -441,6 +441,7 @@ pub(crate) fn parse_error(py: Python<'_>, found: &ParseError, index: Option<usiz
         known.set_item("position", found.repair.at)?;
         known.set_item("state", found.state.as_str())?;
         known.set_item("expected", found.state.expected())?;
+        known.set_item("context", found.excerpt.to_string())?;
         known.set_item("index", index)?;
         known.set_item("found", &found.repair.text)
     };

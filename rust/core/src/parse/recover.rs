@@ -127,6 +127,7 @@ impl Parser {
                 self.give_up_header(opening, Break::Start(at), sink);
             }
         }
+        self.started_at = at;
         self.open(Opening::Start);
     }
 
@@ -212,7 +213,7 @@ impl Parser {
     /// A header without any content.
     pub(super) fn leave_out_header(&mut self, opening: Opening, why: Break, sink: &mut impl Sink) {
         let parsed = header::parse(&self.buffer, self.reading(opening.role(), true));
-        let at = self.buffer.start();
+        let mut at = self.buffer.start();
         let mut text = self.buffer.spelled(0, 0);
         self.count_header();
         self.buffer.clear();
@@ -224,6 +225,7 @@ impl Parser {
             return;
         }
         if opening == Opening::Start {
+            at = self.started_at;
             text.insert_str(0, Marker::Start.spelling());
         }
         let code = match why {
