@@ -290,3 +290,15 @@ def test_a_given_client_says_whom_to_ask_for_what_is_awaited(monkeypatch: pytest
         assert asyncio.run(awaited(server.url)) == motet.parse(PLAIN).text
     with pytest.raises(TypeError, match=r"client must be a together\.Together, not AsyncTogether"):
         motet.atom(SLUG, client=together.AsyncTogether(api_key=KEY))
+
+
+def test_what_was_billed_without_a_word_has_its_cost() -> None:
+    with (
+        asking(Turn(PLAIN, fault=Fault("no_choices"))) as (brain, _),
+        pytest.raises(motet.StreamTruncatedError) as caught,
+        brain.stream("Hi") as stream,
+    ):
+        list(stream)
+    assert caught.value.usage is not None
+    assert caught.value.cost == caught.value.partial.metrics.cost.cash.total
+    assert caught.value.cost is not None

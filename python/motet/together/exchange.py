@@ -265,7 +265,8 @@ class Exchange:
     def _with_partial(self, error: MotetError) -> MotetError:
         reply = self.reply
         known: dict[str, Any] = {"usage": reply.usage}
-        if reply.completion.frames:
+        if reply.completion.frames or reply.usage is not None:
+            # What was counted is billed, whether a word of it came or not.
             known["partial"] = reply
             known["raw"] = error.raw if error.raw is not None else reply.completion.text
         for name, value in known.items():
