@@ -810,3 +810,14 @@ def test_the_warning_of_a_removed_model_points_at_who_asks() -> None:
         with pytest.warns(motet.RemovedAtomWarning) as caught:
             brain.ask("Hi")
         assert caught[0].filename == __file__
+
+
+def test_a_choice_of_a_tool_that_was_not_given_is_not_sent() -> None:
+    named = {"type": "function", "function": {"name": "get_wether"}}
+    with asking(CALL) as (brain, server):
+        with pytest.raises(motet.UnknownToolError, match="names get_wether, and the tools are: get_weather") as caught:
+            brain.ask("Hi", tools=[WEATHER], tool_choice=named)
+        assert (caught.value.name, caught.value.known) == ("get_wether", ("get_weather",))
+        with pytest.raises(ValueError, match="tool_choice must be 'auto'"):
+            brain.ask("Hi", tools=[WEATHER], tool_choice="always")
+        assert server.requests == []

@@ -71,6 +71,7 @@ from motet.errors import (
     TruncatedOutputError,
     UnfinishedCallError,
     UnknownAtomError,
+    UnknownToolError,
 )
 from motet.harmony import Prompt, Rendered, Training, render, render_frames, render_training
 from motet.message import (
@@ -242,6 +243,7 @@ __all__ = [
     "TruncatedOutputError",
     "UnfinishedCallError",
     "UnknownAtomError",
+    "UnknownToolError",
     "Usage",
     "__version__",
     "atom",

@@ -31,6 +31,7 @@
     ├── ToolError                        a tool call
     │   ├── InvalidArgumentsError        .raw
     │   ├── ToolConstraintError          raised by tools: what the model asked for cannot be done
+    │   │   └── UnknownToolError         .name, .known
     │   ├── ToolResultError              a result that cannot be told
     │   └── UnfinishedCallError          .calls, .state
     └── LimitError                       a limit of the caller's was reached: .limit, .option, .state
@@ -88,6 +89,7 @@ __all__ = [
     "TruncatedOutputError",
     "UnfinishedCallError",
     "UnknownAtomError",
+    "UnknownToolError",
 ]
 
 
@@ -165,6 +167,15 @@ class ToolError(MotetError):
 class ToolConstraintError(ToolError):
     """For tools to raise: what the model asked for cannot be done, and this is why. The model is told, and may ask
     for something else."""
+
+
+class UnknownToolError(ToolConstraintError, LookupError):
+    """A tool is named that was not given: by `tool_choice`, or by a model, which is told."""
+
+    name: str
+    """What was named."""
+    known: tuple[str, ...] = ()
+    """The tools that were given."""
 
 
 class ToolResultError(ToolError, TypeError):

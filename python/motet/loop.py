@@ -33,6 +33,7 @@ from motet.errors import (
     ToolResultError,
     TruncatedOutputError,
     UnfinishedCallError,
+    UnknownToolError,
 )
 from motet.limits import Limits
 from motet.message import Message, Reasoning, Text, ToolCall
@@ -487,7 +488,9 @@ class Loop:
         tool = self._tools.get(call.name)
         if tool is None:
             known = ", ".join(self._tools) or "none"
-            raise ToolConstraintError(f"there is no tool {call.name}; the tools are: {known}")
+            raise UnknownToolError(
+                f"there is no tool {call.name}; the tools are: {known}", name=call.name, known=tuple(self._tools)
+            )
         return Ready(self, place, call, tool, tool.bind(call.arguments))
 
     def _check_repeats(self) -> None:

@@ -25,6 +25,7 @@ from motet.errors import (
     NotFoundError,
     OutputError,
     TruncatedOutputError,
+    UnknownToolError,
 )
 from motet.harmony import Effort
 from motet.limits import Budget, active
@@ -119,12 +120,13 @@ class Question:
             raise ConfigError(f"no service is known to have {spec.slug}{hint}")
         episode, asked = conversation(prompt, given.get("on"), given.get("briefs", ()))
         wanted = Output.of(output)
+        tools = _tool_dicts(given.get("tools", ()))
         request = Request(
             model=spec.model,
             messages=(*episode.messages, *asked),
-            tools=_tool_dicts(given.get("tools", ())),
+            tools=tools,
             builtin_tools=tuple(given.get("builtin_tools", ())),
-            tool_choice=given.get("tool_choice"),
+            tool_choice=_choice(given.get("tool_choice"), tools),
             schema=wanted.schema,
             schema_name=wanted.name,
             reasoning_effort=given.get("reasoning_effort"),
@@ -334,6 +336,22 @@ def _tool_dicts(tools: Iterable[Any]) -> tuple[Mapping[str, Any], ...]:
         else:
             found.append(to_tool(tool).to_dict())
     return tuple(found)
+
+
+def _choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
+    """The choice of a tool, if it can be made. Raises `UnknownToolError` for a tool that was not given."""
+    if choice is None or choice in ("auto", "none", "required"):
+        return choice
+    function = choice.get("function") if isinstance(choice, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    if not isinstance(name, str):
+        wanted = "'auto', 'none', 'required' or {'type': 'function', 'function': {'name': ...}}"
+        raise ValueError(f"tool_choice must be {wanted}, not {choice!r}")
+    known = tuple([str((tool.get("function") or tool).get("name")) for tool in tools])
+    if name not in known:
+        said = ", ".join(known) or "none"
+        raise UnknownToolError(f"tool_choice names {name}, and the tools are: {said}", name=name, known=known)
+    return choice
 
 
 def _positive(value: int | None, name: str) -> int | None:
