@@ -821,3 +821,10 @@ def test_a_choice_of_a_tool_that_was_not_given_is_not_sent() -> None:
         with pytest.raises(ValueError, match="tool_choice must be 'auto'"):
             brain.ask("Hi", tools=[WEATHER], tool_choice="always")
         assert server.requests == []
+
+
+def test_ids_that_are_missing_are_missed() -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 900}
+    with asking(Turn(PLAIN, usage=usage), PLAIN, style="vllm", lane="ids") as (brain, _):
+        assert any("some of the text may be missing" in note for note in brain.ask("Hi").notes)
+        assert brain.ask("Hi").notes == ()

@@ -210,6 +210,10 @@ class Question:
         if reply.model is not None and reply.model != asked:
             notes.append(f"{reply.model} answered, and {asked} was asked; the price is that of the former")
         usage = reply.usage
+        read = sum(completion.tokens.values()) if completion.lane == "ids" and not cut else None
+        if read is not None and usage is not None and usage.output is not None and read + 1 < usage.output:
+            # Most servers count the stop token, and some do not send it.
+            notes.append(f"the service counted {usage.output} tokens and sent {read}: some of the text may be missing")
         # Where nothing came, perhaps nothing is billed: a request may have been refused.
         if cut and usage is None and reply.prompt_tokens is not None and completion.frames:
             usage = Usage(reply.prompt_tokens, sum(completion.tokens.values()))

@@ -63,7 +63,9 @@ def _facts(answer: motet.Answer[Any]) -> Iterable[str]:
 
 
 def _notes(answer: motet.Answer[Any]) -> Iterable[str]:
-    yield from dict.fromkeys([*answer.notes, *answer.metrics.unknown.values()])
+    unknown = answer.metrics.unknown.items()
+    # What of the prompt was cached matters where it has a price of its own; then a note of the metrics says so.
+    yield from dict.fromkeys([*answer.notes, *[why for figure, why in unknown if figure != "size.tokens.cache.get"]])
 
 
 def bill_dict(answer: motet.Answer[Any]) -> dict[str, Any]:
