@@ -427,7 +427,7 @@ def test_no_more_than_a_number_of_calls_are_at_work_at_once() -> None:
     brain, _ = puppet(turns(calls(*["meets"] * (2 * SIDE_BY_SIDE)), final("A")))
     for run in (brain.run("Go.", tools=[meets]), asyncio.run(brain.arun("Go.", tools=[meets]))):
         assert {one.signal for one in run.steps[0].calls} == {"success"}
-    assert most == SIDE_BY_SIDE
+    assert 1 < most <= SIDE_BY_SIDE
 
 
 def test_a_timeout_is_the_tool_s_or_the_loop_s() -> None:
