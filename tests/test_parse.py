@@ -317,7 +317,14 @@ def test_strict_raises_at_the_first_fault_of_tolerant(path: Path) -> None:
     raw = path.read_text().split("===\n", 2)[1].removesuffix("\n")
     remarks = {
         *("missing_channel", "unknown_channel", "unknown_content_type", "tool_call_on_analysis", "tool_call_on_final"),
-        *("bare_recipient", "wrong_namespace", "glued_content_type", "empty_function_name", "empty_arguments"),
+        *(
+            "bare_recipient",
+            "wrong_namespace",
+            "odd_tool_name",
+            "glued_content_type",
+            "empty_function_name",
+            "empty_arguments",
+        ),
         *("invalid_json", "multiple_finals", "empty_answer"),
     }
     faults = [repair for repair in motet.parse(raw).repairs if repair.code not in remarks]

@@ -69,45 +69,109 @@ impl ToolNames {
         self.0.iter().any(|known| known == name)
     }
 
-    /// The tool that a damaged name means, and what is wrong with the name.
+    /// The tool that a damaged name means, and what is wrong with the name: words of the header that are glued to
+    /// it, other namespaces before it, other letters. Of two tools that it could mean it means neither.
     fn find(&self, name: &str) -> Option<(&str, Code)> {
-        let known = |wanted: &str| self.0.iter().find(|known| *known == wanted).map(String::as_str);
-        let glued = ["json", "code"].iter().find_map(|suffix| known(name.strip_suffix(suffix)?));
-        if let Some(found) = glued {
-            return Some((found, Code::GluedContentType));
-        }
-        let mut rest = name;
-        while let Some((_, inner)) = rest.split_once('.') {
-            if let Some(found) = known(inner) {
-                return Some((found, Code::WrongNamespace));
+        let bare = name.trim_matches(SEPARATORS);
+        let untyped = TYPES.iter().find_map(|suffix| bare.strip_suffix(suffix)).unwrap_or(bare);
+        let without_channel =
+            CHANNELS.iter().find_map(|suffix| untyped.strip_suffix(suffix)).unwrap_or(untyped);
+        let exactly = |known: &str, wanted: &str| known == wanted;
+        for same in [exactly, is_loosely] {
+            for stem in [bare, untyped, without_channel] {
+                if let Some((found, wanted)) = self.find_inside(stem, same) {
+                    let code = if stem.len() < bare.len() && stem == untyped {
+                        Code::GluedContentType
+                    } else if stem.len() < name.len() || found != wanted {
+                        Code::OddToolName
+                    } else {
+                        Code::WrongNamespace
+                    };
+                    return Some((found, code));
+                }
             }
-            rest = inner;
         }
-        None
+        // `search` for `browser.search`.
+        let last = bare.rsplit(SEPARATORS).next()?;
+        let found = self.only(|known| known.rsplit('.').next() == Some(last))?;
+        Some((found, Code::WrongNamespace))
     }
+
+    /// The tool whose name a text is, or has behind a separator; and the name as it stands there.
+    fn find_inside<'t>(&self, text: &'t str, same: fn(&str, &str) -> bool) -> Option<(&str, &'t str)> {
+        let mut rest = text;
+        loop {
+            if let Some(found) = self.only(|known| same(known, rest)) {
+                return Some((found, rest));
+            }
+            rest = rest.split_once(SEPARATORS)?.1;
+        }
+    }
+
+    /// The one tool that fits.
+    fn only(&self, fits: impl Fn(&str) -> bool) -> Option<&str> {
+        let mut fitting = self.0.iter().filter(|known| fits(known));
+        fitting.next().filter(|first| fitting.all(|other| other == *first)).map(String::as_str)
+    }
+}
+
+/// What can stand between a namespace and a name, if it is not written with a dot.
+const SEPARATORS: [char; 3] = ['.', ':', '/'];
+
+/// Content types that are found glued to names.
+const TYPES: [&str; 2] = ["json", "code"];
+
+fn is_loosely(known: &str, wanted: &str) -> bool {
+    let plain = |byte: u8| if matches!(byte, b':' | b'/') { b'.' } else { byte.to_ascii_lowercase() };
+    known.len() == wanted.len() && known.bytes().zip(wanted.bytes()).all(|(a, b)| plain(a) == plain(b))
 }
 
 /// The tool that a recipient names, and what is odd about it. `None` if it names no tool.
 pub fn tool_of<'a>(recipient: &'a str, tools: &'a ToolNames) -> Option<(&'a str, Option<Code>)> {
-    if recipient.is_empty() || recipient == "all" || Role::from_name(recipient).is_some() {
+    let bare = recipient.trim_matches(SEPARATORS);
+    let whom = bare.to_ascii_lowercase();
+    if bare.is_empty() || whom == "all" || Role::from_name(&whom).is_some() {
         return None;
     }
     let name = name_of(recipient);
     let in_functions = name.len() < recipient.len();
-    if name.is_empty() {
-        return Some((name, Some(Code::EmptyFunctionName)));
-    }
-    if in_functions && tools.contains(name) {
-        return Some((name, None));
-    }
-    if !in_functions && tools.contains(name) {
-        return Some((name, Some(Code::BareRecipient)));
+    if tools.contains(name) {
+        let code = match (in_functions, is_built_in(name)) {
+            (true, false) | (false, true) => None,
+            (false, false) => Some(Code::BareRecipient),
+            (true, true) => Some(Code::WrongNamespace),
+        };
+        return Some((name, code));
     }
     if let Some((found, code)) = tools.find(name) {
         return Some((found, Some(code)));
     }
-    let bare = !in_functions && !is_built_in(name);
-    Some((name, bare.then_some(Code::BareRecipient)))
+    // Nobody knows the name: only what cannot be part of any is taken off.
+    let mut inner = bare;
+    while let Some(rest) = without_functions(inner) {
+        inner = rest;
+    }
+    let code = if inner.is_empty() {
+        Some(Code::EmptyFunctionName)
+    } else if inner == name {
+        (!in_functions && !is_built_in(name)).then_some(Code::BareRecipient)
+    } else if bare.len() < recipient.len() {
+        Some(Code::OddToolName)
+    } else {
+        Some(Code::WrongNamespace)
+    };
+    Some((inner, code))
+}
+
+/// `functions` and a separator taken off, in any letters.
+fn without_functions(name: &str) -> Option<&str> {
+    let (namespace, rest) = name.split_at_checked(FUNCTIONS.len() - 1)?;
+    let is_functions = namespace.eq_ignore_ascii_case("functions");
+    if is_functions && rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix(SEPARATORS).filter(|_| is_functions)
+    }
 }
 
 /// What a frame with this header is.
@@ -177,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_known_tool_is_found_under_a_damaged_name() {
-        let tools = ToolNames::new(["get_weather".to_owned(), "functions.math.sum".to_owned()]);
+        let tools = ToolNames::new(["get_weather", "functions.math.sum", "python"].map(str::to_owned));
         let cases = [
             ("functions.get_weather", "get_weather", None),
             ("functions.math.sum", "math.sum", None),
@@ -187,10 +251,55 @@ mod tests {
             ("functions.functions.get_weather", "get_weather", Some(Code::WrongNamespace)),
             ("browser.search", "browser.search", None),
             ("functions.", "", Some(Code::EmptyFunctionName)),
+            ("functions.get_weather.", "get_weather", Some(Code::OddToolName)),
+            ("get_weathercommentary", "get_weather", Some(Code::OddToolName)),
+            ("functions.get_weathercommentaryjson", "get_weather", Some(Code::OddToolName)),
+            ("Functions.Get_Weather", "get_weather", Some(Code::OddToolName)),
+            ("GET_WEATHER", "get_weather", Some(Code::OddToolName)),
+            ("functions:get_weather", "get_weather", Some(Code::WrongNamespace)),
+            ("api/v1/math.sum", "math.sum", Some(Code::WrongNamespace)),
+            ("sum", "math.sum", Some(Code::WrongNamespace)),
+            ("math:sum", "math.sum", Some(Code::OddToolName)),
+            ("python", "python", None),
+            ("functions.python", "python", Some(Code::WrongNamespace)),
+            ("functions.unknown", "unknown", None),
+            ("unknown", "unknown", Some(Code::BareRecipient)),
+            ("get_weather_json", "get_weather_json", Some(Code::BareRecipient)),
         ];
         for (recipient, name, code) in cases {
             assert_eq!(tool_of(recipient, &tools), Some((name, code)), "{recipient}");
         }
-        assert_eq!(tool_of("assistant", &tools), None);
+        for nobody in ["assistant", "Assistant", "user.", "all", "", "."] {
+            assert_eq!(tool_of(nobody, &tools), None);
+        }
+    }
+
+    #[test]
+    fn a_name_that_could_be_two_tools_is_none_of_them() {
+        let tools = ["open", "Open", "a.find", "b.find"].map(str::to_owned);
+        let tools = ToolNames::new(tools);
+        assert_eq!(tool_of("functions.OPEN", &tools), Some(("OPEN", None)));
+        assert_eq!(tool_of("functions.find", &tools), Some(("find", None)));
+        assert_eq!(tool_of("functions.Open", &tools), Some(("Open", None)));
+    }
+
+    #[test]
+    fn without_tools_only_what_is_no_name_is_taken_off() {
+        let cases = [
+            ("functions.f", "f", None),
+            ("functions.f.", "f", Some(Code::OddToolName)),
+            ("Functions.f", "f", Some(Code::WrongNamespace)),
+            ("functions.functions.f", "f", Some(Code::WrongNamespace)),
+            ("functions/f", "f", Some(Code::WrongNamespace)),
+            ("functions", "", Some(Code::EmptyFunctionName)),
+            ("functions..", "", Some(Code::EmptyFunctionName)),
+            ("functionsjson", "functionsjson", Some(Code::BareRecipient)),
+            ("functions.geojson", "geojson", None),
+            ("tools.f", "tools.f", Some(Code::BareRecipient)),
+            ("browser.search", "browser.search", None),
+        ];
+        for (recipient, name, code) in cases {
+            assert_eq!(tool_of(recipient, &ToolNames::default()), Some((name, code)), "{recipient}");
+        }
     }
 }

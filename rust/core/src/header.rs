@@ -536,15 +536,17 @@ impl<'a> Reader<'a> {
     }
 
     fn set_recipient(&mut self, value: &str, start: usize, end: usize) {
-        let length = value.find(|c| !is_name_char(c)).unwrap_or(value.len());
-        let name = value.get(..length).unwrap_or_default();
-        if length < value.len() {
-            if !self.reading.complete && value.get(length..).is_some_and(|rest| rest.starts_with(['{', '[']))
-            {
-                self.rest = Some(start + length);
-            } else {
-                self.fault(Code::InvalidRecipient, start, end);
-            }
+        let inner = value.trim_start_matches(QUOTES);
+        let length = inner.find(|c| !is_name_char(c)).unwrap_or(inner.len());
+        let (name, behind) = inner.split_at(length);
+        let behind = behind.trim_start_matches(QUOTES);
+        let content = !self.reading.complete && behind.starts_with(['{', '[']);
+        if content {
+            self.rest = Some(end - behind.len());
+        }
+        let end = if content { end - behind.len() } else { end };
+        if start + name.len() < end {
+            self.fault(Code::InvalidRecipient, start, end);
         }
         if name.is_empty() {
             return;
@@ -594,6 +596,9 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+/// What models put around names.
+const QUOTES: [char; 11] = ['"', '\'', '`', '<', '>', '(', ')', '“', '”', '‘', '’'];
 
 fn is_word(token: &Spanned<'_>) -> bool {
     matches!(token.token, Token::Word(_))
