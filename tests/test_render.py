@@ -510,6 +510,15 @@ def test_header_values_that_could_be_structure_are_refused(field: str, payload: 
             motet.render([Message("user", "x"), message])
 
 
+@pytest.mark.parametrize("author", ["user_lookup", "assistant.f", "final", "tool:x"])
+def test_no_author_reads_as_another(author: str) -> None:
+    with pytest.raises(motet.RenderError, match="tool author"):
+        motet.render_frames([Frame("tool", "x", name=author)])
+    name = author.replace(":", "_")
+    frame = motet.render([Message("tool", (ToolResult("", "x", name=name),))], next_role=None).frames[-1]
+    assert motet.frames(motet.render_frames([frame]).ids, strict=True) == [frame]
+
+
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "tool"])
 def test_no_tool_is_named_like_a_role(role: str) -> None:
     with pytest.raises(motet.RenderError, match="tool author"):

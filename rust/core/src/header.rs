@@ -12,7 +12,7 @@ use crate::error::Code;
 use crate::frame::{Header, Place, Role};
 use crate::marker::Marker;
 use crate::tokenizer;
-use crate::validate::{is_channel, is_name, is_name_char, is_type, is_user_name};
+use crate::validate::{is_channel, is_name, is_name_char, is_type, is_user_name, reads_as_another};
 
 /// The pieces of what may be a header, in order: text, with markers between its bytes.
 #[derive(Clone, Debug, Default)]
@@ -568,7 +568,7 @@ impl<'a> Reader<'a> {
             value.as_deref().is_some_and(|value| !fits(value))
         };
         let is_author = |value: &str| match role {
-            Role::Tool => value != Role::Tool.as_str(),
+            Role::Tool => !reads_as_another(value) || self.reading.tools.contains(value),
             _ => is_user_name(value),
         };
         let found = [

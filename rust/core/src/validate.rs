@@ -12,6 +12,7 @@
 //! None of them has white space, `<`, `=` or a control character, so that no value can end its header, begin another
 //! value or stand for a marker.
 
+use crate::classify::CHANNELS;
 use crate::error::RenderError;
 use crate::frame::{Header, Role};
 use crate::marker::Marker;
@@ -66,11 +67,14 @@ pub(crate) fn header(header: &Header, at: Option<usize>) -> Result<(), RenderErr
             let name = author.strip_prefix("functions.").unwrap_or(author);
             if name.is_empty()
                 || !is_name(author)
-                || Role::from_name(author).is_some()
                 || Role::from_name(name).is_some()
-                || begins_as_role(author)
+                || reads_as_another(author)
             {
-                return refuse("tool author", author, &format!("{NAME}, and no role"));
+                return refuse(
+                    "tool author",
+                    author,
+                    &format!("{NAME}, and neither begin as a role nor be a channel"),
+                );
             }
         }
         (Role::Tool, None) => return refuse("tool author", "", NAME),
@@ -98,9 +102,14 @@ pub(crate) fn header(header: &Header, at: Option<usize>) -> Result<(), RenderErr
     Ok(())
 }
 
-/// `user:alice` as the author of a tool frame would be read as a user.
-fn begins_as_role(author: &str) -> bool {
-    author.split_once(':').is_some_and(|(base, _)| Role::from_name(base).is_some())
+/// `user:alice` as the author of a tool frame would be read as a user, `user_lookup` as a user with garbage, and
+/// `final` as a header without a role.
+pub(crate) fn reads_as_another(author: &str) -> bool {
+    let roles = Role::ALL.into_iter().filter(|role| *role != Role::Tool);
+    let base = author.split(':').next().unwrap_or(author);
+    CHANNELS.contains(&author)
+        || base == Role::Tool.as_str()
+        || roles.map(Role::as_str).any(|role| author.starts_with(role))
 }
 
 pub(crate) fn tool_name(name: &str) -> Result<(), RenderError> {
