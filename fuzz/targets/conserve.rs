@@ -19,16 +19,17 @@ fuzz_target!(|data: &[u8]| {
         parse_text(text.as_bytes(), Arc::clone(&input.settings))
     };
     let completion = completion.expect("tolerant parsing never fails");
-    let (framed, repaired) = kept(&completion);
+    let (framed, repaired_texts) = kept(&completion);
     for word in &unique {
         let times = framed.iter().map(|text| text.matches(word.as_str()).count()).sum::<usize>();
         assert!(times <= 1, "{word} came out {times} times of {text:?}: {completion:#?}");
-        let repaired = repaired.iter().any(|text| text.contains(word.as_str()));
+        let repaired = repaired_texts.iter().any(|text| text.contains(word.as_str()));
         // A header that becomes too long is cut where it does, be it within a word.
+        let all = framed.iter().chain(&repaired_texts);
         let cut = || {
             (1..word.len()).any(|at| {
-                framed.iter().any(|text| text.ends_with(&word[..at]))
-                    && framed.iter().any(|text| text.starts_with(&word[at..]))
+                all.clone().any(|text| text.ends_with(&word[..at]))
+                    && all.clone().any(|text| text.starts_with(&word[at..]))
             })
         };
         let too_long = completion.repairs.iter().any(|repair| repair.code == Code::HeaderTooLong);
