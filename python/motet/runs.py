@@ -263,13 +263,19 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A rename is on the disk when the folder is. Where folders cannot be opened, there is no more to be done."""
-    with contextlib.suppress(OSError):
+    """A rename is on the disk when the folder is. Where folders cannot be opened or flushed, there is no more to be
+    done."""
+    try:
         handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
 
 
 class Store:
@@ -368,7 +374,7 @@ class Store:
                     else:
                         calls[line["end"]] = CallRecord.from_dict(line["record"])
                 run = replace(run, steps=(*run.steps[:-1], replace(run.steps[-1], calls=tuple(calls))))
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise ConfigError(f"{self.path} cannot be resumed: {error}") from error
         self._loaded = run
         return run
@@ -403,13 +409,13 @@ def _locked(path: Path) -> int:
         try:
             if fcntl is not None:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.stat().st_ino == os.fstat(handle).st_ino:
+            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
                 _sync_folder(path.parent)
                 return handle
-        except BlockingIOError:
+        except BaseException as error:
             os.close(handle)
-            raise ConfigError(f"another loop has {path}, here or in another process; end it first") from None
-        except FileNotFoundError:
-            pass
+            if isinstance(error, BlockingIOError):
+                raise ConfigError(f"another loop has {path}, here or in another process; end it first") from None
+            raise
         # Whoever had it was done, and took it away.
         os.close(handle)
