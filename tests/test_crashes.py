@@ -1,0 +1,218 @@
+"""Crashes of tool loops, everywhere: no finished step is lost, and no tool does its work twice without being told so."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import motet
+from motet import runs
+from tests.puppet import calls, puppet, turns
+from tests.scripted import final
+
+
+class Crash(BaseException):
+    """The process ends here: no handler of `Exception` sees it, and what was in memory is gone."""
+
+
+# In the process: whatever touches the world fails for the n-th time.
+
+
+class Bomb:
+    """Counts what touches the world, and goes off at the n-th time."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self._lock = threading.Lock()
+
+    def tick(self) -> None:
+        with self._lock:
+            self.left -= 1
+            off = self.left == 0
+        if off:
+            raise Crash
+
+
+BOMB = Bomb()
+
+
+@pytest.fixture(autouse=True)
+def ticking(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each write to a file ticks before it, and in the middle of it. Nothing waits for the disk: it is not the machine
+    that crashes here."""
+    real: dict[str, Any] = {name: getattr(os, name) for name in ("write", "replace", "ftruncate")}
+
+    def write(handle: int, data: bytes) -> Any:
+        BOMB.tick()
+        half = len(data) // 2
+        written = real["write"](handle, data[:half])
+        BOMB.tick()
+        return written + real["write"](handle, data[half:])
+
+    def replace(*names: Any) -> None:
+        BOMB.tick()
+        real["replace"](*names)
+        BOMB.tick()
+
+    def ftruncate(handle: int, size: int) -> None:
+        # A process that has crashed does not mend what it has written.
+        if BOMB.left != 0:
+            BOMB.tick()
+            real["ftruncate"](handle, size)
+
+    BOMB.left = 0
+    monkeypatch.setattr(runs.os, "write", write)
+    monkeypatch.setattr(runs.os, "replace", replace)
+    monkeypatch.setattr(runs.os, "ftruncate", ftruncate)
+    monkeypatch.setattr(runs.os, "fsync", lambda handle: BOMB.tick())
+    yield
+
+
+def add(x: int) -> str:
+    return f'{{"x": {x}}}'
+
+
+CONVERSATIONS: dict[str, tuple[str, ...]] = {
+    "one call": (calls(("add", add(1))), final("A")),
+    "three at once": (calls(("add", add(1)), ("add", add(2)), ("add", add(3))), final("A")),
+    "two steps": (calls(("add", add(1))), calls(("add", add(2))), final("A")),
+    "both": (calls(("add", add(1)), ("add", add(2))), calls(("add", add(3)), ("add", add(4))), final("A")),
+    "wrong arguments": (calls(("add", "{}"), ("add", add(1))), calls(("add", '{"x": ')), final("A")),
+    "unknown tool": (calls("other", ("add", add(1)), "other"), final("A")),
+    "with a preamble": (f"<|channel|>commentary<|message|>Let me see.<|end|>{calls(('add', add(1)))[39:]}", final("A")),
+    "no call": (final("A"),),
+    "four steps": (*[calls(("add", add(n))) for n in range(4)], final("A")),
+    "said twice": (calls(("add", add(1)), ("add", add(1))), final("A")),
+}
+
+
+class World:
+    """What the tools did, which no crash undoes."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.done: collections.Counter[int] = collections.Counter()
+        self._lock = threading.Lock()
+
+    def act(self, x: int) -> str:
+        BOMB.tick()
+        if self.kind == "slow":
+            time.sleep(0.002)
+        with self._lock:
+            self.done[x] += 1
+        BOMB.tick()
+        if self.kind == "raising":
+            raise ValueError(f"could not add {x}")
+        return f"added {x}"
+
+    def tool(self, *, awaited: bool) -> Any:
+        async def later(x: int) -> str:
+            await asyncio.sleep(0)
+            return self.act(x)
+
+        def plain(x: int) -> str:
+            return self.act(x)
+
+        return motet.tool(name="add", idempotent=self.kind == "idempotent")(later if awaited else plain)
+
+
+KINDS = ["once", "idempotent", "slow", "raising"]
+
+
+def go_on(world: World, path: Path, said: tuple[str, ...], policy: Any, awaited: bool) -> motet.Run:
+    """A process: begins the run, or goes on with it from what is on the disk."""
+    brain, backend = puppet(turns(*said))
+    backend.before = BOMB.tick
+    options: Any = {"tools": [world.tool(awaited=awaited)], "parallel": world.kind != "once"}
+    if not path.exists():
+        options["checkpoint"] = path
+        return asyncio.run(brain.arun("Go.", **options)) if awaited else brain.run("Go.", **options)
+    options["unfinished"] = policy
+    return asyncio.run(brain.aresume(path, **options)) if awaited else brain.resume(path, **options)  # type: ignore[no-any-return]
+
+
+def crash_and_go_on(folder: Path, name: str, kind: str, n: int) -> bool:
+    """One cell: crashes at the n-th tick, and again while it goes on; then to the end. False if nothing crashed."""
+    said, world, path = CONVERSATIONS[name], World(kind), folder / f"{n}.json"
+    expected = collections.Counter(
+        call.args()["x"]
+        for turn in said
+        for call in motet.parse(turn).tool_calls
+        if call.name == "add" and call.arguments.endswith("}") and "x" in call.args()
+    )
+    crashes, reported = 0, collections.Counter[int]()
+    policy: Any = "raise"
+    # A process that goes on crashes, too: early for some n, late for others, not at all for others again.
+    for left in (n, (n * 7) % 23, 0):
+        BOMB.left = left
+        saved = motet.Run.load(path) if path.exists() else None
+        try:
+            run = go_on(world, path, said, policy, awaited=n % 3 == 0)
+            break
+        except Crash:
+            crashes += 1
+            policy = "raise"
+        except motet.UnfinishedCallError as error:
+            reported.update(call.args()["x"] for call in error.calls)
+            policy = "skip"
+        BOMB.left = 0
+        if path.exists():
+            # Whatever was on the disk before is there still.
+            now = motet.Run.load(path)
+            assert saved is None or now.steps[: len(saved.steps) - 1] == saved.steps[:-1]
+        else:
+            assert not world.done
+    else:
+        BOMB.left = 0
+        try:
+            run = go_on(world, path, said, policy, awaited=False)
+        except motet.UnfinishedCallError as error:
+            reported.update(call.args()["x"] for call in error.calls)
+            run = go_on(world, path, said, "skip", awaited=False)
+    BOMB.left = 0
+    assert (run.text, run.output, len(run.steps)) == ("A", "A", len(said))
+    assert [record.signal is not None for step in run.steps for record in step.calls] == [True] * sum(
+        len(step.calls) for step in run.steps
+    )
+    time.sleep(0.004 if kind == "slow" and crashes else 0)
+    for x, times in expected.items():
+        if kind == "idempotent":
+            assert world.done[x] >= times
+            assert not reported
+        else:
+            # Once for each time it was said; or less, and then it was reported.
+            assert world.done[x] <= times
+            assert world.done[x] + reported[x] >= times
+    assert set(world.done) <= set(expected)
+    assert motet.Run.load(path).done
+    assert sorted(one.name for one in folder.iterdir() if one.name.startswith((f"{n}.json", f".{n}.json"))) == [
+        f"{n}.json"
+    ]
+    return crashes > 0
+
+
+CELLS: dict[tuple[str, str], int] = {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_after_a_crash_anywhere_the_run_goes_on(name: str, kind: str, quick_path: Path) -> None:
+    n = 1
+    while crash_and_go_on(quick_path, name, kind, n):
+        n += 1
+        assert n < 1000
+    CELLS[name, kind] = n - 1
+    assert n > (10 if name == "no call" else 25)
+
+
+def test_there_were_enough_of_them() -> None:
+    if len(CELLS) == len(KINDS) * len(CONVERSATIONS):
+        assert sum(CELLS.values()) >= 1000
