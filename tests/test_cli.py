@@ -83,6 +83,29 @@ def test_explain_goes_token_by_token() -> None:
     assert "missing_start at 5 (start)" in run("explain", "--strict", given=BROKEN, code=4)
 
 
+def test_explain_shows_where_it_went_wrong() -> None:
+    stray = "<|channel|>analysis<|message|>x<|end|> well<|start|>assistant<|channel|>final<|message|>Hi"
+    printed = run("explain", given=stray).splitlines()
+    assert printed[5].split(maxsplit=2)[2] == "' well'        between frames"
+    # Under the token that told, with the place that it is about.
+    assert printed[7].split(maxsplit=4)[:4] == ["!", "stray_text", "at", "5"]
+    assert printed[-1].strip() == "! truncated_content  the input ended before a stop token"
+
+
+def test_explain_marks_what_strict_parsing_refuses() -> None:
+    stray = "<|channel|>analysis<|message|>x<|end|> well<|start|>assistant<|channel|>final<|message|>Hi"
+    command = [sys.executable, "-m", "motet.cli", "explain", "--strict", "--color", "always"]
+    done = subprocess.run(command, input=stray.encode(), capture_output=True, timeout=60)
+    assert done.returncode == 4
+    strict = done.stdout.decode().splitlines()
+    assert strict[5].startswith(">    5")
+    assert "\x1b[1;31m' well'" in strict[5]
+    assert strict[6].strip() == "\x1b[1;31m! stray_text\x1b[0m  ' well'  expected <|start|>"
+    assert "not read" in strict[7]
+    done = subprocess.run([*command, "--json"], input=stray.encode(), capture_output=True, timeout=60)
+    assert len(json.loads(done.stdout)) == 6
+
+
 def test_count_counts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Hello world")
     assert run("count", given="Hello world") == "2\n"
