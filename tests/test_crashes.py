@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import multiprocessing
 import os
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import pytest
 
 import motet
 from motet import runs
+from motet.testing import ScriptedServer
 from tests.puppet import calls, puppet, turns
-from tests.scripted import final
+from tests.scripted import KEY, SLUG, final
 
 
 class Crash(BaseException):
@@ -191,6 +194,8 @@ def crash_and_go_on(folder: Path, name: str, kind: str, n: int) -> bool:
             # Once for each time it was said; or less, and then it was reported.
             assert world.done[x] <= times
             assert world.done[x] + reported[x] >= times
+    # One after the other, there is no more than one that it cannot be known of.
+    assert kind != "once" or sum(reported.values()) <= crashes
     assert set(world.done) <= set(expected)
     assert motet.Run.load(path).done
     assert sorted(one.name for one in folder.iterdir() if one.name.startswith((f"{n}.json", f".{n}.json"))) == [
@@ -216,3 +221,87 @@ def test_after_a_crash_anywhere_the_run_goes_on(name: str, kind: str, quick_path
 def test_there_were_enough_of_them() -> None:
     if len(CELLS) == len(KINDS) * len(CONVERSATIONS):
         assert sum(CELLS.values()) >= 1000
+
+
+# A process that is killed, as `kill -9` does it, over real HTTP.
+
+STEPS = 10
+PLACES = ["in the answer", "before the work", "after the work", "between the steps"]
+
+
+def tool_of(n: int) -> str:
+    """Each second tool may be called twice."""
+    return "look" if n % 2 else "spend"
+
+
+def said(body: Any) -> str:
+    n = sum(message["role"] == "assistant" for message in body["messages"])
+    return calls((tool_of(n), f'{{"x": {n}}}')) if n < STEPS else final("A")
+
+
+def tools_of(effects: str, before: Callable[[int], None], after: Callable[[int], None]) -> list[Any]:
+    def act(x: int) -> int:
+        before(x)
+        handle = os.open(effects, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(handle, b"%d\n" % x)
+        os.close(handle)
+        after(x)
+        return x
+
+    return [motet.tool(name="spend")(act), motet.tool(name="look", idempotent=True)(act)]
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def ten_steps(url: str, path: str, n: int, place: str) -> None:
+    """A process that kills itself: in the n-th step, at a place in it."""
+
+    def there(here: str) -> Callable[[int], None]:
+        return lambda x: die() if x == n and place == here else None
+
+    tools = tools_of(path + ".effects", there("before the work"), there("after the work"))
+    brain = motet.atom(SLUG, base_url=url, api_key=KEY, lane="chat")
+    with brain, brain.run("Go.", tools=tools, checkpoint=path, stream=True) as stream:
+        for event in stream:
+            at = (len(stream.run.steps), event.kind, event.type)
+            if at == ((n, "reasoning", "delta") if place == "in the answer" else (n + 1, "tool_result", "end")):
+                # The other two places are within the tool.
+                die()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_killed_process_can_be_gone_on_with(place: str, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    # A server of processes that has no threads to be forked, and imports what they need but once.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.test_crashes", "motet.brains", "motet.together.backend", "pydantic"])
+    with ScriptedServer(said) as server, motet.atom(SLUG, base_url=server.url, api_key=KEY, lane="chat") as brain:
+        for n in range(STEPS):
+            path, effects = quick_path / f"{n}.json", quick_path / f"{n}.json.effects"
+            process = context.Process(target=ten_steps, args=(server.url, str(path), n, place))
+            process.start()
+            process.join(60)
+            assert process.exitcode == -signal.SIGKILL
+            asked = len(server.requests)
+            tools = tools_of(str(effects), lambda x: None, lambda x: None)
+            saved = motet.Run.load(path)
+            # The step that it was killed in is not lost, if its answer had come.
+            assert len(saved.steps) == n + (place != "in the answer")
+            reported: list[int] = []
+            try:
+                run = brain.resume(path, tools=tools)
+            except motet.UnfinishedCallError as error:
+                reported = [call.args()["x"] for call in error.calls]
+                run = brain.resume(path, tools=tools, unfinished="skip")
+            assert (run.text, len(run.steps)) == ("A", STEPS + 1)
+            # No answer is asked for twice but the one that was cut.
+            assert len(server.requests) - asked == STEPS + 1 - len(saved.steps)
+            made = collections.Counter(map(int, effects.read_text().split()))
+            within = place in ("before the work", "after the work")
+            assert reported == ([n] if within and tool_of(n) == "spend" else [])
+            for x in range(STEPS):
+                times = 1 if tool_of(x) == "spend" or x != n or place != "after the work" else 2
+                assert made[x] == (0 if reported == [x] and place == "before the work" else times)
+            server.requests.clear()
