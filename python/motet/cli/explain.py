@@ -111,12 +111,13 @@ def _rows(ids: list[int], parser: motet.StreamParser, role: str | None) -> Itera
         yield _row(len(ids), -1, rest, place)
 
 
+_SPECIAL = frozenset(motet.SPECIAL_TOKENS.values())
 _OPENING = [motet.SPECIAL_TOKENS[marker] for marker in ("<|start|>", "<|channel|>", "<|constrain|>")]
 
 
 def _row(position: int, token: int, events: list[motet.Event], place: str) -> Row:
     repairs = tuple([event.repair for event in events if event.repair is not None])
-    marker = token in motet.SPECIAL_TOKENS.values()
+    marker = token in _SPECIAL
     kind: str | None = "markup"
     meaning: list[str] = []
     for event in events:
