@@ -115,7 +115,11 @@ def content_of(text: str) -> list[str]:
 @example("<|channel|>kept100<|channel|>analysis<|message|>")
 @given(st.lists(st.sampled_from(WORDS[:20]) | st.integers(100, 999).map("kept{}".format), max_size=25).map("".join))
 def test_no_text_is_lost(text: str) -> None:
-    completion = motet.parse(text)
+    for stripped in ("auto", "always", "never"):
+        _keeps_all(text, motet.parse(text, stripped=stripped))
+
+
+def _keeps_all(text: str, completion: Completion) -> None:
     frames = completion.frames
     kept = [frame.content for frame in frames] + [repair.text for repair in completion.repairs]
     kept += [str(value) for f in frames for value in (f.name, f.recipient, f.channel, f.content_type)]

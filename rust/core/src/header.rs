@@ -281,20 +281,23 @@ pub fn parse(buffer: &Buffer, reading: Reading<'_>) -> Parsed {
     };
     let tokens = tokens(buffer);
     let mut at = reader.role(&tokens);
-    while let Some(next) = tokens.get(at) {
+    while let Some(next) = tokens.get(at).filter(|_| reader.rest.is_none()) {
         at = match next.token {
             Token::Channel => reader.channel(&tokens, at),
             Token::Constrain => reader.constrain(&tokens, at),
             Token::Word(word) => reader.word(word, &tokens, at),
         };
-        if reader.rest.is_some() {
-            break;
-        }
     }
     reader.values();
     reader.spaces(buffer);
     reader.faults.sort_by_key(|(_, range)| range.start);
     Parsed { header: reader.header, faults: reader.faults, rest: reader.rest }
+}
+
+/// Whether a header begins with this word: a role, or a role with a channel glued to it.
+pub fn says_role(word: &str) -> bool {
+    let behind = Role::ALL.into_iter().filter_map(|role| word.strip_prefix(role.as_str()));
+    behind.into_iter().any(|behind| behind.is_empty() || CHANNELS.contains(&behind))
 }
 
 struct Reader<'a> {
@@ -345,12 +348,16 @@ impl<'a> Reader<'a> {
 
     /// A first word that is no role: a tool's name, or a role with something glued to it.
     fn unusual_role(&mut self, word: &str, start: usize, end: usize, tokens: &[Spanned<'a>]) -> usize {
-        let glued = Role::ALL.into_iter().find(|role| *role != Role::Tool && word.starts_with(role.as_str()));
+        let lower = word.to_ascii_lowercase();
+        let glued =
+            Role::ALL.into_iter().find(|role| *role != Role::Tool && lower.starts_with(role.as_str()));
         if let Some(role) = glued.filter(|_| !self.reading.tools.contains(word)) {
             self.header.role = role;
             let behind = start + role.as_str().len();
             match self.text.get(behind..end) {
-                Some(channel) if CHANNELS.contains(&channel) => self.set_channel(channel, behind, end, true),
+                Some(channel) if CHANNELS.iter().any(|known| channel.starts_with(known)) => {
+                    self.set_channel(channel, behind, end, true);
+                }
                 _ => self.fault(Code::UnknownRole, start, end),
             }
             return 1;

@@ -255,6 +255,9 @@ impl Parser {
             At::Between if !text.is_empty() || tokens > 0 => {
                 self.buffer.push_text(text, at, tokens);
                 self.open_stripped(false, false, sink);
+                if self.at == At::Between {
+                    self.begin_answer(sink);
+                }
             }
             _ => {}
         }
@@ -340,6 +343,10 @@ impl Parser {
                 self.open_stripped(true, true, sink);
             }
             self.in_doubt = false;
+        } else if self.at == At::Between
+            && matches!(marker, Marker::Start | Marker::End | Marker::Return | Marker::Call)
+        {
+            self.reopen_stripped(sink);
         }
         if self.at == At::Stripped {
             self.leave_stripped(sink);
@@ -380,6 +387,7 @@ impl Parser {
     /// The end of the input. `at` is its length.
     pub fn close(&mut self, at: usize, sink: &mut impl Sink) {
         self.open_stripped(true, false, sink);
+        self.reopen_stripped(sink);
         if self.at == At::Stripped {
             self.leave_stripped(sink);
         }
@@ -391,10 +399,7 @@ impl Parser {
                 }
             }
             At::Header(opening) => self.give_up_header(opening, Break::End, sink),
-            At::Candidate => {
-                self.flush_candidate(self.buffer.marks.len(), sink);
-                self.end_frame(None, at, sink);
-            }
+            At::Candidate => self.end_candidate(at, sink),
             At::Content | At::Stripped => self.end_frame(None, at, sink),
         }
         let silent = self.current.is_none() && !self.marked && self.tokens == Tokens::default();
@@ -588,19 +593,23 @@ impl Parser {
                 _ => {}
             }
         }
+        self.finish_frame(stop, sink);
+    }
+
+    /// Ends the frame that is open because another one begins at this place.
+    fn end_quietly(&mut self, at: usize, sink: &mut impl Sink) {
+        if let Some(current) = self.current.clone() {
+            self.remark_content(&current, at, sink);
+        }
+        self.finish_frame(None, sink);
+    }
+
+    fn finish_frame(&mut self, stop: Option<Stop>, sink: &mut impl Sink) {
         if let Some(current) = &mut self.current {
             current.stop = stop;
         }
         if self.error.is_none() {
             sink.end(stop);
-            self.at = At::Between;
-        }
-    }
-
-    /// Ends the frame that is open because another one begins.
-    fn end_quietly(&mut self, sink: &mut impl Sink) {
-        if self.error.is_none() {
-            sink.end(None);
             self.at = At::Between;
         }
     }

@@ -91,6 +91,13 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The same behind a frame that had its markers, where the role has to stand.
+    pub(crate) fn reopening(self, text: &str) -> Result<Found, Miss> {
+        let behind = text.trim_start();
+        let found = self.glued(behind, None)?;
+        Ok(Found { end: found.end + text.len() - behind.len(), ..found })
+    }
+
     /// The first header behind the opening; `before` is the character before the text.
     pub(crate) fn next(self, text: &str, before: Option<char>) -> Next {
         for start in memchr::memmem::find_iter(text.as_bytes(), ASSISTANT) {

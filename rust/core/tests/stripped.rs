@@ -265,6 +265,23 @@ fn little_is_held_back() {
     }
 }
 
+/// Nor of an answer that follows the reasoning without a header.
+#[test]
+fn an_answer_without_header_is_not_held_back() {
+    let (mut reader, mut fold) = (Reader::new(settings(Stripped::Auto)), Fold::default());
+    reader.feed_text("<|channel|>analysis<|message|>x<|end|>", &mut fold).expect("text only");
+    let answer = "The answer is long. ".repeat(1000);
+    for (fed, at) in (0..answer.len()).enumerate() {
+        reader.feed_text(&answer[at..=at], &mut fold).expect("text only");
+        let said = fold.frames.get(1).map_or(0, |folded| folded.frame.content.len());
+        assert!(fed - said.min(fed) <= 1024, "{fed} bytes in, {said} out");
+    }
+    reader.feed_text("<|return|>", &mut fold).expect("text only");
+    let completion = reader.finish(fold).expect("tolerant");
+    assert_eq!((completion.frames[1].kind, &completion.frames[1].frame.content), (Kind::Text, &answer));
+    assert_eq!(completion.repairs.len(), 1);
+}
+
 /// Calls that were found by words are never trusted, even from ids.
 #[test]
 fn what_is_guessed_is_not_trusted() {

@@ -1,7 +1,7 @@
 //! What becomes of input that does not follow the transitions: text between frames, headers that lead nowhere, and
 //! markers in content. Nothing is lost here: it ends up in a frame, or in a repair.
 
-use super::{At, Break, Opening, Parser, Sink};
+use super::{At, Break, HEADER_LIMIT, Opening, Parser, Sink};
 use crate::classify::Kind;
 use crate::error::Code;
 use crate::frame::{Header, Role, Stop};
@@ -27,14 +27,8 @@ impl Parser {
 
     /// Text without header that is nevertheless an answer: after the reasoning, where the answer is expected.
     pub(super) fn headerless_text(&mut self, stop: Option<Stop>, sink: &mut impl Sink) -> bool {
-        let expected = match &self.current {
-            None => !self.marked || stop.is_some(),
-            Some(last) => {
-                last.role == Role::Assistant
-                    && matches!(last.kind, Kind::Reasoning | Kind::Preamble)
-                    && last.stop == Some(Stop::End)
-            }
-        };
+        let expected =
+            if self.current.is_none() { !self.marked || stop.is_some() } else { self.expects_answer() };
         if !expected || !self.buffer.text.contains(char::is_alphanumeric) {
             return false;
         }
@@ -44,17 +38,28 @@ impl Parser {
         true
     }
 
+    fn expects_answer(&self) -> bool {
+        self.current.as_ref().is_some_and(|last| {
+            last.role == Role::Assistant
+                && matches!(last.kind, Kind::Reasoning | Kind::Preamble)
+                && last.stop == Some(Stop::End)
+        })
+    }
+
+    /// Such an answer is not held back until it ends: what is longer than a header is none.
+    pub(super) fn begin_answer(&mut self, sink: &mut impl Sink) {
+        let long = self.buffer.text.len() > HEADER_LIMIT;
+        if long && self.expects_answer() && self.buffer.text.contains(char::is_alphanumeric) {
+            self.open_headerless(Code::MissingHeader, Kind::Text, sink);
+            self.say_held(sink);
+        }
+    }
+
     /// A frame made of text that has no header.
     pub(super) fn headerless(&mut self, code: Code, kind: Kind, stop: Option<Stop>, sink: &mut impl Sink) {
         self.open_headerless(code, kind, sink);
         self.say_held(sink);
-        if let Some(current) = &mut self.current {
-            current.stop = stop;
-        }
-        if self.error.is_none() {
-            sink.end(stop);
-            self.at = At::Between;
-        }
+        self.finish_frame(stop, sink);
     }
 
     /// Opens a frame for the text that is held.
@@ -70,7 +75,7 @@ impl Parser {
     /// A header begins without `<|start|>`: with a marker, and perhaps with text before it.
     pub(super) fn imply_header(&mut self, marker: Marker, at: usize, sink: &mut impl Sink) {
         let first_word = self.buffer.text.split_whitespace().next().unwrap_or_default();
-        let says_role = Role::from_name(first_word).is_some();
+        let says_role = header::says_role(first_word);
         let role = if says_role { None } else { Some(self.settings.role.unwrap_or(Role::Assistant)) };
         if !self.buffer.is_empty() && !self.is_header_text(role) && !self.headerless_text(None, sink) {
             self.stray_text(sink);
@@ -204,7 +209,7 @@ impl Parser {
             Break::Stop(stop) => self.end_frame(Some(stop), at, sink),
             Break::Start(at) => {
                 self.repair(Code::MissingEnd, at, Marker::Start.spelling().to_owned(), sink);
-                self.end_quietly(sink);
+                self.end_quietly(at, sink);
             }
             Break::End => self.end_frame(None, at, sink),
         }
@@ -224,7 +229,7 @@ impl Parser {
             sink.end(None);
             return;
         }
-        if opening == Opening::Start {
+        if opening == Opening::Start && !text.starts_with(Marker::Start.spelling()) {
             at = self.started_at;
             text.insert_str(0, Marker::Start.spelling());
         }
@@ -253,7 +258,7 @@ impl Parser {
             if !started {
                 self.repair(Code::MissingStart, mark.at, mark.marker.spelling().to_owned(), sink);
             }
-            self.end_quietly(sink);
+            self.end_quietly(mark.at, sink);
             let buffer = std::mem::take(&mut self.buffer);
             if self.at != At::Closed {
                 self.at = At::Header(if started { Opening::Start } else { Opening::Implied(role) });
@@ -263,6 +268,24 @@ impl Parser {
         }
         self.flush_candidate(self.buffer.marks.len(), sink);
         self.marker_in_content(Marker::Message, at, sink);
+    }
+
+    /// The input ends behind a candidate. Nobody quotes `<|start|>` and stops there: a header was to follow.
+    pub(super) fn end_candidate(&mut self, at: usize, sink: &mut impl Sink) {
+        let begun = self.buffer.marks.first().copied().filter(|mark| mark.marker == Marker::Start);
+        let parsed = header::parse(&self.buffer, self.reading(None, false));
+        let doubtful = |(code, _): &(Code, _)| !matches!(code, Code::MissingRole | Code::OddSpace);
+        match begun {
+            Some(mark) if parsed.rest.is_none() && !parsed.faults.iter().any(doubtful) => {
+                self.repair(Code::MissingEnd, mark.at, mark.marker.spelling().to_owned(), sink);
+                self.end_quietly(mark.at, sink);
+                self.leave_out_header(Opening::Start, Break::End, sink);
+            }
+            _ => {
+                self.flush_candidate(self.buffer.marks.len(), sink);
+                self.end_frame(None, at, sink);
+            }
+        }
     }
 
     /// The candidate is content up to its marker `index`.

@@ -42,6 +42,21 @@ impl Parser {
         }
     }
 
+    /// The same between frames, for the text before a marker: `<|end|>assistantfinalHello<|return|>`.
+    pub(super) fn reopen_stripped(&mut self, sink: &mut impl Sink) {
+        let own = self.current.as_ref().is_some_and(|last| last.role == Role::Assistant);
+        if self.at != At::Between
+            || !own
+            || self.settings.transcript
+            || self.settings.stripped == Stripped::Never
+        {
+            return;
+        }
+        if let Ok(found) = self.reading_stripped(true, true).reopening(&self.buffer.text) {
+            self.enter_stripped(found, sink);
+        }
+    }
+
     /// Opens the frame of a header that is held.
     fn enter_stripped(&mut self, found: Found, sink: &mut impl Sink) {
         if found.start > 0 {
