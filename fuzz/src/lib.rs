@@ -7,6 +7,7 @@ use motet::frame::{Header, Role, Stop};
 use motet::marker::Marker;
 use motet::parse::{Settings, Sink};
 use motet::reader::{Completion, Reader, parse_ids, parse_text};
+use motet::stripped::Stripped;
 use motet::tokenizer;
 use std::sync::{Arc, OnceLock};
 
@@ -66,6 +67,8 @@ impl<'a> Input<'a> {
             role: if options & 3 == 1 || options & 3 == 2 { None } else { Some(Role::Assistant) },
             transcript: options & 3 == 2,
             tools: if options & 4 == 0 { ToolNames::default() } else { ToolNames::new(tools) },
+            stripped: [Stripped::Auto, Stripped::Auto, Stripped::Always, Stripped::Never]
+                [usize::from(options >> 4 & 3)],
             ..Settings::default()
         };
         Some(Input { settings: Arc::new(settings), as_ids: options & 8 != 0, data })
