@@ -454,6 +454,32 @@ def test_a_hundred_streams_are_left_at_random(how: str, bench: Bench) -> None:
     bench.check_closed()
 
 
+@pytest.mark.parametrize("lane", LANES)
+def test_a_forgotten_stream_waits_for_no_lock(lane: str, bench: Bench) -> None:
+    """Garbage is collected anywhere, and so within the HTTP client's own lock."""
+    pool: Any = bench.brain.backend
+    pool = pool.client._client._transport._pool
+    stream = bench.brain.stream(bench.cases.add(LONG), lane=lane)
+    next(iter(stream))
+    cycle: list[Any] = [stream]
+    cycle.append(cycle)
+    gc.collect()
+    del stream, cycle
+
+    def collect() -> None:
+        with pool._optional_thread_lock:
+            gc.collect()
+
+    bench.server.hung_up.clear()
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive(), "it waits for the lock that its own thread holds"
+    assert bench.server.hung_up.wait(10), "the service is still writing"
+    assert bench.brain.ask(bench.cases.add(SHORT), lane=lane).text == WHOLE[1]
+    bench.check_closed()
+
+
 @pytest.mark.parametrize("how", ["aask", "astream"])
 def test_tasks_are_cancelled_at_random(how: str, bench: Bench) -> None:
     rng = random.Random(7)

@@ -70,22 +70,24 @@ class _Work:
         self.socket = network.get_extra_info("socket") if network is not None else None
         return Opened(http.status_code, http.headers), http.iter_bytes()
 
-    def forget(self) -> None:
+    def forget(self, chunks: Iterator[bytes]) -> None:
         """What becomes of a stream that nobody closed. It may be found while garbage is collected, in the midst of
         anything, such as the HTTP client's own lock; so it hangs up at once, and the client is told later."""
         if self.socket is not None:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
-        _forgotten.append(self.stack.pop_all())
+        # Where the body is read, it would be closed too: so that is kept until then.
+        _forgotten.append((self.stack.pop_all(), chunks))
 
 
-_forgotten: collections.deque[contextlib.ExitStack] = collections.deque()
+_forgotten: collections.deque[tuple[contextlib.ExitStack, Iterator[bytes]]] = collections.deque()
 
 
 def _close_forgotten() -> None:
     while _forgotten:
         with contextlib.suppress(Exception):
-            _forgotten.popleft().close()
+            stack, _ = _forgotten.popleft()
+            stack.close()
 
 
 def _run(work: _Work) -> Generator[Event, None, None]:
@@ -120,7 +122,7 @@ def _run(work: _Work) -> Generator[Event, None, None]:
                         yield from events
                     except GeneratorExit:
                         if not work.closing:
-                            work.forget()
+                            work.forget(chunks)
                         raise
 
 
