@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -68,26 +69,31 @@ class _Work:
         guard(http)
         network = http.extensions.get("network_stream")
         self.socket = network.get_extra_info("socket") if network is not None else None
-        return Opened(http.status_code, http.headers), http.iter_bytes()
+        chunks = http.iter_bytes()
+        place = next(_places)
+        _reading[place] = chunks
+        self.stack.callback(_reading.pop, place)
+        return Opened(http.status_code, http.headers), chunks
 
-    def forget(self, chunks: Iterator[bytes]) -> None:
+    def forget(self) -> None:
         """What becomes of a stream that nobody closed. It may be found while garbage is collected, in the midst of
         anything, such as the HTTP client's own lock; so it hangs up at once, and the client is told later."""
         if self.socket is not None:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
-        # Where the body is read, it would be closed too: so that is kept until then.
-        _forgotten.append((self.stack.pop_all(), chunks))
+        _forgotten.append(self.stack.pop_all())
 
 
-_forgotten: collections.deque[tuple[contextlib.ExitStack, Iterator[bytes]]] = collections.deque()
+_reading: dict[int, Iterator[bytes]] = {}
+"""The bodies that are being read. As garbage they would close themselves, and wait for the client's lock."""
+_places = itertools.count()
+_forgotten: collections.deque[contextlib.ExitStack] = collections.deque()
 
 
 def _close_forgotten() -> None:
     while _forgotten:
         with contextlib.suppress(Exception):
-            stack, _ = _forgotten.popleft()
-            stack.close()
+            _forgotten.popleft().close()
 
 
 def _run(work: _Work) -> Generator[Event, None, None]:
@@ -122,7 +128,7 @@ def _run(work: _Work) -> Generator[Event, None, None]:
                         yield from events
                     except GeneratorExit:
                         if not work.closing:
-                            work.forget(chunks)
+                            work.forget()
                         raise
 
 
