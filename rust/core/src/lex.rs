@@ -78,7 +78,7 @@ impl IdLexer {
     fn ordinary(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
         let held = self.pending.len();
         for &id in ids {
-            self.pending.extend_from_slice(vocab::token_bytes(id).unwrap_or_default());
+            vocab::push_token(id, &mut self.pending);
         }
         match std::str::from_utf8(&self.pending) {
             Ok(text) => {

@@ -92,9 +92,8 @@ fn special_at(text: &str, at: usize) -> Option<(&str, u32)> {
 /// Appends the bytes of ids, special tokens as they are spelled.
 pub fn decode_into(ids: &[u32], out: &mut Vec<u8>) -> Result<(), InvalidId> {
     for (at, &id) in ids.iter().enumerate() {
-        match vocab::token_bytes(id) {
-            Some(bytes) => out.extend_from_slice(bytes),
-            None => return Err(InvalidId { id, at }),
+        if !vocab::push_token(id, out) {
+            return Err(InvalidId { id, at });
         }
     }
     Ok(())

@@ -59,6 +59,29 @@ pub fn token_bytes(id: u32) -> Option<&'static [u8]> {
     BYTES.get(u32_at(ENDS, at) as usize..u32_at(ENDS, at + 4) as usize)
 }
 
+/// Appends the bytes of a token; of one that does not exist, nothing, and that is said.
+#[inline]
+pub fn push_token(id: u32, out: &mut Vec<u8>) -> bool {
+    if id >= VOCAB_SIZE {
+        return false;
+    }
+    let at = id as usize * 4;
+    let (start, end) = (u32_at(ENDS, at) as usize, u32_at(ENDS, at + 4) as usize);
+    // Nearly all tokens are shorter than a register is wide. To write one, and cut off what is too much, is a third
+    // of the work of copying a number of bytes that is not known before.
+    match BYTES.get(start..start + BLOCK).and_then(|bytes| <&[u8; BLOCK]>::try_from(bytes).ok()) {
+        Some(block) if end - start <= BLOCK => {
+            let length = out.len() + (end - start);
+            out.extend_from_slice(block);
+            out.truncate(length);
+        }
+        _ => out.extend_from_slice(BYTES.get(start..end).unwrap_or_default()),
+    }
+    true
+}
+
+const BLOCK: usize = 16;
+
 /// The id of two bytes, or [`NONE`].
 #[inline]
 pub(crate) fn pair(first: u8, second: u8) -> u32 {

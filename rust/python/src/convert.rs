@@ -15,6 +15,7 @@ use pyo3::sync::{MutexExt, PyOnceLock};
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyIterator, PyList, PyString, PyTuple, PyType};
 use std::sync::{Mutex, MutexGuard};
 
+mod exact;
 mod read;
 
 pub(crate) use read::{to_frame, to_messages, to_settings};
@@ -85,7 +86,7 @@ pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
         return Ok(Raw::Bytes(bytes.as_bytes().to_vec()));
     }
     if let Ok(list) = input.cast::<PyList>() {
-        return id_runs(list.iter(), list.len(), name);
+        return id_runs(list, name);
     }
     if let Some(buffer) = buffer(input)? {
         return Ok(buffer);
@@ -95,8 +96,7 @@ pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
         PyTypeError::new_err(format!("{name} must be str, bytes or an iterable of token ids, not {found}"))
     })?;
     let items: Vec<Bound<'_, PyAny>> = items.collect::<PyResult<_>>()?;
-    let length = items.len();
-    id_runs(items.into_iter(), length, name)
+    id_runs(&PyList::new(input.py(), items)?, name)
 }
 
 fn surrogates(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
@@ -146,9 +146,11 @@ impl Runs {
     }
 }
 
-fn id_runs<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>, length: usize, name: &str) -> PyResult<Raw> {
-    let mut runs = Runs::new(length);
-    for (index, item) in items.enumerate() {
+fn id_runs(items: &Bound<'_, PyList>, name: &str) -> PyResult<Raw> {
+    let mut runs = Runs::new(items.len());
+    exact::ids(items, &mut runs.ids);
+    // Where one is no plain int, its own code may run and change the list: so from there on with care.
+    for (index, item) in items.iter().enumerate().skip(runs.ids.len()) {
         runs.push(integer(&item).map_err(|found| {
             PyTypeError::new_err(format!("{name}[{index}] must be a token id (an int), not {found}"))
         })?);

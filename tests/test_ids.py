@@ -1,0 +1,89 @@
+"""Reading lists of ids, which goes past PyO3: whatever is in them, and whoever changes them meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import motet
+
+OPENING = motet.encode("<|channel|>final<|message|>", special="token")
+
+
+class Sub(int):
+    """No exact int: its own code may run."""
+
+
+class Index:
+    """An id, that does something when it is read."""
+
+    def __init__(self, value: int, act: Callable[[], object] = lambda: None) -> None:
+        self.value = value
+        self.act = act
+
+    def __index__(self) -> int:
+        self.act()
+        return self.value
+
+
+fitting = st.integers(0, 201_087)
+integers = fitting | st.integers(-(2**70), 2**70) | st.sampled_from([-1, 2**31, 2**32 - 1, 2**32, 2**63, 2**64])
+
+
+@given(st.lists(integers), st.lists(st.sampled_from([int, Sub, Index])))
+def test_ints_of_each_kind_are_read_alike(values: list[int], kinds: list[Any]) -> None:
+    kinds = (kinds + [int] * len(values))[: len(values)]
+    plain = motet.parse([*OPENING, *values])
+    assert motet.parse([*OPENING, *[kind(value) for kind, value in zip(kinds, values, strict=True)]]) == plain
+    assert motet.parse(iter([*OPENING, *values])) == plain
+
+
+@pytest.mark.parametrize("odd", [True, None, 1.0, "1", b"1", [1]])
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_what_is_no_id_is_named_with_its_place(odd: Any, place: int) -> None:
+    ids: list[Any] = [*OPENING, 1, 2, 3]
+    ids[place] = odd
+    with pytest.raises(TypeError, match=rf"raw\[{place}\] must be a token id \(an int\), not {type(odd).__name__}"):
+        motet.parse(ids)
+
+
+@pytest.mark.parametrize("change", ["clear", "shorten", "lengthen", "replace"])
+def test_a_list_may_change_while_it_is_read(change: str) -> None:
+    ids: list[Any] = [*OPENING, *motet.encode("one two three")]
+    act: dict[str, Callable[[], object]] = {
+        "clear": ids.clear,
+        "shorten": lambda: ids.__delitem__(slice(5, None)),
+        "lengthen": lambda: ids.extend(motet.encode(" four")) if len(ids) < 20 else None,
+        "replace": lambda: ids.__setitem__(slice(5, None), [object()]),
+    }
+    ids.insert(4, Index(motet.encode("x")[0], act[change]))
+    if change == "replace":
+        with pytest.raises(TypeError, match=r"raw\[5\]"):
+            motet.parse(ids)
+    else:
+        assert motet.parse(ids).text.startswith("onex")
+
+
+def test_another_thread_may_change_the_list() -> None:
+    ids = [*OPENING, *motet.encode("word " * 20_000)]
+    kept, ends = list(ids), time.monotonic() + 1
+
+    def change() -> None:
+        while time.monotonic() < ends:
+            del ids[5:]
+            ids[5:] = [int(str(one)) for one in kept[5:]]
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    lengths = set()
+    while thread.is_alive():
+        completion = motet.parse(ids)
+        assert completion.text == ("word " * 20_000)[: len(completion.text)]
+        lengths.add(len(completion.text))
+    assert lengths
