@@ -625,3 +625,11 @@ def test_a_transcript_has_every_role() -> None:
     call, result = messages[3].tool_calls[0], messages[4].content[0]
     assert result.tool_call_id == call.id  # type: ignore[union-attr]
     assert motet.frames(prompt.ids)[-1] == Frame("assistant", stop=None)
+
+
+@pytest.mark.parametrize(
+    "header", ["<|channel|>other to=functions.f", " to=assistant", " to=user<|channel|>x", " to=f", "<|channel|>analysis"]
+)
+def test_both_lanes_count_alike(header: str) -> None:
+    text = header + "<|message|>one two three<|end|>"
+    assert motet.parse(text).tokens == motet.parse(motet.encode(text, special="token")).tokens

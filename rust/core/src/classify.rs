@@ -201,6 +201,29 @@ pub fn kind_of(header: &Header, turn_of: Option<Role>, tools: &ToolNames) -> Kin
     }
 }
 
+/// What the tokens of a frame's content are counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    Analysis,
+    Commentary,
+    Final,
+    /// The content of other roles.
+    Other,
+}
+
+/// By its channel; without one that the format defines, a call counts as commentary, and all else as the answer.
+pub fn counted_as(header: &Header) -> Counted {
+    let calls = |to: &str| tool_of(to, &ToolNames::default()).is_some();
+    match (header.role, header.channel.as_deref()) {
+        (Role::Assistant | Role::Tool, Some("analysis")) => Counted::Analysis,
+        (Role::Assistant | Role::Tool, Some("commentary")) => Counted::Commentary,
+        (Role::Assistant, Some("final")) => Counted::Final,
+        (Role::Assistant, _) if header.recipient.as_deref().is_some_and(calls) => Counted::Commentary,
+        (Role::Assistant, _) => Counted::Final,
+        _ => Counted::Other,
+    }
+}
+
 /// What is odd, but allowed, about a frame of this kind.
 pub fn remarks(header: &Header, kind: Kind, tools: &ToolNames) -> Vec<Code> {
     let mut found = Vec::new();

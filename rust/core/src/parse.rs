@@ -12,7 +12,7 @@
 //! begin the next frame (`parse/stripped.rs`), and any marker leads back to content. Nothing fails here: what does not fit becomes a [`Repair`], and
 //! strict parsing is the same code with the first fault raised.
 
-use crate::classify::{self, Kind, ToolNames};
+use crate::classify::{self, Counted, Kind, ToolNames};
 use crate::error::{Code, ParseError, Repair, State, Tier};
 use crate::excerpt::Excerpt;
 use crate::frame::{Header, Role, Stop};
@@ -66,14 +66,14 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Where the content of a frame with this header is counted.
-    pub fn of(&mut self, header: &Header) -> &mut u64 {
-        match (header.role, header.channel.as_deref()) {
-            (Role::Assistant | Role::Tool, Some("analysis")) => &mut self.analysis,
-            (Role::Assistant | Role::Tool, Some("commentary")) => &mut self.commentary,
-            (Role::Assistant, None) if header.recipient.is_some() => &mut self.commentary,
-            (Role::Assistant, _) => &mut self.r#final,
-            _ => &mut self.other,
+    /// Those of contents that are counted as this.
+    #[inline]
+    pub fn of(&mut self, counted: Counted) -> &mut u64 {
+        match counted {
+            Counted::Analysis => &mut self.analysis,
+            Counted::Commentary => &mut self.commentary,
+            Counted::Final => &mut self.r#final,
+            Counted::Other => &mut self.other,
         }
     }
 
@@ -131,22 +131,13 @@ enum Break {
 struct Current {
     kind: Kind,
     role: Role,
-    channel: Channel,
+    counted: Counted,
     has_recipient: bool,
     wants_json: bool,
     empty: bool,
     /// It has no markers: nothing would tell where it ends.
     unmarked: bool,
     stop: Option<Stop>,
-}
-
-/// The bucket that a frame's tokens are counted in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Channel {
-    Analysis,
-    Commentary,
-    Final,
-    Other,
 }
 
 /// The machine between pieces and events.
@@ -212,7 +203,7 @@ impl Parser {
         let mut tokens = self.tokens;
         // What is held back is counted where it would go if the input ended here.
         match self.at {
-            At::Candidate | At::Stripped => *self.bucket(&mut tokens) += self.buffer.tokens,
+            At::Candidate | At::Stripped => *tokens.of(self.counted()) += self.buffer.tokens,
             _ => tokens.markup += self.buffer.tokens,
         }
         tokens
@@ -515,21 +506,13 @@ impl Parser {
         if self.error.is_some() {
             return;
         }
-        let channel = match (header.role, header.channel.as_deref(), kind) {
-            (Role::Assistant | Role::Tool, Some("analysis"), _) => Channel::Analysis,
-            (Role::Assistant | Role::Tool, Some("commentary"), _) => Channel::Commentary,
-            (Role::Assistant, Some("final"), _) => Channel::Final,
-            (Role::Assistant, _, Kind::ToolCall) => Channel::Commentary,
-            (Role::Assistant, _, _) => Channel::Final,
-            _ => Channel::Other,
-        };
         self.finals += usize::from(kind == Kind::Text && header.role == Role::Assistant);
         let json_type = header.content_type.as_deref().is_some_and(|name| name.ends_with("json"));
         let function = header.recipient.as_deref().is_some_and(|name| name.starts_with("functions."));
         self.current = Some(Current {
             kind,
             role: header.role,
-            channel,
+            counted: classify::counted_as(&header),
             has_recipient: header.recipient.is_some(),
             wants_json: kind == Kind::ToolCall && (json_type || function && header.content_type.is_none()),
             empty: true,
@@ -630,21 +613,15 @@ impl Parser {
 
     // Counting.
 
-    fn bucket<'a>(&self, tokens: &'a mut Tokens) -> &'a mut u64 {
-        match self.current.as_ref().map(|current| current.channel) {
-            Some(Channel::Analysis) => &mut tokens.analysis,
-            Some(Channel::Commentary) => &mut tokens.commentary,
-            Some(Channel::Final) => &mut tokens.r#final,
-            Some(Channel::Other) | None => &mut tokens.other,
-        }
+    /// What content is counted as now.
+    fn counted(&self) -> Counted {
+        self.current.as_ref().map_or(Counted::Other, |current| current.counted)
     }
 
     fn count_content(&mut self, tokens: u64) {
         // In the text lane contents are counted when somebody asks: it takes longer than parsing.
         if !self.per_byte {
-            let mut counted = self.tokens;
-            *self.bucket(&mut counted) += tokens;
-            self.tokens = counted;
+            *self.tokens.of(self.counted()) += tokens;
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::completion;
 use crate::convert::{self, IdRun, Raw};
 use crate::threads;
+use motet::classify;
 use motet::error::ParseError;
 use motet::fold::{self, Fold};
 use motet::frame::Frame;
@@ -160,7 +161,7 @@ pub(crate) fn tokens_by_channel<'py>(
     let mut tokens = Tokens { markup, ..Tokens::default() };
     for frame in frames.try_iter()? {
         let Frame { header, content, .. } = convert::to_frame(&frame?)?;
-        *tokens.of(&header) += tokenizer::count(&content) as u64;
+        *tokens.of(classify::counted_as(&header)) += tokenizer::count(&content) as u64;
     }
     convert::counts(py, &tokens, true)
 }
