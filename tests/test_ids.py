@@ -87,3 +87,43 @@ def test_another_thread_may_change_the_list() -> None:
         assert completion.text == ("word " * 20_000)[: len(completion.text)]
         lengths.add(len(completion.text))
     assert lengths
+
+
+def test_events_that_were_kept_do_not_change() -> None:
+    """What nobody keeps is used again; what somebody keeps is not."""
+    parser, words = motet.StreamParser(), motet.encode("one two one two two one " * 50)
+    for token in OPENING:
+        parser.feed(token)
+    lists, iterators, first = [], [], []
+    for number, token in enumerate(words):
+        events = parser.feed(token)
+        assert len(events) == 1
+        match number % 4:
+            case 0:
+                lists.append(events)
+            case 1:
+                iterators.append(iter(events))
+            case 2:
+                first.append(parser.feed(token)[0])
+            case _:
+                events.append(events[0])
+                events.clear()
+    said = [motet.decode([token]) for token in words]
+    assert [one.delta for events in lists for one in events] == said[0::4]
+    assert [next(one).delta for one in iterators] == said[1::4]
+    assert [one.delta for one in first] == said[2::4]
+    other, again = motet.StreamParser(), motet.encode(" one", special="token")
+    for channel in ("analysis", "final"):
+        for token in motet.encode(f"<|start|>assistant<|channel|>{channel}<|message|>", special="token"):
+            other.feed(token)
+        assert [(one.delta, one.channel) for one in other.feed(again)] == [(" one", channel)]
+        other.feed(200007)
+
+
+def test_reading_may_feed_the_parser_that_reads() -> None:
+    parser = motet.StreamParser()
+    parser.feed(OPENING)
+    a, b = motet.encode("a b")
+    parser.feed(Index(b, lambda: parser.feed(a)))
+    parser.feed(token for token in [a, b] if parser.feed(token))
+    assert parser.completion.text == motet.decode([a, b, a, b, a, b])

@@ -628,7 +628,8 @@ def test_a_transcript_has_every_role() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["<|channel|>other to=functions.f", " to=assistant", " to=user<|channel|>x", " to=f", "<|channel|>analysis"]
+    "header",
+    ["<|channel|>other to=functions.f", " to=assistant", " to=user<|channel|>x", " to=f", "<|channel|>analysis"],
 )
 def test_both_lanes_count_alike(header: str) -> None:
     text = header + "<|message|>one two three<|end|>"

@@ -29,6 +29,14 @@ pub struct IdLexer {
 
 impl IdLexer {
     pub fn feed(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
+        // One token of a content, as streams bring them, need not be copied if it is text by itself.
+        if let ([id @ ..vocab::FIRST_SPECIAL], true) = (ids, parser.in_content() && self.pending.is_empty())
+            && let Some(Ok(text)) = vocab::token_bytes(*id).map(std::str::from_utf8)
+        {
+            parser.text(text, self.at, 1, sink);
+            self.at += 1;
+            return;
+        }
         let mut rest = ids;
         while let Some(&id) = rest.first() {
             if parser.error().is_some() {

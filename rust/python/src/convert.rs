@@ -1,6 +1,7 @@
 //! The only place where a Python object becomes a Rust value, or back. It knows the fields of the dataclasses in
 //! `motet.message` and the exceptions in `motet.errors`, and nothing of what they mean.
 
+use crate::ffi;
 use motet::classify::ToolNames;
 use motet::error::{ParseError, RenderError, Repair};
 use motet::frame::{Frame, Header, Place, Role, Stop};
@@ -15,7 +16,6 @@ use pyo3::sync::{MutexExt, PyOnceLock};
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyIterator, PyList, PyString, PyTuple, PyType};
 use std::sync::{Mutex, MutexGuard};
 
-mod exact;
 mod read;
 
 pub(crate) use read::{to_frame, to_messages, to_settings};
@@ -148,7 +148,7 @@ impl Runs {
 
 fn id_runs(items: &Bound<'_, PyList>, name: &str) -> PyResult<Raw> {
     let mut runs = Runs::new(items.len());
-    exact::ids(items, &mut runs.ids);
+    ffi::leading_ids(items, &mut runs.ids);
     // Where one is no plain int, its own code may run and change the list: so from there on with care.
     for (index, item) in items.iter().enumerate().skip(runs.ids.len()) {
         runs.push(integer(&item).map_err(|found| {
@@ -156,6 +156,18 @@ fn id_runs(items: &Bound<'_, PyList>, name: &str) -> PyResult<Raw> {
         })?);
     }
     Ok(runs.finish())
+}
+
+/// A chunk that is one id, or an integer that is none, as it is written.
+pub(crate) fn one_id(chunk: &Bound<'_, PyAny>) -> Option<Result<u32, String>> {
+    if chunk.is_exact_instance_of::<PyInt>() {
+        return Some(small(chunk).ok_or_else(|| chunk.to_string()));
+    }
+    // To ask a list whether it is a number takes longer than to parse it.
+    if chunk.is_exact_instance_of::<PyList>() || chunk.is_instance_of::<PyString>() {
+        return None;
+    }
+    integer(chunk).ok()
 }
 
 /// An id; or how an integer that is none is written; or the type's name of what is no integer.

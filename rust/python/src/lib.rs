@@ -2,6 +2,7 @@
 
 mod completion;
 mod convert;
+mod ffi;
 mod parse;
 mod prompt;
 mod stream;

@@ -2,6 +2,7 @@
 
 use crate::completion::{self, Heard, Progress};
 use crate::convert::{self, Raw};
+use crate::ffi;
 use crate::parse::{feed_runs, settings};
 use motet::classify::Kind;
 use motet::error::Repair;
@@ -175,19 +176,49 @@ impl Event {
     }
 }
 
+/// Deltas that the open frame has told before: models say the same words again and again, and an event never changes.
+#[derive(Default)]
+struct Told(Vec<Option<(Word, Py<Event>)>>);
+
+/// A short text: its bytes, and behind them their number.
+type Word = [u8; 16];
+
+impl Told {
+    const BITS: u32 = 10;
+
+    fn word(text: &str) -> Option<Word> {
+        let mut word = [0; 16];
+        word.get_mut(..text.len()).filter(|_| text.len() < 16)?.copy_from_slice(text.as_bytes());
+        word[15] = text.len() as u8;
+        Some(word)
+    }
+
+    /// Where an event of this text is, or would be.
+    fn slot(&mut self, word: &Word) -> &mut Option<(Word, Py<Event>)> {
+        if self.0.is_empty() {
+            self.0.resize_with(1 << Self::BITS, || None);
+        }
+        let (low, high) = word.split_at(8);
+        let half = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
+        let mixed = (half(low) ^ half(high).rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        &mut self.0[(mixed >> (64 - Self::BITS)) as usize]
+    }
+}
+
 /// Keeps what is read, and makes Python events of it.
 struct Recorder<'a, 'py> {
     py: Python<'py>,
     fold: &'a mut Fold,
     head: &'a mut Option<Arc<Head>>,
-    events: Vec<Bound<'py, Event>>,
+    told: &'a mut Told,
+    events: &'a mut Vec<Py<Event>>,
     error: Option<PyErr>,
 }
 
 impl Recorder<'_, '_> {
     fn push(&mut self, event: Event) {
         match Bound::new(self.py, event) {
-            Ok(event) => self.events.push(event),
+            Ok(event) => self.events.push(event.unbind()),
             Err(error) => self.error = Some(error),
         }
     }
@@ -222,7 +253,10 @@ impl Recorder<'_, '_> {
 impl Sink for Recorder<'_, '_> {
     fn start(&mut self, header: Header, kind: Kind, implied: bool) {
         match Head::new(self.py, &header, kind, self.fold.frames.len()) {
-            Ok(head) => *self.head = Some(Arc::new(head)),
+            Ok(head) => {
+                *self.head = Some(Arc::new(head));
+                self.told.0.clear();
+            }
             Err(error) => self.error = Some(error),
         }
         self.fold.start(header, kind, implied);
@@ -231,7 +265,17 @@ impl Sink for Recorder<'_, '_> {
 
     fn delta(&mut self, text: &str) {
         self.fold.delta(text);
+        let Some(word) = Told::word(text) else {
+            return self.tell(intern!(self.py, "delta"), text, None);
+        };
+        let slot = self.told.slot(&word);
+        if let Some((_, event)) = slot.as_ref().filter(|(known, _)| *known == word) {
+            return self.events.push(event.clone_ref(self.py));
+        }
         self.tell(intern!(self.py, "delta"), text, None);
+        if let Some(event) = self.events.last() {
+            *self.told.slot(&word) = Some((word, event.clone_ref(self.py)));
+        }
     }
 
     fn end(&mut self, stop: Option<Stop>) {
@@ -252,6 +296,23 @@ impl Sink for Recorder<'_, '_> {
     }
 }
 
+/// The events, in a list; the same one as last time, if nobody has it any more.
+fn given_out<'py>(
+    py: Python<'py>,
+    last: &mut Option<Py<PyList>>,
+    events: &mut Vec<Py<Event>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let free = last.as_ref().map(|list| list.bind(py)).filter(|list| ffi::is_unshared(list));
+    if let (Some(list), [event]) = (free.filter(|list| list.len() == 1), events.as_slice()) {
+        list.set_item(0, event.clone_ref(py))?;
+        events.clear();
+        return Ok(list.clone());
+    }
+    let list = PyList::new(py, events.drain(..))?;
+    *last = Some(list.clone().unbind());
+    Ok(list)
+}
+
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct StreamParser(Mutex<Stream>);
 
@@ -260,17 +321,38 @@ struct Stream {
     /// Shared with the completions that were asked for and not looked at.
     heard: Arc<Mutex<Heard>>,
     head: Option<Arc<Head>>,
+    told: Told,
     closed: bool,
+    /// Empty between two steps: what it has room for need not be asked for again.
+    events: Vec<Py<Event>>,
+    /// What was given out last.
+    list: Option<Py<PyList>>,
 }
 
 impl Stream {
     fn new(settings: Arc<Settings>) -> Stream {
-        Stream { reader: Reader::new(settings), heard: Arc::default(), head: None, closed: false }
+        Stream {
+            reader: Reader::new(settings),
+            heard: Arc::default(),
+            head: None,
+            told: Told::default(),
+            closed: false,
+            events: Vec::new(),
+            list: None,
+        }
     }
 
     fn copied(&self, py: Python<'_>) -> PyResult<Stream> {
         let heard = Arc::new(Mutex::new(convert::lock(&self.heard, py)?.copied(py)));
-        Ok(Stream { reader: self.reader.clone(), heard, head: self.head.clone(), closed: self.closed })
+        Ok(Stream {
+            reader: self.reader.clone(),
+            heard,
+            head: self.head.clone(),
+            told: Told::default(),
+            closed: self.closed,
+            events: Vec::new(),
+            list: None,
+        })
     }
 
     /// Lets the reader read, and gives the events of it.
@@ -279,10 +361,11 @@ impl Stream {
         py: Python<'py>,
         step: impl FnOnce(&mut Reader, &mut Recorder<'_, 'py>) -> Result<(), MixedLanes>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let Stream { reader, heard, head, .. } = self;
+        let Stream { reader, heard, head, told, events, list, .. } = self;
+        events.clear();
         let mut heard = convert::lock(heard, py)?;
         let fold = &mut heard.fold;
-        let mut recorder = Recorder { py, fold, head, events: Vec::new(), error: None };
+        let mut recorder = Recorder { py, fold, head, told, events, error: None };
         let mixed = step(reader, &mut recorder);
         if let Some(error) = recorder.error {
             return Err(error);
@@ -296,7 +379,7 @@ impl Stream {
         }
         match reader.error() {
             Some(error) => Err(convert::parse_error(py, error, None)),
-            None => PyList::new(py, recorder.events),
+            None => given_out(py, list, events),
         }
     }
 }
@@ -320,24 +403,29 @@ impl StreamParser {
     #[pyo3(signature = (chunk, /))]
     fn feed<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = chunk.py();
-        let id = convert::integer(chunk);
+        // What is read runs code of its own, perhaps; so nothing is locked yet.
+        let id = convert::one_id(chunk);
+        let raw = if id.is_none() { Some(convert::raw(chunk, "chunk")?) } else { None };
         let mut stream = convert::lock(&self.0, py)?;
         if stream.closed {
             return Err(PyValueError::new_err(
                 "this parser was closed: call reset() before feeding it again",
             ));
         }
-        match id {
-            Ok(Ok(id)) => stream.record(py, |reader, sink| reader.feed_ids(&[id], sink)),
-            Ok(Err(written)) => stream.record(py, |reader, sink| reader.feed_invalid_id(written, sink)),
-            Err(_) => match convert::raw(chunk, "chunk")? {
-                Raw::Text(text) => {
-                    let text = text.bind(py).to_str()?;
-                    stream.record(py, |reader, sink| reader.feed_text(text, sink))
-                }
-                Raw::Bytes(bytes) => stream.record(py, |reader, sink| reader.feed_bytes(&bytes, sink)),
-                Raw::Ids(runs) => stream.record(py, |reader, sink| feed_runs(&runs, reader, sink)),
-            },
+        match (id, raw) {
+            (Some(Ok(id)), _) => stream.record(py, |reader, sink| reader.feed_ids(&[id], sink)),
+            (Some(Err(written)), _) => {
+                stream.record(py, |reader, sink| reader.feed_invalid_id(written, sink))
+            }
+            (None, Some(Raw::Text(text))) => {
+                let text = text.bind(py).to_str()?;
+                stream.record(py, |reader, sink| reader.feed_text(text, sink))
+            }
+            (None, Some(Raw::Bytes(bytes))) => {
+                stream.record(py, |reader, sink| reader.feed_bytes(&bytes, sink))
+            }
+            (None, Some(Raw::Ids(runs))) => stream.record(py, |reader, sink| feed_runs(&runs, reader, sink)),
+            (None, None) => Ok(PyList::empty(py)),
         }
     }
 
