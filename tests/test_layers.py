@@ -16,7 +16,7 @@ ROOMS = {
     for height, names in enumerate(
         [
             "errors closing",
-            "_core tolerant_json",
+            "_core tolerant_json files",
             "message",
             "chat metrics",
             "harmony catalog output episode gbnf",
@@ -30,6 +30,7 @@ ROOMS = {
             "drive",
             "atoms",
             "brains",
+            "tune",
             "__init__",
             "cli",
         ]

@@ -8,12 +8,10 @@ were not, and of which it cannot be known.
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,13 +19,9 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from motet.episode import Episode
 from motet.errors import ConfigError
+from motet.files import PART, append, lock, write_whole
 from motet.message import Message, ToolCall, ToolResult, part_from_dict, part_to_dict
 from motet.metrics import Metrics
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["CallRecord", "Run", "Signal", "Step", "Store"]
 
@@ -243,41 +237,6 @@ class Run:
         return Store(Path(path)).load()
 
 
-_PART = ".part"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replaces a file as a whole: written beside it, flushed to the disk, then renamed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename is on the disk when the folder is. Where folders cannot be opened or flushed, there is no more to be
-    done."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
-
-
 class Store:
     """The files of a run: the checkpoint, and the journal of what happened since.
 
@@ -295,7 +254,10 @@ class Store:
     def open(self, *, fresh: bool) -> None:
         """Takes the files for one loop: two that went on with the same run would make its calls twice. `fresh`: for a
         new run, which must not take the place of one that is not done, or of something else."""
-        self._handle = _locked(self.journal)
+        try:
+            self._handle = lock(self.journal, wait=False)
+        except BlockingIOError:
+            raise ConfigError(f"another loop has {self.journal}, here or in another process; end it first") from None
         try:
             if fresh:
                 self._refuse_to_lose()
@@ -304,7 +266,7 @@ class Store:
         except BaseException:
             self.close()
             raise
-        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*{_PART}"):
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*{PART}"):
             # Whoever wrote it was killed, for now we have the files.
             with contextlib.suppress(OSError):
                 left.unlink()
@@ -348,17 +310,7 @@ class Store:
     def _write(self, line: dict[str, Any]) -> None:
         assert self._handle is not None
         data = (json.dumps({"of": self._key, **line}, ensure_ascii=True) + "\n").encode("ascii")
-        size = os.fstat(self._handle).st_size
-        try:
-            written = os.write(self._handle, data)
-            if written != len(data):
-                raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes were written", str(self.journal))
-            os.fsync(self._handle)
-        except BaseException:
-            # Half a line would swallow the next one.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._handle, size)
-            raise
+        append(self._handle, data, self.journal)
 
     def load(self) -> Run:
         """The run, with what the journal knows of the calls of its last step. Raises `ConfigError`."""
@@ -400,22 +352,3 @@ def _call(shape: Mapping[str, Any]) -> ToolCall:
     if not isinstance(part, ToolCall):
         raise ValueError(f"not the dict of a call: {shape!r:.200}")
     return part
-
-
-def _locked(path: Path) -> int:
-    """An open journal that no other loop has. Where files cannot be locked, anyone may have it."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
-                _sync_folder(path.parent)
-                return handle
-        except BaseException as error:
-            os.close(handle)
-            if isinstance(error, BlockingIOError):
-                raise ConfigError(f"another loop has {path}, here or in another process; end it first") from None
-            raise
-        # Whoever had it was done, and took it away.
-        os.close(handle)

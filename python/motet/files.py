@@ -1,0 +1,168 @@
+"""Files that are never half: replaced as a whole, appended to by whole pieces, locked against other processes.
+
+What is in them is not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["PART", "Replacement", "append", "lock", "replacing", "sync_folder", "write_whole"]
+
+PART = ".part"
+"""How the name of a file ends that is still being written."""
+_PIECE = 1 << 18
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replaces a file as a whole."""
+    with replacing(path) as (file,):
+        file.write(text.encode("utf-8", "surrogatepass"))
+
+
+class Replacement:
+    """What is going to take a file's place: written beside it, and flushed to the disk before it is renamed."""
+
+    def __init__(self, path: Path) -> None:
+        # A link stays one: the file that it leads to is replaced.
+        self.path = Path(os.path.realpath(path))
+        self.size = 0
+        self._pieces: list[bytes] = []
+        self._waiting = 0
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=PART)
+        self._handle: int | None = handle
+        self._name = Path(name)
+        with contextlib.suppress(OSError, AttributeError):
+            os.fchmod(handle, self.path.stat().st_mode & 0o777)
+
+    def write(self, data: bytes) -> None:
+        """Adds to it; what is small is gathered."""
+        self._pieces.append(data)
+        self._waiting += len(data)
+        if self._waiting >= _PIECE:
+            self._flush()
+
+    def _flush(self) -> None:
+        assert self._handle is not None
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._waiting = 0
+        _write(self._handle, data, self.path)
+        self.size += len(data)
+
+    def seal(self) -> None:
+        """All of it is on the disk when this returns."""
+        assert self._handle is not None
+        self._flush()
+        os.fsync(self._handle)
+        self._close()
+
+    def commit(self) -> None:
+        """Takes the file's place."""
+        self._name.replace(self.path)
+
+    def discard(self) -> None:
+        """Leaves nothing behind, unless it was committed."""
+        with contextlib.suppress(OSError):
+            self._close()
+        with contextlib.suppress(OSError):
+            self._name.unlink()
+
+    def _close(self) -> None:
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def replacing(*paths: Path) -> Iterator[tuple[Replacement, ...]]:
+    """New contents for files, which take their places when the block ends well; else all is left as it was.
+
+    Each file is the old one or the new one at any time, whatever fails. All are on the disk before the first is
+    renamed, so only a crash between two renames leaves a new one beside an old one.
+    """
+    files: list[Replacement] = []
+    try:
+        for path in paths:
+            files.append(Replacement(path))
+        yield tuple(files)
+        for file in files:
+            file.seal()
+        for file in files:
+            file.commit()
+    except BaseException:
+        for file in files:
+            file.discard()
+        raise
+    for folder in {file.path.parent for file in files}:
+        sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """A rename is on the disk when the folder is. Where folders cannot be opened or flushed, there is no more to be
+    done."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def append(handle: int, data: bytes, path: Path) -> None:
+    """Adds to the end of an open file and flushes it to the disk, or adds nothing at all and raises `OSError`."""
+    size = os.fstat(handle).st_size
+    try:
+        _write(handle, data, path)
+        os.fsync(handle)
+    except BaseException:
+        # Half a line would swallow the next one.
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, size)
+        raise
+
+
+def _write(handle: int, data: bytes, path: Path) -> None:
+    for start in range(0, len(data), _PIECE):
+        piece = data[start : start + _PIECE]
+        written = os.write(handle, piece)
+        if written != len(piece):
+            raise OSError(errno.ENOSPC, f"only {written} of {len(piece)} bytes were written", str(path))
+
+
+def lock(path: Path, *, wait: bool, shared: bool = False) -> int:
+    """An open file that nobody else has until it is closed, made if it is not there; or, `shared`, one to be read
+    that nobody changes meanwhile. `wait=False` raises `BlockingIOError` instead of waiting.
+
+    Only those who ask for the lock are kept out. Where files cannot be locked (Windows), anyone may have it.
+    """
+    while True:
+        handle = os.open(path, os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            if fcntl is not None:
+                how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+                fcntl.flock(handle, how if wait else how | fcntl.LOCK_NB)
+            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
+                if not shared:
+                    sync_folder(path.parent)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        # Whoever had it took it away, or put another in its place.
+        os.close(handle)
