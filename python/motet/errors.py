@@ -4,6 +4,9 @@
     ├── ConfigError                      nothing was sent: something is missing or unknown here
     │   ├── MissingKeyError
     │   └── UnknownAtomError             .slug, .matches
+    ├── DataError                        examples and training data: .path, .line, .findings
+    │   ├── DiskFullError (OSError)
+    │   └── SecretsError
     ├── HarmonyError                     the format
     │   ├── ParseError                   .position, .state, .expected, .found, .context
     │   ├── RenderError (ValueError)     .message_index
@@ -57,6 +60,8 @@ __all__ = [
     "ConfigError",
     "ConnectionFailedError",
     "ContextOverflowError",
+    "DataError",
+    "DiskFullError",
     "EmptyOutputError",
     "HarmonyError",
     "InvalidArgumentsError",
@@ -79,6 +84,7 @@ __all__ = [
     "RepeatedCallError",
     "RequestTimeoutError",
     "SchemaMismatchError",
+    "SecretsError",
     "ServerError",
     "SpecialTokenError",
     "StreamError",
@@ -217,6 +223,25 @@ class UnknownAtomError(ConfigError, LookupError):
     """What was asked for."""
     matches: tuple[str, ...] = ()
     """Slugs that look like it."""
+
+
+class DataError(MotetError):
+    """Examples, or training data, cannot be read or made."""
+
+    path: str | None = None
+    """The file. `None`: it is about data that stand in none."""
+    line: int | None = None
+    """The line, from 1 on. `None`: it is about more than one, or the whole."""
+    findings: tuple[Any, ...] = ()
+    """What is wrong, a `motet.tune.Finding` each."""
+
+
+class DiskFullError(DataError, OSError):
+    """There is no room for what was to be written. The file is as it was before."""
+
+
+class SecretsError(DataError):
+    """What looks like secrets is in the data: in `.findings`."""
 
 
 class ApiError(MotetError):

@@ -22,6 +22,8 @@ __all__ = ["PART", "Replacement", "append", "lock", "replacing", "sync_folder", 
 PART = ".part"
 """How the name of a file ends that is still being written."""
 _PIECE = 1 << 18
+_BINARY = getattr(os, "O_BINARY", 0)
+"""On Windows ends of lines would be changed otherwise."""
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -152,7 +154,7 @@ def lock(path: Path, *, wait: bool, shared: bool = False) -> int:
     Only those who ask for the lock are kept out. Where files cannot be locked (Windows), anyone may have it.
     """
     while True:
-        handle = os.open(path, os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        handle = os.open(path, (os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT | os.O_APPEND) | _BINARY, 0o600)
         try:
             if fcntl is not None:
                 how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX

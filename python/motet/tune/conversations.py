@@ -1,0 +1,90 @@
+"""Conversations of every kind as the service wants them in training data; and one that is cut into several.
+
+Thinking goes to `reasoning`, the developer becomes the system, calls and their results get ids that belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from motet.chat import to_chat, to_messages
+from motet.message import DeveloperContent, Message, SystemContent
+
+__all__ = ["service_messages", "split_answers", "tools_in"]
+
+
+def service_messages(items: Iterable[Message | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Messages as rows have them, from `Message`s and OpenAI chat dicts; the `weight` of a chat dict is kept.
+
+    The system text that motet renders itself is left out: the service's template writes its own. Raises `RenderError`
+    that says which key of which message is wrong.
+    """
+    given = list(items)
+    rows: list[dict[str, Any]] = []
+    for item, message in zip(given, to_messages(given, unnamed_results=True), strict=True):
+        parts = tuple([part for part in message.content if not isinstance(part, SystemContent)])
+        shapes = to_chat([Message(message.role, parts, message.name)]) if parts else []
+        if isinstance(item, Mapping) and "weight" in item and shapes:
+            shapes[-1]["weight"] = item["weight"]
+        rows += [_as_service(shape) for shape in shapes]
+    _name_calls(rows)
+    return rows
+
+
+def _as_service(shape: dict[str, Any]) -> dict[str, Any]:
+    if shape["role"] in ("developer", "system"):
+        shape["role"] = "system"
+    if shape.get("content") is None:
+        shape.pop("content", None)
+        if shape["role"] == "assistant" and "tool_calls" not in shape:
+            # It thought, and said nothing.
+            shape["content"] = ""
+    # Reasoning before the answer, as the model writes it.
+    order = ("role", "reasoning", "content", "tool_calls", "tool_call_id", "name", "weight")
+    return {key: shape[key] for key in order if key in shape}
+
+
+def _name_calls(rows: list[dict[str, Any]]) -> None:
+    """Gives ids to calls that have none, and to each result the id of its call: by name, else by order."""
+    count = 0
+    open_calls: list[dict[str, Any]] = []
+    for row in rows:
+        if row["role"] != "tool":
+            open_calls = list(row.get("tool_calls", ()))
+            for call in open_calls:
+                call["id"] = call.get("id") or f"call_{count}"
+                count += 1
+            continue
+        name = row.pop("name", None)
+        mine = [call for call in open_calls if call["id"] == row.get("tool_call_id")]
+        if not mine and not row.get("tool_call_id"):
+            mine = [call for call in open_calls if name is None or call["function"]["name"] == name]
+        if mine:
+            open_calls.remove(mine[0])
+            row["tool_call_id"] = mine[0]["id"]
+
+
+def tools_in(items: Iterable[Message]) -> list[Any]:
+    """The tools that developer messages list."""
+    parts = [part for message in items for part in message.content if isinstance(part, DeveloperContent)]
+    return [tool for part in parts for tool in part.tools or ()]
+
+
+def split_answers(messages: Sequence[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """A conversation for each answer of the assistant's, which is its last message: the service trains reasoning
+    models on that one only. Answers of the weight 0 are none.
+
+    What was thought in turns that are over is left out, as the model does not see it then either; within the running
+    turn, between calls and results, it is kept.
+    """
+    for end, message in enumerate(messages):
+        if message["role"] != "assistant" or message.get("weight") == 0:
+            continue
+        running = max([index for index in range(end) if messages[index]["role"] == "user"], default=-1)
+        yield [_without(one, index < running) for index, one in enumerate(messages[: end + 1])]
+
+
+def _without(message: Mapping[str, Any], over: bool) -> dict[str, Any]:
+    left_out = ("weight", "reasoning", "reasoning_content") if over else ("weight",)
+    return {key: value for key, value in message.items() if key not in left_out}
