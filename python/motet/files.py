@@ -12,12 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from motet.errors import DiskFullError
+
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["PART", "Replacement", "append", "lock", "replacing", "sync_folder", "write_whole"]
+__all__ = ["PART", "Replacement", "append", "lock", "replacing", "roomy", "sync_folder", "write_whole"]
 
 PART = ".part"
 """How the name of a file ends that is still being written."""
@@ -108,6 +110,18 @@ def replacing(*paths: Path) -> Iterator[tuple[Replacement, ...]]:
         raise
     for folder in {file.path.parent for file in files}:
         sync_folder(folder)
+
+
+@contextlib.contextmanager
+def roomy(path: Path) -> Iterator[None]:
+    """Raises `DiskFullError` where there is no room for what is written in the block."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, DiskFullError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        problem = f"there is no room to write to {path}, which is as it was before"
+        raise DiskFullError(problem, path=str(path)) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -51,10 +51,13 @@ def _name_calls(rows: list[dict[str, Any]]) -> None:
     open_calls: list[dict[str, Any]] = []
     for row in rows:
         if row["role"] != "tool":
-            open_calls = list(row.get("tool_calls", ()))
-            for call in open_calls:
-                call["id"] = call.get("id") or f"call_{count}"
+            open_calls = []
+            for call in row.get("tool_calls", ()):
+                identifier = call.get("id") or f"call_{count}"
+                open_calls.append({"id": identifier, "type": "function", "function": call["function"]})
                 count += 1
+            if open_calls:
+                row["tool_calls"] = list(open_calls)
             continue
         name = row.pop("name", None)
         mine = [call for call in open_calls if call["id"] == row.get("tool_call_id")]
@@ -76,15 +79,17 @@ def split_answers(messages: Sequence[Mapping[str, Any]]) -> Iterator[list[dict[s
     models on that one only. Answers of the weight 0 are none.
 
     What was thought in turns that are over is left out, as the model does not see it then either; within the running
-    turn, between calls and results, it is kept.
+    turn, between calls and results, it is kept. The other answers have the weight 0: each is learned once.
     """
     for end, message in enumerate(messages):
         if message["role"] != "assistant" or message.get("weight") == 0:
             continue
         running = max([index for index in range(end) if messages[index]["role"] == "user"], default=-1)
-        yield [_without(one, index < running) for index, one in enumerate(messages[: end + 1])]
+        before = [_as_context(one, over=index < running) for index, one in enumerate(messages[:end])]
+        yield [*before, {key: value for key, value in message.items() if key != "weight"}]
 
 
-def _without(message: Mapping[str, Any], over: bool) -> dict[str, Any]:
-    left_out = ("weight", "reasoning", "reasoning_content") if over else ("weight",)
-    return {key: value for key, value in message.items() if key not in left_out}
+def _as_context(message: Mapping[str, Any], *, over: bool) -> dict[str, Any]:
+    left_out = ("weight", "reasoning") if over else ("weight",)
+    kept = {key: value for key, value in message.items() if key not in left_out}
+    return {**kept, "weight": 0} if message["role"] == "assistant" else kept

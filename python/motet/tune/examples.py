@@ -8,7 +8,6 @@ be read is reported with its number and left where it is.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 from collections import Counter
@@ -17,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from motet.errors import DataError, DiskFullError
-from motet.files import append, lock, replacing
+from motet.errors import DataError
+from motet.files import append, lock, replacing, roomy
 from motet.tune.example import Example
 from motet.tune.lines import MAX_LINE, Line, dumps, lines_of, parse
 from motet.tune.seen import Seen
@@ -111,7 +110,7 @@ class Examples:
         return line
 
     def _add(self, lines: dict[str, bytes]) -> int:
-        with self._roomy(), self._locked() as handle:
+        with roomy(self.path), self._locked() as handle:
             mended = self._mend_tail(handle)
             self._learn(handle)
             new = [line for identifier, line in lines.items() if _key(identifier) not in self._known]
@@ -126,16 +125,6 @@ class Examples:
             yield handle
         finally:
             os.close(handle)
-
-    @contextlib.contextmanager
-    def _roomy(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            problem = f"there is no room to write to {self.path}, which is as it was before"
-            raise DiskFullError(problem, path=str(self.path)) from error
 
     def _mend_tail(self, handle: int) -> bytes:
         """Sees to a last line without an end. If it can be read, its end is to be written first: it is given. Else it
@@ -216,7 +205,7 @@ class Examples:
         many it were. Raises `DataError` as `get` does, and then takes nothing out."""
         wanted = self._resolved(identifiers)
         removed = 0
-        with self._roomy(), self._locked() as handle, _reading(handle) as file, replacing(self.path) as (new,):
+        with roomy(self.path), self._locked() as handle, _reading(handle) as file, replacing(self.path) as (new,):
             for line in lines_of(file):
                 if line.size > len(line.data):
                     problem = f"line {line.number} of {self.path} is too long to be copied"

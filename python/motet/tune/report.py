@@ -1,0 +1,146 @@
+"""A report of a check for people: as text, and as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+
+from motet.tune.check import Report
+from motet.tune.findings import Finding
+
+__all__ = ["bins_of", "to_html", "to_text"]
+
+_SHOWN = 1000
+_BARS = 48
+
+
+def to_text(report: Report) -> str:
+    """What was checked, what was found how often, and how long the sequences are."""
+    lines = [
+        f"{report.path}: {'may be trained on' if report.ok else 'must not be trained on'}",
+        f"  format    {report.format or 'unknown'}",
+        f"  rows      {report.rows:,} in {report.bytes:,} bytes",
+        f"  tokens    {_tokens(report)}",
+    ]
+    if report.lengths:
+        lines.append(f"  lengths   {_lengths(report)}")
+    lines.append(f"  found     {report.errors:,} errors, {report.warnings:,} warnings")
+    lines += [f"  {times:>9,} {code}" for code, times in report.counts.most_common()]
+    if report.lengths:
+        lines += ["", *_bars(report.lengths)]
+    return "\n".join(lines)
+
+
+def _tokens(report: Report) -> str:
+    if report.tokens is not None:
+        return f"{report.tokens:,}"
+    return f"unknown: {report.uncounted:,} rows cannot be counted"
+
+
+def _lengths(report: Report) -> str:
+    shares = {"shortest": 0.0, "median": 0.5, "9 of 10 up to": 0.9, "99 of 100 up to": 0.99, "longest": 1.0}
+    return ", ".join([f"{name} {report.percentile(share):,}" for name, share in shares.items()])
+
+
+def bins_of(lengths: Counter[int], most: int) -> list[tuple[int, int, int]]:
+    """At most so many ranges of the same width, from the shortest to the longest: first, last, how many."""
+    low, high = min(lengths), max(lengths)
+    width = next(step for step in _steps() if (high // step) - (low // step) < most)
+    counts: Counter[int] = Counter()
+    for length, times in lengths.items():
+        counts[length // width] += times
+    return [(at * width, at * width + width - 1, counts[at]) for at in range(low // width, high // width + 1)]
+
+
+def _steps() -> list[int]:
+    """Widths that people like: 1, 2, 5, 10, 20, ..."""
+    return [digit * 10**zeros for zeros in range(12) for digit in (1, 2, 5)]
+
+
+def _bars(lengths: Counter[int]) -> list[str]:
+    bins = bins_of(lengths, 16)
+    tallest = max([times for _, _, times in bins])
+    width = len(f"{bins[-1][1]:,}")
+    return [
+        f"  {first:>{width},} to {last:>{width},}  {times:>9,} {'█' * -(-40 * times // tallest)}"
+        for first, last, times in bins
+    ]
+
+
+def to_html(report: Report) -> str:
+    """A page with the histogram of lengths and the first thousand findings."""
+    title = html.escape(f"{report.path}: {'may be trained on' if report.ok else 'must not be trained on'}")
+    facts = {
+        "Format": report.format or "unknown",
+        "Rows": f"{report.rows:,}",
+        "Bytes": f"{report.bytes:,}",
+        "Tokens": _tokens(report),
+        "Lengths": _lengths(report) if report.lengths else "none",
+        "SHA-256": report.sha256 or "unknown",
+        "Found": f"{report.errors:,} errors, {report.warnings:,} warnings",
+    }
+    rows = "".join([f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in facts.items()])
+    counts = "".join([f"<tr><td class=n>{n:,}</td><td>{code}</td></tr>" for code, n in report.counts.most_common()])
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>{_STYLE}</style></head><body>
+<h1 class="{"good" if report.ok else "bad"}">{title}</h1>
+<table class="facts">{rows}</table>
+{_histogram(report.lengths) if report.lengths else ""}
+{f"<h2>How often</h2><table class=counts>{counts}</table>" if counts else ""}
+{_findings(report)}
+</body></html>
+"""
+
+
+def _findings(report: Report) -> str:
+    if not report.findings:
+        return "<p>Nothing was found.</p>"
+    shown = report.findings[:_SHOWN]
+    more = report.errors + report.warnings - len(shown)
+    rest = f"<p>{more:,} more are not shown; <code>motet data check</code> prints all.</p>" if more else ""
+    head = "<tr><th>Line</th><th>Where</th><th>What</th><th>How to mend it</th></tr>"
+    return f"<h2>Findings</h2><table class=findings>{head}{''.join([_row(found) for found in shown])}</table>{rest}"
+
+
+def _row(finding: Finding) -> str:
+    line = "" if finding.line is None else f"{finding.line:,}"
+    cells = (f"<code>{html.escape(finding.path)}</code>", html.escape(finding.message), html.escape(finding.mend))
+    joined = "".join([f"<td>{cell}</td>" for cell in cells])
+    return f'<tr class="{finding.severity}"><td class=n>{line}</td>{joined}</tr>'
+
+
+def _histogram(lengths: Counter[int]) -> str:
+    """How many sequences have how many tokens: a drawing, with the numbers under the mouse."""
+    bins = bins_of(lengths, _BARS)
+    tallest = max([times for _, _, times in bins])
+    step = 800 / len(bins)
+    bars, marks = [], []
+    for index, (first, last, times) in enumerate(bins):
+        tall = 200 * times / tallest
+        where = f'x="{60 + index * step:.1f}" y="{220 - tall:.1f}" width="{max(step - 1, 1):.1f}" height="{tall:.1f}"'
+        bars.append(f"<rect {where}><title>{first:,} to {last:,} tokens: {times:,}</title></rect>")
+        if index % -(-len(bins) // 8) == 0:
+            marks.append(f'<text x="{60 + index * step:.1f}" y="238">{first:,}</text>')
+    return f"""<h2>Tokens of each sequence</h2>
+<svg viewBox="0 0 880 262" role="img" aria-label="How many sequences have how many tokens">
+<g class="bars">{"".join(bars)}</g>
+<line x1="60" y1="220" x2="860" y2="220"/><line x1="60" y1="20" x2="60" y2="220"/>
+<text x="54" y="26" class="end">{tallest:,}</text><text x="54" y="222" class="end">0</text>
+{"".join(marks)}<text x="460" y="258" class="middle">tokens</text></svg>"""
+
+
+_STYLE = """
+:root{color-scheme:light dark;--line:#8884;--bar:#3b6ea5;--bad:#b3261e;--good:#1f7a3a;--warn:#8a6100}
+@media(prefers-color-scheme:dark){:root{--bar:#7fb2e5;--bad:#ff8a80;--good:#7ddc98;--warn:#e6c15a}}
+body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.3rem;overflow-wrap:anywhere}h2{font-size:1.05rem;margin-top:2rem}
+.good{color:var(--good)}.bad{color:var(--bad)}
+table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0;
+border-bottom:1px solid var(--line);overflow-wrap:anywhere}.facts th{font-weight:600;white-space:nowrap}
+.n{text-align:right;font-variant-numeric:tabular-nums}.findings{width:100%}
+.error .n{color:var(--bad);font-weight:600}.warning .n{color:var(--warn)}
+svg{width:100%;height:auto}rect{fill:var(--bar)}line{stroke:currentColor;stroke-width:1}
+text{font-size:12px;fill:currentColor}.end{text-anchor:end}.middle{text-anchor:middle}
+"""
