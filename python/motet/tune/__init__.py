@@ -9,23 +9,23 @@ report = motet.tune.check("train.jsonl")                               # .ok, .f
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from motet.tune.check import Report, check
+    from motet.tune.checks import Report, check
     from motet.tune.dataset import Built, BuiltFile, build
     from motet.tune.example import Example
     from motet.tune.examples import Examples
     from motet.tune.findings import Finding
     from motet.tune.sources import read_examples
 
-# Each part is imported when it is first named.
+# Each part is imported when it is first named. No module is called as one of these, or it would take its place.
 _LATER = {
     "Built": "dataset",
     "BuiltFile": "dataset",
     "Example": "example",
     "Examples": "examples",
     "Finding": "findings",
-    "Report": "check",
+    "Report": "checks",
     "build": "dataset",
-    "check": "check",
+    "check": "checks",
     "read_examples": "sources",
 }
 

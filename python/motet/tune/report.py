@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections import Counter
 
-from motet.tune.check import Report
+from motet.tune.checks import Report
 from motet.tune.findings import Finding
 
 __all__ = ["bins_of", "to_html", "to_text"]

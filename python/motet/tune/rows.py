@@ -1,6 +1,6 @@
 """The rules of the service's four formats, for one row: what may stand in it, where, and in which order.
 
-Rules of the file (encoding, lines, JSON) are in lines.py and check.py. Sources: the service's pages on data
+Rules of the file (encoding, lines, JSON) are in lines.py and checks.py. Sources: the service's pages on data
 preparation, function calling and reasoning, and the checks that its SDK made up to 2.12.
 """
 

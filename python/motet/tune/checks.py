@@ -173,18 +173,18 @@ class _Check:
     def _line(self, line: Line) -> None:
         self._line_ends(line)
         row, findings = parse(line)
-        blank = row is None and not any(found.severity == "error" and found.code != "bom" for found in findings)
-        if blank:
+        errors = {finding.code for finding in findings}
+        if row is None and not errors - {"bom"}:
             self._find(Finding("blank_line", "a line with nothing on it", "remove it", severity="warning"), line.number)
         for finding in findings:
             self._find(finding)
-        if blank:
+        if row is None and not errors - {"bom"}:
             return
         self.report.rows += 1
-        if any(found.code != "bom" and found.severity == "error" for found in findings):
+        if isinstance(row, dict):
+            self._row(row, line, sound=not errors - {"bom", "lone_cr"})
+        else:
             self.report.uncounted += 1
-            return
-        self._row(row, line)
 
     def _line_ends(self, line: Line) -> None:
         """Notes what is worth one finding for the whole file, not one for each line."""
@@ -198,31 +198,36 @@ class _Check:
         self._ends[code] += 1
         self._first.setdefault(code, line)
 
-    def _row(self, row: Mapping[str, Any], line: Line) -> None:
+    def _row(self, row: Mapping[str, Any], line: Line, *, sound: bool) -> None:
+        """`sound`: whether it is JSON through and through."""
         form = format_of(row)
-        if isinstance(form, Finding):
-            self._find(form, line.number)
-            self.report.uncounted += 1
-            return
-        if self.report.format is None:
-            self.report.format = form
-        elif form != self.report.format:
-            message = f"a row of the format {form} in a file of the format {self.report.format}"
-            self._find(Finding("mixed_formats", message, "put it into a file of its own"), line.number)
-        wrong = check_row(row, form)
+        wrong = [form] if isinstance(form, Finding) else check_row(row, form)
+        if not isinstance(form, Finding):
+            if self.report.format is None:
+                self.report.format = form
+            elif form != self.report.format:
+                message = f"a row of the format {form} in a file of the format {self.report.format}"
+                wrong.append(Finding("mixed_formats", message, "put it into a file of its own"))
+        if may_hold_secret(line.data, self._allow):
+            wrong += find_secrets(row, self._allow)
         for finding in wrong:
             self._find(finding, line.number)
-        if may_hold_secret(line.data, self._allow):
-            for finding in find_secrets(row, self._allow):
-                self._find(finding, line.number)
+        if sound:
+            self._duplicate(row, line)
+        if (
+            isinstance(form, Finding)
+            or not sound
+            or any(finding.severity == "error" and finding.code not in _COUNTABLE for finding in wrong)
+        ):
+            self.report.uncounted += 1
+        else:
+            self._count(row, form, line)
+
+    def _duplicate(self, row: Mapping[str, Any], line: Line) -> None:
         first = self._seen.add(fingerprint(normalised(row)), line.number)
         if first is not None:
             message = f"the same as line {first}, but for spaces and case"
             self._find(Finding("duplicate", message, "remove one of them", severity="warning"), line.number)
-        if any(finding.severity == "error" for finding in wrong):
-            self.report.uncounted += 1
-        else:
-            self._count(row, form, line)
 
     def _count(self, row: Mapping[str, Any], form: Format, line: Line) -> None:
         try:
@@ -250,10 +255,12 @@ class _Check:
             self._find(found, report.lines)
         for code, message, mend in _ENDS:
             if times := self._ends[code]:
-                found = Finding(code, f"{message}, on {times} lines from here on", mend, severity="warning")
+                found = Finding(code, f"{message} ({times} such lines in all)", mend, severity="warning")
                 self._find(found, self._first[code])
 
 
+_COUNTABLE = {"mixed_formats", "secret"}
+"""What is wrong with a row and does not keep it from being rendered."""
 _ENDS = (
     ("crlf", "a line that ends as on Windows", "end lines with a line feed alone"),
     ("line_separator", "a character that many readers take for the end of a line", r"write \u2028, \u2029 or \u0085"),
