@@ -27,13 +27,14 @@ def service_messages(items: Iterable[Message | Mapping[str, Any]]) -> list[dict[
         shapes = to_chat([Message(message.role, parts, message.name)]) if parts else []
         if isinstance(item, Mapping) and "weight" in item and shapes:
             shapes[-1]["weight"] = item["weight"]
-        rows += [_as_service(shape) for shape in shapes]
+        # A developer who only listed tools says nothing here.
+        rows += [_as_service(shape) for shape in shapes if shape["role"] != "developer" or shape["content"]]
     _name_calls(rows)
     return rows
 
 
 def _as_service(shape: dict[str, Any]) -> dict[str, Any]:
-    if shape["role"] in ("developer", "system"):
+    if shape["role"] == "developer":
         shape["role"] = "system"
     if shape.get("content") is None:
         shape.pop("content", None)

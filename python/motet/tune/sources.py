@@ -75,7 +75,7 @@ class _Source:
             if shape is not None:
                 try:
                     yield from self._of_line(shape)
-                except (MotetError, ValueError, TypeError) as error:
+                except (MotetError, AttributeError, LookupError, ValueError, TypeError) as error:
                     raise self._error(line, str(error)) from error
 
     def _error(self, line: Line, problem: str) -> DataError:
@@ -142,16 +142,14 @@ class _Source:
 
     def _exchange(self, shape: dict[str, Any]) -> Iterator[Example]:
         """What a cassette holds: nothing, if the exchange is none with a model, or was not answered."""
-        match shape:
-            case {"request": {"path": str(path), "body": Mapping() as asked}, "response": {"body": str(body)}}:
-                if not path.partition("?")[0].endswith("/completions"):
-                    return
-                answer = _answer(asked, body)
-                if answer is not None:
-                    before = asked["messages"] if "messages" in asked else _core.parse_conversation(asked["prompt"])
-                    yield self._conversation([*before, answer], asked.get("tools"))
-            case _:
-                raise ValueError("an exchange of another shape than cassettes have")
+        asked, response = shape["request"], shape["response"]
+        if not str(asked["path"]).partition("?")[0].endswith("/completions"):
+            return
+        answer = _answer(asked["body"], response["body"])
+        if answer is not None:
+            body = asked["body"]
+            before = body["messages"] if "messages" in body else _core.parse_conversation(body["prompt"])
+            yield self._conversation([*before, answer], body.get("tools"))
 
 
 def _answer(asked: Mapping[str, Any], body: str) -> Message | None:
