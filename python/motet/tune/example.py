@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -12,7 +13,6 @@ from motet.message import Message
 from motet.tools import Tool
 from motet.tune.conversations import service_messages
 from motet.tune.findings import Finding
-from motet.tune.lines import dumps
 from motet.tune.rows import Format, check_row
 
 __all__ = ["Example"]
@@ -41,9 +41,7 @@ class Example:
 
     def __post_init__(self) -> None:
         content = {name: value for name in _CONTENT if (value := getattr(self, name))}
-        # The order of keys is not part of what is taught.
-        canonical = dumps(_sorted(content))
-        object.__setattr__(self, "id", hashlib.sha256(canonical).hexdigest()[:32])
+        object.__setattr__(self, "id", hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()[:32])
 
     @classmethod
     def of(
@@ -168,12 +166,8 @@ class Example:
 
 _CONTENT = ("messages", "tools", "rejected", "text")
 _ABOUT = ("quality", "tags", "source")
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(one) for one in value] if isinstance(value, list | tuple) else value
+# The order of keys is not part of what is taught.
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def _is_number(value: Any) -> bool:

@@ -188,9 +188,12 @@ def _is_unicode(text: str) -> bool:
 
 def dumps(value: Any) -> bytes:
     """A line of JSON, with its end. Raises `ValueError` for what is no JSON or no Unicode."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    # Many readers take these for the end of a line.
-    return _ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
+    text = _ENCODER.encode(value)
+    if not text.isascii():
+        # Many readers take these for the end of a line.
+        text = _ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text.encode() + b"\n"
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _ENDS = re.compile("[\u0085\u2028\u2029]")
