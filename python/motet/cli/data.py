@@ -1,4 +1,7 @@
-"""`motet data`: examples, the data set that is made of them, and its check."""
+"""`motet data`: examples, the data set that is made of them, and its check.
+
+What does the work is imported by the action that needs it: other commands start without it.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import motet
+from motet import tune
 from motet.cli.terminal import Style, UsageError, positive, read_bytes, tool_list, visible
 from motet.files import write_whole
-from motet.tune import Example, Examples, Finding, build, check, read_examples
-from motet.tune.examples import Corrupt, Statistics, matches
-from motet.tune.report import to_html, to_text
-from motet.tune.rows import FORMATS
-from motet.tune.secrets import KINDS
+
+if TYPE_CHECKING:
+    from motet.tune.examples import Corrupt, Statistics
 
 __all__ = ["register"]
 
@@ -54,10 +56,8 @@ def _add_filter(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_allow(parser: argparse.ArgumentParser) -> None:
-    kinds = ", ".join(KINDS)
-    parser.add_argument(
-        "--allow", action="append", default=[], metavar="KIND", help=f"secrets that may be there: {kinds}, all"
-    )
+    help_text = "secrets of this kind may be there: jwt, card, ... or all; may be given again"
+    parser.add_argument("--allow", action="append", default=[], metavar="KIND", help=help_text)
 
 
 def _share(text: str) -> float:
@@ -94,35 +94,44 @@ def _register_add(actions: Any) -> None:
 
 def _add(options: argparse.Namespace) -> None:
     about = {"tools": tool_list(options.tools) or (), "quality": options.quality, "tags": options.tag}
-    examples = Examples(options.file)
-    ids: list[str] = []
+    examples = tune.Examples(options.file)
+    noted = _Noted()
     if options.source is not None:
         if options.request is not None or options.response is not None or options.completion is not None:
             raise UsageError("give either --from, or --request with --response or --completion")
         source = sys.stdin.buffer if options.source == "-" else options.source
-        found = read_examples(source, **about)
-        new = examples.add(_noted(example, ids) for example in found)
+        found = tune.read_examples(source, **about)
+        new = examples.add(map(noted, found))
     else:
-        new = examples.add(_noted(_asked(options, about), ids))
+        new = examples.add(noted(_asked(options, about)))
     if options.json:
-        print(json.dumps({"read": len(ids), "new": new, "ids": ids}))
+        print(json.dumps({"read": noted.read, "new": new, "ids": noted.ids}))
     else:
-        shown = " ".join(ids[:10]) + (" ..." if len(ids) > 10 else "")
-        print(f"{new} new of {len(ids)} in {options.file}: {shown}")
+        shown = " ".join(noted.ids[:10]) + (" ..." if noted.read > 10 else "")
+        print(f"{new} new of {noted.read} in {options.file}: {shown}")
 
 
-def _noted(example: Example, ids: list[str]) -> Example:
-    ids.append(example.id)
-    return example
+class _Noted:
+    """Counts the examples that pass, and remembers the first ids."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.ids: list[str] = []
+
+    def __call__(self, example: tune.Example) -> tune.Example:
+        self.read += 1
+        if len(self.ids) < 1000:
+            self.ids.append(example.id)
+        return example
 
 
-def _asked(options: argparse.Namespace, about: dict[str, Any]) -> Example:
+def _asked(options: argparse.Namespace, about: dict[str, Any]) -> tune.Example:
     if options.request is None or (options.response is None) == (options.completion is None):
         raise UsageError("an example needs --request, and --response or --completion; or give --from FILE")
     request = _text(options.request)
     if options.completion is None:
         more = {"thinking": options.thinking, "system": options.system, "rejected": options.rejected}
-        return Example.of(request, _text(options.response), **more, **about)
+        return tune.Example.of(request, _text(options.response), **more, **about)
     if options.thinking is not None:
         raise UsageError("a completion has its own thinking")
     data = read_bytes(options.completion)
@@ -130,7 +139,7 @@ def _asked(options: argparse.Namespace, about: dict[str, Any]) -> Example:
     before: list[Any] = [{"role": "system", "content": options.system}] if options.system else []
     answer = motet.parse(raw, tools=about["tools"] or None).message
     conversation = [*before, {"role": "user", "content": request}, answer]
-    return Example.conversation(conversation, rejected=options.rejected, **about)
+    return tune.Example.conversation(conversation, rejected=options.rejected, **about)
 
 
 def _text(value: str) -> str:
@@ -138,11 +147,13 @@ def _text(value: str) -> str:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from motet.tune.examples import Corrupt, Statistics, matches
+
     style = Style(options.color, sys.stdout)
     statistics = Statistics(bytes=Path(options.file).stat().st_size)
     corrupt: list[Corrupt] = []
     listed: list[dict[str, Any]] = []
-    for _, found in Examples(options.file).scan():
+    for _, found in tune.Examples(options.file).scan():
         if isinstance(found, Corrupt):
             corrupt.append(found)
         elif matches(found, options.min_quality, options.tag):
@@ -164,14 +175,14 @@ def _list(options: argparse.Namespace) -> int:
     return 1 if any(not one.torn for one in corrupt) else 0
 
 
-def _line(example: Example, style: Style) -> str:
+def _line(example: tune.Example, style: Style) -> str:
     said = example.text if example.text is not None else _first_question(example)
     quality = "   -" if example.quality is None else f"{example.quality:.2f}"
     first = " ".join(visible(said).split())[:60]
     return f"{style('title', example.id[:12])}  {quality}  {first}  {style('markup', ' '.join(example.tags))}".rstrip()
 
 
-def _first_question(example: Example) -> str:
+def _first_question(example: tune.Example) -> str:
     return next((message["content"] for message in example.messages if message["role"] == "user"), "")
 
 
@@ -187,7 +198,7 @@ def _statistics(statistics: Statistics) -> str:
 
 
 def _show(options: argparse.Namespace) -> None:
-    example = Examples(options.file).get(options.id)
+    example = tune.Examples(options.file).get(options.id)
     if options.json or example.text is not None:
         print(json.dumps(example.to_dict(), ensure_ascii=False, indent=None if options.json else 2))
         return
@@ -206,7 +217,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _remove(options: argparse.Namespace) -> None:
-    removed = Examples(options.file).remove(*options.id)
+    removed = tune.Examples(options.file).remove(*options.id)
     print(json.dumps({"removed": removed}) if options.json else f"{removed} removed from {options.file}")
 
 
@@ -216,7 +227,9 @@ def _register_build(actions: Any) -> None:
     building.add_argument("-o", "--output", default="train.jsonl", metavar="FILE", help="training data (train.jsonl)")
     building.add_argument("--validation", metavar="FILE", help="write a share of it there, for validation")
     building.add_argument("--fraction", type=float, default=0.1, help="the share of the validation (0.1)")
-    building.add_argument("--format", choices=tuple(FORMATS), default="conversational")
+    building.add_argument(
+        "--format", choices=("conversational", "instruction", "preference", "text"), default="conversational"
+    )
     _add_filter(building)
     building.add_argument("--dedupe", choices=("normalised", "exact", "none"), default="normalised")
     building.add_argument("--max-tokens", type=positive, metavar="N", help="leave out what is longer")
@@ -228,7 +241,7 @@ def _register_build(actions: Any) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
-    built = build(
+    built = tune.build(
         options.file,
         options.output,
         options.validation,
@@ -265,10 +278,12 @@ def _register_check(actions: Any) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from motet.tune.report import to_html, to_text
+
     style = Style(options.color, sys.stdout)
     printer = _Findings(style, as_json=options.json)
     file = sys.stdin.buffer if options.file == "-" else options.file
-    report = check(file, max_tokens=options.max_tokens, allow=options.allow, on_finding=printer.show)
+    report = tune.check(file, max_tokens=options.max_tokens, allow=options.allow, on_finding=printer.show)
     if options.html:
         write_whole(Path(options.html), to_html(report))
     printer.end()
@@ -289,7 +304,7 @@ class _Findings:
         if as_json:
             print('{"findings": [', end="")
 
-    def show(self, finding: Finding) -> None:
+    def show(self, finding: tune.Finding) -> None:
         if self._as_json:
             print(",\n " if self._any else "\n ", json.dumps(finding.to_dict(), ensure_ascii=False), sep="", end="")
         else:

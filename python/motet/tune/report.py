@@ -118,7 +118,8 @@ def _histogram(lengths: Counter[int]) -> str:
     step = 800 / len(bins)
     bars, marks = [], []
     for index, (first, last, times) in enumerate(bins):
-        tall = 200 * times / tallest
+        # What is there is seen.
+        tall = max(200 * times / tallest, 1.5) if times else 0.0
         where = f'x="{60 + index * step:.1f}" y="{220 - tall:.1f}" width="{max(step - 1, 1):.1f}" height="{tall:.1f}"'
         bars.append(f"<rect {where}><title>{first:,} to {last:,} tokens: {times:,}</title></rect>")
         if index % -(-len(bins) // 8) == 0:
@@ -139,7 +140,7 @@ h1{font-size:1.3rem;overflow-wrap:anywhere}h2{font-size:1.05rem;margin-top:2rem}
 .good{color:var(--good)}.bad{color:var(--bad)}
 table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0;
 border-bottom:1px solid var(--line);overflow-wrap:anywhere}.facts th{font-weight:600;white-space:nowrap}
-.n{text-align:right;font-variant-numeric:tabular-nums}.findings{width:100%}
+.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.findings{width:100%}
 .error .n{color:var(--bad);font-weight:600}.warning .n{color:var(--warn)}
 svg{width:100%;height:auto}rect{fill:var(--bar)}line{stroke:currentColor;stroke-width:1}
 text{font-size:12px;fill:currentColor}.end{text-anchor:end}.middle{text-anchor:middle}
