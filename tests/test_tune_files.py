@@ -284,6 +284,8 @@ def test_a_killed_process_leaves_whole_lines(work: Any, quick_path: Path) -> Non
         with contextlib.suppress(EOFError):
             while True:
                 told.append(mine.recv())
+        # What it left unfinished is swept away by the next who writes there.
+        assert len([*quick_path.glob(".*.part")]) <= 2
         if work is rebuilding:
             assert WORKS["build"].state(quick_path) == state
             continue
@@ -335,6 +337,19 @@ def test_readers_see_what_was_there_when_they_began(quick_path: Path) -> None:
     Examples(examples.path).add(NEW)
     assert [first, *reading] == OLD
     assert [*examples] == [*OLD[:5], *OLD[6:], *NEW]
+
+
+def test_what_was_left_unfinished_is_swept_away_and_what_is_being_written_is_not(tmp_path: Path) -> None:
+    left = tmp_path / ".one.abc.part"
+    left.write_text("half")
+    other = tmp_path / ".two.abc.part"
+    other.write_text("half")
+    with replacing(tmp_path / "one") as (slow,):
+        slow.write(b"slow")
+        write_whole(tmp_path / "one", "fast")
+        assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".part", ".part"]
+    assert (tmp_path / "one").read_bytes() == b"slow"
+    assert not left.exists() and other.exists()
 
 
 def test_several_files_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:

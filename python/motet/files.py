@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["PART", "Replacement", "append", "lock", "replacing", "roomy", "sync_folder", "write_whole"]
+__all__ = ["PART", "Replacement", "append", "lock", "replacing", "roomy", "sweep", "sync_folder", "write_whole"]
 
 PART = ".part"
 """How the name of a file ends that is still being written."""
@@ -43,7 +44,8 @@ class Replacement:
         self.size = 0
         self._pieces: list[bytes] = []
         self._waiting = 0
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=PART)
+        sweep(self.path)
+        handle, name = _unfinished(self.path)
         self._handle: int | None = handle
         self._name = Path(name)
         with contextlib.suppress(OSError, AttributeError):
@@ -69,11 +71,14 @@ class Replacement:
         assert self._handle is not None
         self._flush()
         os.fsync(self._handle)
-        self._close()
+        if fcntl is None:
+            # There an open file cannot be renamed.
+            self._close()
 
     def commit(self) -> None:
         """Takes the file's place."""
         self._name.replace(self.path)
+        self._close()
 
     def discard(self) -> None:
         """Leaves nothing behind, unless it was committed."""
@@ -86,6 +91,40 @@ class Replacement:
         if self._handle is not None:
             handle, self._handle = self._handle, None
             os.close(handle)
+
+
+def _unfinished(path: Path) -> tuple[int, str]:
+    """A new file beside a file, locked as long as it is open."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+        if fcntl is None:
+            return handle, name
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        except OSError:
+            # Nothing can be locked here, so nobody sweeps.
+            return handle, name
+        else:
+            if os.fstat(handle).st_nlink:
+                return handle, name
+        # It was swept away before it was locked.
+        os.close(handle)
+
+
+def sweep(path: Path) -> None:
+    """Takes away what killed processes left unfinished beside a file. What somebody still writes is locked."""
+    if fcntl is None:
+        return
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+        with contextlib.suppress(OSError):
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+            finally:
+                os.close(handle)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ were not, and of which it cannot be known.
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
 import secrets
@@ -19,7 +18,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from motet.episode import Episode
 from motet.errors import ConfigError
-from motet.files import PART, append, lock, write_whole
+from motet.files import append, lock, sweep, write_whole
 from motet.message import Message, ToolCall, ToolResult, part_from_dict, part_to_dict
 from motet.metrics import Metrics
 
@@ -266,10 +265,7 @@ class Store:
         except BaseException:
             self.close()
             raise
-        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*{PART}"):
-            # Whoever wrote it was killed, for now we have the files.
-            with contextlib.suppress(OSError):
-                left.unlink()
+        sweep(self.path)
 
     def _refuse_to_lose(self) -> None:
         if not self.path.exists() or not self.path.stat().st_size:
