@@ -168,9 +168,11 @@ impl Sink for Heard {
     }
 }
 
-/// What two readings of one input have in common.
-pub fn shown(completion: &Completion) -> String {
-    format!("{:?} {:?} {:?} {:?}", completion.frames, completion.repairs, completion.stop, completion.tokens)
+/// Two readings of one input give the same.
+pub fn assert_same(one: &Completion, other: &Completion, what: &str) {
+    let parts = |it: &Completion| (it.stop, it.tokens);
+    let same = one.frames == other.frames && one.repairs == other.repairs && parts(one) == parts(other);
+    assert!(same, "{what}: {one:#?} is not {other:#?}");
 }
 
 /// The first fault: what strict parsing raises.

@@ -2,13 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use motet_fuzz::{Input, first_fault, shown};
+use motet_fuzz::{Input, assert_same, first_fault};
 
 fuzz_target!(|data: &[u8]| {
     let Some(input) = Input::new(data) else { return };
     let tolerant = input.parse(false).expect("tolerant parsing never fails");
     match (input.parse(true), first_fault(&tolerant)) {
-        (Ok(strict), None) => assert_eq!(shown(&strict), shown(&tolerant)),
+        (Ok(strict), None) => assert_same(&strict, &tolerant, "strict"),
         (Err(error), Some(fault)) => assert_eq!(&error.repair, fault),
         (strict, fault) => panic!("{strict:?} but {fault:?}"),
     }

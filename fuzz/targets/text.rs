@@ -2,13 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use motet_fuzz::{Input, shown};
+use motet_fuzz::{Input, assert_same};
 
 fuzz_target!(|data: &[u8]| {
     let Some(input) = Input::new(data) else { return };
     let input = Input { as_ids: false, ..input };
     let heard = input.heard([]);
-    assert_eq!(shown(&heard), shown(&input.parse(false).expect("tolerant parsing never fails")));
+    assert_same(&heard, &input.parse(false).expect("tolerant parsing never fails"), "all at once");
     for repair in &heard.repairs {
         assert!(repair.at <= input.data.len(), "{repair:?} is beyond the end");
     }
