@@ -29,6 +29,7 @@ ROOMS = {
             "drive",
             "atoms",
             "brains",
+            "tune",
             "__init__",
             "cli",
         ]

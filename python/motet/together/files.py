@@ -98,6 +98,11 @@ class Files:
             raise self._rest.bad("the service's file is none", shape)
         return found
 
+    def abort(self, place: Place) -> None:
+        """Ends an upload in parts; what came of it is gone."""
+        body = {"upload_id": place.upload, "file_id": place.id}
+        self._rest.ask(lambda sdk: sdk.post("/v1/files/multipart/abort", cast_to=httpx.Response, body=body))
+
     def retrieve(self, file_id: str) -> Mapping[str, Any]:
         """A file, with the report of its validation, which the SDK's own `upload` leaves out."""
         safe_id(file_id, "a file")

@@ -8,12 +8,14 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from motet.together.backend import Backend
 from motet.together.rest import Rest, safe_id
 
 __all__ = ["Content", "Jobs"]
+
+Rows: TypeAlias = list[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +66,18 @@ class Jobs:
             raise self._rest.bad("the service's job has no status", shape)
         return shape
 
-    def list(self) -> list[Mapping[str, Any]]:
+    def list(self) -> Rows:
         return self._rest.rows(lambda sdk: sdk.fine_tuning.with_raw_response.list(), "jobs")
 
-    def events(self, job_id: str) -> list[Mapping[str, Any]]:
+    def events(self, job_id: str) -> Rows:
         safe_id(job_id, "a job")
         return self._rest.rows(lambda sdk: sdk.fine_tuning.with_raw_response.list_events(job_id), "events")
 
-    def metrics(self, job_id: str) -> list[Mapping[str, Any]]:
+    def metrics(self, job_id: str) -> Rows:
         safe_id(job_id, "a job")
         return self._rest.rows(lambda sdk: sdk.fine_tuning.with_raw_response.list_metrics(job_id), "metrics", "metrics")
 
-    def checkpoints(self, job_id: str) -> list[Mapping[str, Any]]:
+    def checkpoints(self, job_id: str) -> Rows:
         safe_id(job_id, "a job")
         return self._rest.rows(lambda sdk: sdk.fine_tuning.with_raw_response.list_checkpoints(job_id), "checkpoints")
 

@@ -115,7 +115,8 @@ class Rest:
                 headers = {"Content-Length": str(size)}
                 response = sdk._client.put(url, content=body(), headers=headers, follow_redirects=False)
                 if response.is_success:
-                    return response.headers.get("etag")
+                    etag: str | None = response.headers.get("etag")
+                    return etag
                 if not response.has_redirect_location:
                     raise from_response(response, sdk.api_key)
                 url = _target(sdk, url, response.headers["location"])
