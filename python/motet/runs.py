@@ -29,7 +29,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CallRecord", "Run", "Signal", "Step", "Store", "sync_folder"]
+__all__ = ["CallRecord", "Run", "Signal", "Step", "Store", "sync_folder", "write_whole"]
 
 VERSION = 1
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from motet.tune.downloads import Download, download
     from motet.tune.settings import Limits, Settings
     from motet.tune.states import Event, Job, Point
-    from motet.tune.training import PriceEstimate, estimate, limits, start
-    from motet.tune.uploads import File, upload
+    from motet.tune.training import PriceEstimate, check_settings, estimate, limits, start
+    from motet.tune.uploads import File, to_file, upload
     from motet.tune.watching import cancel, follow, job, jobs, watch
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Settings",
     "Tally",
     "cancel",
+    "check_settings",
     "compare",
     "curve",
     "download",
@@ -44,6 +45,7 @@ __all__ = [
     "limits",
     "start",
     "svg",
+    "to_file",
     "upload",
     "watch",
 ]
@@ -63,6 +65,7 @@ _LATER = {
     "Settings": "settings",
     "Tally": "comparing",
     "cancel": "watching",
+    "check_settings": "training",
     "compare": "comparing",
     "curve": "curves",
     "download": "downloads",
@@ -73,6 +76,7 @@ _LATER = {
     "limits": "training",
     "start": "training",
     "svg": "curves",
+    "to_file": "uploads",
     "upload": "uploads",
     "watch": "watching",
 }

@@ -143,7 +143,7 @@ def _tally_dict(tally: Tally) -> dict[str, Any]:
             "text": result.text,
             "calls": list(result.calls),
             "expected": result.row.expected,
-            **{measure: getattr(result.scores, measure) for measure in _MEASURES},
+            "scores": {measure: getattr(result.scores, measure) for measure in _MEASURES},
             "cost": _text(result.cost),
             "error": result.error,
         }

@@ -8,7 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from motet.errors import ApiError, ConfigError, MaxCostError, QuotaError
+from motet import catalog
+from motet.errors import ApiError, ConfigError, MaxCostError, QuotaError, UnknownAtomError
 from motet.metrics import to_money
 from motet.tune.clock import REAL, Clock, passing, patiently
 from motet.tune.settings import Limits, Settings, checked, price_settings, wire_settings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from motet.together import Backend
     from motet.together.jobs import Jobs
 
-__all__ = ["PriceEstimate", "estimate", "jobs_of", "limits", "start"]
+__all__ = ["PriceEstimate", "check_settings", "estimate", "jobs_of", "limits", "start"]
 
 _REASONS = {
     "multimodal_dataset": "the service prices no data with images",
@@ -80,8 +81,21 @@ def jobs_of(backend: Backend | None) -> Jobs:
 
 def limits(model: str, *, backend: Backend | None = None, clock: Clock = REAL) -> Limits:
     """What a model can be trained with, as the service says today. Raises `NotFoundError` for one that cannot be."""
-    jobs = jobs_of(backend)
-    return Limits.read(model, patiently(lambda: jobs.limits(model), clock))
+    jobs, name = jobs_of(backend), model_id(model)
+    return Limits.read(name, patiently(lambda: jobs.limits(name), clock))
+
+
+def model_id(model: str) -> str:
+    """The service's name of a model, from that or from a slug of the catalogue."""
+    try:
+        return catalog.find(model).model or model
+    except UnknownAtomError:
+        return model
+
+
+def check_settings(model: str, settings: Settings, *, backend: Backend | None = None, clock: Clock = REAL) -> None:
+    """Raises `ConfigError` with all that a model cannot be trained with; before anything is sent."""
+    checked(limits(model, backend=backend, clock=clock), settings)
 
 
 def estimate(
@@ -165,7 +179,7 @@ class _Plan:
         clock: Clock,
     ) -> _Plan:
         jobs = jobs_of(backend)
-        allowed = Limits.read(model, patiently(lambda: jobs.limits(model), clock))
+        allowed = limits(model, backend=backend, clock=clock)
         if validation is not None:
             settings = {"n_evals": settings.get("n_epochs", 1), **settings}
         # Before an upload that may take long.
@@ -175,7 +189,7 @@ class _Plan:
         if held_out is not None and held_out.id == sent.id:
             raise ConfigError(f"the validation data is the training data: {sent.name} ({sent.id})")
         _fits(allowed, sent)
-        return cls(jobs, model, sent, held_out, allowed, settings, clock)
+        return cls(jobs, allowed.model, sent, held_out, allowed, settings, clock)
 
     def price(self) -> PriceEstimate:
         asked = {"training_file": self.training.id, "model": self.model, **price_settings(self.settings, self.limits)}

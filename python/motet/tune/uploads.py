@@ -84,6 +84,7 @@ def upload(
     *,
     check: bool = True,
     on_progress: Progress | None = None,
+    on_state: Callable[[str], None] | None = None,
     timeout: float = 3600.0,
     backend: Backend | None = None,
     clock: Clock = REAL,
@@ -92,7 +93,7 @@ def upload(
 
     - `path`: `.jsonl`, or `.parquet` with tokens.
     - `check`: whether motet's own check comes first: it finds what the service would find, before anything is sent.
-    - `on_progress`: is told how many bytes of how many are sent.
+    - `on_progress`: is told how many bytes of how many are sent; `on_state`: how far their validation is.
     - `timeout`: seconds for the validation.
 
     A connection that is cut is tried again; the same file, sent again later, is the same file there. Raises
@@ -112,18 +113,19 @@ def upload(
     except NotFoundError:
         # Somebody else who sent the same bytes was faster, and took ours for the rest of an upload that was cut.
         found = sending.known() or sending.send()
-    return _validated(files, found, timeout, clock)
+    return _validated(files, found, timeout, on_state, clock)
 
 
 def to_file(given: str | Path | File, **options: Any) -> File:
-    """A file of the service's: one that is given, one that an id names, or one that is uploaded."""
+    """A file of the service's: one that is given, one that an id names, or one that is uploaded. `options`: of
+    `upload`."""
     if isinstance(given, File):
         return given
     if isinstance(given, str) and _ID.fullmatch(given) and not Path(given).exists():
         clock: Clock = options.get("clock", REAL)
         files = _files(options.get("backend"))
         shape = patiently(lambda: files.retrieve(given), clock)
-        return _validated(files, File.read(shape), options.get("timeout", 3600.0), clock)
+        return _validated(files, File.read(shape), options.get("timeout", 3600.0), options.get("on_state"), clock)
     return upload(given, **options)
 
 
@@ -293,7 +295,7 @@ class _Sending:
 _WAITING = ("PENDING", "QUEUED", "RUNNING")
 
 
-def _validated(files: Files, found: File, timeout: float, clock: Clock) -> File:
+def _validated(files: Files, found: File, timeout: float, on_state: Callable[[str], None] | None, clock: Clock) -> File:
     """The file once its validation has ended. Other states than the known ones may be new, and are waited for, too."""
     ends, pause, file_id = clock.now() + timeout, 1.0, found.id
 
@@ -301,6 +303,8 @@ def _validated(files: Files, found: File, timeout: float, clock: Clock) -> File:
         return File.read(patiently(lambda: files.retrieve(file_id), clock))
 
     while found.status is not None and found.status not in ("COMPLETED", "FAILED", "INVALID_FORMAT"):
+        if on_state is not None:
+            on_state(f"validation {found.status.lower()}")
         left = ends - clock.now()
         if left <= 0:
             known = "" if found.status in _WAITING else ", which is no state that motet knows"
