@@ -95,7 +95,7 @@ def job_table(jobs: Sequence[tune.Job], style: Style) -> str:
     if not jobs:
         return "there are no jobs yet: motet tune start FILE -m MODEL"
     rows = [
-        (job.id, job.status, job.model or "?", job.output_model or "", dollars(job.price), job.created_at or "?")
+        (job.id, job.status, job.model or "?", job.output_model or "", dollars(job.price), _minute(job.created_at))
         for job in jobs
     ]
     cells = [_HEAD, *[tuple([visible(cell) for cell in row]) for row in rows]]
@@ -106,6 +106,10 @@ def job_table(jobs: Sequence[tune.Job], style: Style) -> str:
         padded[1] = style(_KINDS.get(phase or ""), padded[1])
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
+
+
+def _minute(moment: str | None) -> str:
+    return "?" if moment is None else moment[:16].replace("T", " ")
 
 
 _MEASURES = (("exact", "same text"), ("normalised", "same words"), ("f1", "words shared"), ("calls", "same calls"))
@@ -173,6 +177,11 @@ class Watcher:
             self._live.transient = False
             self._live.__exit__(kind, error, trace)
 
+    @property
+    def drawn(self) -> bool:
+        """Whether the end of it is on the screen already."""
+        return self._json or self._live is not None
+
     def show(self, job: tune.Job) -> None:
         if self._svg is not None:
             title = f"Loss of {job.output_model or job.id}"
@@ -206,7 +215,7 @@ def _picture(job: tune.Job, width: int) -> Any:
     bar = ProgressBar(
         total=1.0 if job.share is not None else None,
         completed=job.share or 0.0,
-        width=max(min(width - 60, 40), 10),
+        width=max(min(width - 30, 60), 10),
         pulse=job.share is None and not job.ended,
     )
     line = Table.grid(padding=(0, 1))
@@ -214,18 +223,19 @@ def _picture(job: tune.Job, width: int) -> Any:
         Text(visible(job.status), style=colours.get(job.phase, "cyan")),
         bar,
         Text("" if job.share is None else f"{job.share:4.0%}"),
-        Text(", ".join(_facts(job))),
     )
-    parts: list[Any] = [head, line]
+    parts: list[Any] = [head, line, Text(", ".join(_facts(job)))]
     drawn = tune.curve(job.points, width=min(width, 100), height=12)
     if drawn:
         text = Text(drawn, style="blue")
         text.highlight_regex(r"o", "bold magenta")
-        text.append("\n· training   o validation", style="dim")
+        text.append("\n· training   o validation\n", style="dim")
         parts += [Text(), text]
     if job.events:
         last = job.events[-1]
-        parts += [Text(), Text(f"{visible(last.created_at)}  {visible(last.message)}", style="dim")]
+        parts.append(Text(f"{visible(last.created_at)}  {visible(last.message)}", style="dim"))
+    if not job.ended:
+        parts.append(Text("Ctrl-C ends the watching, and leaves the job running", style="dim"))
     return Group(*parts)
 
 

@@ -258,7 +258,7 @@ def _watch(
     except KeyboardInterrupt:
         print(f"\nmotet: {name} goes on; watch it again with: motet tune watch {name}", file=sys.stderr)
         raise
-    if not options.json:
+    if not watcher.drawn:
         print(job_line(last, Style(options.color, sys.stdout)))
     return 0 if last.ok else 1
 
@@ -279,7 +279,10 @@ def run_cancel(options: argparse.Namespace) -> int:
         print(json.dumps(job_dict(job), ensure_ascii=False))
     else:
         print(job_line(job, Style(options.color, sys.stdout)))
-    return 0 if job.phase == "cancelled" else 1
+    if job.phase != "cancelled":
+        print(f"motet: {job.id} was not cancelled: it had ended before", file=sys.stderr)
+        return 1
+    return 0
 
 
 def run_download(options: argparse.Namespace) -> None:

@@ -275,4 +275,4 @@ class Training:
 
 
 def _nano(price: float | None) -> int | None:
-    return None if price is None else round(price * 1_000_000_000)
+    return None if price is None else int(Decimal(str(price)).scaleb(9))

@@ -66,7 +66,7 @@ def download(
 ) -> Download:
     """Fetches a checkpoint of a job.
 
-    - `to`: a folder, where the file is named after the model; or a file.
+    - `to`: a folder, one that is there or ends in `/`, where the file is named after the model; or a file.
     - `kind`: `merged`, the model with its adapter, or `adapter` alone; `model` after full training. By default
       `merged` or `model`.
     - `step`: of a checkpoint before the last.
@@ -84,7 +84,7 @@ def download(
     if not job.ok and step is None:
         raise ConfigError(f"{job.id} is {job.status}, and has no model yet; with step= a checkpoint of it may be there")
     wanted = kind or ("model" if job.full else "merged")
-    place = _place(Path(to), job, wanted, step)
+    place = _place(to, job, wanted, step)
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise ConfigError(f"sha256 must be 64 hexadecimal digits, not {sha256!r}")
     with _Part.of(place.path) as part:
@@ -110,8 +110,10 @@ class _Place:
         return self.path.with_name(self.path.name + part.ending()) if self.open else self.path
 
 
-def _place(to: Path, job: Job, kind: str, step: int | None) -> _Place:
-    if not to.is_dir() and not str(to).endswith(os.sep):
+def _place(given: str | Path, job: Job, kind: str, step: int | None) -> _Place:
+    to = Path(given)
+    # A path forgets the slash that says that it is a folder.
+    if not to.is_dir() and not str(given).endswith(("/", os.sep)):
         return _Place(to, False)
     to.mkdir(parents=True, exist_ok=True)
     # The service's name has its account's in it, and what else it likes.
