@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import random
+import signal
 import socket
 import ssl
 import threading
@@ -72,7 +75,8 @@ class Bench:
             if all(idle) and self.server.connections == len(idle):
                 return
             assert time.monotonic() < ends, (idle, self.server.connections)
-            time.sleep(0.005)
+            # The loop closes what was closed in its next turn.
+            self.runner.run(asyncio.sleep(0.005))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -385,3 +389,177 @@ def test_the_question_what_a_server_is_takes_a_part_of_the_time(how: str, bench:
         assert time.monotonic() - began < LATE
         assert len(error.attempts) == 1, "there was time left for the answer itself"
         bench.runner.run(brain.aclose())
+
+
+# Those who leave.
+
+LONG = Turn("<|channel|>analysis<|message|>" + "word " * 400 + "<|end|>", delay=0.002)
+
+
+@pytest.mark.parametrize("how", ["stream", "astream"])
+def test_a_hundred_streams_are_left_at_random(how: str, bench: Bench) -> None:
+    rng = random.Random(7)
+    leave = [
+        (rng.choice(LANES), rng.randrange(60), rng.choice(["break", "close", "raise", "forget"])) for _ in range(100)
+    ]
+
+    def left(lane: str, after: int, way: str) -> None:
+        stream = bench.brain.stream(bench.cases.add(LONG), lane=lane)
+        with contextlib.suppress(ZeroDivisionError), stream if way != "forget" else contextlib.nullcontext():
+            for number, _ in enumerate(stream):
+                if number == after:
+                    if way == "close":
+                        stream.close()
+                    elif way == "raise":
+                        raise ZeroDivisionError
+                    break
+        check_left(stream, after)
+
+    async def aleft(lane: str, after: int, way: str) -> None:
+        stream = bench.brain.astream(bench.cases.add(LONG), lane=lane)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(contextlib.suppress(ZeroDivisionError))
+            if way != "forget":
+                await stack.enter_async_context(stream)
+            number = 0
+            async for _ in stream:
+                if number == after:
+                    if way == "close":
+                        await stream.aclose()
+                    elif way == "raise":
+                        raise ZeroDivisionError
+                    break
+                number += 1
+        check_left(stream, after)
+
+    def check_left(stream: Any, after: int) -> None:
+        answer = stream.answer
+        assert answer.finish is None
+        assert answer.reasoning in "word " * 400
+        assert len(answer.reasoning) >= 5 * (after - 1)
+        assert answer.metrics.cost.cash.total > 0
+
+    if how == "stream":
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda one: left(*one), leave))
+    else:
+
+        async def all_of_them() -> None:
+            for start in range(0, len(leave), 16):
+                await asyncio.gather(*[aleft(*one) for one in leave[start : start + 16]])
+
+        bench.runner.run(all_of_them())
+    # What was forgotten is closed when it is found, and taken out of the pool with the next request.
+    gc.collect()
+    assert bench.brain.ask(bench.cases.add(SHORT)).text == WHOLE[1]
+    bench.check_closed()
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_forgotten_stream_waits_for_no_lock(lane: str, bench: Bench) -> None:
+    """Garbage is collected anywhere, and so within the HTTP client's own lock."""
+    pool: Any = bench.brain.backend
+    pool = pool.client._client._transport._pool
+    stream = bench.brain.stream(bench.cases.add(LONG), lane=lane)
+    next(iter(stream))
+    cycle: list[Any] = [stream]
+    cycle.append(cycle)
+    gc.collect()
+    del stream, cycle
+
+    def collect() -> None:
+        with pool._optional_thread_lock:
+            gc.collect()
+
+    bench.server.hung_up.clear()
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive(), "it waits for the lock that its own thread holds"
+    assert bench.server.hung_up.wait(10), "the service is still writing"
+    assert bench.brain.ask(bench.cases.add(SHORT), lane=lane).text == WHOLE[1]
+    bench.check_closed()
+
+
+@pytest.mark.parametrize("how", ["aask", "astream"])
+def test_tasks_are_cancelled_at_random(how: str, bench: Bench) -> None:
+    rng = random.Random(7)
+    quiet = [
+        LONG,
+        Turn(SHORT.completion, fault=Fault("silence_before")),
+        Turn(SHORT.completion, fault=Fault("silence", 2)),
+    ]
+    prompts = [bench.cases.add(rng.choice(quiet)) for _ in range(60)]
+
+    async def cancelled(prompt: str) -> None:
+        task = asyncio.create_task(aoutcome(bench.brain, how, prompt, lane=rng.choice(LANES), timeout=30))
+        await asyncio.sleep(rng.random() * 0.3)
+        cancelled_in_time = task.cancel()
+        found = await task
+        assert isinstance(found.error, asyncio.CancelledError) or not cancelled_in_time
+
+    async def all_of_them() -> None:
+        before = asyncio.all_tasks()
+        for start in range(0, len(prompts), 16):
+            await asyncio.gather(*[cancelled(prompt) for prompt in prompts[start : start + 16]])
+        gc.collect()
+        await asyncio.sleep(0.01)
+        assert asyncio.all_tasks() == before, "a task was left behind"
+
+    bench.runner.run(all_of_them())
+    bench.check_closed()
+
+
+def test_a_caller_s_own_time_limit_is_the_caller_s(bench: Bench) -> None:
+    """asyncio.timeout cancels; motet neither swallows that nor takes it for its own deadline."""
+    prompt = bench.cases.add(Fault("silence_before"))
+
+    async def main() -> None:
+        async with asyncio.timeout(0.1):
+            await bench.brain.aask(prompt, lane="chat", timeout=30)
+
+    with pytest.raises(TimeoutError) as caught:
+        bench.runner.run(main())
+    assert type(caught.value) is TimeoutError
+    assert bench.cases.asked[prompt] <= 1
+    bench.check_closed()
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", ["stream", "astream"])
+def test_an_interrupt_leaves_what_came(how: str, lane: str, bench: Bench) -> None:
+    """D25: Ctrl-C while a service is silent within its answer."""
+    chunks = chunks_of(lane)
+    place = len(chunks) // 2
+    prompt = bench.cases.add(Turn(SHORT.completion, fault=Fault("silence", place)))
+    heard: list[motet.Event] = []
+    stream: Any = None
+
+    def interrupt() -> None:
+        while "".join([event.delta for event in heard]) != "".join(said_in(lane, chunks[:place])):
+            time.sleep(0.005)
+        time.sleep(0.02)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    async def main() -> None:
+        nonlocal stream
+        async with bench.brain.astream(prompt, lane=lane) as stream:
+            async for event in stream:
+                heard.append(event)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        if how == "astream":
+            bench.runner.run(main())
+        else:
+            with bench.brain.stream(prompt, lane=lane) as stream:
+                for event in stream:
+                    heard.append(event)
+    assert KEY not in str(caught.getrepr(style="short"))
+    answer = stream.answer
+    assert (answer.reasoning, answer.text) == said_in(lane, chunks[:place])
+    assert answer.finish is None
+    assert answer.metrics.cost.cash.total > 0
+    assert bench.cases.asked[prompt] == 1
+    bench.runner.run(asyncio.sleep(0))
+    bench.check_closed()

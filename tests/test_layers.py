@@ -25,6 +25,7 @@ ROOMS = {
             "limits tools",
             "question",
             "streams runs",
+            "bounds",
             "loop",
             "drive",
             "atoms",

@@ -49,7 +49,8 @@ class Budget:
         self.limit = limit
         self._settled = Decimal(0)
         self._held: dict[object, Decimal] = {}
-        self._lock = threading.Lock()
+        # Taken again where garbage is collected within it, and a forgotten stream settles.
+        self._lock = threading.RLock()
 
     @property
     def spent(self) -> Decimal:

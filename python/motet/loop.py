@@ -15,29 +15,20 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from motet import _core
 from motet.answers import Answer
+from motet.bounds import Bounds, worst_case
 from motet.catalog import Spec, to_money
 from motet.errors import (
     ConfigError,
     InvalidArgumentsError,
-    LimitError,
-    MaxCostError,
-    MaxStepsError,
-    MaxTimeError,
-    MaxTokensError,
     MotetError,
-    RepeatedCallError,
-    RequestTimeoutError,
     ToolConstraintError,
     ToolResultError,
-    TruncatedOutputError,
     UnfinishedCallError,
     UnknownToolError,
 )
 from motet.limits import Limits
-from motet.message import Message, Reasoning, Text, ToolCall
-from motet.metrics import Metrics, cash
+from motet.message import Message, Text, ToolCall
 from motet.output import Output
 from motet.question import Options, Prompt, conversation, seconds
 from motet.runs import CallRecord, Run, Signal, Step, Store
@@ -157,13 +148,6 @@ class Told:
 
 Command: TypeAlias = Ask | Execute | Decide | Told
 
-_KINDS: Mapping[str, type[LimitError]] = {
-    "max_tokens": MaxTokensError,
-    "max_reasoning_tokens": MaxTokensError,
-    "max_cost": MaxCostError,
-    "max_time": MaxTimeError,
-}
-
 _LONGEST_ERROR = 2000
 """Characters of an error's text that the model is shown."""
 
@@ -190,12 +174,11 @@ class Loop:
         run: Run,
         tools: Sequence[Tool],
         *,
-        limits: Limits,
+        bounds: Bounds,
         options: Mapping[str, Any],
         store: Store | None,
         allow_text_calls: bool,
         tool_timeout: float | None,
-        worst_case: Callable[[], Decimal],
         parallel: bool = True,
         by_hand: bool = False,
         fresh: bool = True,
@@ -203,17 +186,15 @@ class Loop:
     ) -> None:
         self.run = run
         self.store = store
+        self.bounds = bounds
         self.parallel = parallel
         self._tools = {tool.name: tool for tool in tools}
-        self._limits = limits
         self._options = dict(options)
         self._allow_text_calls = allow_text_calls
         self._tool_timeout = tool_timeout
         self._by_hand = by_hand
-        self._worst_case = worst_case
         self._fresh = fresh
         self._policy = policy
-        self._began = time.monotonic()
 
     @classmethod
     def begin(cls, spec: Spec, prompt: Prompt, options: Mapping[str, Any], *, by_hand: bool = False) -> Loop:
@@ -274,12 +255,11 @@ class Loop:
         return cls(
             run,
             functions_and_builtin,
-            limits=Limits(**limits),
+            bounds=Bounds(Limits(**limits), lambda: worst_case(spec)),
             options={**rest, "tools": functions, "builtin_tools": tuple(given)},
             store=store,
             allow_text_calls=bool(options.get("allow_text_calls")),
             tool_timeout=seconds(options.get("tool_timeout"), "tool_timeout"),
-            worst_case=lambda: _worst_case(spec),
             parallel=bool(options.get("parallel", True)),
             by_hand=bool(options.get("by_hand")),
             **how,
@@ -328,107 +308,24 @@ class Loop:
     # The model.
 
     def _ask(self) -> Generator[Command, Any, None]:
-        options, bounds = self._bounded()
+        limited, bounds = self.bounds.of_asking(self.run, self._options.get("timeout"))
+        options = {**self._options, **limited, "on": self.run.episode}
+        if self.run.steps:
+            # To demand a call again and again would never end.
+            options["tool_choice"] = "none" if options.get("tool_choice") == "none" else None
         try:
             answer: Answer[Any] = yield Ask(self.run.next_input, options)
         except MotetError as error:
             if isinstance(error.partial, Answer):
                 self.left(error.partial)
-            if (name := self._limit_of(error, bounds)) is not None:
-                raise self._reached(_KINDS[name], name, error) from error
+            if (name := self.bounds.met(self.run, error, bounds)) is not None:
+                raise self.bounds.reached(self.run, name, error) from error
             raise
         message = self._with_own_ids(answer.message)
         calls = tuple([CallRecord(call) for call in message.tool_calls])
         step = Step(len(self.run.steps) + 1, message, calls, answer.metrics, answer.model)
         self.run = replace(self.run, steps=(*self.run.steps, step), output=answer.output)
         self._save()
-
-    def _bounded(self) -> tuple[dict[str, Any], set[str]]:
-        """The options of the next asking, none of them more than the limits leave; and which limits they stand for."""
-        limits, steps = self._limits, self.run.steps
-        if limits.max_steps is not None and len(steps) >= limits.max_steps:
-            raise self._reached(MaxStepsError, "max_steps")
-        options, bounds = {**self._options, "on": self.run.episode}, set()
-        if steps:
-            # To demand a call again and again would never end.
-            options["tool_choice"] = "none" if options.get("tool_choice") == "none" else None
-        written = sum([_written(step) for step in steps]) + sum([_cut(one)[0] for one in self.run.aborted])
-        thought = sum([_thought(step) for step in steps]) + sum([_cut(one)[1] for one in self.run.aborted])
-        if limits.max_tokens is not None:
-            left = limits.max_tokens - written
-            if left < 1:
-                raise self._reached(MaxTokensError, "max_tokens")
-            options["max_tokens"] = left
-            bounds.add("max_tokens")
-        if limits.max_reasoning_tokens is not None:
-            left = limits.max_reasoning_tokens - thought
-            if left < 1:
-                raise self._reached(MaxTokensError, "max_reasoning_tokens")
-            options["max_reasoning_tokens"] = left
-            bounds.add("max_reasoning_tokens")
-        if limits.max_cost is not None:
-            taken = [*[step.metrics for step in steps], *self.run.aborted]
-            money = limits.max_cost - sum(map(self._cost, taken), Decimal(0))
-            if money <= 0:
-                raise self._reached(MaxCostError, "max_cost")
-            options["max_cost"] = money
-            bounds.add("max_cost")
-        if limits.max_time is not None:
-            seconds = self._time_left()
-            if options.get("timeout") is None or options["timeout"] >= seconds:
-                options["timeout"] = seconds
-                bounds.add("max_time")
-        return options, bounds
-
-    def _limit_of(self, error: MotetError, bounds: set[str]) -> str | None:
-        """Which of the run's limits an error of the asking stands for."""
-        if isinstance(error, LimitError):
-            return error.option if error.option in bounds else None
-        if isinstance(error, RequestTimeoutError) and "max_time" in bounds:
-            # The service may have given up by itself. Clocks differ by a little.
-            return "max_time" if self._seconds_left() < 0.05 else None
-        if isinstance(error, TruncatedOutputError) and self._limits.max_tokens is not None:
-            # Or the answer was as long as the service allows.
-            taken = [*map(_written, self.run.steps), *[_cut(one)[0] for one in self.run.aborted]]
-            return "max_tokens" if sum(taken) >= self._limits.max_tokens else None
-        return None
-
-    def time_for(self, tool: Tool) -> float | None:
-        """Seconds that a call may take. Raises `MaxTimeError` if none are left."""
-        limits = [limit for limit in (tool.timeout, self._tool_timeout) if limit is not None][:1]
-        if self._limits.max_time is not None:
-            limits.append(self._time_left())
-        return min(limits, default=None)
-
-    def _time_left(self) -> float:
-        """Seconds that are left. Raises `MaxTimeError` if there are none."""
-        left = self._seconds_left()
-        if left <= 0:
-            raise self._reached(MaxTimeError, "max_time")
-        return left
-
-    def _seconds_left(self) -> float:
-        assert self._limits.max_time is not None
-        return self._limits.max_time - (time.monotonic() - self._began)
-
-    def _cost(self, metrics: Metrics) -> Decimal:
-        """What an answer cost. Where the service did not say, the worst: prompt and answer fill the context."""
-        cost = metrics.cost.cash.total
-        if cost is not None:
-            return cost
-        return self._worst_case()
-
-    def _reached(self, kind: type[LimitError], name: str, error: MotetError | None = None) -> LimitError:
-        limit = getattr(self._limits, name)
-        partial = error.partial if error is not None else None
-        return kind(
-            f"the run has reached {name}={limit} after {len(self.run.steps)} steps; "
-            "its state is in .state, and resume() goes on with it under a higher limit",
-            limit=limit,
-            option=name,
-            partial=partial,
-            cost=self.run.metrics.cost.cash.total,
-        )
 
     def _with_own_ids(self, message: Message) -> Message:
         """The message, each call with an id that no other call of the conversation has: some servers count from 0 in
@@ -447,6 +344,12 @@ class Loop:
         return replace(message, content=tuple(content))
 
     # The tools.
+
+    def time_for(self, tool: Tool) -> float | None:
+        """Seconds that a call may take. Raises `MaxTimeError` if none are left."""
+        limits = [limit for limit in (tool.timeout, self._tool_timeout) if limit is not None][:1]
+        left = self.bounds.time_left(self.run)
+        return min([*limits, *([] if left is None else [left])], default=None)
 
     def _call(self) -> Generator[Command, Any, None]:
         self._check_repeats()
@@ -494,17 +397,15 @@ class Loop:
         return Ready(self, place, call, tool, tool.bind(call.arguments))
 
     def _check_repeats(self) -> None:
-        most = self._limits.max_repeats
-        if most is None:
-            return
+        most = self.bounds.limits.max_repeats
         made = [[_same(record.call) for record in step.calls] for step in self.run.steps]
         same = 0
         for calls in reversed(made):
             if calls != made[-1]:
                 break
             same += 1
-        if same > most:
-            raise self._reached(RepeatedCallError, "max_repeats")
+        if most is not None and same > most:
+            raise self.bounds.reached(self.run, "max_repeats")
 
     def _settle_unfinished(self) -> None:
         """Decides about calls that were begun and did not end, here or in another process."""
@@ -571,17 +472,6 @@ def _saved(options: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _worst_case(spec: Spec) -> Decimal:
-    """What an answer costs at most: a context full of the dearer kind of tokens."""
-    price, context = spec.cost.cash, spec.gain.size.context.tokens or 0
-    dearest = max((cash(price, context, 0) or 0, cash(price, 0, context) or 0))
-    if not dearest:
-        raise ConfigError(
-            f"the service sent no usage, and the worst case of {spec.slug} is not known; give price= and context="
-        )
-    return Decimal(dearest)
-
-
 def _after_answer(message: Message, place: int) -> bool:
     """Whether an answer begins before a call."""
     seen = -1
@@ -592,30 +482,3 @@ def _after_answer(message: Message, place: int) -> bool:
         if seen == place:
             return False
     return False
-
-
-def _written(step: Step) -> int:
-    """The tokens of a step; motet's own count, if the service gave none."""
-    counted = step.metrics.size.tokens.output
-    return counted if counted is not None else sum(_core.count(text) for text in _texts(step.message))
-
-
-def _cut(metrics: Metrics) -> tuple[int, int]:
-    """The tokens of an answer that was cut, and those of its reasoning: if nobody counted them, no more than its
-    characters."""
-    tokens, chars = metrics.size.tokens, metrics.size.chars
-    written = chars.output if tokens.output is None else tokens.output
-    return written, (chars.by_channel if tokens.by_channel is None else tokens.by_channel).get("analysis", 0)
-
-
-def _thought(step: Step) -> int:
-    by_channel = step.metrics.size.tokens.by_channel
-    return by_channel["analysis"] if by_channel is not None else _core.count(step.message.reasoning)
-
-
-def _texts(message: Message) -> list[str]:
-    return [
-        part.arguments if isinstance(part, ToolCall) else part.text
-        for part in message.content
-        if isinstance(part, ToolCall | Text | Reasoning)
-    ]

@@ -135,53 +135,49 @@ class _Heard:
     """What both kinds of streams do with what comes: the answer, and the errors on the way."""
 
     def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
-        self._backend = backend
-        self._question = question
+        self.backend = backend
+        self.question = question
         self._heard = heard
-        self._stream: Any = None
+        self.stream: Any = None
         self._meter: _Meter | None = None
         self._answer: Answer[Any] | None = None
         self._span = trace.Span(question.request)
 
     @property
     def answer(self) -> Answer[Any]:
-        """The answer. Before the end, and after an error, what there is of it; its `output` is `None` then.
-
-        Raises `ValueError` before anything was asked.
-        """
         if self._answer is not None:
             return self._answer
-        if self._stream is None:
+        if self.stream is None:
             raise ValueError("there is no answer yet: iterate over the stream first")
-        return self._question.answer(self._stream.reply, cut=True)
+        return self.question.answer(self.stream.reply, cut=True)
 
-    def _begin(self) -> _Meter:
+    def begin(self) -> _Meter:
         """Budgets are asked when the request is about to be sent: a stream that nobody reads holds nothing."""
-        self._meter = _Meter(self._backend, self._question)
+        self._meter = _Meter(self.backend, self.question)
         self._meter.open()
         return self._meter
 
-    def _end(self) -> None:
+    def end(self) -> None:
         try:
-            self._answer = self._question.finish(self._stream.reply)
+            self._answer = self.question.finish(self.stream.reply)
         except OutputError as error:
             self._answer = error.partial
             self._span.failed(error)
             raise
         self._heard(self._span.heard(self._answer))
 
-    def _fail(self, error: MotetError) -> MotetError:
-        if error.partial is None and isinstance(error, LimitError) and self._stream is not None:
+    def fail(self, error: MotetError) -> MotetError:
+        if error.partial is None and isinstance(error, LimitError) and self.stream is not None:
             # What a service or its connection broke off brings along what arrived, if anything did.
-            error.partial = self._stream.reply
-        error = self._question.explain(error)
+            error.partial = self.stream.reply
+        error = self.question.explain(error)
         if isinstance(error.partial, Answer):
             self._answer = error.partial
-        self._settle(free=_refused(error))
+        self.settle(free=_refused(error))
         self._span.failed(error)
         return error
 
-    def _settle(self, *, free: bool = False) -> None:
+    def settle(self, *, free: bool = False) -> None:
         """The budgets learn what it cost in the end. `free`: nothing, if nothing came."""
         if self._meter is None:
             return
@@ -191,12 +187,12 @@ class _Heard:
         self._meter.settle(cost)
         self._meter = None
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """The stream has ended, or somebody left it before its end: then what came is paid for."""
         if self._meter is not None:
             with contextlib.suppress(ValueError):
                 self._answer = self.answer
-        self._settle()
+        self.settle()
         self._span.end()
 
 
@@ -206,72 +202,90 @@ def _refused(error: MotetError) -> bool:
     return bool(attempts) and not any(one.may_be_billed or one.outcome == "200" for one in attempts)
 
 
-class AnswerStream(_Heard, Closing):
+# The generators know what was heard and not the stream that gives them out. So a stream that is forgotten is no cycle:
+# its connection is closed when it is dropped, and not whenever garbage is collected.
+
+
+def _events(heard: _Heard) -> Generator[Event, None, None]:
+    try:
+        meter = heard.begin()
+        heard.stream = heard.backend.stream(heard.question.request)
+        for event in heard.stream:
+            # What passes a limit is given out, too: it is paid for.
+            passed = meter.hear(event)
+            yield event
+            if passed is not None:
+                raise passed
+        heard.end()
+    except OutputError:
+        raise
+    except MotetError as error:
+        if heard.stream is not None:
+            heard.stream.close()
+        raise heard.fail(error) from error.__cause__
+    finally:
+        # Also where the iterator alone was left, without a `with` block around the stream.
+        heard.leave()
+
+
+async def _aevents(heard: _Heard) -> AsyncGenerator[Event, None]:
+    try:
+        meter = heard.begin()
+        async with heard.backend.astream(heard.question.request) as heard.stream:
+            async for event in heard.stream:
+                # What passes a limit is given out, too: it is paid for.
+                passed = meter.hear(event)
+                yield event
+                if passed is not None:
+                    raise passed
+            heard.end()
+    except OutputError:
+        raise
+    except MotetError as error:
+        raise heard.fail(error) from error.__cause__
+    finally:
+        heard.leave()
+
+
+class AnswerStream(Closing):
     """Events while they arrive. Leaving the `with` block, or closing it, closes the connection."""
 
     def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
-        super().__init__(backend, question, heard)
-        self._events = self._run()
+        self._heard = _Heard(backend, question, heard)
+        self._events = _events(self._heard)
 
     def __iter__(self) -> Iterator[Event]:
         return self._events
-
-    def _run(self) -> Generator[Event, None, None]:
-        try:
-            meter = self._begin()
-            with self._backend.stream(self._question.request) as self._stream:
-                for event in self._stream:
-                    # What passes a limit is given out, too: it is paid for.
-                    passed = meter.hear(event)
-                    yield event
-                    if passed is not None:
-                        raise passed
-                self._end()
-        except OutputError:
-            raise
-        except MotetError as error:
-            raise self._fail(error) from error.__cause__
-        finally:
-            # Also where the iterator alone was left, without a `with` block around the stream.
-            self._leave()
 
     @property
     def text(self) -> Iterator[str]:
         """The pieces of the answer alone, without reasoning and calls."""
         return (event.delta for event in self if event.type == "delta" and event.kind == "text")
 
+    @property
+    def answer(self) -> Answer[Any]:
+        """The answer. Before the end, and after an error, what there is of it; its `output` is `None` then.
+
+        Raises `ValueError` before anything was asked.
+        """
+        return self._heard.answer
+
     def close(self) -> None:
         """Closes the connection; the service stops writing, and billing."""
+        if self._heard.stream is not None:
+            self._heard.stream.close()
         self._events.close()
 
 
-class AsyncAnswerStream(_Heard, AsyncClosing):
+class AsyncAnswerStream(AsyncClosing):
     """`AnswerStream`, awaited."""
 
     def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
-        super().__init__(backend, question, heard)
-        self._events = self._run()
+        self._heard = _Heard(backend, question, heard)
+        self._events = _aevents(self._heard)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
-
-    async def _run(self) -> AsyncGenerator[Event, None]:
-        try:
-            meter = self._begin()
-            async with self._backend.astream(self._question.request) as self._stream:
-                async for event in self._stream:
-                    # What passes a limit is given out, too: it is paid for.
-                    passed = meter.hear(event)
-                    yield event
-                    if passed is not None:
-                        raise passed
-                self._end()
-        except OutputError:
-            raise
-        except MotetError as error:
-            raise self._fail(error) from error.__cause__
-        finally:
-            self._leave()
 
     @property
     async def text(self) -> AsyncIterator[str]:
@@ -279,6 +293,14 @@ class AsyncAnswerStream(_Heard, AsyncClosing):
         async for event in self:
             if event.type == "delta" and event.kind == "text":
                 yield event.delta
+
+    @property
+    def answer(self) -> Answer[Any]:
+        """The answer. Before the end, and after an error, what there is of it; its `output` is `None` then.
+
+        Raises `ValueError` before anything was asked.
+        """
+        return self._heard.answer
 
     async def aclose(self) -> None:
         """Closes the connection; the service stops writing, and billing."""

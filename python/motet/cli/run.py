@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,39 +51,69 @@ def run(options: argparse.Namespace) -> None:
     }
     with atom_of(options) as brain:
         if options.checkpoint and Path(options.checkpoint).exists():
+            _check_same_question(options)
             # The options of the run stand, where none are given here.
             given = {name: value for name, value in settings.items() if value not in (None, (), [], False)}
             stream = brain.resume(options.checkpoint, unfinished=options.unfinished, stream=True, **given)
         else:
             stream = brain.run(prompt_of(options), stream=True, **settings)
+        told = Style(options.color, sys.stderr)
         try:
-            _listen(stream, style, options)
+            _listen(stream, style, told, options)
         except KeyboardInterrupt:
-            kept = f"; go on with: motet run --checkpoint {options.checkpoint} ..." if options.checkpoint else ""
+            kept = f"; go on with: {shlex.join(['motet', *sys.argv[1:]])}" if options.checkpoint else ""
             print(f"motet: stopped after {len(stream.run.steps)} steps{kept}", file=sys.stderr)
             raise
+        except motet.UnfinishedCallError as error:
+            names = ", ".join([f"{call.name}({call.arguments})" for call in error.calls])
+            raise motet.MotetError(
+                f"the run was interrupted within {names}, and whether that did its work is not known; "
+                "say --unfinished rerun to run it again, or skip to tell the model so"
+            ) from error
         finally:
-            cost = stream.run.metrics.cost.cash.total
-            print(Style(options.color, sys.stderr)("markup", _summary(stream.run, dollars(cost))), file=sys.stderr)
+            print(told("markup", _summary(stream.run)), file=sys.stderr)
     if options.json:
         shape = {**stream.run.to_dict(), "metrics": stream.run.metrics.to_dict()}
         print(json.dumps(shape, ensure_ascii=False, indent=2))
 
 
-def _listen(stream: motet.RunStream, style: Style, options: argparse.Namespace) -> None:
-    """Shows the run while it goes on: in colour where somebody looks, else nothing but the answer."""
+def _check_same_question(options: argparse.Namespace) -> None:
+    """Nobody is to take the answer to an old question for the answer to a new one."""
+    words = " ".join(options.prompt)
+    asked = [message.text for message in motet.Run.load(options.checkpoint).asked if message.role == "user"]
+    if words not in ("", "-", *asked):
+        raise UsageError(
+            f"{options.checkpoint} holds a run that was asked something else; "
+            "leave the question out to go on with it, or give another file"
+        )
+
+
+def _listen(stream: motet.RunStream, style: Style, told: Style, options: argparse.Namespace) -> None:
+    """Shows the run while it goes on: in colour where somebody looks, else nothing but the answer and, on standard
+    error, each step when it is done."""
     printer = Printer(style)
+    shown = len(stream.run.steps)
     with stream:
         for event in stream:
             if style.on and not options.json:
                 printer.show([event])
+            for step in stream.run.steps[shown:]:
+                if step.done and step.calls:
+                    print(told("markup", _line(step)), file=sys.stderr)
+                    shown += 1
     if not style.on and not options.json:
         print(stream.run.text)
 
 
-def _summary(run: motet.Run, cost: str) -> str:
+def _line(step: motet.Step) -> str:
+    made = [f"{record.call.name} ({record.signal}, {record.seconds:.2f} s)" for record in step.calls]
+    return f"step {step.n}: {', '.join(made)}, {dollars(step.metrics.cost.cash.total)}"
+
+
+def _summary(run: motet.Run) -> str:
     calls = [record for step in run.steps for record in step.calls]
     failed = sum(record.signal not in (None, "success") for record in calls)
+    cost = dollars(run.metrics.cost.cash.total)
     return f"{len(run.steps)} steps, {len(calls)} calls ({failed} failed), {run.metrics.cost.time}, {cost}"
 
 

@@ -25,6 +25,7 @@ from motet.together import client as client_room
 from motet.together.drivers import AsyncStream, Stream
 from motet.together.errors import bad_payload, from_exception, shown_cause
 from motet.together.exchange import Call, Exchange
+from motet.together.unharmed import gently
 
 __all__ = ["Backend"]
 
@@ -374,7 +375,9 @@ class Backend(Closing, AsyncClosing):
     async def _aget(self, sdk: together.AsyncTogether, timeout: float | None = None) -> httpx.Response:
         try:
             with anyio.fail_after(timeout):
-                return await sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
+                return await gently(
+                    lambda: sdk.get("/v1/models", cast_to=httpx.Response, options=self._options(timeout))
+                )
         except TimeoutError as error:
             raise RequestTimeoutError(f"the service did not say within {timeout:g} s what it has") from error
         except Exception as error:

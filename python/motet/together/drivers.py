@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import itertools
+import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any
@@ -16,6 +19,8 @@ from motet.backend import Reply
 from motet.closing import AsyncClosing, Closing
 from motet.together.deadline import until
 from motet.together.exchange import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
+from motet.together.inflate import guard
+from motet.together.unharmed import gently
 
 __all__ = ["AsyncStream", "Stream"]
 
@@ -45,62 +50,114 @@ def _left(exchange: Exchange) -> float | None:
     return None if exchange.deadline is None else max(exchange.deadline - time.monotonic(), 0)
 
 
+class _Work:
+    """A stream's work, apart from the stream: whoever drops that drops its generator too, and there is no cycle for
+    which garbage has to be collected."""
+
+    def __init__(self, client: Any, prepare: Callable[[], Exchange]) -> None:
+        self.client = client
+        self.prepare = prepare
+        self.exchange: Exchange | None = None
+        self.stack = contextlib.ExitStack()
+        self.socket: Any = None
+        self.closing = False
+
+    def open(self, call: Call, exchange: Exchange) -> tuple[Opened, Iterator[bytes]]:
+        with until(exchange.deadline):
+            response = self.stack.enter_context(_request(self.client, call, exchange))
+        http = response.http_response
+        guard(http)
+        network = http.extensions.get("network_stream")
+        self.socket = network.get_extra_info("socket") if network is not None else None
+        chunks = http.iter_bytes()
+        place = next(_places)
+        _reading[place] = chunks
+        self.stack.callback(_reading.pop, place)
+        return Opened(http.status_code, http.headers), chunks
+
+    def forget(self) -> None:
+        """What becomes of a stream that nobody closed. It may be found while garbage is collected, in the midst of
+        anything, such as the HTTP client's own lock; so it hangs up at once, and the client is told later."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+        _forgotten.append(self.stack.pop_all())
+
+
+_reading: dict[int, Iterator[bytes]] = {}
+"""The bodies that are being read. As garbage they would close themselves, and wait for the client's lock."""
+_places = itertools.count()
+_forgotten: collections.deque[contextlib.ExitStack] = collections.deque()
+
+
+def _close_forgotten() -> None:
+    while _forgotten:
+        with contextlib.suppress(Exception):
+            _forgotten.popleft().close()
+
+
+def _run(work: _Work) -> Generator[Event, None, None]:
+    _close_forgotten()
+    exchange = work.exchange = work.prepare()
+    steps = exchange.steps()
+    answer: Any = None
+    chunks: Iterator[bytes] = iter(())
+    with work.stack:
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration:
+                return
+            answer = None
+            match step:
+                case Open(call):
+                    try:
+                        answer, chunks = work.open(call, exchange)
+                    except Exception as error:
+                        answer = error
+                case Sleep(seconds):
+                    time.sleep(seconds)
+                case Read():
+                    try:
+                        with until(exchange.deadline):
+                            answer = next(chunks, b"")
+                    except Exception as error:
+                        answer = error
+                case events:
+                    try:
+                        yield from events
+                    except GeneratorExit:
+                        if not work.closing:
+                            work.forget()
+                        raise
+
+
 class Stream(Closing):
     """Events while they arrive."""
 
     def __init__(self, client: together.Together, prepare: Callable[[], Exchange]) -> None:
-        self._client = client
-        self._prepare = prepare
-        self._exchange: Exchange | None = None
-        self._stack = contextlib.ExitStack()
-        self._iterator = self._run()
+        self._work = _Work(client, prepare)
+        self._iterator = _run(self._work)
 
     def __iter__(self) -> Iterator[Event]:
         return self._iterator
 
-    def _run(self) -> Generator[Event, None, None]:
-        exchange = self._exchange = self._prepare()
-        steps = exchange.steps()
-        answer: Any = None
-        chunks: Iterator[bytes] = iter(())
-        with self._stack:
-            while True:
-                try:
-                    step = steps.send(answer)
-                except StopIteration:
-                    return
-                answer = None
-                match step:
-                    case Open(call):
-                        try:
-                            with until(exchange.deadline):
-                                response = self._stack.enter_context(_request(self._client, call, exchange))
-                            answer = Opened(response.status_code, response.headers)
-                            chunks = response.http_response.iter_bytes()
-                        except Exception as error:
-                            answer = error
-                    case Sleep(seconds):
-                        time.sleep(seconds)
-                    case Read():
-                        try:
-                            with until(exchange.deadline):
-                                answer = next(chunks, b"")
-                        except Exception as error:
-                            answer = error
-                    case events:
-                        yield from events
-
     def close(self) -> None:
         """Closes the connection; the service stops writing."""
+        self._work.closing = True
         self._iterator.close()
-        self._stack.close()
+        self._work.stack.close()
 
     @property
     def reply(self) -> Reply:
         """The reply; while events still come, what there is of it. Raises `ValueError` before anything was asked."""
-        if self._exchange is None:
-            raise ValueError("nothing has been asked yet: iterate over the stream first")
-        return self._exchange.reply
+        return _reply(self._work.exchange)
+
+
+def _reply(exchange: Exchange | None) -> Reply:
+    if exchange is None:
+        raise ValueError("nothing has been asked yet: iterate over the stream first")
+    return exchange.reply
 
 
 class AsyncStream(AsyncClosing):
@@ -140,10 +197,14 @@ class AsyncStream(AsyncClosing):
                             yield event
 
     async def _open(self, call: Call, exchange: Exchange) -> tuple[Any, Any]:
+        return await gently(lambda: self._open_in_time(call, exchange))
+
+    async def _open_in_time(self, call: Call, exchange: Exchange) -> tuple[Any, Any]:
         with anyio.move_on_after(_left(exchange)):
             try:
                 request = _request(self._client, call, exchange)
                 response = await self._stack.enter_async_context(request)
+                guard(response.http_response)
                 return Opened(response.status_code, response.headers), response.http_response.aiter_bytes()
             except Exception as error:
                 return error, None
@@ -166,6 +227,4 @@ class AsyncStream(AsyncClosing):
     @property
     def reply(self) -> Reply:
         """The reply; while events still come, what there is of it. Raises `ValueError` before anything was asked."""
-        if self._exchange is None:
-            raise ValueError("nothing has been asked yet: iterate over the stream first")
-        return self._exchange.reply
+        return _reply(self._exchange)

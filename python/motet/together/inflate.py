@@ -1,4 +1,4 @@
-"""Bodies in bounded memory.
+"""Bodies in bounded memory, that are closed whatever happens.
 
 httpx inflates in one go what comes, a thousandfold if it has to, and the SDK reads an error's body to its end, however
 long that is.
@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 
+from motet.together.unharmed import to_the_end
+
 __all__ = ["ACCEPTED", "aguard", "guard"]
 
 ACCEPTED = "gzip"
@@ -22,8 +24,8 @@ _PIECE = 64 * 1024
 
 def guard(response: httpx.Response) -> None:
     """An event hook for `httpx.Client`: bodies arrive in small pieces, and those of errors have an end."""
-    encoding = response.headers.pop("content-encoding", "identity").strip().lower()
-    if encoding != "identity" or not response.is_success:
+    if not isinstance(response.stream, _Guarded):
+        encoding = response.headers.pop("content-encoding", "identity").strip().lower()
         response.stream = _Guarded(response.stream, encoding, None if response.is_success else MAX_ERROR_BYTES)
 
 
@@ -39,13 +41,17 @@ class _Guarded(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._inner = inner
         self._encoding = encoding
         self._limit = limit
+        self._plain = encoding == "identity" and limit is None
         self._given = 0
 
     def __iter__(self) -> Iterator[bytes]:
         assert isinstance(self._inner, httpx.SyncByteStream)
+        return iter(self._inner) if self._plain else self._pieces(self._inner)
+
+    def _pieces(self, inner: httpx.SyncByteStream) -> Iterator[bytes]:
         try:
             inflated = _inflater(self._encoding)
-            for data in self._inner:
+            for data in inner:
                 for piece in inflated(data):
                     yield piece
                     if self._enough(piece):
@@ -54,11 +60,14 @@ class _Guarded(httpx.SyncByteStream, httpx.AsyncByteStream):
             if self._limit is None:
                 raise
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         assert isinstance(self._inner, httpx.AsyncByteStream)
+        return self._inner.__aiter__() if self._plain else self._apieces(self._inner)
+
+    async def _apieces(self, inner: httpx.AsyncByteStream) -> AsyncIterator[bytes]:
         try:
             inflated = _inflater(self._encoding)
-            async for data in self._inner:
+            async for data in inner:
                 for piece in inflated(data):
                     yield piece
                     if self._enough(piece):
@@ -77,7 +86,7 @@ class _Guarded(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         assert isinstance(self._inner, httpx.AsyncByteStream)
-        await self._inner.aclose()
+        await to_the_end(self._inner.aclose)
 
 
 def _inflater(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
