@@ -29,7 +29,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CallRecord", "Run", "Signal", "Step", "Store", "sync_folder", "write_whole"]
+__all__ = ["CallRecord", "Run", "Signal", "Step", "Store"]
 
 VERSION = 1
 
@@ -259,10 +259,10 @@ def write_whole(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
-    sync_folder(path.parent)
+    _sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """A rename is on the disk when the folder is. Where folders cannot be opened or flushed, there is no more to be
     done."""
     try:
@@ -410,7 +410,7 @@ def _locked(path: Path) -> int:
             if fcntl is not None:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
-                sync_folder(path.parent)
+                _sync_folder(path.parent)
                 return handle
         except BaseException as error:
             os.close(handle)

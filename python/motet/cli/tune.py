@@ -138,7 +138,8 @@ def _money(text: str | None, option: str) -> Decimal | None:
 def _uploaded(options: argparse.Namespace, backend: Backend) -> dict[str, Any]:
     """The files of a training, at the service: what `estimate` and `start` take of them."""
     # Whether the model can be trained so is known before anything is sent.
-    tune.check_settings(options.model, _settings(options), backend=backend)
+    limits, settings = tune.limits(options.model, backend=backend), _settings(options)
+    tune.check_settings(limits, settings)
     found: dict[str, Any] = {}
     for name in ("file", "validation"):
         given = getattr(options, name)
@@ -146,7 +147,12 @@ def _uploaded(options: argparse.Namespace, backend: Backend) -> dict[str, Any]:
             continue
         with Transfer(f"uploading {Path(given).name}", quiet=options.json) as transfer:
             found[name] = tune.to_file(
-                given, check=not options.no_check, on_progress=transfer.show, on_state=transfer.say, backend=backend
+                given,
+                check=not options.no_check,
+                max_tokens=limits.longest(settings),
+                on_progress=transfer.show,
+                on_state=transfer.say,
+                backend=backend,
             )
     return found
 

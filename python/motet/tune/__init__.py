@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from motet.tune.comparing import Comparison, Row, Tally, compare
     from motet.tune.curves import curve, svg
     from motet.tune.downloads import Download, download
-    from motet.tune.settings import Limits, Settings
+    from motet.tune.settings import Limits, Settings, check_settings
     from motet.tune.states import Event, Job, Point
-    from motet.tune.training import PriceEstimate, check_settings, estimate, limits, start
+    from motet.tune.training import PriceEstimate, estimate, limits, start
     from motet.tune.uploads import File, to_file, upload
     from motet.tune.watching import cancel, follow, job, jobs, watch
 
@@ -65,7 +65,7 @@ _LATER = {
     "Settings": "settings",
     "Tally": "comparing",
     "cancel": "watching",
-    "check_settings": "training",
+    "check_settings": "settings",
     "compare": "comparing",
     "curve": "curves",
     "download": "downloads",

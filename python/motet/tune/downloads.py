@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from motet.errors import ApiError, ConfigError, DownloadError, InvalidRequestError
-from motet.runs import sync_folder
 from motet.tune import archives
 from motet.tune.clock import REAL, TRIES, Clock, passing, patiently
 from motet.tune.states import Job
@@ -207,7 +206,6 @@ class _Part:
         os.fsync(self.handle.fileno())
         self.path.replace(path)
         self.note.unlink(missing_ok=True)
-        sync_folder(path.parent)
 
 
 @dataclass

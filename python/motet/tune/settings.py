@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 from motet.errors import ConfigError
 from motet.tune.states import count_of, number_of
 
-__all__ = ["Limits", "Settings", "checked", "price_settings", "problems", "wire_settings"]
+__all__ = ["Limits", "Settings", "check_settings", "price_settings", "problems", "wire_settings"]
 
 
 class Settings(TypedDict, total=False):
@@ -80,6 +80,10 @@ class Limits:
     merges: bool | None = None
     """Whether a trained adapter can be had merged into the model."""
 
+    def longest(self, settings: Settings) -> int | None:
+        """Tokens that an example may have, in a training with these settings."""
+        return self.max_tokens_dpo if settings.get("method") == "dpo" else self.max_tokens
+
     @classmethod
     def read(cls, model: str, shape: Mapping[str, Any]) -> Limits:
         """From what the service writes."""
@@ -118,7 +122,7 @@ def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def checked(limits: Limits, settings: Settings) -> None:
+def check_settings(limits: Limits, settings: Settings) -> None:
     """Raises `ConfigError` with everything that the model cannot be trained with."""
     wrong = list(problems(limits, settings))
     if wrong:
@@ -148,13 +152,12 @@ def problems(limits: Limits, settings: Settings) -> Iterator[str]:
     batches = (limits.full_min_batch, limits.full_max_batch) if full else (limits.min_batch, limits.max_batch)
     if dpo:
         batches = (batches[0], limits.full_max_batch_dpo if full else limits.max_batch_dpo)
-    longest = limits.max_tokens_dpo if dpo else limits.max_tokens
     yield from _out_of("n_epochs", given, 1, limits.max_epochs)
     yield from _out_of("n_evals", given, 0, limits.max_evals)
     yield from _out_of("n_checkpoints", given, 1, limits.max_checkpoints)
     yield from _out_of("lora_rank", given, 1, limits.max_rank)
     yield from _out_of("lora_alpha", given, 1, None)
-    yield from _out_of("max_seq_length", given, limits.min_tokens or 1, longest)
+    yield from _out_of("max_seq_length", given, limits.min_tokens or 1, limits.longest(settings))
     yield from _out_of("seed", given, 0, None)
     if given.get("batch_size") != "max":
         yield from _out_of("batch_size", given, batches[0] or 1, batches[1])

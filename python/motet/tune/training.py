@@ -12,7 +12,7 @@ from motet import catalog
 from motet.errors import ApiError, ConfigError, MaxCostError, QuotaError, UnknownAtomError
 from motet.metrics import to_money
 from motet.tune.clock import REAL, Clock, passing, patiently
-from motet.tune.settings import Limits, Settings, checked, price_settings, wire_settings
+from motet.tune.settings import Limits, Settings, check_settings, price_settings, wire_settings
 from motet.tune.states import ENDED, Job, count_of
 from motet.tune.uploads import File, to_file
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from motet.together import Backend
     from motet.together.jobs import Jobs
 
-__all__ = ["PriceEstimate", "check_settings", "estimate", "jobs_of", "limits", "start"]
+__all__ = ["PriceEstimate", "estimate", "jobs_of", "limits", "start"]
 
 _REASONS = {
     "multimodal_dataset": "the service prices no data with images",
@@ -91,11 +91,6 @@ def model_id(model: str) -> str:
         return catalog.find(model).model or model
     except UnknownAtomError:
         return model
-
-
-def check_settings(model: str, settings: Settings, *, backend: Backend | None = None, clock: Clock = REAL) -> None:
-    """Raises `ConfigError` with all that a model cannot be trained with; before anything is sent."""
-    checked(limits(model, backend=backend, clock=clock), settings)
 
 
 def estimate(
@@ -183,9 +178,13 @@ class _Plan:
         if validation is not None:
             settings = {"n_evals": settings.get("n_epochs", 1), **settings}
         # Before an upload that may take long.
-        checked(allowed, settings)
-        sent = to_file(training, backend=backend, clock=clock)
-        held_out = None if validation is None else to_file(validation, backend=backend, clock=clock)
+        check_settings(allowed, settings)
+        sent = to_file(training, backend=backend, clock=clock, max_tokens=allowed.longest(settings))
+        held_out = (
+            None
+            if validation is None
+            else to_file(validation, backend=backend, clock=clock, max_tokens=allowed.longest(settings))
+        )
         if held_out is not None and held_out.id == sent.id:
             raise ConfigError(f"the validation data is the training data: {sent.name} ({sent.id})")
         _fits(allowed, sent)

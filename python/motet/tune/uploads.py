@@ -83,6 +83,7 @@ def upload(
     path: str | Path,
     *,
     check: bool = True,
+    max_tokens: int | None = None,
     on_progress: Progress | None = None,
     on_state: Callable[[str], None] | None = None,
     timeout: float = 3600.0,
@@ -93,6 +94,7 @@ def upload(
 
     - `path`: `.jsonl`, or `.parquet` with tokens.
     - `check`: whether motet's own check comes first: it finds what the service would find, before anything is sent.
+    - `max_tokens`: the longest example that the check passes; `limits(model).max_tokens` is what a model takes.
     - `on_progress`: is told how many bytes of how many are sent; `on_state`: how far their validation is.
     - `timeout`: seconds for the validation.
 
@@ -102,9 +104,8 @@ def upload(
     """
     path = Path(path)
     size, kind = _measured(path)
-    sha256 = _sha256(path)
-    if check:
-        _check(path)
+    # Of the bytes that were checked, where they were.
+    sha256 = (_checked(path, max_tokens) if check and kind == "jsonl" else None) or _sha256(path)
     files = _files(backend)
     name = f"{re.sub(r'[^A-Za-z0-9._-]', '_', path.stem)[:80]}-{sha256[:16]}.{kind}"
     sending = _Sending(files, path, name, sha256, kind, size, on_progress, clock)
@@ -155,15 +156,19 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check(path: Path) -> None:
-    if path.suffix != ".jsonl":
-        return
-    # Only here: who sends what is checked already needs none of it.
-    from motet.tune.check import check
+def _checked(path: Path, max_tokens: int | None) -> str | None:
+    """The SHA-256 of the bytes that motet's own check passed. Raises `InvalidDatasetError` with its report."""
+    from motet.tune.checks import check
 
-    report = check(path)
-    if not report.ok:
-        raise InvalidDatasetError(f"{path} is not sent, since it is no training data: {report}", report=report)
+    report = check(path, max_tokens=max_tokens)
+    if report.ok:
+        return report.sha256
+    first = [str(one) for one in report.findings if one.severity == "error"][:3]
+    raise InvalidDatasetError(
+        f"{path} is not sent: its check finds {report.errors} errors; {'; '.join(first)}. "
+        f"All of them: motet data check {path}",
+        report=report,
+    )
 
 
 @dataclass
