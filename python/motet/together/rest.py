@@ -128,6 +128,9 @@ def mapped(key: str) -> Iterator[None]:
     """Whatever the SDK or its HTTP client raises becomes an error of motet's."""
     try:
         yield
+    except json.JSONDecodeError as error:
+        # Where the SDK reads an answer itself, it lets this through.
+        raise bad_payload("the service answers with what is no JSON", error.doc, key) from None
     except Exception as error:
         found = from_exception(error, key)
         raise found from shown_cause(found, error, key)

@@ -13,6 +13,9 @@ __all__ = ["curve", "svg"]
 
 Series = list[tuple[int, float]]
 
+_HUGE = 1e6
+"""Losses from here on are not drawn: beside them nothing else could be seen. Nor are those that are no number."""
+
 
 def _losses(points: Iterable[Point]) -> tuple[Series, Series]:
     """Of the training and of the validation data, as far as they are numbers."""
@@ -20,7 +23,7 @@ def _losses(points: Iterable[Point]) -> tuple[Series, Series]:
     held_out: Series = []
     for point in points:
         for series, value in ((train, point.loss), (held_out, point.eval_loss)):
-            if value is not None and math.isfinite(value):
+            if value is not None and abs(value) < _HUGE:
                 series.append((point.step, value))
     return sorted(train), sorted(held_out)
 
@@ -28,7 +31,7 @@ def _losses(points: Iterable[Point]) -> tuple[Series, Series]:
 def _span(values: Sequence[float]) -> tuple[float, float]:
     """From where to where an axis goes; never from a value to itself."""
     low, high = min(values), max(values)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    return (low, high) if high - low > 1e-9 * max(abs(low), abs(high), 1e-9) else (low - 0.5, high + 0.5)
 
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))

@@ -89,14 +89,14 @@ def download(
     with _Part.of(place.path) as part:
         part.label = {"job": job.id, "kind": wanted, "step": step}
         fetch = _Fetch(known, job.id, "model_output_path" if wanted == "model" else wanted, step, part, on_progress)
-        resumed = fetch.run(clock)
+        fetch.run(clock)
         verified = _verify(part, sha256)
         path = place.named(part)
         part.becomes(path)
     files: tuple[Path, ...] = ()
     if extract:
         files = archives.unpack(path, _bare(path))
-    return Download(path, part.size, part.sha256, verified, resumed, files)
+    return Download(path, part.size, part.sha256, verified, part.kept, files)
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,10 @@ def _bare(path: Path) -> Path:
     return path.with_name(name if name != path.name else f"{name}.files")
 
 
+class _OtherError(Exception):
+    """What the service has is not what a part of is here."""
+
+
 @dataclass
 class _Part:
     """What has arrived, with what it is a part of in a file beside it."""
@@ -136,6 +140,8 @@ class _Part:
     note: Path
     label: dict[str, Any] = field(default_factory=dict)
     size: int = 0
+    kept: int = 0
+    """Bytes that were here before, and still are."""
     total: int | None = None
     etag: str | None = None
     digest: str | None = None
@@ -156,8 +162,9 @@ class _Part:
                     raise ConfigError(f"another download writes to {name}; wait for it") from None
             yield cls(name, handle, path.with_name(path.name + ".part.json"))
 
-    def resume(self) -> int:
-        """How many bytes of the same checkpoint are here. Others, or those of unknown origin, are thrown away."""
+    def resume(self) -> None:
+        """Goes on with the bytes of the same checkpoint that are here. Others, or those of unknown origin, are thrown
+        away."""
         try:
             shape = json.loads(self.note.read_bytes())
             self.etag, self.total, self.digest = shape["etag"], shape["total"], shape["digest"]
@@ -166,23 +173,25 @@ class _Part:
             same = False
         if not same:
             self.empty()
-        self.size = self.handle.seek(0, os.SEEK_END)
-        return self.size
+        self.size = self.kept = self.handle.seek(0, os.SEEK_END)
 
     def empty(self) -> None:
         self.handle.seek(0)
         self.handle.truncate()
-        self.size, self.total, self.etag, self.digest = 0, None, None, None
+        self.size, self.kept, self.total, self.etag, self.digest = 0, 0, None, None, None
 
     def begin(self, content: Content) -> None:
         """Makes ready for what comes: the rest of what is here, or all of it anew."""
-        if content.start != self.size or (content.start and content.etag not in (None, self.etag)):
-            if content.start:
-                raise DownloadError(
-                    f"the service sends bytes from {content.start} on, where {self.size} are here",
-                    expected=self.size,
-                    found=content.start,
-                )
+        if content.start and content.etag not in (None, self.etag):
+            # A store that does not know If-Range: these are bytes of another version.
+            raise _OtherError
+        if content.start not in (0, self.size):
+            raise DownloadError(
+                f"the service sends bytes from {content.start} on, where {self.size} are here",
+                expected=self.size,
+                found=content.start,
+            )
+        if not content.start:
             self.empty()
         self.total = content.total if content.total is not None else self.total
         self.etag, self.digest = content.etag or self.etag, content.sha256 or self.digest
@@ -217,9 +226,9 @@ class _Fetch:
     part: _Part
     on_progress: Progress | None
 
-    def run(self, clock: Clock) -> int:
-        """Until all is here. Gives how much was before. A try that brought something on does not count as one."""
-        resumed = self.part.resume()
+    def run(self, clock: Clock) -> None:
+        """Until all is here. A try that brought something does not count as a failed one."""
+        self.part.resume()
         failed = 0
         while self.part.total is None or self.part.size < self.part.total:
             before = self.part.size
@@ -230,20 +239,16 @@ class _Fetch:
                 if self.part.size == before:
                     raise DownloadError("the service sends nothing more", expected=self.part.total, found=before)
                 failed = 0
-            except InvalidRequestError:
-                # It has fewer bytes than are here: so it is not the same file.
+            except (InvalidRequestError, _OtherError):
+                # Of other bytes, or fewer than are here: so it is not the same file any more.
                 if not before:
                     raise
                 self.part.empty()
-                resumed = 0
             except ApiError as error:
                 failed = 1 if self.part.size > before else failed + 1
                 if not passing(error) or failed >= TRIES:
                     raise
                 clock.sleep(min(2.0 ** (failed - 1), 30.0))
-            if self.part.size < before:
-                resumed = 0
-        return min(resumed, self.part.size)
 
     def _once(self) -> None:
         part = self.part
