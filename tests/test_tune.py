@@ -268,6 +268,35 @@ def test_a_job_id_is_read_and_not_guessed(data: Path) -> None:
             it.job(data)
 
 
+def test_a_service_that_asks_to_wait_for_a_day_is_not_waited_for(data: Path) -> None:
+    for seconds, waits in ((30, True), (86_400, False)):
+        busy = status(503, headers={"retry-after": str(seconds)})
+        with service(faults={"list": [None, busy]}) as it:
+            it.file(data)
+            assert tune.jobs(**it.how) == ()
+            try:
+                assert tune.jobs(**it.how) == ()
+            except motet.OverloadedError as error:
+                assert (error.retry_after, waits) == (86_400, False)
+            assert (30.0 in it.clock.slept) == waits
+
+
+def test_the_key_is_nowhere_but_where_it_belongs(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In the original it stood in a command line and in the log."""
+    caplog.set_level("DEBUG")
+    with service(faults={"retrieve": [status(400, body={"error": f"bad key {KEY}"})]}) as it:
+        job = it.job(data)
+        with pytest.raises(ApiError) as caught:
+            tune.watch(job, **it.how)
+        done = tune.watch(job, **it.how)
+        tune.download(done, f"{tmp_path}/m/", **it.how)
+        assert KEY not in caplog.text + repr(caught.value) + repr(done) + repr(it.backend)
+        assert not any(KEY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+        assert {KEY in one.headers.get("Authorization", "") for one in it.server.requests if one.method != "PUT"} == {
+            True
+        }
+
+
 # Watching.
 
 
@@ -722,6 +751,13 @@ def test_no_name_of_a_model_leads_out_of_the_folder(data: Path, tmp_path: Path, 
         assert not found.path.name.startswith(".")
 
 
+def test_where_there_is_only_an_adapter_that_is_fetched(data: Path, tmp_path: Path) -> None:
+    with service() as it:
+        it.training.limits["merge_output_lora"] = False
+        found = tune.download(done(it, data), f"{tmp_path}/m/", **it.how)
+        assert found.path.name.endswith("-adapter.tar.gz")
+
+
 # Archives.
 
 
@@ -951,6 +987,14 @@ def test_an_example_without_an_answer_counts_as_wrong(data: Path) -> None:
         assert "HTTP 400" in (found.results[3].error or "")
         assert found.cost is not None
         assert found.cost > 0
+
+
+def test_a_model_that_is_not_served_is_said_to_be_none(data: Path) -> None:
+    """And not once for each example."""
+    with service(lambda _: status(404)) as it:
+        with pytest.raises(NotFoundError):
+            tune.compare(MODEL, data, parallel=1, backend=it.backend)
+        assert len(it.server.requests) <= 2
 
 
 def test_a_budget_ends_the_asking(data: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Any, Self
 from motet import tune
 from motet.cli.bill import dollars
 from motet.cli.terminal import Style, visible
-from motet.runs import write_whole
 
 __all__ = ["Transfer", "Watcher", "comparison_table", "job_dict", "job_line", "job_table"]
 
@@ -184,6 +183,8 @@ class Watcher:
 
     def show(self, job: tune.Job) -> None:
         if self._svg is not None:
+            from motet.runs import write_whole
+
             title = f"Loss of {job.output_model or job.id}"
             write_whole(self._svg, tune.svg(job.points, title=title))
         if self._json:

@@ -126,11 +126,12 @@ class TrainingRoutes:
             # A client that still writes hears of it only once it has been read.
             await request.content.read()
             return await self._fail(request, fault)
-        data = b""
+        came = bytearray()
         async for piece in request.content.iter_any():
-            data += piece
-            if fault is not None and fault.kind in _CUTS and len(data) >= (fault.after or 1):
+            came += piece
+            if fault is not None and fault.kind in _CUTS and len(came) >= (fault.after or 1):
                 return await self._cut(request, fault.kind)
+        data = bytes(came)
         if "Authorization" in request.headers:
             return web.Response(status=400, text="<Error><Code>InvalidArgument</Code> only one auth</Error>")
         found = self._storage.files.get(request.match_info["id"])

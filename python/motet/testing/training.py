@@ -268,6 +268,7 @@ class Training:
         return [
             {**final, "checkpoint_type": f"Final ({kind})", "checkpoint": selector}
             for kind, selector in (("merged", "model"), ("adapter", "adapter"))
+            if self.limits.get("merge_output_lora") or selector == "adapter"
         ]
 
     def etag(self) -> str:

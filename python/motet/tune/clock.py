@@ -8,12 +8,14 @@ from typing import TypeVar
 
 from motet.errors import ApiError, BadPayloadError
 
-__all__ = ["REAL", "Clock", "passing", "patiently"]
+__all__ = ["REAL", "TOO_LONG", "Clock", "passing", "patiently"]
 
 T = TypeVar("T")
 
 TRIES = 5
 """How often what may be asked twice is asked."""
+TOO_LONG = 600.0
+"""Seconds: a service that asks to wait longer is not waited for."""
 _LONGEST = 30.0
 """Seconds between two tries, unless the service asks for more."""
 
@@ -47,5 +49,7 @@ def patiently(call: Callable[[], T], clock: Clock, tries: int = TRIES) -> T:
             if not passing(error):
                 raise
             asked = getattr(error, "retry_after", None)
-            clock.sleep(asked if asked is not None else min(2.0 ** (tried - 1), _LONGEST))
+            if asked is not None and asked > TOO_LONG:
+                raise
+            clock.sleep(max(asked or 0.0, min(2.0 ** (tried - 1), _LONGEST)))
     return call()

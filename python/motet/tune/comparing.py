@@ -15,11 +15,24 @@ from typing import TYPE_CHECKING, Any
 from motet.answers import Answer
 from motet.atoms import Atom
 from motet.brains import atom
-from motet.errors import ApiError, ConfigError, InvalidDatasetError, MaxCostError, MotetError, OutputError, StreamError
+from motet.errors import (
+    AccessDeniedError,
+    ApiError,
+    AuthenticationError,
+    ConfigError,
+    InvalidDatasetError,
+    MaxCostError,
+    MotetError,
+    NotFoundError,
+    OutputError,
+    QuotaError,
+    StreamError,
+)
 from motet.limits import Budget, budget
 from motet.metrics import Price
 from motet.tune.scores import Scores, score
 from motet.tune.states import Job
+from motet.tune.uploads import service_of
 from motet.tune.watching import job as job_of
 
 if TYPE_CHECKING:
@@ -185,14 +198,13 @@ def compare(
     - `price`: of the trained model, as `motet.atom` takes it; that of the base model is the catalogue's.
     - `options`: of `ask`: `reasoning_effort`, `max_tokens`, `temperature`, ...
 
-    An example that a model gives no answer to is in its `Tally.failed`, and counts as wrong.
+    An example that a model gives no answer to is in its `Tally.failed`, and counts as wrong. What would fail for all of
+    them is raised at once: `NotFoundError` for a model that the service does not serve, `QuotaError`, ...
     """
-    from motet.together import Backend as Together
-
     rows = list(_rows(examples))[:limit]
     if not rows:
         raise ConfigError("there are no examples to ask")
-    service = backend if backend is not None else Together()
+    service = service_of(backend)
     if isinstance(tuned, str) and tuned.startswith("ft-"):
         tuned = job_of(tuned, backend=service)
     if isinstance(tuned, Job):
@@ -243,6 +255,10 @@ class _Asking:
         except MaxCostError as error:
             self.stopped = str(error)
             return None
+        except (AccessDeniedError, AuthenticationError, NotFoundError, QuotaError) as error:
+            # No other example would be answered either.
+            self.stopped = str(error)
+            raise
         except (ApiError, StreamError, OutputError) as error:
             return self._failed(row, error)
         calls = tuple([{"name": call.name, "arguments": call.arguments} for call in answer.calls])

@@ -66,8 +66,8 @@ def download(
     """Fetches a checkpoint of a job.
 
     - `to`: a folder, one that is there or ends in `/`, where the file is named after the model; or a file.
-    - `kind`: `merged`, the model with its adapter, or `adapter` alone; `model` after full training. By default
-      `merged` or `model`.
+    - `kind`: `merged`, the model with its adapter, or `adapter` alone; `model` after full training. By default the
+      whole model, where the service has one.
     - `step`: of a checkpoint before the last.
     - `sha256`: what the file has to have, if you know. The service's own is looked at where it sends one.
     - `extract`: unpack it, too, into a folder beside it.
@@ -82,7 +82,7 @@ def download(
         job = Job.read(patiently(lambda: known.retrieve(job_id), clock))
     if not job.ok and step is None:
         raise ConfigError(f"{job.id} is {job.status}, and has no model yet; with step= a checkpoint of it may be there")
-    wanted = kind or ("model" if job.full else "merged")
+    wanted = kind or ("model" if job.full else _offered(known, job.id, clock))
     place = _place(to, job, wanted, step)
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise ConfigError(f"sha256 must be 64 hexadecimal digits, not {sha256!r}")
@@ -97,6 +97,12 @@ def download(
     if extract:
         files = archives.unpack(path, _bare(path))
     return Download(path, part.size, part.sha256, verified, part.kept, files)
+
+
+def _offered(known: Jobs, job_id: str, clock: Clock) -> Literal["merged", "adapter"]:
+    """What there is after the training of an adapter: of some models, nothing but that."""
+    there = {shape.get("checkpoint") for shape in patiently(lambda: known.checkpoints(job_id), clock)}
+    return "adapter" if "adapter" in there and "model" not in there else "merged"
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,8 @@ class Point:
         read = {name: number_of(value) for name, value in shape.items()}
         numbers = {name: value for name, value in read.items() if value is not None}
         steps = [value for name, value in numbers.items() if name.rpartition("/")[2] in ("global_step", "step")]
-        return cls(int(steps[0]), numbers) if steps and abs(steps[0]) < 2**53 else None
+        step = count_of(steps[0]) if steps else None
+        return None if step is None or step >= 2**53 else cls(step, numbers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from motet.metrics import to_money
 from motet.tune.clock import REAL, Clock, passing, patiently
 from motet.tune.settings import Limits, Settings, check_settings, price_settings, wire_settings
 from motet.tune.states import ENDED, Job, count_of
-from motet.tune.uploads import File, to_file
+from motet.tune.uploads import File, service_of, to_file
 
 if TYPE_CHECKING:
     from motet.together import Backend
@@ -73,10 +73,9 @@ def _dollars(value: object) -> Decimal | None:
 
 def jobs_of(backend: Backend | None) -> Jobs:
     """The service's jobs: those of `backend`, or of the service that the environment names."""
-    from motet.together import Backend as Together
     from motet.together.jobs import Jobs
 
-    return Jobs(backend if backend is not None else Together())
+    return Jobs(service_of(backend))
 
 
 def limits(model: str, *, backend: Backend | None = None, clock: Clock = REAL) -> Limits:
@@ -173,6 +172,7 @@ class _Plan:
         backend: Backend | None,
         clock: Clock,
     ) -> _Plan:
+        backend = service_of(backend)
         jobs = jobs_of(backend)
         allowed = limits(model, backend=backend, clock=clock)
         if validation is not None:

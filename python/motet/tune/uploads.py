@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from motet.together import Backend
     from motet.together.files import Files, Place
 
-__all__ = ["File", "to_file", "upload"]
+__all__ = ["File", "service_of", "to_file", "upload"]
 
 MAX_BYTES = 50 * 1024**3
 """The service takes no more."""
@@ -130,11 +130,20 @@ def to_file(given: str | Path | File, **options: Any) -> File:
     return upload(given, **options)
 
 
-def _files(backend: Backend | None) -> Files:
+def service_of(backend: Backend | None) -> Backend:
+    """The service to ask: the one that is given, or the one that the environment names."""
+    if backend is not None:
+        return backend
+    # The SDK takes a third of a second to import; nobody waits for it who does not ask.
     from motet.together import Backend as Together
+
+    return Together()
+
+
+def _files(backend: Backend | None) -> Files:
     from motet.together.files import Files
 
-    return Files(backend if backend is not None else Together())
+    return Files(service_of(backend))
 
 
 def _measured(path: Path) -> tuple[int, str]:
@@ -165,7 +174,7 @@ def _checked(path: Path, max_tokens: int | None) -> str | None:
         return report.sha256
     first = [str(one) for one in report.findings if one.severity == "error"][:3]
     raise InvalidDatasetError(
-        f"{path} is not sent: its check finds {report.errors} errors; {'; '.join(first)}. "
+        f"{path} is not sent: its check finds {report.errors} error{'s' * (report.errors != 1)}; {'; '.join(first)}. "
         f"All of them: motet data check {path}",
         report=report,
     )

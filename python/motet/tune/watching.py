@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from motet.errors import ApiError, MaxTimeError, TuneError
-from motet.tune.clock import REAL, Clock, passing, patiently
+from motet.tune.clock import REAL, TOO_LONG, Clock, passing, patiently
 from motet.tune.states import ENDED, Job
 from motet.tune.training import jobs_of
+from motet.tune.uploads import service_of
 
 if TYPE_CHECKING:
     from motet.together import Backend
@@ -84,7 +85,7 @@ def follow(
                 error.partial = last
                 raise
             seen = None if last is None else replace(last, trouble=str(error))
-            pause = max(pause, getattr(error, "retry_after", None) or 0.0)
+            pause = max(pause, min(getattr(error, "retry_after", None) or 0.0, TOO_LONG))
         if seen is not None and seen != last:
             if seen.trouble is None:
                 pause, changed = SOON, clock.now()
@@ -153,6 +154,7 @@ def cancel(job: Job | str, *, timeout: float = 300.0, backend: Backend | None = 
     `MaxTimeError`, with the job in `.state`, if it has not ended within `timeout` seconds: then it was asked to,
     and will.
     """
+    backend = service_of(backend)
     known = jobs_of(backend)
     job_id = job if isinstance(job, str) else job.id
     look = _Look(known, job_id)
