@@ -340,8 +340,8 @@ def run_test(options: argparse.Namespace) -> int:
     else:
         print(comparison_table(comparison, Style(options.color, sys.stdout)))
     if comparison.stopped is not None:
-        print(f"motet: {visible(comparison.stopped)}; the rest was not asked", file=sys.stderr)
-        return 3
+        print(f"motet: {visible(str(comparison.stopped))}; the rest was not asked", file=sys.stderr)
+        return 3 if isinstance(comparison.stopped, motet.LimitError) else 1
     return 1 if any(tally.failed for tally in comparison.tallies) else 0
 
 

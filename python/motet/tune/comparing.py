@@ -131,8 +131,8 @@ class Comparison:
     tuned: Tally
     base: Tally | None
     """`None`: only the tuned model was asked."""
-    stopped: str | None = None
-    """Why not all examples were asked. `None`: they were."""
+    stopped: MotetError | None = None
+    """Why not all examples were asked: `MaxCostError` at the limit, or what the service said. `None`: they were."""
 
     @property
     def tallies(self) -> tuple[Tally, ...]:
@@ -140,7 +140,8 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: the figures of both, and each answer."""
-        return {"stopped": self.stopped, "models": [_tally_dict(tally) for tally in self.tallies]}
+        stopped = None if self.stopped is None else str(self.stopped)
+        return {"stopped": stopped, "models": [_tally_dict(tally) for tally in self.tallies]}
 
 
 _MEASURES = ("exact", "normalised", "f1", "calls")
@@ -194,12 +195,13 @@ def compare(
     - `base`: the model beside it; by default the one that the job trained. Without either, only `tuned` is asked.
     - `limit`: how many examples, from the first on.
     - `parallel`: how many are asked at once.
-    - `max_cost`: US dollars for all; when they are used up the rest is not asked, and `.stopped` says so.
+    - `max_cost`: US dollars for all; when they are used up the rest is not asked.
     - `price`: of the trained model, as `motet.atom` takes it; that of the base model is the catalogue's.
     - `options`: of `ask`: `reasoning_effort`, `max_tokens`, `temperature`, ...
 
     An example that a model gives no answer to is in its `Tally.failed`, and counts as wrong. What would fail for all of
-    them is raised at once: `NotFoundError` for a model that the service does not serve, `QuotaError`, ...
+    them ends the asking: a model that is not served, an account without credit. It is in `.stopped`, with the answers
+    that there are; if there are none yet, it is raised.
     """
     rows = list(_rows(examples))[:limit]
     if not rows:
@@ -231,7 +233,9 @@ class _Asking:
     options: Mapping[str, Any]
     parallel: int
     on_result: Callable[[str, Result], None] | None
-    stopped: str | None = None
+    stopped: MotetError | None = None
+    heard: int = 0
+    """Answers of all models so far."""
 
     def ask(self, model: str, brain: Atom) -> Tally:
         """All examples, some at once; the results in their order."""
@@ -241,24 +245,24 @@ class _Asking:
                 if result is None:
                     continue
                 results.append(result)
+                self.heard += 1
                 if self.on_result is not None:
                     self.on_result(model, result)
+        if self.stopped is not None and not self.heard:
+            raise self.stopped
         return Tally(model, tuple(results))
 
     def _one(self, row: Row, brain: Atom) -> Result | None:
-        """One example. `None`: the budget is used up."""
+        """One example. `None`: there is no use in asking more."""
         if self.stopped is not None:
             return None
         options = dict(self.options) if self.budget is None else {**self.options, "budget": self.budget}
         try:
             answer = brain.ask(list(row.messages), tools=row.tools, **options)
-        except MaxCostError as error:
-            self.stopped = str(error)
+        except (MaxCostError, AccessDeniedError, AuthenticationError, NotFoundError, QuotaError) as error:
+            # No other example would be answered either; and the answers that there are were paid for.
+            self.stopped = error
             return None
-        except (AccessDeniedError, AuthenticationError, NotFoundError, QuotaError) as error:
-            # No other example would be answered either.
-            self.stopped = str(error)
-            raise
         except (ApiError, StreamError, OutputError) as error:
             return self._failed(row, error)
         calls = tuple([{"name": call.name, "arguments": call.arguments} for call in answer.calls])
