@@ -94,7 +94,7 @@ def job_table(jobs: Sequence[tune.Job], style: Style) -> str:
     if not jobs:
         return "there are no jobs yet: motet tune start FILE -m MODEL"
     rows = [
-        (job.id, job.status, job.model or "?", job.output_model or "", dollars(job.price), _minute(job.created_at))
+        (job.id, job.status, job.model or "?", job.output_model or "", dollars(job.price), (job.created_at or "?")[:10])
         for job in jobs
     ]
     cells = [_HEAD, *[tuple([visible(cell) for cell in row]) for row in rows]]
@@ -105,10 +105,6 @@ def job_table(jobs: Sequence[tune.Job], style: Style) -> str:
         padded[1] = style(_KINDS.get(phase or ""), padded[1])
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
-
-
-def _minute(moment: str | None) -> str:
-    return "?" if moment is None else moment[:16].replace("T", " ")
 
 
 _MEASURES = (("exact", "same text"), ("normalised", "same words"), ("f1", "words shared"), ("calls", "same calls"))
@@ -141,7 +137,12 @@ def comparison_table(comparison: tune.Comparison, style: Style) -> str:
         for result in tally.results
         if result.error is not None
     ]
-    return "\n".join([*lines, *errors[:10], *(["..."] if len(errors) > 10 else [])])
+    unknown = [
+        style("markup", f"the price of {visible(tally.model)} is not known: give --price IN/OUT")
+        for tally in comparison.tallies
+        if tally.cost is None
+    ]
+    return "\n".join([*lines, *unknown, *errors[:10], *(["..."] if len(errors) > 10 else [])])
 
 
 def _count(number: int | None) -> str:
