@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ import pytest
 from motet import tune
 from motet.cli import main
 from motet.cli import training as shown
-from motet.testing import Fault, ScriptedServer, Stage, stages
+from motet.testing import Fault, ScriptedServer, Stage, Storage, stages
 from tests.scripted import KEY
-from tests.test_tune import answering
+from tests.test_tune import BIG, answering
 from tests.tuning import MODEL, Service, rows, service, written
 
 
@@ -357,3 +358,41 @@ def test_ctrl_c_leaves_the_job_running_and_says_so(data: str) -> None:
         assert "Traceback" not in printed
         assert it.training.jobs[job.id].shape["status"] == "running"
         assert not it.asked("POST", "cancel")
+
+
+# Killed, and begun again.
+
+
+def killed(server: ScriptedServer, *arguments: str, when: Callable[[], bool]) -> None:
+    """Runs a command until something is so, and then kills it."""
+    environment = {**os.environ, "TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": server.url}
+    with subprocess.Popen([sys.executable, "-m", "motet.cli", *arguments], env=environment) as process:
+        ends = time.monotonic() + 60
+        while not when() and time.monotonic() < ends:
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+def test_an_upload_that_was_killed_is_begun_again(data: str, checksums: bool) -> None:
+    hanging = Fault("silence", after=10)
+    with service(faults={"put": [hanging]}, storage=Storage(knows_checksums=checksums)) as it:
+        asked = ["tune", "estimate", data, "-m", MODEL, "--no-check"]
+        killed(it.server, *asked, when=lambda: bool(it.asked("PUT")))
+        (torn,) = it.storage.files
+        found = it.file(Path(data))
+        assert list(it.storage.files) == [found.id] != [torn]
+        assert it.storage.files[found.id].data == Path(data).read_bytes()
+
+
+def test_a_download_that_was_killed_goes_on(data: str, tmp_path: Path) -> None:
+    with service(faults={"download": [Fault("silence", after=50_000)]}, archive=BIG) as it:
+        job = tune.watch(it.job(Path(data)), **it.how)
+        part = tmp_path / "m.part"
+        asked = ["tune", "download", job.id, "-o", str(tmp_path / "m")]
+        killed(it.server, *asked, when=lambda: part.exists() and part.stat().st_size > 0)
+        here = part.stat().st_size
+        assert not (tmp_path / "m").exists()
+        found = tune.download(job, tmp_path / "m", **it.how)
+        assert (found.path.read_bytes(), found.resumed_at) == (BIG, here)

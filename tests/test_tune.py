@@ -37,7 +37,7 @@ from motet.errors import (
     TuneError,
     UnsafeArchiveError,
 )
-from motet.testing import Fault, Stage, stages
+from motet.testing import Fault, Stage, Training, stages
 from motet.testing.training import checkpoint_archive
 from motet.tune.archives import unpack
 from motet.tune.scores import score, words
@@ -145,6 +145,44 @@ def test_what_a_model_allows_goes_to_the_service_as_it_is(data: Path) -> None:
         priced = [one.body for one in it.server.requests if one.path.endswith("estimate-price")]
         assert all(one == priced[0] for one in priced)
         assert priced[0]["training_type"] == asked[0]["training_type"]
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"n_epochs": 3, "n_evals": 2, "n_checkpoints": 2, "suffix": "v1", "seed": 7, "packing": False},
+    {"batch_size": 8, "learning_rate": 2e-5, "warmup_ratio": 0.1, "weight_decay": 0.01, "max_seq_length": 4096},
+    {"lora_rank": 16, "lora_dropout": 0.1, "train_on_inputs": True},
+    {"lora_rank": 16, "lora_alpha": 8},
+    {"full": True, "batch_size": 32},
+    {"method": "dpo", "dpo_beta": 0.2},
+    {"method": "dpo"},
+]
+
+
+@pytest.mark.parametrize("vision", [False, True])
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_a_job_is_asked_for_as_the_sdk_asks(data: Path, settings: dict[str, Any], vision: bool) -> None:
+    """Field for field what its own `create` sends, and the same estimate before."""
+    named = {"lora_rank": "lora_r", "seed": "random_seed", "method": "training_method"}
+    theirs = {named.get(name, name): value for name, value in settings.items() if name != "full"}
+    if theirs.get("training_method") != "dpo":
+        theirs.setdefault("train_on_inputs", "auto")
+    with service() as it:
+        full = {"max_batch_size": 32, "max_batch_size_dpo": 32, "min_batch_size": 8}
+        it.training.limits |= {"supports_full_training": True, "full_training": full, "supports_vision": vision}
+        found = it.file(data)
+        sdk = it.backend.client.fine_tuning
+        sdk.create(training_file=found.id, model=MODEL, lora=not settings.get("full"), **theirs)
+        tune.start(found, MODEL, **it.how, **settings)
+        jobs = [one.body for one in it.server.requests if one.path == "/v1/fine-tunes" and one.method == "POST"]
+        assert len(jobs) == 2
+        assert jobs[1] == jobs[0]
+        prices = [one.body for one in it.server.requests if one.path.endswith("/estimate-price")]
+        asked = [{name: value for name, value in one.items() if value not in ("", 0, 0.0)} for one in prices]
+        for one in asked:
+            one["training_method"] = {name: value for name, value in one["training_method"].items() if value}
+            one["training_type"] = {name: value for name, value in one["training_type"].items() if value}
+        assert asked[1] == asked[0]
 
 
 def test_full_training_and_preferences_go_as_such(data: Path) -> None:
@@ -1053,6 +1091,37 @@ def test_measures_are_shares_and_the_same_is_the_same(one: str, other: str) -> N
     if one == other and one:
         assert (found.exact, found.normalised, found.f1) == (1, 1, 1)
     assert words(one) == words(one.upper().lower()) or not one.isascii()
+
+
+# The whole way, with something that breaks at each of its steps.
+
+BREAKING = [RESET, LOST, status(500), status(503), HTML, Fault("empty"), Fault("close", after=3)]
+
+
+@pytest.mark.parametrize("operation", Training.OPERATIONS)
+def test_whatever_breaks_on_the_way_it_is_gone(data: Path, tmp_path: Path, operation: str) -> None:
+    """Each request of the way fails once, in each of the ways, and after one that went well. Only a new job is not
+    asked for twice: who starts it again after an error that says that there is none gets one."""
+    for number, fault in enumerate([*BREAKING, *BREAKING]):
+        sound = [None] * (number >= len(BREAKING))
+        if operation in ("put", "part") and fault.kind in ("html", "empty"):
+            # Bytes that were said to have arrived, and have not: the next step finds that.
+            continue
+        with service(answering, archive=BIG, redirect_downloads=True, faults={operation: [*sound, fault]}) as it:
+            try:
+                job = it.job(data)
+            except ApiError:
+                assert operation == "create"
+                assert len(it.training.jobs) == 0
+                job = it.job(data)
+            job = tune.watch(job, **it.how)
+            assert job.ok
+            found = tune.download(job, tmp_path / f"{number}", **it.how)
+            assert (found.path.read_bytes(), found.verified) == (BIG, "sha256")
+            cancelled = tune.cancel(it.job(data, suffix="second"), **it.how) if operation == "cancel" else None
+            assert cancelled is None or cancelled.phase == "cancelled"
+            assert [one.data for one in it.storage.files.values()] == [data.read_bytes()]
+            assert len(it.training.jobs) == 1 + (cancelled is not None)
 
 
 # Pictures.

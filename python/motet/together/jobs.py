@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import httpx
+
 from motet.together.backend import Backend
 from motet.together.rest import Rest, safe_id
 
@@ -31,8 +33,6 @@ class Content:
     """What the service calls this version of them."""
     sha256: str | None
     """Of the whole, hexadecimal, if the service says."""
-    kind: str
-    """The content type."""
 
 
 class Jobs:
@@ -55,9 +55,13 @@ class Jobs:
             raise self._rest.bad("the service's estimate is none", shape)
         return shape
 
-    def create(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A new job. `settings`: as the SDK's `create` names them, which asks for limits and price on its way."""
-        return self._rest.one(lambda sdk: sdk.fine_tuning.create(**settings), "new job")
+    def create(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A new job. `body`: as the SDK's `create` sends it.
+
+        That one asks for limits and price on its way, and does not say which of its requests failed; here it has to be
+        known whether there may be a job.
+        """
+        return self._rest.one(lambda sdk: sdk.post("/v1/fine-tunes", cast_to=httpx.Response, body=body), "new job")
 
     def retrieve(self, job_id: str) -> Mapping[str, Any]:
         safe_id(job_id, "a job")
@@ -103,13 +107,16 @@ class Jobs:
             headers,
         ) as (response, pieces):
             first, total = _extent(response.headers)
+            kind = response.headers.get("content-type", "")
+            if total == 0 or re.match(r"(text/|application/json)", kind):
+                # A page of whatever stands between here and there.
+                raise self._rest.bad(f"the service sends no checkpoint, but {kind or 'nothing'}", next(pieces, b""))
             yield Content(
                 pieces,
                 first,
                 total,
                 response.headers.get("etag"),
                 _digest(response.headers),
-                response.headers.get("content-type", ""),
             )
 
 

@@ -55,11 +55,7 @@ class Rest:
         sdk = self.sdk
         with mapped(sdk.api_key), deadline.until(time.monotonic() + ANSWER_TIME):
             answer = call(sdk)
-        if isinstance(answer, together.BaseModel):
-            # Of a call that gives its raw answer to nobody.
-            return json.loads(answer.to_json(warnings=False), parse_float=Decimal)
-        response = getattr(answer, "http_response", answer)
-        content = getattr(response, "content", str(response).encode())
+        content = getattr(answer, "http_response", answer).content
         try:
             return json.loads(content, parse_float=Decimal)
         except (ValueError, RecursionError):
@@ -128,9 +124,6 @@ def mapped(key: str) -> Iterator[None]:
     """Whatever the SDK or its HTTP client raises becomes an error of motet's."""
     try:
         yield
-    except json.JSONDecodeError as error:
-        # Where the SDK reads an answer itself, it lets this through.
-        raise bad_payload("the service answers with what is no JSON", error.doc, key) from None
     except Exception as error:
         found = from_exception(error, key)
         raise found from shown_cause(found, error, key)

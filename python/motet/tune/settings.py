@@ -77,6 +77,7 @@ class Limits:
     full_max_batch_dpo: int | None = None
     reasoning: bool | None = None
     tools: bool | None = None
+    vision: bool | None = None
     merges: bool | None = None
     """Whether a trained adapter can be had merged into the model."""
 
@@ -109,6 +110,7 @@ class Limits:
             count_of(whole.get("max_batch_size_dpo")),
             _flag(shape.get("supports_reasoning")),
             _flag(shape.get("supports_tools")),
+            _flag(shape.get("supports_vision")),
             _flag(shape.get("merge_output_lora")),
         )
 
@@ -183,6 +185,11 @@ def _out_of(name: str, given: Mapping[str, Any], least: float, most: float | Non
 
 def price_settings(settings: Settings, limits: Limits) -> dict[str, Any]:
     """The settings that a price depends on, as the SDK's `estimate_price` names them."""
+    return _plan(settings, limits)
+
+
+def _plan(settings: Settings, limits: Limits) -> dict[str, Any]:
+    """How much is trained, and by which method: what prices and jobs are asked for with."""
     given: Mapping[str, Any] = settings
     shape: dict[str, Any] = {"n_epochs": given.get("n_epochs", 1), "n_evals": given.get("n_evals", 0)}
     method = given.get("method", "sft")
@@ -205,14 +212,27 @@ def price_settings(settings: Settings, limits: Limits) -> dict[str, Any]:
     return shape
 
 
-_RENAMED = {"lora_rank": "lora_r", "seed": "random_seed", "method": "training_method"}
-
-
-def wire_settings(settings: Settings) -> dict[str, Any]:
-    """The settings as the SDK's `create` names them."""
-    given: dict[str, Any] = {_RENAMED.get(name, name): value for name, value in settings.items()}
-    given["lora"] = not given.pop("full", False)
-    given.setdefault("n_evals", 0)
-    if given.get("training_method", "sft") == "sft":
-        given.setdefault("train_on_inputs", "auto")
-    return given
+def wire_settings(settings: Settings, limits: Limits) -> dict[str, Any]:
+    """The settings as the SDK's `create` sends them, with its defaults."""
+    given: Mapping[str, Any] = settings
+    shape = {
+        "validation_file": "",
+        "packing": given.get("packing", True),
+        "learning_rate": given.get("learning_rate", 1e-5),
+        "lr_scheduler": {
+            "lr_scheduler_type": "cosine",
+            "lr_scheduler_args": {"min_lr_ratio": 0.0, "num_cycles": 0.5},
+        },
+        "warmup_ratio": given.get("warmup_ratio", 0.0),
+        "max_grad_norm": 1.0,
+        "weight_decay": given.get("weight_decay", 0.0),
+        "n_checkpoints": given.get("n_checkpoints", 1),
+        "batch_size": given.get("batch_size", "max"),
+        "early_stopping_enabled": False,
+        **_plan(settings, limits),
+    }
+    if shape["training_method"]["method"] == "dpo":
+        shape["training_method"] |= {"dpo_normalize_logratios_by_length": False, "dpo_reference_free": False}
+    optional = {"max_seq_length": "max_seq_length", "suffix": "suffix", "seed": "random_seed"}
+    shape |= {there: given[name] for name, there in optional.items() if given.get(name) is not None}
+    return shape | ({"multimodal_params": {"train_vision": False}} if limits.vision else {})

@@ -197,7 +197,7 @@ class _Plan:
         return PriceEstimate.read(patiently(lambda: self.jobs.estimate(asked), self.clock))
 
     def start(self) -> Job:
-        asked = {"training_file": self.training.id, "model": self.model, **wire_settings(self.settings)}
+        asked = {"training_file": self.training.id, "model": self.model, **wire_settings(self.settings, self.limits)}
         if self.validation is not None:
             asked["validation_file"] = self.validation.id
         before = {str(shape.get("id")) for shape in patiently(self.jobs.list, self.clock)}
