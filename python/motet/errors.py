@@ -12,7 +12,7 @@
     │   ├── RenderError (ValueError)     .message_index
     │   └── SpecialTokenError            .token, .position
     ├── ApiError                         the service said no: .status, .attempts
-    │   ├── InvalidRequestError          400, 413, 422
+    │   ├── InvalidRequestError          400, 413, 416, 422
     │   │   └── ContextOverflowError     .tokens, .limit
     │   ├── AuthenticationError          401
     │   ├── QuotaError                   402
@@ -37,6 +37,11 @@
     │   │   └── UnknownToolError         .name, .known
     │   ├── ToolResultError              a result that cannot be told
     │   └── UnfinishedCallError          .calls, .state
+    ├── TuneError                        a fine-tune, or its files
+    │   ├── InvalidDatasetError          .report
+    │   ├── ChangedFileError             .expected, .found
+    │   ├── DownloadError                .expected, .found
+    │   └── UnsafeArchiveError           .member
     └── LimitError                       a limit of the caller's was reached: .limit, .option, .state
         ├── MaxCostError
         ├── MaxStepsError
@@ -57,14 +62,17 @@ __all__ = [
     "ApiError",
     "AuthenticationError",
     "BadPayloadError",
+    "ChangedFileError",
     "ConfigError",
     "ConnectionFailedError",
     "ContextOverflowError",
     "DataError",
     "DiskFullError",
+    "DownloadError",
     "EmptyOutputError",
     "HarmonyError",
     "InvalidArgumentsError",
+    "InvalidDatasetError",
     "InvalidJsonError",
     "InvalidRequestError",
     "LimitError",
@@ -93,9 +101,11 @@ __all__ = [
     "ToolError",
     "ToolResultError",
     "TruncatedOutputError",
+    "TuneError",
     "UnfinishedCallError",
     "UnknownAtomError",
     "UnknownToolError",
+    "UnsafeArchiveError",
 ]
 
 
@@ -254,7 +264,7 @@ class ApiError(MotetError):
 
 
 class InvalidRequestError(ApiError):
-    """The service does not take the request as it is: 400, 413 or 422."""
+    """The service does not take the request as it is: 400, 413, 416 or 422."""
 
 
 class ContextOverflowError(InvalidRequestError):
@@ -355,6 +365,45 @@ class TruncatedOutputError(OutputError):
 
 class EmptyOutputError(OutputError):
     """The answer is empty: no text and no calls."""
+
+
+class TuneError(MotetError):
+    """A fine-tune cannot be prepared, followed or fetched."""
+
+    job: Any = None
+    """The `Job`, as it was seen last. `None`: there is none."""
+
+
+class InvalidDatasetError(TuneError, ValueError):
+    """A file is no training data: motet's own check, or the service's validation, refused it."""
+
+    report: Any = None
+    """What is wrong: the report of motet's check, or the service's as a dict."""
+
+
+class ChangedFileError(TuneError):
+    """A file changed while it was checked or sent. What was sent is deleted at the service."""
+
+    expected: str
+    """The SHA-256 of the bytes that were checked, hexadecimal."""
+    found: str
+    """That of the bytes that were sent."""
+
+
+class DownloadError(TuneError):
+    """What was downloaded is not what the service has. Nothing that was there before is replaced."""
+
+    expected: str | int | None = None
+    """The SHA-256 in hexadecimal, or the number of bytes, that should have come."""
+    found: str | int | None = None
+    """What came instead."""
+
+
+class UnsafeArchiveError(TuneError):
+    """An archive holds what would be written outside its folder, or is no file. Nothing is unpacked."""
+
+    member: str
+    """The name of the entry."""
 
 
 class LimitError(MotetError):

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from motet import __version__
-from motet.cli import ask, data, demo, explain, parse, render, run, service, tokens
+from motet.cli import ask, data, demo, explain, parse, render, run, service, tokens, tune
 from motet.cli.terminal import UsageError
 from motet.errors import ConfigError, LimitError, MotetError, ParseError
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="motet", description="Harmony for gpt-oss.")
     parser.add_argument("--version", action="version", version=f"motet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (parse, render, tokens, explain, ask, run, service, data, demo):
+    for group in (parse, render, tokens, explain, ask, run, service, data, tune, demo):
         group.register(commands)
     parser.add_argument("--log", metavar="FILE", help="write what is asked and answered to a file, without keys")
     options = parser.parse_args(arguments)

@@ -11,8 +11,22 @@ if TYPE_CHECKING:
     from motet.testing.cassette import Cassette, CassetteMissError
     from motet.testing.script import FAULTS, Fault, Turn
     from motet.testing.server import Received, ScriptedServer
+    from motet.testing.storage import Storage
+    from motet.testing.training import Stage, Training, stages
 
-__all__ = ["FAULTS", "Cassette", "CassetteMissError", "Fault", "Received", "ScriptedServer", "Turn"]
+__all__ = [
+    "FAULTS",
+    "Cassette",
+    "CassetteMissError",
+    "Fault",
+    "Received",
+    "ScriptedServer",
+    "Stage",
+    "Storage",
+    "Training",
+    "Turn",
+    "stages",
+]
 
 _ROOMS = {
     "FAULTS": "script",
@@ -21,7 +35,11 @@ _ROOMS = {
     "Fault": "script",
     "Received": "server",
     "ScriptedServer": "server",
+    "Stage": "training",
+    "Storage": "storage",
+    "Training": "training",
     "Turn": "script",
+    "stages": "training",
 }
 
 

@@ -16,6 +16,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "reset_before": "the connection is reset before anything is answered",
     "close_before": "the connection is closed before anything is answered",
     "silence_before": "nothing is ever answered",
+    "reset_after": "what was asked for is done, but the connection is reset before the answer",
     "redirect": "a redirect to another host",
     "html": "a page of HTML with the status 200",
     "empty": "nothing, with the status 200",

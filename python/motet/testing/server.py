@@ -21,7 +21,10 @@ from aiohttp import web
 
 from motet.closing import Closing
 from motet.testing import requests, shapes
+from motet.testing.routes import TrainingRoutes
 from motet.testing.script import Fault, Turn
+from motet.testing.storage import form
+from motet.testing.training import Training
 
 __all__ = ["Received", "ScriptedServer"]
 
@@ -29,7 +32,7 @@ Item: TypeAlias = Turn | Fault | str | Sequence[int]
 Script: TypeAlias = Iterable[Item] | Callable[[Mapping[str, Any]], Item]
 
 _ENDED = object()
-_DROPPED = {"reset_before", "close_before", "silence_before"}
+_DROPPED = {"reset_before", "close_before", "silence_before", "reset_after"}
 _ENDS = {"reset", "close", "silence", "comments"}
 _ON_ITS_WAY = 0.005
 """Seconds: what was written has to be on its way before the connection ends."""
@@ -77,6 +80,7 @@ class ScriptedServer(Closing):
     - `key`: the only key that is let in. `None`: any.
     - `models`: what the list of models holds: ids, or whole entries as the service writes them. Any model may be
       asked.
+    - `training`: what it knows of files and fine-tunes.
     - `port`: 0 for one that is free.
 
     A context manager: `url` is its address within the block. `requests` is what came.
@@ -89,6 +93,7 @@ class ScriptedServer(Closing):
         style: Literal["together", "vllm", "sglang", "llamacpp"] = "together",
         key: str | None = None,
         models: Iterable[str | Mapping[str, Any]] = ("openai/gpt-oss-120b",),
+        training: Training | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -102,6 +107,7 @@ class ScriptedServer(Closing):
         self._key = key
         self.models: list[Any] = list(models)
         """What the list of models holds, from the next request on."""
+        self.training = training or Training()
         self._address = (host, port)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -175,6 +181,7 @@ class ScriptedServer(Closing):
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/completions", self._completions)
         app.router.add_get("/v1/models", self._list_models)
+        TrainingRoutes(self.training, self._receive, self._fail, self._break_off, self._keep).add(app.router)
         self._runner = runner = web.AppRunner(app, shutdown_timeout=0.05)
         await runner.setup()
         try:
@@ -203,14 +210,18 @@ class ScriptedServer(Closing):
         """Keeps a request. Gives the answer to one whose key is wrong."""
         data = await request.read()
         try:
-            body = json.loads(data) if data else None
+            kind = request.headers.get("Content-Type", "")
+            body = form(kind, data) if kind.startswith("multipart/") else json.loads(data) if data else None
         except ValueError:
             body = None
-        self.requests.append(Received(request.method, request.path, dict(request.headers), body))
+        self._keep(request, body)
         sent = request.headers.get("Authorization", "")
         if not sent.startswith("Bearer ") or (self._key is not None and sent != f"Bearer {self._key}"):
             return _error(401, "Invalid API key provided", "invalid_request_error", "invalid_api_key")
         return None
+
+    def _keep(self, request: web.Request, body: Any) -> None:
+        self.requests.append(Received(request.method, request.path, dict(request.headers), body))
 
     async def _complete(self, request: web.Request, endpoint: Literal["chat", "completions"]) -> web.StreamResponse:
         refused = await self._receive(request)
@@ -269,7 +280,7 @@ class ScriptedServer(Closing):
         if fault.kind in _WHOLE:
             kind, body = _WHOLE[fault.kind]
             return web.Response(body=body, content_type=kind)
-        return await self._break_off(request, fault.kind.removesuffix("_before"))
+        return await self._break_off(request, fault.kind.removesuffix("_before").removesuffix("_after"))
 
     async def _break_off(self, request: web.Request, how: str) -> web.StreamResponse:
         """Ends the connection, or lets it hang until the client gives up."""

@@ -35,7 +35,17 @@ from motet.errors import (
     ServerError,
 )
 
-__all__ = ["bad_payload", "from_error_object", "from_exception", "redact", "request_id", "retry_after", "shown_cause"]
+__all__ = [
+    "bad_payload",
+    "existing_file",
+    "from_error_object",
+    "from_exception",
+    "from_response",
+    "redact",
+    "request_id",
+    "retry_after",
+    "shown_cause",
+]
 
 _EXCERPT, _LONG, _FAR = 300, 2000, 20_000
 """Characters of what a service said: in a message, in `.raw`, and those that are looked at."""
@@ -78,6 +88,23 @@ def from_exception(error: Exception, key: str | None) -> MotetError:
     if isinstance(error, httpx.HTTPError | httpx.InvalidURL | httpx.StreamError | together.TogetherError):
         return ApiError(f"{type(error).__name__}: {redact(str(error), key)}")
     raise error
+
+
+def from_response(response: httpx.Response, key: str | None) -> ApiError:
+    """An answer that is an error, of a store that the SDK does not ask itself."""
+    return _from_status(response.status_code, response.text, response.headers, key)
+
+
+def existing_file(response: httpx.Response) -> str | None:
+    """The id of the file that has the bytes already, where a second one is refused. `None`: it is no such refusal."""
+    if response.status_code != 409:
+        return None
+    try:
+        shape = response.json()
+    except ValueError:
+        return None
+    name = shape.get("file_id") if isinstance(shape, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def shown_cause(error: MotetError, got: BaseException, key: str | None) -> BaseException | None:
@@ -137,7 +164,7 @@ def _from_status(status: int | None, body: object, headers: Mapping[str, str], k
             f"the prompt and its answer do not fit into the model's context{tail}", tokens=tokens, limit=limit, **known
         )
     match status:
-        case 400 | 413 | 422:
+        case 400 | 413 | 416 | 422:
             return InvalidRequestError(f"the service refuses the request ({what}){tail}", **known)
         case 401:
             hint = "check TOGETHER_API_KEY, or the api_key that you gave"
