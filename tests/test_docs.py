@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -52,13 +53,18 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "completion.txt").write_text("<|channel|>final<|message|>Hi<|return|>")
     (tmp_path / "chat.json").write_text('[{"role": "user", "content": "Hi"}]')
     (tmp_path / "README.md").write_text("Hello")
+    shown = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]}
+    (tmp_path / "held.jsonl").write_text(json.dumps(shown) + "\n")
     commands = re.findall(r"^(motet .*?) *(?:#.*)?$", (ROOT / "README.md").read_text(), re.M)
     assert len(commands) >= 8
+    job = "ft-..."
     for command in commands:
-        words = shlex.split(command)[1:]
+        words = shlex.split(command.replace("ft-...", job))[1:]
         done = subprocess.run([sys.executable, "-m", "motet.cli", *words], cwd=tmp_path, capture_output=True)
         assert done.returncode == 0, (command, done.stderr)
         assert done.stdout
+        if command.startswith("motet tune start"):
+            job = re.findall(r"ft-[\w-]+", (done.stdout + done.stderr).decode())[0]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
