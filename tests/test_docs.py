@@ -15,7 +15,7 @@ import pytest
 
 from motet import catalog
 from motet.cli.service import markdown
-from motet.testing import ScriptedServer
+from motet.testing import ScriptedServer, Stage, Training
 from tests.scripted import KEY, PLAIN, final
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +34,8 @@ def answer(body: dict[str, Any]) -> str:
 @pytest.fixture(autouse=True)
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TOGETHER_API_KEY", KEY)
-    with ScriptedServer(answer) as server:
+    # A job that has ended at the first look: nobody waits.
+    with ScriptedServer(answer, training=Training(stages=[Stage("completed", 20)])) as server:
         monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
         yield
     catalog.forget()
