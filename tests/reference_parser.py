@@ -120,7 +120,7 @@ def _frame(found: re.Match[str], role: str | None) -> Read | None:
     recipient = groups["first"] or groups["second"]
     if author is None or (groups["first"] and groups["second"]) or len(header.lstrip(START)) > 1024:
         return None
-    if not _is_channel(groups["channel"]) or not _is_word(groups["word"], groups["channel"], recipient):
+    if not _is_channel(groups["channel"], groups["first"]) or not _is_word(groups["word"], groups["channel"], recipient):
         return None
     stop = {END: "end", CALL: "call", RETURN: "return"}[groups["stop"]]
     calls = author[0] == "assistant" and recipient not in (None, "all", "tool", *ROLES)
@@ -141,9 +141,10 @@ def _author(found: re.Match[str]) -> tuple[str, str | None] | None:
     )
 
 
-def _is_channel(channel: str | None) -> bool:
-    known = channel is None or channel in CHANNELS
-    return known or not channel.lower().startswith((*CHANNELS, "comment"))
+def _is_channel(channel: str | None, recipient: str | None) -> bool:
+    if channel is None or channel in CHANNELS:
+        return True
+    return not channel.lower().startswith((*CHANNELS, "comment")) and (recipient is not None or channel not in BUILT_IN)
 
 
 def _is_word(word: str | None, channel: str | None, recipient: str | None) -> bool:

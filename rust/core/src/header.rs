@@ -395,7 +395,12 @@ impl<'a> Reader<'a> {
         if self.type_seen {
             self.fault(Code::HeaderOrder, start, end);
         }
-        self.set_channel(word, start, end, false);
+        if self.header.recipient.is_none() && self.is_unmarked_recipient(word) {
+            self.fault(Code::UnmarkedRecipient, start, end);
+            self.set_recipient(word, start, end);
+        } else {
+            self.set_channel(word, start, end, false);
+        }
         at + 2
     }
 
