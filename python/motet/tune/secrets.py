@@ -15,20 +15,8 @@ __all__ = ["KINDS", "find_secrets", "may_hold_secret", "unknown_kinds"]
 
 
 class _Kind(NamedTuple):
-    traces: tuple[bytes, ...]
-    """One of these stands in every line with such a secret, in lower case: cheap to look for."""
-    closer: bytes | None
-    """What follows a trace that is a common word: a pattern."""
     pattern: re.Pattern[str]
     is_one: Callable[[str], bool]
-
-    def is_traced(self, lower: bytes) -> bool:
-        """Whether a line, in lower case and with or without JSON's escapes, has to be looked at."""
-        for trace in self.traces:
-            # A pattern that begins with plain letters is found fast; one that begins with a choice is not.
-            if trace in lower and (self.closer is None or re.search(re.escape(trace) + self.closer, lower)):
-                return True
-        return not self.traces and _DIGITS in lower.translate(_AS_DIGITS, b" -")
 
 
 def _card(text: str) -> bool:
@@ -84,25 +72,64 @@ _CLOSER = {
     rb"(?:\w|[+.-]|\\?/){20}",
     "url_password": rb"[^\s/:@\"'<>{}$]{1,80}:[^\s/@\"'<>{}$]{3,120}@",
 }
-_DIGITS = b"0" * 15
-_AS_DIGITS = bytes([ord("0") if c in b"0123456789" else c for c in range(256)])
-_RUN = b"x" * 15
-_AS_RUN = bytes([ord("x") if bytes([c]).isalnum() or c in b"+/_.-\\" else ord(" ") for c in range(256)])
-"""All kinds but a few are a run of such letters, which prose has not."""
 _KINDS = {
     name: _Kind(
-        tuple(traces.encode().split()),
-        _CLOSER.get(name),
-        re.compile(_START + pattern),
+        # Keys are ASCII; a password in a URL may be anything.
+        re.compile(_START + pattern, re.NOFLAG if name == "url_password" else re.ASCII),
         test,
     )
-    for name, (traces, pattern, test) in _TABLE.items()
+    for name, (_, pattern, test) in _TABLE.items()
 }
-_SHORT = {name: _KINDS[name] for name in ("private_key", "url_password", "card")}
 KINDS = tuple(_KINDS)
 """The kinds that are known, as `allow` names them."""
-_ESCAPED = b"\\u00"
+
+_TRACES = [(name, trace) for name, (traces, _, _) in _TABLE.items() for trace in traces.split()]
+"""One of a kind's stands in every line with such a secret, in lower case: cheap to look for."""
+_CLOSE = {trace: re.compile(re.escape(trace.encode()) + _CLOSER[name]) for name, trace in _TRACES if name in _CLOSER}
+"""Each trace that is a common word, with what follows it in a secret. A pattern that begins with plain letters is found
+fast; one that begins with a choice is not."""
+_RUN = b"x" * 15
+_AS_RUN = bytes([ord("x") if bytes([c]).isalnum() or c in b"+/_.-\\" else ord(" ") for c in range(256)])
+_BEFORE = 32
+_IN_RUNS = [(name, trace) for name, trace in _TRACES if name not in ("private_key", "url_password", "card")]
+"""These kinds are a run of so many such letters, which prose seldom has, with a trace in it or close before it."""
+_URLS = [trace for name, trace in _TRACES if name == "url_password"]
+_AS_DIGITS = bytes([ord("0") if c in b"0123456789" else c for c in range(256)])
+_ESCAPED = re.compile(rb"\\u00[0-7]")
 """JSON may write any letter so."""
+
+
+def _suspects(lower: bytes) -> Iterator[str]:
+    """The kinds of which traces stand in a text, in lower case and with or without JSON's escapes. Nearly always there
+    are none, so this is mostly about seeing that fast."""
+    runs = _runs(lower)
+    if runs:
+        for name, trace in _IN_RUNS:
+            if trace in runs and (trace not in _CLOSE or _CLOSE[trace].search(lower)):
+                yield name
+    if b"-----begin" in lower:
+        yield "private_key"
+    if b"@" in lower and any(_CLOSE[trace].search(lower) for trace in _URLS):
+        yield "url_password"
+    digits = lower.translate(_AS_DIGITS)
+    if b"0000" in digits and any(eight in digits for eight in (b"0000 0000", b"0000-0000", b"00000000")):
+        yield "card"
+
+
+def _runs(lower: bytes) -> str:
+    """The long runs of letters that keys are made of, each with what stands before it."""
+    marked = lower.translate(_AS_RUN)
+    start = marked.find(_RUN)
+    if start < 0:
+        return ""
+    found = []
+    while start >= 0:
+        end = marked.find(b" ", start)
+        end = len(lower) if end < 0 else end
+        found.append(lower[max(0, start - _BEFORE) : end])
+        start = marked.find(_RUN, end)
+    # In a short text traces are found faster than in bytes.
+    return b" ".join(found).decode("latin-1")
 
 
 def unknown_kinds(allow: Collection[str]) -> list[str]:
@@ -116,14 +143,9 @@ def may_hold_secret(data: bytes, allow: Collection[str] = ()) -> bool:
     if "all" in allow:
         return False
     lower = data.lower()
-    if _ESCAPED in lower:
+    if _ESCAPED.search(lower):
         return True
-    for name, kind in (_KINDS if _RUN in lower.translate(_AS_RUN) else _SHORT).items():
-        for trace in kind.traces:
-            # Nearly always this is all that is done.
-            if trace in lower and name not in allow and kind.is_traced(lower):
-                return True
-    return "card" not in allow and _KINDS["card"].is_traced(lower)
+    return any(name not in allow for name in _suspects(lower))
 
 
 def find_secrets(value: Any, allow: Collection[str] = (), path: str = "") -> Iterator[Finding]:
@@ -147,8 +169,9 @@ def find_secrets(value: Any, allow: Collection[str] = (), path: str = "") -> Ite
 def _in_text(text: str, allow: Collection[str], path: str) -> Iterator[Finding]:
     lower = text.lower().encode("utf-8", "replace")
     taken: list[tuple[int, int]] = []
+    suspects = {*_suspects(lower)}
     for name, kind in _KINDS.items():
-        if not kind.is_traced(lower):
+        if name not in suspects:
             continue
         for found in kind.pattern.finditer(text):
             start, end = found.span()
