@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -190,8 +191,7 @@ class _Check:
         """Notes what is worth one finding for the whole file, not one for each line."""
         if line.data.endswith(b"\r\n"):
             self._note("crlf", line.number)
-        # U+0085, U+2028 and U+2029 in UTF-8.
-        if any(mark in line.data for mark in (b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")):
+        if not line.data.isascii() and _SEPARATORS.search(line.data):
             self._note("line_separator", line.number)
 
     def _note(self, code: str, line: int) -> None:
@@ -261,6 +261,8 @@ class _Check:
 
 _COUNTABLE = {"mixed_formats", "secret"}
 """What is wrong with a row and does not keep it from being rendered."""
+_SEPARATORS = re.compile(rb"\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""U+0085, U+2028 and U+2029 in UTF-8."""
 _ENDS = (
     ("crlf", "a line that ends as on Windows", "end lines with a line feed alone"),
     ("line_separator", "a character that many readers take for the end of a line", r"write \u2028, \u2029 or \u0085"),

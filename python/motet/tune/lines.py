@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple
@@ -65,8 +66,8 @@ class _Constant:
         self.name = name
 
 
-class _Reader:
-    """A decoder that notices what Python's own takes without a word. Not for two threads at once."""
+class _Reader(threading.local):
+    """A decoder that notices what Python's own takes without a word. Each thread has its own."""
 
     def __init__(self) -> None:
         self.odd = False
@@ -92,6 +93,9 @@ class _Reader:
         return self._decoder.decode(text), self.odd
 
 
+_READER = _Reader()
+
+
 def parse(line: Line) -> tuple[Any, list[Finding]]:
     """The object on a line, and what is wrong with it as JSON. With errors among that, the object is `None` or not
     to be used. A line of nothing but spaces gives `None` and no finding."""
@@ -108,7 +112,7 @@ def parse(line: Line) -> tuple[Any, list[Finding]]:
         return None, findings
     try:
         text = bare.decode("utf-8")
-        value, odd = _Reader().read(text)
+        value, odd = _READER.read(text)
     except UnicodeDecodeError as error:
         found = Finding(
             "not_utf8",

@@ -14,11 +14,16 @@ __all__ = ["Seen", "fingerprint", "normalised"]
 def normalised(value: Any) -> bytes:
     """A text that is the same for JSON values which differ only in spaces, in case, in how Unicode is composed, and in
     the order of keys."""
-    text = _ENCODER.encode(value).replace("\\n", " ").replace("\\t", " ").replace("\\r", " ")
-    if not text.isascii():
+    text = _ENCODER.encode(value)
+    if "\\" in text:
+        text = text.replace("\\n", " ").replace("\\t", " ").replace("\\r", " ")
+    is_ascii = text.isascii()
+    if not is_ascii:
         text = unicodedata.normalize("NFKC", text)
-    text = " ".join(text.split()).casefold().replace('" ', '"').replace(' "', '"')
-    return text.encode("utf-8", "surrogatepass")
+    # In JSON of ASCII the only space is the space, and none stands at its ends.
+    if not is_ascii or "  " in text:
+        text = " ".join(text.split())
+    return text.casefold().replace('" ', '"').replace(' "', '"').encode("utf-8", "surrogatepass")
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
