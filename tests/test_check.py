@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import os
+import re
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -314,6 +315,24 @@ def test_tokens_are_those_of_the_rendered_training_sample(name: str) -> None:
     assert lengths_of(row, "conversational") == (len(whole.ids),)
 
 
+@given(st.data())
+def test_tokens_of_texts_are_counted_as_they_are_rendered(data: st.DataObject) -> None:
+    """The short way through plain conversations, and where it has to give up."""
+    said = st.sampled_from(["", " ", "A a", "é 青\n", "<|channel|>", "<|end|>", "ab" * 9]) | texts
+    keys = {"reasoning": said, "reasoning_content": said, "weight": st.integers(0, 1), "name": st.just("n")}
+    asked = st.fixed_dictionaries({"role": st.just("user"), "content": said}, optional={"name": st.just("n")})
+    answered = st.fixed_dictionaries({"role": st.just("assistant"), "content": said | st.none()}, optional=keys)
+    head = data.draw(st.sampled_from([[], [{"role": "system", "content": ""}], [SYSTEM]]))
+    row = chat(*head, *data.draw(st.lists(asked | answered, min_size=1, max_size=5)))
+    try:
+        whole = motet.render_training(row["messages"], dialect="chat_template")
+    except motet.RenderError as error:
+        with pytest.raises(motet.RenderError, match=re.escape(str(error))):
+            lengths_of(row, "conversational")
+    else:
+        assert lengths_of(row, "conversational") == (len(whole.ids),)
+
+
 def test_tokens_of_the_other_formats() -> None:
     assert lengths_of(GOOD["text"], "text") == (motet.count("T"),)
     assert lengths_of({"prompt": "One two", "completion": "three"}, "instruction") == (3,)
@@ -456,6 +475,18 @@ def test_what_the_fast_look_passes_over_has_no_secret(kind: str, before: str, af
     assert may_hold_secret(data)
     hidden = data.replace(b"A", b"\\u0041").replace(b"s", b"\\u0073")
     assert may_hold_secret(hidden) and [*find_secrets(json.loads(hidden))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_secret_ends_where_other_scripts_begin(kind: str) -> None:
+    """So that what is found does not depend on what else is on the line."""
+    for text in (f"é{SECRETS[kind][0]} é", f"鍵{SECRETS[kind][0]}鍵"):
+        for more in ("", " a_long_run_of_letters_that_keys_are_made_of"):
+            row = {"text": text + more}
+            (finding,) = find_secrets(row)
+            assert f"({kind})" in finding.message
+            assert may_hold_secret(dumps(row)) and may_hold_secret(json.dumps(row).encode())
+    assert not [*find_secrets({"text": "sk-2024年のЖизньЖизньЖизньЖизнь a_long_run_of_letters"})]
 
 
 @given(st.lists(st.integers(1, 2**64 - 1) | st.integers(1, 50), max_size=300))
