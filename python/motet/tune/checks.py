@@ -1,26 +1,27 @@
 """Whether a file can be trained on: every rule of the file and of its rows, each finding with line, path and mending.
 
-A finding ends nothing: the rest is read, too. The file is read once, a line at a time.
+A finding ends nothing: the rest is read, too. The file is read once, a line at a time. What a line says by itself is in
+looks.py.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from motet.errors import ConfigError, RenderError
+from motet.errors import ConfigError
+from motet.tune.crew import each
 from motet.tune.findings import Finding
-from motet.tune.lines import Line, lines_of, parse
-from motet.tune.rows import Format, check_row, format_of
-from motet.tune.secrets import find_secrets, may_hold_secret, unknown_kinds
-from motet.tune.seen import Seen, fingerprint, normalised
-from motet.tune.tokens import lengths_of
+from motet.tune.lines import Line, line_bytes, lines_of
+from motet.tune.looks import Look, Looked
+from motet.tune.rows import Format
+from motet.tune.secrets import unknown_kinds
+from motet.tune.seen import Seen
 
 __all__ = ["KEPT", "MAX_BYTES", "Report", "check"]
 
@@ -109,60 +110,64 @@ def check(
     max_tokens: int | None = None,
     allow: Collection[str] = (),
     on_finding: Callable[[Finding], None] | None = None,
+    workers: int | None = None,
 ) -> Report:
     """Checks a file of training data: a path, or an open file of bytes.
 
     - `max_tokens`: the longest sequence that the model can be trained on. `None`: any length passes.
     - `allow`: kinds of secrets that may be there (`"jwt"`, ...), or `"all"`.
-    - `on_finding`: is given each finding as soon as it is made.
+    - `on_finding`: is given each finding as soon as it is made, in the order of lines.
+    - `workers`: how many processes share the work; 1: none but this one. `None`: one for each core, 8 at most. None is
+      started for less than 4 MiB.
 
-    Raises `OSError` if the file cannot be read. Memory: about 20 bytes a row, to know duplicates.
+    Raises `OSError` if the file cannot be read. Memory: 18 to 36 bytes a row, to know duplicates, and about 30 MB
+    for each process.
     """
     if unknown := unknown_kinds(allow):
         raise ConfigError(f"no such kind of secret: {', '.join(unknown)}")
+    look = Look(max_tokens, frozenset(allow))
     if isinstance(file, str | Path):
         path = Path(file)
         with path.open("rb", buffering=1 << 20) as opened:
             size = os.fstat(opened.fileno()).st_size
-            return _Check(str(path), max_tokens, allow, on_finding).run(opened, size, path.suffix)
-    return _Check(getattr(file, "name", "-"), max_tokens, allow, on_finding).run(file, None, ".jsonl")
+            return _Check(str(path), look, on_finding).run(opened, size, path.suffix, workers)
+    return _Check(getattr(file, "name", "-"), look, on_finding).run(file, None, ".jsonl", workers)
 
 
 class _Check:
     """One reading of a file."""
 
-    def __init__(
-        self,
-        name: str,
-        max_tokens: int | None,
-        allow: Collection[str],
-        on_finding: Callable[[Finding], None] | None,
-    ) -> None:
+    def __init__(self, name: str, look: Look, on_finding: Callable[[Finding], None] | None) -> None:
         self.report = Report(name)
-        self._max_tokens = max_tokens
-        self._allow = allow
+        self._look = look
         self._on_finding = on_finding
         self._seen = Seen()
         self._ends: Counter[str] = Counter()
         self._first: dict[str, int] = {}
+        self._digest = hashlib.sha256()
+        self._last = b"\n"
+        """The last byte that was read."""
 
-    def run(self, file: BinaryIO, size: int | None, suffix: str) -> Report:
+    def run(self, file: BinaryIO, size: int | None, suffix: str, workers: int | None) -> Report:
         report = self.report
         if suffix != ".jsonl":
             self._find(Finding("suffix", f"the name ends in {suffix or 'nothing'!r}", "call it something.jsonl"))
         if size is not None and size > MAX_BYTES:
             self._find(Finding("file_too_big", f"{size} bytes, and {MAX_BYTES} may be", "split it into several files"))
-        digest = hashlib.sha256()
-        last = b"\n"
-        for line in lines_of(file):
-            report.lines = line.number
-            report.bytes += line.size
-            digest.update(line.data)
-            last = line.data[-1:]
-            self._line(line)
-        report.sha256 = None if report.counts["line_too_long"] else digest.hexdigest()
-        self._whole(last)
+        for looked in each(self._look, self._noted(lines_of(file)), line_bytes, size=size, workers=workers):
+            self._take(looked)
+        report.sha256 = None if report.counts["line_too_long"] else self._digest.hexdigest()
+        self._whole(self._last)
         return report
+
+    def _noted(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """The lines as they are, once they are counted."""
+        for line in lines:
+            self.report.lines = line.number
+            self.report.bytes += line.size
+            self._digest.update(line.data)
+            self._last = line.data[-1:]
+            yield line
 
     def _find(self, finding: Finding, line: int | None = None) -> None:
         if line is not None:
@@ -171,76 +176,33 @@ class _Check:
         if self._on_finding is not None:
             self._on_finding(finding)
 
-    def _line(self, line: Line) -> None:
-        self._line_ends(line)
-        row, findings = parse(line)
-        errors = {finding.code for finding in findings}
-        if row is None and not errors - {"bom"}:
-            self._find(Finding("blank_line", "a line with nothing on it", "remove it", severity="warning"), line.number)
-        for finding in findings:
-            self._find(finding)
-        if row is None and not errors - {"bom"}:
+    def _take(self, looked: Looked) -> None:
+        """Adds a line to the report, and says what is wrong with it beside the others."""
+        report, line = self.report, looked.line
+        for code in looked.ends:
+            self._ends[code] += 1
+            self._first.setdefault(code, line)
+        for finding in looked.findings:
+            self._find(finding, line)
+        if not looked.is_row:
             return
-        self.report.rows += 1
-        if isinstance(row, dict):
-            self._row(row, line, sound=not errors - {"bom", "lone_cr"})
-        else:
-            self.report.uncounted += 1
-
-    def _line_ends(self, line: Line) -> None:
-        """Notes what is worth one finding for the whole file, not one for each line."""
-        if line.data.endswith(b"\r\n"):
-            self._note("crlf", line.number)
-        if not line.data.isascii() and _SEPARATORS.search(line.data):
-            self._note("line_separator", line.number)
-
-    def _note(self, code: str, line: int) -> None:
-        self._ends[code] += 1
-        self._first.setdefault(code, line)
-
-    def _row(self, row: Mapping[str, Any], line: Line, *, sound: bool) -> None:
-        """`sound`: whether it is JSON through and through."""
-        form = format_of(row)
-        wrong = [form] if isinstance(form, Finding) else check_row(row, form)
-        if not isinstance(form, Finding):
-            if self.report.format is None:
-                self.report.format = form
-            elif form != self.report.format:
-                message = f"a row of the format {form} in a file of the format {self.report.format}"
-                wrong.append(Finding("mixed_formats", message, "put it into a file of its own"))
-        if may_hold_secret(line.data, self._allow):
-            wrong += find_secrets(row, self._allow)
-        for finding in wrong:
-            self._find(finding, line.number)
-        if sound:
-            self._duplicate(row, line)
-        if (
-            isinstance(form, Finding)
-            or not sound
-            or any(finding.severity == "error" and finding.code not in _COUNTABLE for finding in wrong)
-        ):
-            self.report.uncounted += 1
-        else:
-            self._count(row, form, line)
-
-    def _duplicate(self, row: Mapping[str, Any], line: Line) -> None:
-        first = self._seen.add(fingerprint(normalised(row)), line.number)
-        if first is not None:
+        report.rows += 1
+        if report.format is None:
+            report.format = looked.form
+        elif looked.form not in (None, report.format):
+            message = f"a row of the format {looked.form} in a file of the format {report.format}"
+            self._find(Finding("mixed_formats", message, "put it into a file of its own"), line)
+        for finding in looked.secrets:
+            self._find(finding, line)
+        if looked.key is not None and (first := self._seen.add(looked.key, line)) is not None:
             message = f"the same as line {first}, but for spaces and case"
-            self._find(Finding("duplicate", message, "remove one of them", severity="warning"), line.number)
-
-    def _count(self, row: Mapping[str, Any], form: Format, line: Line) -> None:
-        try:
-            lengths = lengths_of(row, form)
-        except (RenderError, TypeError) as error:
-            self.report.uncounted += 1
-            message = f"gpt-oss's template has no place for it: {error}"
-            self._find(Finding("not_renderable", message, "change what it names"), line.number)
-            return
-        self.report.lengths.update(lengths)
-        if self._max_tokens is not None and max(lengths) > self._max_tokens:
-            message = f"{max(lengths)} tokens, and the model is trained on {self._max_tokens} at most"
-            self._find(Finding("too_long", message, "shorten it, or leave it out"), line.number)
+            self._find(Finding("duplicate", message, "remove one of them", severity="warning"), line)
+        if looked.lengths is None:
+            report.uncounted += 1
+        else:
+            report.lengths.update(looked.lengths)
+        if looked.length is not None:
+            self._find(looked.length, line)
 
     def _whole(self, last: bytes) -> None:
         """What is wrong with the file as a whole."""
@@ -259,10 +221,6 @@ class _Check:
                 self._find(found, self._first[code])
 
 
-_COUNTABLE = {"mixed_formats", "secret"}
-"""What is wrong with a row and does not keep it from being rendered."""
-_SEPARATORS = re.compile(rb"\xc2\x85|\xe2\x80[\xa8\xa9]")
-"""U+0085, U+2028 and U+2029 in UTF-8."""
 _ENDS = (
     ("crlf", "a line that ends as on Windows", "end lines with a line feed alone"),
     ("line_separator", "a character that many readers take for the end of a line", r"write \u2028, \u2029 or \u0085"),

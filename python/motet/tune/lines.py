@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from motet.tune.findings import Finding
 
-__all__ = ["MAX_LINE", "Line", "dumps", "lines_of", "parse"]
+__all__ = ["MAX_LINE", "Line", "dumps", "line_bytes", "lines_of", "parse"]
 
 MAX_LINE = 8 * 1024 * 1024
 """Bytes. A longer line has millions of tokens: no model could be trained on it, and no memory should hold it."""
@@ -32,6 +32,11 @@ class Line(NamedTuple):
     """With its end. Of a line that is too long, the beginning."""
     size: int
     """How many bytes it has in the file."""
+
+
+def line_bytes(line: Line) -> int:
+    """Those that are held of it."""
+    return len(line.data)
 
 
 def lines_of(file: BinaryIO, size: int | None = None) -> Iterator[Line]:
