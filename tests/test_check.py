@@ -6,7 +6,6 @@ import copy
 import io
 import json
 import os
-import re
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -19,9 +18,15 @@ from together.lib.utils import check_file
 
 import motet
 from motet.tune import Finding, Report, check
+from motet.tune import conversations as conversations_module
+from motet.tune import rows as rows_module
+from motet.tune import tokens as tokens_module
 from motet.tune.checks import KEPT
+from motet.tune.conversations import service_messages
 from motet.tune.lines import MAX_LINE, Line, dumps, lines_of, parse
+from motet.tune.plain import is_plain
 from motet.tune.report import bins_of, to_html, to_text
+from motet.tune.rows import check_row
 from motet.tune.secrets import KINDS, find_secrets, may_hold_secret
 from motet.tune.seen import Seen, fingerprint, normalised
 from motet.tune.tokens import lengths_of
@@ -315,22 +320,51 @@ def test_tokens_are_those_of_the_rendered_training_sample(name: str) -> None:
     assert lengths_of(row, "conversational") == (len(whole.ids),)
 
 
-@given(st.data())
-def test_tokens_of_texts_are_counted_as_they_are_rendered(data: st.DataObject) -> None:
-    """The short way through plain conversations, and where it has to give up."""
-    said = st.sampled_from(["", " ", "A a", "é 青\n", "<|channel|>", "<|end|>", "ab" * 9]) | texts
-    keys = {"reasoning": said, "reasoning_content": said, "weight": st.integers(0, 1), "name": st.just("n")}
-    asked = st.fixed_dictionaries({"role": st.just("user"), "content": said}, optional={"name": st.just("n")})
-    answered = st.fixed_dictionaries({"role": st.just("assistant"), "content": said | st.none()}, optional=keys)
-    head = data.draw(st.sampled_from([[], [{"role": "system", "content": ""}], [SYSTEM]]))
-    row = chat(*head, *data.draw(st.lists(asked | answered, min_size=1, max_size=5)))
+MARKED = "<|channel|>final<|message|>"
+said = st.sampled_from(["", " ", "A a", "é 青\n", "<|channel|>", MARKED, "<|end|>", "ab" * 9])
+
+
+@st.composite
+def nearly_plain(draw: st.DrawFn) -> list[Any]:
+    """Texts in turn, each perhaps with something else about it."""
+    odd = st.fixed_dictionaries(
+        {}, optional={"content": said | st.none(), "name": st.just("n"), "role": st.just("tool")}
+    )
+    thoughts = st.fixed_dictionaries({}, optional={"reasoning": said, "weight": st.sampled_from([0, 1, 2, True])})
+    heads: list[list[dict[str, Any]]] = [[], [SYSTEM], [USER], [{**SYSTEM, "content": MARKED}]]
+    messages: list[dict[str, Any]] = [dict(one) for one in draw(st.sampled_from(heads))]
+    for _ in range(draw(st.integers(1, 3))):
+        messages += [{**USER, "content": draw(said)}, {**ANSWER, "content": draw(said), **draw(thoughts)}]
+    if draw(st.integers(0, 3)) == 0:
+        messages[draw(st.integers(0, len(messages) - 1))] |= dict(draw(odd))
+    return [dict(draw(st.permutations([*message.items()]))) for message in messages]
+
+
+def outcome(work: Any, *given: Any) -> Any:
     try:
-        whole = motet.render_training(row["messages"], dialect="chat_template")
-    except motet.RenderError as error:
-        with pytest.raises(motet.RenderError, match=re.escape(str(error))):
-            lengths_of(row, "conversational")
-    else:
-        assert lengths_of(row, "conversational") == (len(whole.ids),)
+        return work(*given)
+    except motet.MotetError as error:
+        return str(error)
+
+
+@given(nearly_plain(), st.sampled_from([None, [TOOL]]))
+def test_what_is_plain_is_treated_as_all_else_but_faster(messages: list[Any], tools: Any) -> None:
+    row = chat(*messages, **({"tools": tools} if tools else {}))
+
+    def all_that_is_said() -> list[Any]:
+        served = outcome(service_messages, copy.deepcopy(messages))
+        findings = check_row(row, "conversational")
+        countable = not any(found.severity == "error" for found in findings)
+        lengths = outcome(lengths_of, row, "conversational") if countable else None
+        return [findings, lengths, json.dumps(served)]
+
+    fast = all_that_is_said()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (conversations_module, rows_module, tokens_module):
+            patch.setattr(module, "is_plain", lambda messages: False)
+        assert all_that_is_said() == fast
+    if is_plain(messages):
+        assert not fast[0]
 
 
 def test_tokens_of_the_other_formats() -> None:

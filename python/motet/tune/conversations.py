@@ -10,6 +10,7 @@ from typing import Any
 
 from motet.chat import to_chat, to_messages
 from motet.message import DeveloperContent, Message, SystemContent
+from motet.tune.plain import is_plain
 
 __all__ = ["service_messages", "split_answers", "tools_in"]
 
@@ -21,6 +22,8 @@ def service_messages(items: Iterable[Message | Mapping[str, Any]]) -> list[dict[
     that says which key of which message is wrong.
     """
     given = list(items)
+    if is_plain(given):
+        return [{key: item[key] for key in _ORDER if key in item} for item in given if isinstance(item, Mapping)]
     rows: list[dict[str, Any]] = []
     for item, message in zip(given, to_messages(given, unnamed_results=True), strict=True):
         parts = tuple([part for part in message.content if not isinstance(part, SystemContent)])
@@ -41,9 +44,11 @@ def _as_service(shape: dict[str, Any]) -> dict[str, Any]:
         if shape["role"] == "assistant" and "tool_calls" not in shape:
             # It thought, and said nothing.
             shape["content"] = ""
-    # Reasoning before the answer, as the model writes it.
-    order = ("role", "reasoning", "content", "tool_calls", "tool_call_id", "name", "weight")
-    return {key: shape[key] for key in order if key in shape}
+    return {key: shape[key] for key in _ORDER if key in shape}
+
+
+_ORDER = ("role", "reasoning", "content", "tool_calls", "tool_call_id", "name", "weight")
+"""Reasoning before the answer, as the model writes it."""
 
 
 def _name_calls(rows: list[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from motet.tune.findings import Finding, Severity
+from motet.tune.plain import is_plain
 
 __all__ = ["FORMATS", "Format", "check_row", "format_of"]
 
@@ -23,6 +24,7 @@ FORMATS: dict[Format, tuple[str, ...]] = {
     "text": ("text",),
 }
 """Each format and the keys that a row of it has."""
+_KEY_SETS = [(name, frozenset(keys)) for name, keys in FORMATS.items()]
 _MORE = {"conversational": ("tools",)}
 _ROLES = ("system", "user", "assistant", "tool")
 _MESSAGE_KEYS = {"role", "content", "weight", "tool_calls", "tool_call_id", "name", "reasoning", "reasoning_content"}
@@ -31,7 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 def format_of(row: Mapping[str, Any]) -> Format | Finding:
     """The format of a row, by its keys; or what is wrong with them."""
-    found = [name for name, keys in FORMATS.items() if all(key in row for key in keys)]
+    found = [name for name, keys in _KEY_SETS if keys <= row.keys()]
     if len(found) == 1:
         return found[0]
     if found:
@@ -133,6 +135,8 @@ def _conversation(messages: Any, path: str, tools: Any, tools_path: str, *, answ
         yield from _tools(tools, tools_path)
     if not isinstance(messages, list) or not messages:
         yield _wrong("no_messages", path, "a list of messages", messages)
+        return
+    if answered and is_plain(messages):
         return
     conversation = _Conversation(_names(tools))
     for index, message in enumerate(messages):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from motet import _core
 from motet.harmony import render
+from motet.tune.plain import is_plain
 from motet.tune.rows import Format
 
 __all__ = ["lengths_of"]
@@ -36,48 +38,41 @@ def lengths_of(row: Mapping[str, Any], form: Format) -> tuple[int, ...]:
             return (_core.count(row["text"]),)
 
 
-def _conversation(messages: list[Mapping[str, Any]], tools: Any) -> int:
-    plain = None if tools else _plain(messages)
-    return plain if plain is not None else _rendered(messages, tools)
+def _conversation(messages: Sequence[Mapping[str, Any]], tools: Any) -> int:
+    return _rendered(messages, tools) if tools or not is_plain(messages) or _is_marked(messages) else _counted(messages)
 
 
-def _rendered(messages: list[Mapping[str, Any]], tools: Any = None) -> int:
+def _is_marked(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the template may refuse a text; `render` says how."""
+    texts = [text for one in messages for text in (one["content"], one.get("reasoning", ""))]
+    return any(_MARKED.search(text) for text in texts)
+
+
+_MARKED = re.compile(r"<\|channel\|>\w+<\|message\|>")
+
+
+def _rendered(messages: Sequence[Mapping[str, Any]], tools: Any = None) -> int:
     # As many as `render_training` gives, whose last token is another, without making the ids.
     return len(render(messages, tools=tools or (), dialect="chat_template", next_role=None, current_date=_DATE))
 
 
-def _plain(messages: list[Mapping[str, Any]]) -> int | None:
-    """The tokens of a conversation of nothing but texts, without rendering it: those of its texts, and those around
-    them, which are always the same. `None`: it has to be rendered."""
-    head, user, answer, reasoned = _around()
-    begin = 0
-    if messages[0]["role"] == "system":
-        text = messages[0].get("content")
-        if not isinstance(text, str) or len(messages[0]) > 2:
-            return None
-        head, begin = _head(text) if len(text) <= _SHORT else _rendered(messages[:1]), 1
-    total, last = head, len(messages) - 1
-    for at in range(begin, len(messages)):
-        message = messages[at]
-        content, role = message.get("content"), message["role"]
-        if not isinstance(content, str):
-            return None
-        if role == "user" and len(message) == 2:
+def _counted(messages: Sequence[Mapping[str, Any]]) -> int:
+    """The tokens of a plain conversation, without rendering it: those of its texts, and those around them, which are
+    always the same."""
+    total, user, answer, reasoned = _around()
+    for message in messages:
+        content, role = message["content"], message["role"]
+        if role == "user":
             total += user + _core.count(content)
-        elif role == "assistant" and message.keys() <= _TEXTS:
-            reasoning = message.get("reasoning") or message.get("reasoning_content") or ""
-            # The template refuses some markers, and `render` says how.
-            if "<|channel|>" in content or "<|channel|>" in reasoning:
-                return None
+        elif role == "assistant":
             total += answer + _core.count(content)
-            if reasoning and at == last:
-                total += reasoned + _core.count(reasoning)
         else:
-            return None
-    return total
+            total = _head(content) if len(content) <= _SHORT else _rendered([message])
+    # Of what was thought before the last answer nothing is rendered.
+    thought = messages[-1].get("reasoning")
+    return total if thought is None else total + reasoned + _core.count(thought)
 
 
-_TEXTS = {"role", "content", "reasoning", "reasoning_content", "weight"}
 _SHORT = 10_000
 """Characters of a system message that is worth remembering: it is often the same in all rows."""
 
