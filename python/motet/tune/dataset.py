@@ -1,34 +1,32 @@
 """A data set made of examples: filtered, without duplicates and secrets, split, in one of the service's formats.
 
-The same examples give the same files, to the byte. They are read once and never held.
+The same examples give the same files, to the byte. They are read once and never held. Which rows an example gives is in
+making.py.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from motet.errors import ConfigError, DataError, RenderError, SecretsError
+from motet.errors import ConfigError, DataError, SecretsError
 from motet.files import Replacement, replacing, roomy
-from motet.tune.conversations import split_answers
+from motet.tune.crew import each
 from motet.tune.example import Example
-from motet.tune.examples import Examples, matches
+from motet.tune.examples import Corrupt, Examples
 from motet.tune.findings import Finding
-from motet.tune.lines import dumps
-from motet.tune.rows import FORMATS, Format, check_row
-from motet.tune.secrets import find_secrets, may_hold_secret, unknown_kinds
-from motet.tune.seen import Seen, fingerprint, normalised
-from motet.tune.tokens import lengths_of
+from motet.tune.lines import line_bytes, lines_of
+from motet.tune.making import Dedupe, Made, Making, Split
+from motet.tune.rows import FORMATS, Format
+from motet.tune.secrets import unknown_kinds
+from motet.tune.seen import Seen
 
 __all__ = ["Built", "BuiltFile", "build"]
 
-Dedupe: TypeAlias = Literal["normalised", "exact", "none"]
-Split: TypeAlias = Literal["reasoning", "all", "none"]
 _SHOWN = 100
 
 
@@ -107,6 +105,7 @@ def build(
     max_tokens: int | None = None,
     split_answers: Split = "reasoning",
     allow: Collection[str] = (),
+    workers: int | None = None,
 ) -> Built:
     """Writes training data, each file as a whole or not at all.
 
@@ -121,6 +120,8 @@ def build(
     - `split_answers`: conversations of which to make a row for each answer, because the service trains reasoning
       models on the last one only: those with `reasoning` in an answer, `all`, or `none`.
     - `allow`: kinds of secrets that may be there (`"jwt"`, ...), or `"all"`.
+    - `workers`: how many processes share the work on a file of examples; 1: none but this one. `None`: one for each
+      core, 8 at most. None is started for less than 4 MiB, and none for examples that are in no file.
 
     Raises `SecretsError` if something looks like a secret, `DataError` for lines that are no examples and if a file
     would be empty, and `DiskFullError`; then the files are as they were before.
@@ -131,29 +132,45 @@ def build(
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
     if not 0 < fraction < 1:
         raise ConfigError(f"fraction must be between 0 and 1, not {fraction!r}")
-    if isinstance(examples, str | Path):
-        examples = Examples(examples)
-    builder = _Builder(format, dedupe, max_tokens, split_answers, allow)
+    making = Making(
+        form=format,
+        min_quality=min_quality,
+        tags=frozenset(tags),
+        dedupe=dedupe,
+        max_tokens=max_tokens,
+        split=split_answers,
+        allow=frozenset(allow),
+        fraction=fraction if validation is not None else 0.0,
+    )
     paths = [Path(train)] if validation is None else [Path(train), Path(validation)]
     if len({path.resolve() for path in paths}) < len(paths):
         raise ConfigError(f"training and validation cannot both be {train}")
     with roomy(Path(train)), replacing(*paths) as files:
         sides = [_Side(file, str(path)) for file, path in zip(files, paths, strict=True)]
         built = Built(format, sides[0].built, sides[1].built if validation is not None else None)
-        for example in examples:
-            built.examples += 1
-            if not matches(example, min_quality, tags):
-                built.left_out["filter"] += 1
-                continue
-            for row, question in builder.rows(example, built):
-                aside = validation is not None and _share(question) < fraction
-                builder.write(row, sides[aside], example, built)
-        if builder.secrets:
-            raise builder.error()
+        builder = _Builder(built, sides)
+        for made in _every(examples, making, workers):
+            builder.take(made)
+        builder.end()
         _refuse_empty(built, fraction)
         for side in sides:
             side.end()
     return built
+
+
+def _every(examples: Examples | str | Path | Iterable[Example], making: Making, workers: int | None) -> Iterator[Made]:
+    """What each example gives."""
+    if not isinstance(examples, str | Path | Examples):
+        yield from map(making.of, examples)
+        return
+    file = examples if isinstance(examples, Examples) else Examples(examples)
+    with file.snapshot() as (opened, size):
+        lines = lines_of(opened, size)
+        for made in each(making.of_line, lines, line_bytes, size=size, workers=workers):
+            if isinstance(made, Corrupt):
+                file.refuse(made)
+            elif made is not None:
+                yield made
 
 
 def _refuse_empty(built: Built, fraction: float) -> None:
@@ -168,11 +185,6 @@ def _refuse_empty(built: Built, fraction: float) -> None:
             left = f", all left out: {reasons}" if reasons else ""
             problem = f"there is nothing to train on: {built.examples} examples{left}"
         raise DataError(problem, path=file.path)
-
-
-def _share(question: bytes) -> float:
-    """From 0 to 1, evenly, and the same for the same question."""
-    return int.from_bytes(hashlib.sha256(b"split" + question).digest()[:8], "big") / 2**64
 
 
 class _Side:
@@ -195,95 +207,41 @@ class _Side:
 
 
 class _Builder:
-    """The rules that rows have to pass."""
+    """What becomes of the rows beside each other."""
 
-    def __init__(
-        self, form: Format, dedupe: Dedupe, max_tokens: int | None, split: Split, allow: Collection[str]
-    ) -> None:
-        self._form = form
-        self._dedupe = dedupe
-        self._max_tokens = max_tokens
-        self._split = split
-        self._allow = allow
+    def __init__(self, built: Built, sides: list[_Side]) -> None:
+        self._built = built
+        self._sides = sides
         self._seen = Seen()
-        self.secrets: list[Finding] = []
+        self._secrets: list[Finding] = []
 
-    def rows(self, example: Example, built: Built) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """The rows of an example in the format, and what is asked in it."""
-        problem = _misfit(example, self._form)
-        if problem is not None:
-            self._leave_out(example, "format", problem, built)
-            return
-        if self._form == "text":
-            yield {"text": example.text}, normalised(example.text)
-            return
-        asked = itertools.takewhile(lambda message: message["role"] != "assistant", example.messages)
-        question = normalised([*asked])
-        match self._form:
-            case "instruction":
-                prompt, answer = example.messages
-                yield {"prompt": prompt["content"], "completion": answer["content"]}, question
-            case "preference":
-                yield example.row[0], question
-            case _:
-                tools = {"tools": list(example.tools)} if example.tools else {}
-                for messages in self._conversations(example, built):
-                    yield {"messages": messages, **tools}, question
+    def take(self, made: Made) -> None:
+        """Writes the rows of the next example, unless something is against them."""
+        built = self._built
+        built.examples += 1
+        built.split += made.is_split
+        if made.is_filtered:
+            built.left_out["filter"] += 1
+        if made.misfit is not None:
+            self._leave_out(made.id, "format", made.misfit)
+        for row in made.rows:
+            self._secrets += row.secrets[: _SHOWN - len(self._secrets)]
+            if row.misfit is not None:
+                self._leave_out(made.id, *row.misfit)
+            elif row.key is not None and self._seen.add(row.key, built.examples) is not None:
+                built.left_out["duplicate"] += 1
+            else:
+                self._sides[row.aside].write(row.line, row.lengths)
 
-    def _conversations(self, example: Example, built: Built) -> Iterable[list[dict[str, Any]]]:
-        answers = [message for message in example.messages if message["role"] == "assistant"]
-        reasoned = any("reasoning" in answer for answer in answers)
-        if len(answers) < 2 or self._split == "none" or (self._split == "reasoning" and not reasoned):
-            return [list(example.messages)]
-        built.split += 1
-        return split_answers(example.messages)
+    def _leave_out(self, identifier: str, reason: str, message: str) -> None:
+        self._built.left_out[reason] += 1
+        if len(self._built.cases) < _SHOWN:
+            self._built.cases.append(LeftOut(identifier, reason, message))
 
-    def write(self, row: Mapping[str, Any], side: _Side, example: Example, built: Built) -> None:
-        """Writes a row, unless something is against it."""
-        line = dumps(row)
-        if may_hold_secret(line, self._allow):
-            self.secrets += [*find_secrets(row, self._allow, f"example {example.id}")][: _SHOWN - len(self.secrets)]
-        for finding in check_row(row, self._form):
-            if finding.severity == "error":
-                self._leave_out(example, finding.code, str(finding), built)
-                return
-        try:
-            lengths = lengths_of(row, self._form)
-        except (RenderError, TypeError) as error:
-            self._leave_out(example, "not_renderable", str(error), built)
-            return
-        if self._max_tokens is not None and max(lengths) > self._max_tokens:
-            self._leave_out(example, "too_long", f"{max(lengths)} tokens", built)
-        elif self._dedupe != "none" and self._seen.add(self._key(row, line), built.examples) is not None:
-            built.left_out["duplicate"] += 1
-        else:
-            side.write(line, lengths)
-
-    def _key(self, row: Mapping[str, Any], line: bytes) -> int:
-        return fingerprint(line if self._dedupe == "exact" else normalised(row))
-
-    @staticmethod
-    def _leave_out(example: Example, reason: str, message: str, built: Built) -> None:
-        built.left_out[reason] += 1
-        if len(built.cases) < _SHOWN:
-            built.cases.append(LeftOut(example.id, reason, message))
-
-    def error(self) -> SecretsError:
-        shown = "; ".join([str(finding) for finding in self.secrets[:3]])
-        more = f"; and {len(self.secrets) - 3} more" if len(self.secrets) > 3 else ""
-        return SecretsError(f"nothing was written: {shown}{more}", findings=tuple(self.secrets))
-
-
-def _misfit(example: Example, form: Format) -> str | None:
-    """Why an example has no place in a format. `None`: it has."""
-    if (example.text is not None) != (form == "text"):
-        return f"{'a text' if form != 'text' else 'a conversation'} has no place there"
-    if form == "preference" and example.rejected is None:
-        return "no rejected answer is known"
-    if form == "instruction":
-        roles = [message["role"] for message in example.messages]
-        if roles != ["user", "assistant"] or "tool_calls" in example.messages[1]:
-            return "an instruction is one question and one answer"
-        if "reasoning" in example.messages[1]:
-            return "an instruction has no place for reasoning"
-    return None
+    def end(self) -> None:
+        """Raises `SecretsError` if there are any."""
+        found = self._secrets
+        if found:
+            shown = "; ".join([str(finding) for finding in found[:3]])
+            more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+            raise SecretsError(f"nothing was written: {shown}{more}", findings=tuple(found))

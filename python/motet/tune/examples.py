@@ -22,7 +22,7 @@ from motet.tune.example import Example
 from motet.tune.lines import MAX_LINE, Line, dumps, lines_of, parse
 from motet.tune.seen import Seen
 
-__all__ = ["Corrupt", "Examples", "Statistics"]
+__all__ = ["Corrupt", "Examples", "Statistics", "matches", "read_line"]
 
 _BATCH = 1000
 
@@ -136,7 +136,7 @@ class Examples:
             tail = file.read()
         if not tail:
             return b""
-        if isinstance(_read(Line(0, tail, len(tail))), Example):
+        if isinstance(read_line(Line(0, tail, len(tail))), Example):
             return b"\n"
         torn = self.path.with_name(self.path.name + ".torn")
         kept = lock(torn, wait=True)
@@ -162,14 +162,14 @@ class Examples:
 
     def scan(self) -> Iterator[tuple[int, Example | Corrupt]]:
         """The lines that are there now, with their numbers: examples, and what is none."""
-        with self._snapshot() as (file, size):
+        with self.snapshot() as (file, size):
             for line in lines_of(file, size):
-                found = _read(line)
+                found = read_line(line)
                 if found is not None:
                     yield line.number, found
 
     @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[tuple[BinaryIO, int]]:
+    def snapshot(self) -> Iterator[tuple[BinaryIO, int]]:
         """The file as it is now, and its size. While the lock is held, no line is half; what is added later is beyond
         the size, and what is removed stays in the file that is open here."""
         handle = lock(self.path, wait=True, shared=True)
@@ -184,11 +184,17 @@ class Examples:
     def __iter__(self) -> Iterator[Example]:
         """The examples. Raises `DataError` at a line that is none; half a line at the end, which a killed process left
         behind, is passed over."""
-        for number, found in self.scan():
+        for _, found in self.scan():
             if isinstance(found, Example):
                 yield found
-            elif not found.torn:
-                raise DataError(f"{self.path}, line {number}: {found.problem}", path=str(self.path), line=number)
+            else:
+                self.refuse(found)
+
+    def refuse(self, corrupt: Corrupt) -> None:
+        """Raises `DataError`, unless it is half a line at the end."""
+        if not corrupt.torn:
+            problem = f"{self.path}, line {corrupt.line}: {corrupt.problem}"
+            raise DataError(problem, path=str(self.path), line=corrupt.line)
 
     def select(self, *, min_quality: float | None = None, tags: Collection[str] = ()) -> Iterator[Example]:
         """Those whose quality is known to be at least that, and that have all of these tags. Raises `DataError`, as
@@ -219,7 +225,7 @@ class Examples:
     def _resolved(self, identifiers: Iterable[str]) -> set[str]:
         """The ids that begin so. Raises `DataError` for a beginning that is none, or of several."""
         found: dict[str, set[str]] = {identifier: set() for identifier in identifiers}
-        with self._snapshot() as (file, size):
+        with self.snapshot() as (file, size):
             for line in lines_of(file, size):
                 own = _id_on(line)
                 for identifier in found if own else ():
@@ -260,7 +266,7 @@ def _last_end(file: BinaryIO) -> int:
     return start if size else 0
 
 
-def _read(line: Line) -> Example | Corrupt | None:
+def read_line(line: Line) -> Example | Corrupt | None:
     """What stands on a line. `None`: nothing."""
     shape, findings = parse(line)
     torn = not line.data.endswith(b"\n")
