@@ -60,6 +60,11 @@ def _add_allow(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow", action="append", default=[], metavar="KIND", help=help_text)
 
 
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    help_text = "how many processes share the work on a large file; 1: none but this one (one for each core)"
+    parser.add_argument("--workers", type=positive, metavar="N", help=help_text)
+
+
 def _share(text: str) -> float:
     """An option's value: from 0 to 1."""
     try:
@@ -89,6 +94,7 @@ def _register_add(actions: Any) -> None:
     add.add_argument("--tools", metavar="FILE", help="a JSON list of the tools that the model was given")
     add.add_argument("--quality", type=_share, metavar="Q", help="from 0 to 1")
     add.add_argument("--tag", action="append", default=[], help="may be given again")
+    _add_workers(add)
     add.set_defaults(run=_add)
 
 
@@ -100,7 +106,7 @@ def _add(options: argparse.Namespace) -> None:
         if options.request is not None or options.response is not None or options.completion is not None:
             raise UsageError("give either --from, or --request with --response or --completion")
         source = sys.stdin.buffer if options.source == "-" else options.source
-        found = tune.read_examples(source, **about)
+        found = tune.read_examples(source, **about, workers=options.workers)
         new = examples.add(map(noted, found))
     else:
         new = examples.add(noted(_asked(options, about)))
@@ -237,6 +243,7 @@ def _register_build(actions: Any) -> None:
         "--split", choices=("reasoning", "all", "none"), default="reasoning", help="make a row of each answer of which"
     )
     _add_allow(building)
+    _add_workers(building)
     building.set_defaults(run=_build)
 
 
@@ -253,6 +260,7 @@ def _build(options: argparse.Namespace) -> None:
         max_tokens=options.max_tokens,
         split_answers=options.split,
         allow=options.allow,
+        workers=options.workers,
     )
     if options.json:
         print(json.dumps(built.to_dict(), ensure_ascii=False, indent=2))
@@ -274,6 +282,7 @@ def _register_check(actions: Any) -> None:
     checking.add_argument("--max-tokens", type=positive, metavar="N", help="how long a sequence may be")
     checking.add_argument("--html", metavar="FILE", help="write a page with a histogram of lengths")
     _add_allow(checking)
+    _add_workers(checking)
     checking.set_defaults(run=_check)
 
 
@@ -283,7 +292,8 @@ def _check(options: argparse.Namespace) -> int:
     style = Style(options.color, sys.stdout)
     printer = _Findings(style, as_json=options.json)
     file = sys.stdin.buffer if options.file == "-" else options.file
-    report = tune.check(file, max_tokens=options.max_tokens, allow=options.allow, on_finding=printer.show)
+    rules = {"max_tokens": options.max_tokens, "allow": options.allow, "workers": options.workers}
+    report = tune.check(file, **rules, on_finding=printer.show)
     if options.html:
         write_whole(Path(options.html), to_html(report))
     printer.end()

@@ -13,7 +13,6 @@ import itertools
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 from collections import deque
@@ -35,7 +34,8 @@ _BATCH = 256 << 10
 _MOST = 8
 """Processes, unless more are asked for: they keep busy whoever reads for them and takes their results."""
 _PROGRAM = """
-import pickle, sys
+import pickle, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Who is interrupted is the other, and ends this one.
 sys.path[:] = pickle.load(sys.stdin.buffer)
 from motet.tune.crew import serve
 serve()
@@ -197,8 +197,6 @@ def _tell(process: subprocess.Popen[bytes], what: object) -> None:
 
 def serve() -> None:
     """Works for another process, until it closes the pipe."""
-    # What is interrupted is the other; it ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What anybody prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
