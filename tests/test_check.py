@@ -416,7 +416,7 @@ ends = st.sampled_from(
 )
 
 
-@given(st.lists(st.tuples(rows, st.booleans(), ends), max_size=4), st.binary(max_size=3))
+@given(st.lists(st.tuples(rows, st.booleans(), ends), max_size=3), st.binary(max_size=3))
 @example([({"text": "\u2028\x85"}, False, b"\n")], b"")
 @example([({"text": "a"}, True, b"\r")], b"")
 def test_what_passes_is_taken_by_the_sdk(data: list[tuple[Any, bool, bytes]], more: bytes) -> None:
@@ -444,7 +444,9 @@ def test_no_bytes_are_too_odd(data: bytes) -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | texts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner)
+        st.none() | st.booleans() | st.integers() | texts,
+        lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+        max_leaves=8,
     )
 )
 def test_a_line_that_is_written_is_read_again(value: Any) -> None:

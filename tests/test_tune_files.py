@@ -319,7 +319,7 @@ def test_two_processes_that_add_ten_thousand_each_lose_none(quick_path: Path) ->
         # A reader meanwhile sees whole examples only.
         if path.exists():
             assert all(found.__class__ is Example for _, found in Examples(path).scan())
-        time.sleep(0.05)
+        time.sleep(0.2)
     for process in processes:
         process.join()
         assert process.exitcode == 0
