@@ -68,9 +68,9 @@ _TABLE: dict[str, tuple[str, str, Callable[[str], bool]]] = {
     ),
 }
 _CLOSER = {
-    "assigned": rb"(?:o?r?d)?(?:\\?[\"']){0,2}(?:\s|\\[nrt]){0,3}[:=](?:\s|\\[nrt]){0,3}(?:\\?[\"'])?"
-    rb"(?:\w|[+.-]|\\?/){20}",
-    "url_password": rb"[^\s/:@\"'<>{}$]{1,80}:[^\s/@\"'<>{}$]{3,120}@",
+    "assigned": r"(?:o?r?d)?(?:\\?[\"']){0,2}(?:\s|\\[nrt]){0,3}[:=](?:\s|\\[nrt]){0,3}(?:\\?[\"'])?"
+    r"(?:\w|[+.-]|\\?/){20}",
+    "url_password": r"[^\s/:@\"'<>{}$]{1,80}:[^\s/@\"'<>{}$]{3,120}@",
 }
 _KINDS = {
     name: _Kind(
@@ -85,12 +85,13 @@ KINDS = tuple(_KINDS)
 
 _TRACES = [(name, trace) for name, (traces, _, _) in _TABLE.items() for trace in traces.split()]
 """One of a kind's stands in every line with such a secret, in lower case: cheap to look for."""
-_CLOSE = {trace: re.compile(re.escape(trace.encode()) + _CLOSER[name]) for name, trace in _TRACES if name in _CLOSER}
+_CLOSE = {trace: re.compile(re.escape(trace) + _CLOSER[name], re.ASCII) for name, trace in _TRACES if name in _CLOSER}
 """Each trace that is a common word, with what follows it in a secret. A pattern that begins with plain letters is found
 fast; one that begins with a choice is not."""
 _RUN = b"x" * 15
 _AS_RUN = bytes([ord("x") if bytes([c]).isalnum() or c in b"+/_.-\\" else ord(" ") for c in range(256)])
 _BEFORE = 32
+"""What stands between the trace of a value that is assigned and the value, is no longer than this with the trace."""
 _IN_RUNS = [(name, trace) for name, trace in _TRACES if name not in ("private_key", "url_password", "card")]
 """These kinds are a run of so many such letters, which prose seldom has, with a trace in it or close before it."""
 _URLS = [trace for name, trace in _TRACES if name == "url_password"]
@@ -105,11 +106,11 @@ def _suspects(lower: bytes) -> Iterator[str]:
     runs = _runs(lower)
     if runs:
         for name, trace in _IN_RUNS:
-            if trace in runs and (trace not in _CLOSE or _CLOSE[trace].search(lower)):
+            if trace in runs and (trace not in _CLOSE or _CLOSE[trace].search(runs)):
                 yield name
     if b"-----begin" in lower:
         yield "private_key"
-    if b"@" in lower and any(_CLOSE[trace].search(lower) for trace in _URLS):
+    if b"@" in lower and any(_CLOSE[trace].search(lower.decode("latin-1")) for trace in _URLS):
         yield "url_password"
     digits = lower.translate(_AS_DIGITS)
     if b"0000" in digits and (b"0000 0000" in digits or b"0000-0000" in digits or b"00000000" in digits):
