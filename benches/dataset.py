@@ -1,9 +1,10 @@
 """How fast a large data set is made and checked, and in how much memory.
 
-python benches/dataset.py [--gigabytes 1] [--folder /tmp]
+python benches/dataset.py [--gigabytes 1] [--folder /tmp] [--workers N]
 
 Examples of about 1.4 kB, prose with reasoning, are added to a file, built into training and validation data, and checked.
-Each step runs in a process of its own. What is written is deleted afterwards.
+Each step runs in a process of its own, which may start others; 1 worker: it does not. What is written is deleted
+afterwards.
 """
 
 from __future__ import annotations
@@ -38,65 +39,71 @@ def make(path: Path, size: int) -> None:
             written += file.write(dumps({"messages": [asked, answer]}))
 
 
-def add(folder: Path) -> None:
+def add(folder: Path, workers: int | None) -> None:
     from motet.tune import Examples, read_examples
 
-    Examples(folder / "examples.jsonl").add(read_examples(folder / "source.jsonl"))
+    Examples(folder / "examples.jsonl").add(read_examples(folder / "source.jsonl", workers=workers))
 
 
-def build(folder: Path) -> None:
+def build(folder: Path, workers: int | None) -> None:
     from motet.tune import build
 
-    build(folder / "examples.jsonl", folder / "train.jsonl", folder / "validation.jsonl")
+    build(folder / "examples.jsonl", folder / "train.jsonl", folder / "validation.jsonl", workers=workers)
 
 
-def check(folder: Path) -> None:
+def check(folder: Path, workers: int | None) -> None:
     from motet.tune import check
 
-    assert check(folder / "train.jsonl").ok
+    assert check(folder / "train.jsonl", workers=workers).ok
 
 
 STEPS = {"add": add, "build": build, "check": check}
 READS = {"add": "source.jsonl", "build": "examples.jsonl", "check": "train.jsonl"}
 
 
-def step(name: str, folder: Path) -> None:
-    """Runs in a process of its own, and prints its seconds and by how much its memory grew, in KiB."""
+def step(name: str, folder: Path, workers: int | None) -> None:
+    """Runs in a process of its own, and prints its seconds, the CPU's seconds of it and of those that it started, by
+    how much its memory grew and how much the largest of those had, in KiB."""
     import motet
     import motet.tune.dataset
 
     motet.count("warm")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.perf_counter()
-    STEPS[name](folder)
+    STEPS[name](folder, workers)
     seconds = time.perf_counter() - start
-    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before]))
+    after, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = [usage.ru_utime + usage.ru_stime for usage in (after, others)]
+    cpu[0] -= before.ru_utime + before.ru_stime
+    print(json.dumps([seconds, *cpu, after.ru_maxrss - before.ru_maxrss, others.ru_maxrss]))
 
 
-def measured(folder: Path) -> Iterator[tuple[str, int, float, int]]:
+def measured(folder: Path, workers: int | None) -> Iterator[tuple[str, int, list[float]]]:
     for name in STEPS:
         words = [sys.executable, __file__, "--step", name, "--folder", str(folder)]
+        words += ["--workers", str(workers)] if workers else []
         done = subprocess.run(words, check=True, capture_output=True, text=True)
-        seconds, grown = json.loads(done.stdout)
-        yield name, (folder / READS[name]).stat().st_size, seconds, grown
+        yield name, (folder / READS[name]).stat().st_size, json.loads(done.stdout)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--workers", type=int)
     parser.add_argument("--step", choices=tuple(STEPS))
     options = parser.parse_args()
     if options.step:
-        step(options.step, options.folder)
+        step(options.step, options.folder, options.workers)
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         make(Path(name) / "source.jsonl", int(options.gigabytes * 1e9))
-        print("| step | read | seconds | MB/s | memory grown by |\n|---|---|---|---|---|")
-        for step_name, size, seconds, grown in measured(Path(name)):
-            speed = size / 1e6 / seconds
+        print("| step | read | seconds | MB/s | CPU s | of the others | memory grown by | each other has |")
+        print("|---|---|---|---|---|---|---|---|")
+        for step_name, size, (seconds, own, others, grown, other) in measured(Path(name), options.workers):
             print(
-                f"| {step_name} | {size / 1e9:.2f} GB | {seconds:.1f} | {speed:.1f} | {grown / 1024:.0f} MiB |",
+                f"| {step_name} | {size / 1e9:.2f} GB | {seconds:.1f} | {size / 1e6 / seconds:.1f} | {own:.1f} "
+                f"| {others:.1f} | {grown / 1024:.0f} MiB | {other / 1024:.0f} MiB |",
                 flush=True,
             )
 
