@@ -6,6 +6,8 @@ use std::path::Path;
 
 #[path = "src/base64.rs"]
 mod base64;
+// The cache has a hash there, too, which needs no table.
+#[allow(dead_code)]
 #[path = "src/hash.rs"]
 mod hash;
 
@@ -34,7 +36,13 @@ fn main() {
     save("halves.bin", &numbers(halves.concat()));
     save("prefixes.bin", &numbers(prefixes(&tokens)));
     save("lengths.bin", &lengths(&tokens));
-    save("pairs.bin", &numbers(pairs(&tokens)));
+    save("merges.bin", &merges(&halves));
+    save("merge_filter.bin", &merge_filter(&halves));
+    save("singles.bin", &numbers(singles(&tokens)));
+    let units = Units::new(&tokens, &halves);
+    save("unit_blocks.bin", &numbers(units.blocks));
+    save("unit_index.bin", &units.index);
+    save("borders.bin", &units.borders);
     save("short.bin", &short_table(&tokens));
     save("middle.bin", &middle_table(&tokens));
     save("long.bin", &numbers(long_table(&tokens)));
@@ -104,15 +112,100 @@ fn ends(tokens: &[Vec<u8>]) -> Vec<u8> {
     numbers(std::iter::once(0).chain(ends))
 }
 
-/// The token of each two bytes, at `first << 8 | second`.
-fn pairs(tokens: &[Vec<u8>]) -> Vec<u32> {
-    let mut table = vec![NONE; 1 << 16];
-    for (id, token) in (0..).zip(tokens) {
-        if let [first, second] = token.as_slice() {
-            table[usize::from(*first) << 8 | usize::from(*second)] = id;
-        }
+/// The token of each byte.
+fn singles(tokens: &[Vec<u8>]) -> Vec<u32> {
+    let mut table = vec![NONE; 256];
+    for (id, token) in (0..).zip(&tokens[..256]) {
+        table[usize::from(token[0])] = id;
     }
     table
+}
+
+/// What two tokens merge into: 18 bits of the left one, of the right one, and of both; empty slots are 0. The merges
+/// that are wanted most have the lowest ids, and come to lie where they are looked for first.
+fn merges(halves: &[[u32; 2]]) -> Vec<u8> {
+    let mut slots = vec![0_u64; 1 << hash::MERGE_BITS];
+    for (id, &[left, right]) in (0..).zip(halves).skip(256) {
+        let wanted = hash::pair(left, right) >> (64 - hash::MERGE_BITS);
+        let slot = free(&slots, usize::try_from(wanted).expect("small"), |slot| *slot == 0);
+        slots[slot] = u64::from(left) << 36 | u64::from(right) << 18 | id;
+    }
+    slots.into_iter().flat_map(u64::to_le_bytes).collect()
+}
+
+/// A bit for each hash of two tokens that merge: most pairs do not, and this table is small enough to stay near.
+fn merge_filter(halves: &[[u32; 2]]) -> Vec<u8> {
+    let mut bits = vec![0_u8; 1 << (hash::FILTER_BITS - 3)];
+    for &[left, right] in &halves[256..] {
+        let bit = usize::try_from(hash::pair(left, right) >> (64 - hash::FILTER_BITS)).expect("small");
+        bits[bit / 8] |= 1 << (bit % 8);
+    }
+    bits
+}
+
+/// Characters that may be taken as one unit before merging begins, see `bpe.rs`.
+struct Units {
+    /// Of each code point in a block of 256 the token and, from bit 18 on, the number of its borders; or [`NONE`].
+    blocks: Vec<u32>,
+    /// The block of each 256 code points.
+    index: Vec<u8>,
+    /// Bytes beside which a character is no unit, 16 for each: the last byte before it and the first behind it, by
+    /// their low 6 bits. In the second, bit 0 stands for all of ASCII; in the first, ASCII has no bit but for the
+    /// space, which is the highest bit of a block's entry.
+    borders: Vec<u8>,
+}
+
+impl Units {
+    fn new(tokens: &[Vec<u8>], halves: &[[u32; 2]]) -> Units {
+        let (mut as_right, mut as_left) = (HashMap::new(), HashMap::new());
+        for (id, &[left, right]) in (0_u32..).zip(halves).skip(256) {
+            as_right.entry(right).or_insert_with(Vec::new).push((id, left));
+            as_left.entry(left).or_insert_with(Vec::new).push((id, right));
+        }
+        let mut all = vec![NONE; 0x11_0000];
+        let mut borders: Vec<(u64, u64)> = Vec::new();
+        for (id, token) in (0_u32..).zip(tokens) {
+            let Ok(text) = std::str::from_utf8(token) else { continue };
+            let mut characters = text.chars();
+            let (Some(c), None) = (characters.next(), characters.next()) else { continue };
+            if c.is_ascii() {
+                continue;
+            }
+            let (mut before, mut behind, mut space, mut other) = (0_u64, 0_u64, false, false);
+            // Down the left edge of the character's merges, and down the right one.
+            for (side, merges) in [(0, &as_right), (1, &as_left)] {
+                let mut whole = id;
+                while whole >= 256 {
+                    let part = halves[whole as usize][side];
+                    for &(merge, neighbour) in merges.get(&part).map_or(&[][..], Vec::as_slice) {
+                        let neighbour = &tokens[neighbour as usize];
+                        match (side, neighbour[0], neighbour[neighbour.len() - 1]) {
+                            _ if merge >= whole => {}
+                            (0, _, b' ') => space = true,
+                            (0, _, last) if last < 0x80 => other = true,
+                            (0, _, last) => before |= 1 << (last & 63),
+                            (_, first, _) if first < 0x80 => behind |= 1,
+                            // After a whole character no other byte can follow.
+                            (_, first, _) => behind |= u64::from(first >= 0xc0) << (first & 63),
+                        }
+                    }
+                    whole = part;
+                }
+            }
+            if !other {
+                let number =
+                    borders.iter().position(|known| *known == (before, behind)).unwrap_or_else(|| {
+                        borders.push((before, behind));
+                        borders.len() - 1
+                    });
+                all[c as usize] = id | u32::try_from(number).expect("few") << 18 | u32::from(space) << 31;
+            }
+        }
+        assert!(borders.len() < 1 << 13, "the number of borders has 13 bits");
+        let (blocks, index) = blocks(&all);
+        let borders = borders.into_iter().flat_map(|(before, behind)| [before, behind]);
+        Units { blocks, index, borders: borders.flat_map(u64::to_le_bytes).collect() }
+    }
 }
 
 /// The longest token that each token begins with, itself left out.
@@ -146,19 +239,19 @@ fn short_table(tokens: &[Vec<u8>]) -> Vec<u8> {
     slots.into_iter().flat_map(row).collect()
 }
 
-/// Tokens of 9 to 16 bytes. A slot is the first 8 bytes, the last 8, the id, the length and 8 bytes of nothing.
+/// Tokens of 9 to 16 bytes. A slot is the first 8 bytes, the others, the id, the length and 8 bytes of nothing.
 fn middle_table(tokens: &[Vec<u8>]) -> Vec<u8> {
     const BITS: u32 = 17;
     let mut slots = vec![(0_u64, 0_u64, 0_u32, 0_u32); 1 << BITS];
     for (id, token) in (0..).zip(tokens).filter(|(_, token)| (9..=16).contains(&token.len())) {
-        let (first, last) = (hash::number(&token[..8]), hash::number(&token[token.len() - 8..]));
-        let slot = free(&slots, hash::middle(first, last, BITS), |slot| slot.3 == 0);
-        slots[slot] = (first, last, id, u32::try_from(token.len()).expect("short"));
+        let (first, second) = (hash::number(&token[..8]), hash::number(&token[8..]));
+        let slot = free(&slots, hash::middle(first, second, BITS), |slot| slot.3 == 0);
+        slots[slot] = (first, second, id, u32::try_from(token.len()).expect("short"));
     }
-    let row = |(first, last, id, length): (u64, u64, u32, u32)| {
+    let row = |(first, second, id, length): (u64, u64, u32, u32)| {
         [
             first.to_le_bytes(),
-            last.to_le_bytes(),
+            second.to_le_bytes(),
             (u64::from(length) << 32 | u64::from(id)).to_le_bytes(),
             [0; 8],
         ]
@@ -201,7 +294,12 @@ fn classes(list: &str) -> (Vec<u8>, Vec<u8>) {
             ["l", "U", "c", "m", "n", "s", "r"].iter().position(|name| *name == class).expect("known");
         all[first..=last].fill(u8::try_from(class + 1).expect("few"));
     }
-    let mut blocks: Vec<&[u8]> = Vec::new();
+    blocks(&all)
+}
+
+/// The distinct blocks of 256 entries, one after the other, and the number of each block.
+fn blocks<T: Copy + PartialEq>(all: &[T]) -> (Vec<T>, Vec<u8>) {
+    let mut blocks: Vec<&[T]> = Vec::new();
     let index = all.chunks(256).map(|block| {
         let known = blocks.iter().position(|other| *other == block);
         u8::try_from(known.unwrap_or_else(|| {

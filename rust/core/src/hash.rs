@@ -11,11 +11,29 @@ pub(crate) const fn short(key: u64, length: usize, bits: u32) -> usize {
     ((key ^ (length as u64).wrapping_mul(SECOND)).wrapping_mul(FIRST) >> (64 - bits)) as usize
 }
 
-/// The slot of a token of 9 to 16 bytes: its first 8 bytes, and its last 8.
+/// The slot of a token of 9 to 16 bytes: its first 8 bytes, and the others.
 #[inline]
-pub(crate) const fn middle(first: u64, last: u64, bits: u32) -> usize {
-    let mixed = (first.wrapping_mul(FIRST) ^ last).wrapping_mul(SECOND);
+pub(crate) const fn middle(first: u64, second: u64, bits: u32) -> usize {
+    let mixed = (first.wrapping_mul(FIRST) ^ second).wrapping_mul(SECOND);
     ((mixed ^ (mixed >> 32)).wrapping_mul(FIRST) >> (64 - bits)) as usize
+}
+
+/// Slots of the table of merges, as a power of two.
+pub(crate) const MERGE_BITS: u32 = 18;
+/// Bits of the filter before it, as a power of two.
+pub(crate) const FILTER_BITS: u32 = 21;
+
+/// Of two tokens. The highest bits are the best.
+#[inline(always)]
+pub(crate) const fn pair(left: u32, right: u32) -> u64 {
+    let key = (left as u64) << 18 | right as u64;
+    (key ^ (key >> 15)).wrapping_mul(FIRST)
+}
+
+/// Of up to 16 bytes, filled up with zeros. The highest bits are the best.
+#[inline(always)]
+pub(crate) const fn token(first: u64, second: u64) -> u64 {
+    (first ^ second.wrapping_mul(SECOND)).wrapping_mul(FIRST)
 }
 
 /// The slot of a longer token.

@@ -6,6 +6,7 @@
 use crate::error::Code;
 use crate::marker::Marker;
 use crate::parse::{Parser, Sink};
+use crate::tokenizer;
 use crate::vocab;
 
 /// The longest spelling of a marker: `<|endoftext|>` and `<|constrain|>`.
@@ -85,9 +86,8 @@ impl IdLexer {
 
     fn ordinary(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
         let held = self.pending.len();
-        for &id in ids {
-            vocab::push_token(id, &mut self.pending);
-        }
+        // They are all tokens: nobody calls this with others.
+        let _ = tokenizer::decode_into(ids, &mut self.pending);
         match std::str::from_utf8(&self.pending) {
             Ok(text) => {
                 parser.text(text, self.at, ids.len() as u64, sink);

@@ -6,6 +6,7 @@
 
 mod base64;
 mod bpe;
+mod cache;
 mod chat_template;
 pub mod classify;
 pub mod error;
@@ -24,6 +25,7 @@ pub mod parse;
 pub mod piece;
 pub mod reader;
 pub mod render;
+mod simd;
 mod split;
 pub mod stripped;
 mod template;

@@ -10,9 +10,12 @@
 //! 6  \s+(?!\S)
 //! 7  \s+
 //! ```
-//! Each rule is quoted above the code that replaces it. A character is looked at twice at most: once in the run that
-//! it belongs to, and once as the lookahead of the run before it. So the scan is linear, whatever the text.
+//! Each rule is quoted above the code that replaces it. Most pieces are ASCII and end in their first sixteen bytes: those
+//! are found by [`short`], from masks of letters, digits and white space. All others are walked by [`next`]: a
+//! character is looked at a few times at most, in the run that it belongs to and as the lookahead of the one before it. So
+//! the scan is linear, whatever the text.
 
+use crate::simd::{self, Chunk};
 use crate::vocab;
 
 /// What the pattern tells apart, in the numbers of the class table.
@@ -44,6 +47,17 @@ static ASCII: [u8; 128] = {
     table
 };
 
+/// What a word may begin with in ASCII: `[^\r\n\p{L}\p{N}]` or a letter.
+static MAY_LEAD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = !matches!(ASCII[byte], NUMBER | BREAK);
+        byte += 1;
+    }
+    table
+};
+
 /// Where a piece ends, and how far the scanner had to look to know it. If that is the end of the text, more text
 /// could change the piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,24 +67,31 @@ pub(crate) struct Piece {
 }
 
 /// The class of the character at `at`, and where it ends; `None` at the end of the text.
-#[inline]
-fn class_at(text: &str, at: usize) -> Option<(u8, usize)> {
-    let byte = *text.as_bytes().get(at)?;
+#[inline(always)]
+fn class_at(text: &[u8], at: usize) -> Option<(u8, usize)> {
+    let byte = *text.get(at)?;
     if byte < 128 {
         return Some((ASCII[usize::from(byte)], at + 1));
     }
-    wide_class_at(text, at)
+    Some(wide_class_at(text, at, byte))
 }
 
-#[inline(never)]
-fn wide_class_at(text: &str, at: usize) -> Option<(u8, usize)> {
-    let c = text.get(at..)?.chars().next()?;
-    Some((vocab::class(c), at + c.len_utf8()))
+/// The same for a character of two bytes and more. The text is UTF-8; what would be missing reads as 0.
+#[inline(always)]
+fn wide_class_at(text: &[u8], at: usize, first: u8) -> (u8, usize) {
+    let bits = |behind: usize| usize::from(text.get(at + behind).copied().unwrap_or(0) & 63);
+    let first = usize::from(first);
+    let (point, length) = match first {
+        0..0xe0 => ((first & 31) << 6 | bits(1), 2),
+        0xe0..0xf0 => ((first & 15) << 12 | bits(1) << 6 | bits(2), 3),
+        _ => ((first & 7) << 18 | bits(1) << 12 | bits(2) << 6 | bits(3), 4),
+    };
+    (vocab::class(point), at + length)
 }
 
 /// Where the run of characters that `wanted` takes ends.
 #[inline]
-fn run(text: &str, from: usize, wanted: impl Fn(u8) -> bool) -> usize {
+fn run(text: &[u8], from: usize, wanted: impl Fn(u8) -> bool) -> usize {
     let mut at = from;
     while let Some((class, next)) = class_at(text, at) {
         if !wanted(class) {
@@ -93,13 +114,12 @@ const fn may_follow(class: u8) -> bool {
 
 /// `[\p{Ll}\p{Lm}\p{Lo}\p{M}]*`: in ASCII these are the small letters alone, and most words are made of them.
 #[inline]
-fn followers(text: &str, from: usize) -> usize {
-    let bytes = text.as_bytes();
+fn followers(text: &[u8], from: usize) -> usize {
     let mut at = from;
-    while bytes.get(at).is_some_and(u8::is_ascii_lowercase) {
+    while text.get(at).is_some_and(u8::is_ascii_lowercase) {
         at += 1;
     }
-    match bytes.get(at) {
+    match text.get(at) {
         Some(byte) if !byte.is_ascii() => run(text, at, may_follow),
         _ => at,
     }
@@ -115,7 +135,7 @@ enum Word {
 /// `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+`, or else
 /// `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*`.
 #[inline]
-fn word(text: &str, from: usize) -> Word {
+fn word(text: &[u8], from: usize) -> Word {
     // The leading run takes all it can; if nothing follows it, it gives back up to the last character in it that
     // may follow, and what the following run can take from there is that character alone.
     let mut at = from;
@@ -144,8 +164,8 @@ fn word(text: &str, from: usize) -> Word {
 
 /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`, in which `s` is also `ſ` (U+017F): the pattern folds case by Unicode's rules.
 #[inline]
-fn contraction(text: &str, piece: Piece) -> Piece {
-    let rest = text.as_bytes().get(piece.end..).unwrap_or_default();
+fn contraction(text: &[u8], piece: Piece) -> Piece {
+    let rest = text.get(piece.end..).unwrap_or_default();
     if rest.first() != Some(&b'\'') {
         return Piece { seen: piece.seen.max(piece.end), ..piece };
     }
@@ -161,9 +181,60 @@ fn contraction(text: &str, piece: Piece) -> Piece {
     Piece { end: piece.end + length, seen }
 }
 
+/// Finds the end of a piece in the first bytes of a text, if they are ASCII and show it; else 0. Most pieces are this.
+///
+/// `known` bytes of the chunk are text, and the piece ends before the last of them: what follows it is seen.
+#[inline(always)]
+pub(crate) fn short(chunk: &Chunk, known: usize) -> usize {
+    let first = chunk[0];
+    let (lower, upper) = (simd::between(chunk, b'a', b'z'), simd::between(chunk, b'A', b'Z'));
+    // 1 and 2 in ASCII: a character that may lead, large letters, small letters; of the letters at least one. Large
+    // ones are few enough for a branch, without which each word would wait for them.
+    let lead = !(lower | upper) & 1;
+    let mut end = lead;
+    if upper >> lead & 1 == 1 {
+        end += (!upper >> lead).trailing_zeros();
+    }
+    end += (!lower >> end).trailing_zeros();
+    if end > lead && MAY_LEAD[usize::from(first)] {
+        return if seen(chunk, known, end, |byte| byte < 0x80 && byte != b'\'') { end as usize } else { 0 };
+    }
+    // 3
+    if first.is_ascii_digit() {
+        let digits = simd::between(chunk, b'0', b'9');
+        let end = (!digits).trailing_zeros().min(3);
+        return if seen(chunk, known, end, |byte| byte < 0x80 || end == 3) { end as usize } else { 0 };
+    }
+    let breaks = simd::between(chunk, b'\n', b'\n') | simd::between(chunk, b'\r', b'\r');
+    let space = simd::between(chunk, b'\t', b'\r') | simd::between(chunk, b' ', b' ');
+    let digits = simd::between(chunk, b'0', b'9');
+    let other = !(lower | upper | digits | space | simd::wide(chunk)) & 0xffff;
+    // 4
+    let start = u32::from(first == b' ');
+    if other >> start & 1 == 1 {
+        let end = start + (!other >> start).trailing_zeros();
+        let plain = |byte| byte < 0x80 && byte != b'\n' && byte != b'\r';
+        return if seen(chunk, known, end, plain) { end as usize } else { 0 };
+    }
+    // 5, 6, 7
+    let end = (!space).trailing_zeros();
+    if end == 0 || !seen(chunk, known, end, |byte| byte < 0x80) {
+        return 0;
+    }
+    let breaks = breaks & ((1 << end) - 1);
+    let end = if breaks != 0 { 32 - breaks.leading_zeros() } else { end.saturating_sub(1).max(1) };
+    end as usize
+}
+
+/// Whether the byte behind a piece is known, and one that leaves the piece as it is.
+#[inline(always)]
+fn seen(chunk: &Chunk, known: usize, end: u32, leaves: impl Fn(u8) -> bool) -> bool {
+    (end as usize) < known && chunk.get(end as usize).is_some_and(|&byte| leaves(byte))
+}
+
 /// Finds the end of the piece that begins at `from`, which must be a character boundary before the end.
-#[inline]
-pub(crate) fn next(text: &str, from: usize) -> Piece {
+#[inline(never)]
+pub(crate) fn next(text: &[u8], from: usize) -> Piece {
     let Some((class, after)) = class_at(text, from) else { return Piece { end: from, seen: from } };
     match class {
         LOWER | UPPER | CASELESS => match word(text, from) {
@@ -192,7 +263,7 @@ pub(crate) fn next(text: &str, from: usize) -> Piece {
 }
 
 /// A mark may stand before a word like punctuation, or lead it like a letter: rule 1 is tried both ways first.
-fn mark(text: &str, from: usize, after: usize) -> Piece {
+fn mark(text: &[u8], from: usize, after: usize) -> Piece {
     match (word(text, after), word(text, from)) {
         (Word::First(piece), _) | (_, Word::First(piece)) => contraction(text, piece),
         _ => Piece { end: after, seen: after },
@@ -200,24 +271,24 @@ fn mark(text: &str, from: usize, after: usize) -> Piece {
 }
 
 /// White space that no word follows.
-fn space(text: &str, from: usize, after: usize) -> Piece {
-    if text.as_bytes().get(from) == Some(&b' ') && matches!(class_at(text, after), Some((OTHER | MARK, _))) {
+fn space(text: &[u8], from: usize, after: usize) -> Piece {
+    if text.get(from) == Some(&b' ') && matches!(class_at(text, after), Some((OTHER | MARK, _))) {
         return punctuation(text, after);
     }
     white_space(text, from)
 }
 
 /// 4  ` ?[^\s\p{L}\p{N}]+[\r\n/]*`, from the second character on
-fn punctuation(text: &str, from: usize) -> Piece {
+fn punctuation(text: &[u8], from: usize) -> Piece {
     let mut at = run(text, from, |class| matches!(class, OTHER | MARK));
-    while let Some(b'\r' | b'\n' | b'/') = text.as_bytes().get(at) {
+    while let Some(b'\r' | b'\n' | b'/') = text.get(at) {
         at += 1;
     }
     Piece { end: at, seen: at }
 }
 
 /// 5  `\s*[\r\n]+`   6  `\s+(?!\S)`   7  `\s+`
-fn white_space(text: &str, from: usize) -> Piece {
+fn white_space(text: &[u8], from: usize) -> Piece {
     let (mut at, mut last, mut after_break) = (from, from, None);
     while let Some((class @ (SPACE | BREAK), next)) = class_at(text, at) {
         last = at;

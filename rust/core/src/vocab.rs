@@ -1,7 +1,9 @@
 //! The vocabulary, in tables that the build made: read-only memory, shared between processes, nothing to load.
 
 use crate::base64;
+use crate::cache::Key;
 use crate::hash;
+use crate::simd;
 
 /// Ids run from 0 to 201,087, as in tiktoken's `o200k_harmony` and as the models have it. (openai-harmony counts
 /// one more.)
@@ -32,7 +34,12 @@ static ENDS: &[u8; (VOCAB_SIZE as usize + 1) * 4] = table!("ends.bin");
 static HALVES: &[u8; FIRST_SPECIAL as usize * 8] = table!("halves.bin");
 static PREFIXES: &[u8; FIRST_SPECIAL as usize * 4] = table!("prefixes.bin");
 static LENGTHS: &[u8; 16 << 16] = table!("lengths.bin");
-static PAIRS: &[u8; 4 << 16] = table!("pairs.bin");
+static MERGES: &[u8; 8 << hash::MERGE_BITS] = table!("merges.bin");
+static MERGE_FILTER: &[u8; 1 << (hash::FILTER_BITS - 3)] = table!("merge_filter.bin");
+static SINGLES: &[u8; 4 << 8] = table!("singles.bin");
+static UNIT_BLOCKS: &[u8] = table!("unit_blocks.bin");
+static UNIT_INDEX: &[u8; 0x1100] = table!("unit_index.bin");
+static BORDERS: &[u8] = table!("borders.bin");
 static SHORT: &[u8; 16 << SHORT_BITS] = table!("short.bin");
 static MIDDLE: &[u8; 32 << MIDDLE_BITS] = table!("middle.bin");
 static LONG: &[u8; 4 << LONG_BITS] = table!("long.bin");
@@ -59,33 +66,63 @@ pub fn token_bytes(id: u32) -> Option<&'static [u8]> {
     BYTES.get(u32_at(ENDS, at) as usize..u32_at(ENDS, at + 4) as usize)
 }
 
-/// Appends the bytes of a token; of one that does not exist, nothing, and that is said.
-#[inline]
-pub fn push_token(id: u32, out: &mut Vec<u8>) -> bool {
+/// Sixteen bytes that begin with those of a token, and how many those are. (Of the very last tokens it gives nothing
+/// else than zero bytes, and too many to be copied from there.)
+#[inline(always)]
+pub(crate) fn wide_bytes(id: u32) -> Option<(&'static [u8; 16], usize)> {
     if id >= VOCAB_SIZE {
-        return false;
+        return None;
     }
     let at = id as usize * 4;
     let (start, end) = (u32_at(ENDS, at) as usize, u32_at(ENDS, at + 4) as usize);
-    // Nearly all tokens are shorter than a register is wide. To write one, and cut off what is too much, is a third
-    // of the work of copying a number of bytes that is not known before.
-    match BYTES.get(start..start + BLOCK).and_then(|bytes| <&[u8; BLOCK]>::try_from(bytes).ok()) {
-        Some(block) if end - start <= BLOCK => {
-            let length = out.len() + (end - start);
-            out.extend_from_slice(block);
-            out.truncate(length);
-        }
-        _ => out.extend_from_slice(BYTES.get(start..end).unwrap_or_default()),
+    match BYTES.get(start..).and_then(<[u8]>::first_chunk) {
+        Some(wide) => Some((wide, end - start)),
+        None => Some((&[0; 16], usize::MAX)),
     }
-    true
 }
 
-const BLOCK: usize = 16;
+/// The token of a byte.
+#[inline(always)]
+pub(crate) fn single(byte: u8) -> u32 {
+    u32_at(SINGLES, usize::from(byte) * 4)
+}
 
-/// The id of two bytes, or [`NONE`].
-#[inline]
-pub(crate) fn pair(first: u8, second: u8) -> u32 {
-    u32_at(PAIRS, (usize::from(first) << 8 | usize::from(second)) * 4)
+/// The token that two neighbours merge into, or [`NONE`].
+#[inline(always)]
+pub(crate) fn merge(left: u32, right: u32) -> u32 {
+    let hash = hash::pair(left, right);
+    let bit = (hash >> (64 - hash::FILTER_BITS)) as usize;
+    if MERGE_FILTER[bit / 8] >> (bit % 8) & 1 == 0 {
+        return NONE;
+    }
+    let wanted = u64::from(left) << 18 | u64::from(right);
+    let mut slot = (hash >> (64 - hash::MERGE_BITS)) as usize;
+    loop {
+        let found = u64_at(MERGES, slot * 8);
+        if found >> 18 == wanted {
+            return (found & 0x3_ffff) as u32;
+        }
+        if found == 0 {
+            return NONE;
+        }
+        slot = (slot + 1) & ((1 << hash::MERGE_BITS) - 1);
+    }
+}
+
+/// The token that a character is, if nothing can merge with a part of it between these two bytes; or [`NONE`].
+#[inline(always)]
+pub(crate) fn unit(point: usize, before: u8, behind: u8) -> u32 {
+    let block = usize::from(UNIT_INDEX.get(point >> 8).copied().unwrap_or(0));
+    let entry = u32_at(UNIT_BLOCKS, (block << 8 | point & 0xff) * 4);
+    let borders = (entry >> 18 & 0x1fff) as usize * 16;
+    let before_bad = match before {
+        b' ' => entry >> 31 == 1,
+        0..128 => false,
+        _ => u64_at(BORDERS, borders) >> (before & 63) & 1 == 1,
+    };
+    let behind_bit = if behind < 0x80 { 0 } else { behind & 63 };
+    let behind_bad = u64_at(BORDERS, borders + 8) >> behind_bit & 1 == 1;
+    if entry == NONE || before_bad || behind_bad { NONE } else { entry & 0x3_ffff }
 }
 
 /// The two tokens that a base token is the merge of; a single byte is its own two halves.
@@ -112,37 +149,48 @@ pub(crate) fn longest(text: &[u8]) -> u32 {
         let mut lengths = if most < LONGEST { all & ((1 << most) - 1) } else { all };
         while lengths != 0 {
             let length = 128 - lengths.leading_zeros() as usize;
-            let id = lookup(text, length);
+            let id = text.get(..length).map_or(NONE, lookup);
             if id != NONE {
                 return id;
             }
             lengths &= !(1 << (length - 1));
         }
     }
-    lookup(text, most.min(1))
+    text.first().map_or(NONE, |byte| single(*byte))
 }
 
-/// The first 8 bytes of a text, as a little-endian number; zeros stand for what is missing.
-#[inline]
-fn load(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk::<8>() {
-        Some(chunk) => u64::from_le_bytes(*chunk),
-        None => hash::number(bytes),
-    }
-}
-
-/// The token that `text[..length]` is, or [`NONE`]. Bytes behind it only make the lookup faster.
+/// The token of up to 16 bytes, or [`NONE`].
 #[inline(always)]
-pub(crate) fn lookup(text: &[u8], length: usize) -> u32 {
-    match length {
-        0 => NONE,
-        1..=8 => lookup_short(load(text) & (u64::MAX >> (64 - 8 * length)), length),
-        9..=16 => match text.get(length - 8..length) {
-            Some(tail) => lookup_middle(load(text), load(tail), length),
-            None => NONE,
-        },
-        _ => text.get(..length).map_or(NONE, lookup_long),
+pub(crate) fn lookup_key(key: Key) -> u32 {
+    match key.length {
+        0..=8 => lookup_short(key.first, key.length),
+        _ => lookup_middle(key.first, key.second, key.length),
     }
+}
+
+/// Fetches what [`lookup_key`] will read of a piece of up to 8 bytes, as most are. For others it fetches in vain, which
+/// is faster than to ask.
+#[inline(always)]
+pub(crate) fn prefetch(key: Key) {
+    simd::prefetch(SHORT, hash::short(key.first, key.length, SHORT_BITS) * 16);
+}
+
+/// The token that some bytes are, or [`NONE`].
+pub(crate) fn lookup(token: &[u8]) -> u32 {
+    if token.len() <= 16 { lookup_key(Key::new(&chunk(token), token.len())) } else { lookup_long(token) }
+}
+
+/// The first 16 bytes of a text; zeros stand for what is missing.
+#[inline(always)]
+pub(crate) fn chunk(text: &[u8]) -> [u8; 16] {
+    if let Some(chunk) = text.first_chunk() {
+        return *chunk;
+    }
+    let mut chunk = [0; 16];
+    if let Some(start) = chunk.get_mut(..text.len()) {
+        start.copy_from_slice(text);
+    }
+    chunk
 }
 
 #[inline(always)]
@@ -161,12 +209,13 @@ fn lookup_short(key: u64, length: usize) -> u32 {
     }
 }
 
-fn lookup_middle(first: u64, last: u64, length: usize) -> u32 {
-    let mut slot = hash::middle(first, last, MIDDLE_BITS);
+#[inline(always)]
+fn lookup_middle(first: u64, second: u64, length: usize) -> u32 {
+    let mut slot = hash::middle(first, second, MIDDLE_BITS);
     loop {
         let at = slot * 32;
         let meta = u64_at(MIDDLE, at + 16);
-        if meta >> 32 == length as u64 && u64_at(MIDDLE, at) == first && u64_at(MIDDLE, at + 8) == last {
+        if meta >> 32 == length as u64 && u64_at(MIDDLE, at) == first && u64_at(MIDDLE, at + 8) == second {
             return meta as u32;
         }
         if meta == 0 {
@@ -177,9 +226,10 @@ fn lookup_middle(first: u64, last: u64, length: usize) -> u32 {
 }
 
 /// The longest token is 128 bytes.
-const LONGEST: usize = 128;
+pub(crate) const LONGEST: usize = 128;
 
-fn lookup_long(token: &[u8]) -> u32 {
+#[inline(never)]
+pub(crate) fn lookup_long(token: &[u8]) -> u32 {
     let may_be = |pair| token.len() <= LONGEST && lengths(pair) >> (token.len() - 1) & 1 == 1;
     if !token.first_chunk::<2>().is_some_and(may_be) {
         return NONE;
@@ -196,8 +246,7 @@ fn lookup_long(token: &[u8]) -> u32 {
 
 /// The class of a code point, as `split.rs` numbers them.
 #[inline]
-pub(crate) fn class(c: char) -> u8 {
-    let c = c as usize;
+pub(crate) fn class(c: usize) -> u8 {
     let block = CLASS_INDEX.get(c >> 8).copied().unwrap_or(0);
     CLASS_BLOCKS.get(usize::from(block) << 8 | (c & 0xff)).copied().unwrap_or(0)
 }
@@ -253,9 +302,7 @@ mod tests {
     fn every_token_is_found() {
         for id in 0..FIRST_SPECIAL {
             let token = token_bytes(id).expect("below the size");
-            assert_eq!(lookup(token, token.len()), id);
-            let behind = [token, b"\0\0garbage"].concat();
-            assert_eq!(lookup(&behind, token.len()), id, "bytes behind it change nothing");
+            assert_eq!(lookup(token), id);
         }
         assert_eq!(token_bytes(VOCAB_SIZE), None);
     }

@@ -30,10 +30,11 @@ fn the_core_depends_on_little() {
 }
 
 #[test]
-fn the_core_has_no_unsafe_code_and_does_no_input_or_output() {
+fn the_core_has_unsafe_code_in_one_file_and_does_no_input_or_output() {
     for path in sources(&root().join("rust/core/src")) {
         let text = std::fs::read_to_string(&path).expect("UTF-8");
-        for banned in ["unsafe ", "std::fs", "std::net", "std::env", "std::time", "println!", "pyo3"] {
+        assert!(path.ends_with("simd.rs") || !text.contains("unsafe "), "{} has unsafe code", path.display());
+        for banned in ["std::fs", "std::net", "std::env", "std::time", "println!", "pyo3"] {
             assert!(!text.contains(banned), "{} has {banned:?}", path.display());
         }
     }

@@ -3,12 +3,15 @@
 use crate::convert;
 use crate::threads;
 use motet::marker::Marker;
-use motet::tokenizer::{self, SpecialPolicy, StreamEncoder as Encoder};
+use motet::tokenizer::{self, SpecialPolicy, SpecialTokenFound, StreamEncoder as Encoder};
 use motet::vocab;
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
+use std::cell::Cell;
 use std::sync::Mutex;
 
 pub(crate) fn constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -45,45 +48,97 @@ fn policy(special: &str) -> PyResult<SpecialPolicy> {
 /// From this many bytes on, encoding lets other Python threads run meanwhile.
 const DETACH_FROM: usize = 4096;
 
-fn encoded(text: &Bound<'_, PyAny>, special: &str) -> PyResult<Vec<u32>> {
+thread_local! {
+    /// Where ids are put before Python gets them: memory that is used again need not be asked for, page by page.
+    static SCRATCH: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+}
+
+/// More than so many ids are not kept room for: 4 MB.
+const SCRATCH_MOST: usize = 1 << 20;
+
+/// Encodes a text, and makes of the ids what `give` makes.
+fn encoded<'py>(
+    text: &Bound<'py, PyAny>,
+    special: &str,
+    give: impl FnOnce(Python<'py>, &[u32]) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let (py, policy) = (text.py(), policy(special)?);
     let text = utf8(text, "text")?;
-    let run = || {
-        let mut ids = Vec::new();
-        tokenizer::encode_with(text, policy, &mut ids).map(|()| ids)
-    };
-    let found = if text.len() < DETACH_FROM { run() } else { py.detach(run) };
-    found.map_err(|found| {
-        let known = PyDict::new(py);
-        let message = format!(
-            "text holds the special token {:?} at byte {}: pass special=\"text\" to encode it as text, \
-             or special=\"token\" as the control token",
-            found.spelling, found.at
-        );
-        match known.set_item("token", &found.spelling).and_then(|()| known.set_item("position", found.at)) {
-            Ok(()) => convert::error(py, "SpecialTokenError", message, &known),
-            Err(error) => error,
-        }
-    })
+    let mut ids = SCRATCH.take();
+    ids.clear();
+    ids.reserve(text.len() / 4 + 8);
+    let mut run = || tokenizer::encode_with(text, policy, &mut ids);
+    let done = if text.len() < DETACH_FROM { run() } else { py.detach(run) };
+    let given = done.map_err(|found| refused(py, &found)).and_then(|()| give(py, &ids));
+    if ids.capacity() <= SCRATCH_MOST {
+        SCRATCH.set(ids);
+    }
+    given
 }
+
+/// The error for a special token in a text that may hold none.
+fn refused(py: Python<'_>, found: &SpecialTokenFound) -> PyErr {
+    let known = PyDict::new(py);
+    let message = format!(
+        "text holds the special token {:?} at byte {}: pass special=\"text\" to encode it as text, \
+         or special=\"token\" as the control token",
+        found.spelling, found.at
+    );
+    match known.set_item("token", &found.spelling).and_then(|()| known.set_item("position", found.at)) {
+        Ok(()) => convert::error(py, "SpecialTokenError", message, &known),
+        Err(error) => error,
+    }
+}
+
+/// From this many ids on an array is made empty and then filled; below, two calls are more than one copy.
+const FILLED_FROM: usize = 1024;
 
 /// Ids as an `array.array("I")`.
 fn array<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
+    if ids.len() >= FILLED_FROM {
+        static ZERO: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let zero =
+            ZERO.get_or_try_init(py, || array_type(py)?.call1((intern!(py, "I"), (0,))).map(Bound::unbind))?;
+        let array = zero.bind(py).mul(ids.len())?;
+        PyBuffer::<u32>::get(&array)?.copy_from_slice(py, ids)?;
+        return Ok(array);
+    }
+    let bytes = PyBytes::new_with(py, size_of_val(ids), |bytes| {
+        for (place, id) in bytes.as_chunks_mut().0.iter_mut().zip(ids) {
+            *place = id.to_ne_bytes();
+        }
+        Ok(())
+    })?;
+    array_type(py)?.call1((intern!(py, "I"), bytes))
+}
+
+fn array_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static ARRAY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_ne_bytes()).collect();
-    ARRAY.import(py, "array", "array")?.call1((pyo3::intern!(py, "I"), PyBytes::new(py, &bytes)))
+    ARRAY.import(py, "array", "array")
+}
+
+/// From this many ids on it is faster to have the interpreter make a list of an array than to fill it through the
+/// stable interface, where each id is two calls.
+const LIST_OF_ARRAY_FROM: usize = 48;
+
+/// Ids as a list.
+fn list<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
+    if ids.len() < LIST_OF_ARRAY_FROM {
+        return Ok(PyList::new(py, ids)?.into_any());
+    }
+    array(py, ids)?.call_method0(intern!(py, "tolist"))
 }
 
 #[pyfunction]
 #[pyo3(signature = (text, *, special="text"))]
-pub(crate) fn encode<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyList>> {
-    PyList::new(text.py(), encoded(text, special)?)
+pub(crate) fn encode<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyAny>> {
+    encoded(text, special, list)
 }
 
 #[pyfunction]
 #[pyo3(signature = (text, *, special="text"))]
 pub(crate) fn encode_array<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyAny>> {
-    array(text.py(), &encoded(text, special)?)
+    encoded(text, special, array)
 }
 
 #[pyfunction]
@@ -114,7 +169,7 @@ pub(crate) fn count(text: &Bound<'_, PyAny>) -> PyResult<usize> {
 
 fn decoded(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let ids = convert::ids(ids, "ids")?;
-    let mut bytes = Vec::with_capacity(ids.len() * 5);
+    let mut bytes = Vec::with_capacity(ids.len() * 6 + 4096);
     tokenizer::decode_into(&ids, &mut bytes).map_err(|invalid| {
         PyValueError::new_err(format!(
             "ids[{}] is {}, which is not a token id: they run from 0 to {}",
