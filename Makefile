@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test check bench fuzz format clean
+.PHONY: demo test check bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill. No key, no network.
 demo: $(VENV)/built
@@ -24,9 +24,16 @@ check: $(VENV)/tools
 	$(BIN)/stubtest motet._core
 
 # Side by side with the peers, in one run; writes benches/RESULTS.md.
-bench: $(VENV)/tools
+# The first part is beside tiktoken and openai-harmony; the second beside all tokenizers, with the picture of it.
+bench: $(VENV)/tools $(VENV)/peers
 	$(BIN)/python benches/run.py
+	$(VENV)/bench/bin/python benches/all_tokenizers.py
+	$(BIN)/python benches/plot.py
 	$(BIN)/python benches/overhead.py
+
+# Fails where a token has come to cost more instructions than benches/instructions.json says.
+instructions: $(VENV)/peers
+	$(VENV)/bench/bin/python benches/instructions.py --check
 
 # Each target for 60 seconds, from the corpus that is kept; what they find is kept in fuzz/artifacts. For a long run:
 # `make fuzz FUZZ='-runs=10000000'`. (cargo-fuzz asks the compiler for what only nightly has; the variable lets it.)
@@ -64,4 +71,11 @@ $(VENV)/tools: $(VENV)/built
 	$(BIN)/pip install --quiet --group dev
 	# xgrammar asks for torch and transformers, gigabytes that reading a grammar does not need.
 	$(BIN)/pip install --quiet --no-deps xgrammar==0.2.8
+	touch $@
+
+# In an environment of their own: they bring many packages along.
+$(VENV)/peers: $(SOURCES) pyproject.toml | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/bench
+	$(VENV)/bench/bin/pip install --quiet --upgrade pip
+	$(VENV)/bench/bin/pip install --quiet . --group bench
 	touch $@

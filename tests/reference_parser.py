@@ -120,7 +120,9 @@ def _frame(found: re.Match[str], role: str | None) -> Read | None:
     recipient = groups["first"] or groups["second"]
     if author is None or (groups["first"] and groups["second"]) or len(header.lstrip(START)) > 1024:
         return None
-    if not _is_channel(groups["channel"], groups["first"]) or not _is_word(groups["word"], groups["channel"], recipient):
+    if not _is_channel(groups["channel"], groups["first"]) or not _is_word(
+        groups["word"], groups["channel"], recipient
+    ):
         return None
     stop = {END: "end", CALL: "call", RETURN: "return"}[groups["stop"]]
     calls = author[0] == "assistant" and recipient not in (None, "all", "tool", *ROLES)

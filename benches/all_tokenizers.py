@@ -1,0 +1,293 @@
+"""motet beside every tokenizer for this vocabulary that is installed. In each round all of them encode the same text,
+which none has seen before, one after the other on one core; what counts is the ratio of a round.
+
+    python benches/all_tokenizers.py [--rounds 9] [--only motet,tiktoken,gigatoken] [--dry]
+
+Writes benches/tokenizers.json, from which `plot.py` draws, and the second part of benches/RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "benches")]
+
+import corpora  # noqa: E402
+import peers  # noqa: E402
+
+Times = dict[str, list[float]]
+"""Seconds of each round, by tokenizer."""
+
+HEADING = "\n## Tokenizers\n"
+SIZE = {"English": 60_000}
+"""Bytes of a text, where the corpus is too small for more than so many."""
+
+
+def timed(run: Callable[[Any], object], argument: object) -> float:
+    start = time.perf_counter()
+    run(argument)
+    return time.perf_counter() - start
+
+
+def interleaved(runs: dict[str, Callable[[Any], object]], inputs: Sequence[Callable[[], object]]) -> Times:
+    """Times all on each input, the first of which only warms up. Each gets its own copy, and another begins each time:
+    a text that is not ASCII keeps its UTF-8 once somebody asked for it."""
+    times: Times = {name: [] for name in runs}
+    names = list(runs)
+    for number, make in enumerate(inputs):
+        at = number % len(names)
+        for name in names[at:] + names[:at]:
+            copy = make()
+            try:
+                spent = timed(runs[name], copy)
+            except BaseException as error:  # A panic of Rust code is no Exception.
+                print(f"  {name} fails: {type(error).__name__}", file=sys.stderr)
+                spent = float("nan")
+            if number:
+                times[name].append(spent)
+    return {name: taken for name, taken in times.items() if all(spent == spent for spent in taken)}
+
+
+def row(what: str, times: Times, scale: Callable[[float], float], least: float = 0.0) -> dict[str, Any]:
+    """The medians in their unit, and the ratio to the best of the others, with the range of its middle four fifths."""
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    others = {name: median for name, median in medians.items() if name != "motet"}
+    best = min(others, key=others.__getitem__)
+    ratios = sorted([b / a for a, b in zip(times["motet"], times[best], strict=True)])
+    cut = len(ratios) // 10
+    return {
+        "what": what,
+        "values": {name: round(scale(median), 2) for name, median in medians.items()},
+        "best": best,
+        "ratio": round(statistics.median(ratios), 2),
+        "range": [round(ratios[cut], 2), round(ratios[-1 - cut], 2)],
+    }
+
+
+def quick_enough(run: Callable[[str], object], text: str) -> bool:
+    """Whether a tenth of a text takes less than a fiftieth of a second: some are quadratic in long runs."""
+    try:
+        return timed(run, text[: len(text) // 10]) < 0.02
+    except BaseException:
+        return False
+
+
+def encoding(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> dict[str, list[dict[str, Any]]]:
+    """MB/s of encoding, by corpus, as a list and in the fastest form there is."""
+    tables: dict[str, list[dict[str, Any]]] = {"list": [], "fastest": []}
+    for name in (*corpora.PLAIN, *corpora.HOSTILE):
+        size = SIZE.get(name, 100_000)
+        plain = name in corpora.PLAIN
+        count = rounds + 1 if plain else 4
+        some = [text.encode() for text in corpora.texts(name, 2 * count, size)]
+        warm = some[0].decode()
+        for form, texts in (("list", some[:count]), ("fastest", some[count:])):
+            runs = {n: (t.list if form == "list" else t.array or t.list) for n, t in tokenizers.items()}
+            if not plain:
+                runs = {n: run for n, run in runs.items() if n == "motet" or quick_enough(run, warm)}
+            mean = statistics.mean([len(text) for text in texts])
+            times = interleaved(runs, [text.decode for text in texts])
+            tables[form].append(row(name, times, lambda seconds, mean=mean: mean / seconds / 1e6))
+            print(form, tables[form][-1], flush=True)
+    return tables
+
+
+def inexact(tokenizers: dict[str, peers.Tokenizer]) -> dict[str, list[str]]:
+    """The corpora and cases where a tokenizer's ids are not those of tiktoken."""
+    cases = {name: next(corpora.texts(name, 1, 20_000, seed=5)) for name in (*corpora.PLAIN, *corpora.HOSTILE)}
+    cases |= {"U+1ACF": "\u1acf/A", "the long s": "\u0301'ſ'Se"}
+    found: dict[str, list[str]] = {}
+    for what, text in cases.items():
+        expected = tokenizers["tiktoken"].list(text)
+        for name, tokenizer in tokenizers.items():
+            if name == "openai_harmony" and what in corpora.HOSTILE:
+                continue
+            try:
+                same = list(tokenizer.list(text)) == expected
+            except BaseException:
+                same = False
+            if not same:
+                found.setdefault(name, []).append(what)
+    return found
+
+
+def small(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> list[dict[str, Any]]:
+    """Microseconds a call on short strings; millions of tokens decoded, and counted, a second."""
+    rows = []
+    chats = [corpora.chat(1000, seed) for seed in range(rounds + 1)]
+    for form in ("list", "fastest"):
+        calls = {n: (t.list if form == "list" else t.array or t.list) for n, t in tokenizers.items()}
+        runs = {n: (lambda texts, call=call: [call(text) for text in texts]) for n, call in calls.items()}
+        copies = [lambda texts=texts: [text.encode().decode() for text in texts] for texts in chats]
+        rows.append(row(f"short strings, {form}: µs a call", interleaved(runs, copies), lambda s: s * 1e3))
+    encode = tokenizers["motet"].list
+    ids = [encode(text) for text in corpora.texts("English", rounds + 1, 60_000)]
+    length = statistics.mean([len(some) for some in ids])
+    for form in ("decode", "decode_bytes"):
+        runs = {n: getattr(t, form) for n, t in tokenizers.items() if getattr(t, form)}
+        times = interleaved(runs, [some.copy for some in ids])
+        rows.append(row(f"{form} a list: million tokens a second", times, lambda s: length / s / 1e6))
+    texts = [text.encode() for text in corpora.texts("English", rounds + 1, 60_000)]
+    runs = {n: t.count for n, t in tokenizers.items() if t.count} | {"encode_array": tokenizers["motet"].array}
+    times = interleaved(runs, [text.decode for text in texts])
+    rows.append(row("count English: MB/s", times, lambda s: 0.06 / s))
+    return rows
+
+
+def batches(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> list[dict[str, Any]]:
+    """A batch of a thousand long texts on all cores, and motet's on one of them."""
+    import motet
+
+    some = list(corpora.texts("JSON calls", (rounds + 1) * 2, 500_000))
+    cut = [[text[at : at + 2000] for at in range(0, len(text), 2000)] for text in some]
+    lists = [cut[at] + cut[at + 1] for at in range(0, len(cut), 2)]
+    runs: dict[str, Callable[[Any], object]] = {n: t.batch for n, t in tokenizers.items() if t.batch}
+    runs["motet, one thread"] = lambda texts: motet.encode_batch(texts, threads=1)
+    copies = [lambda texts=texts: [text.encode().decode() for text in texts] for texts in lists]
+    times = interleaved(runs, copies)
+    gain = [one / all_ for one, all_ in zip(times["motet, one thread"], times["motet"], strict=True)]
+    one = times.pop("motet, one thread")
+    result = row("a batch of 500 texts of 2 kB, all cores: ms", times, lambda s: s * 1e3)
+    result["threads"] = [round(statistics.median(one) * 1e3, 2), round(statistics.median(gain), 2)]
+    return [result]
+
+
+CHILD = """
+import sys, time
+sys.path[:0] = {path!r}
+def rss(): return int(open("/proc/self/statm").read().split()[1]) * {page}
+before = rss()
+from pathlib import Path
+import peers
+text = {text!r}
+t = peers.load({name!r}, Path({folder!r}))
+t.list("Hello"); (t.array or t.list)(text)
+print((rss() - before) / 1e6)
+"""
+
+
+def cold(names: list[str], folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """A whole process that imports, loads and encodes 60 kB: milliseconds, and by how many MB it grew."""
+    text = next(corpora.texts("English", 1, 60_000, seed=9))
+    page = os.sysconf("SC_PAGESIZE") if hasattr(os, "sysconf") else 4096
+    path = [str(ROOT), str(ROOT / "benches"), str(ROOT / "python")]
+    programs = {n: CHILD.format(path=path, page=page, text=text, name=n, folder=str(folder)) for n in names}
+    times: Times = {name: [] for name in names}
+    grown: Times = {name: [] for name in names}
+    failed = set()
+    for number in range(rounds + 1):
+        for name, program in programs.items():
+            start = time.perf_counter()
+            done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+            if done.returncode:
+                failed.add(name)
+            elif number:
+                times[name].append(time.perf_counter() - start)
+                grown[name].append(float(done.stdout))
+    for name in failed:
+        print(f"  {name} fails when it is started cold", file=sys.stderr)
+        del times[name], grown[name]
+    return [
+        row("import, load, encode 60 kB, a whole process: ms", times, lambda s: s * 1e3),
+        row("resident memory that this takes: MB", grown, lambda megabytes: megabytes),
+    ]
+
+
+def floor() -> dict[str, float]:
+    """What Python itself takes, in nanoseconds a token."""
+    import motet
+
+    ids = motet.encode_array(next(corpora.texts("English", 1, 60_000)))
+    data, some = ids.tobytes(), ids.tolist()
+    best = lambda run: min([timed(lambda _: run(), None) for _ in range(50)]) / len(ids) * 1e9  # noqa: E731
+    return {
+        "a list of as many ints": round(best(ids.tolist), 2),
+        "an array from bytes": round(best(lambda: array("I", data)), 2),
+        "an array from a list": round(best(lambda: array("I", some)), 2),
+    }
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The tables of RESULTS.md."""
+    names = results["names"]
+
+    def table(title: str, rows: list[dict[str, Any]]) -> list[str]:
+        lines = [f"### {title}", f"| | {' | '.join(names)} | best other | ratio | range |"]
+        lines.append("|---" * (len(names) + 4) + "|")
+        for one in rows:
+            values = [f"{one['values'][n]:,.4g}" if n in one["values"] else "–" for n in names]
+            spread = f"{one['range'][0]} to {one['range'][1]}"
+            lines.append(f"| {one['what']} | {' | '.join(values)} | {one['best']} | **{one['ratio']}** | {spread} |")
+        return [*lines, ""]
+
+    lines = [
+        "Written by `benches/all_tokenizers.py`: one thread on one core, text that was not seen before, "
+        f"{results['rounds']} rounds (3 for the hostile ones). A ratio is of one round; above 1 motet is the better one. "
+        "The range leaves out the lowest and highest tenth. Left out of a row: who fails, or would take seconds. "
+        f"{results['machine']}; load before and after: {results['load'][0]:.1f}, {results['load'][1]:.1f} (a busy "
+        "machine: trust ratios). " + ", ".join([f"{n} {v}" for n, v in results["versions"].items()]) + ".",
+        "",
+        *table("A list of ints, MB/s", results["encode"]["list"]),
+        *table("The fastest form, MB/s", results["encode"]["fastest"]),
+        *table("Calls", results["small"] + results["batch"] + results["cold"]),
+    ]
+    one, gain = results["batch"][0]["threads"]
+    lines += [f"`encode_batch` on one thread takes {one} ms, {gain} times as long as on all cores.", ""]
+    lines += ["### What Python takes by itself", "| | ns a token |", "|---|---|"]
+    lines += [f"| {what} | {value} |" for what, value in results["floor"].items()]
+    lines += ["", "### Not the ids of tiktoken"]
+    lines += [f"- {name}: {', '.join(cases)}" for name, cases in results["inexact"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=9)
+    options.add_argument("--only", default="", help="names, with commas between; tiktoken is always there")
+    options.add_argument("--dry", action="store_true", help="print, and write nothing")
+    given = options.parse_args()
+    names = [n for n in peers.installed() if not given.only or n in (*given.only.split(","), "motet", "tiktoken")]
+    results: dict[str, Any] = {"names": names, "rounds": given.rounds, "load": [os.getloadavg()[0]]}
+    cores = os.sched_getaffinity(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        peers.write_vocabulary(folder)
+        results["cold"] = cold(names, folder, max(3, given.rounds // 2))
+        results["floor"] = floor()
+        # Who would use more threads than one for one text gets only one core. They count them when they are loaded.
+        batch = {n: peers.load(n, folder) for n in names if n != "tokie"}
+        gc.disable()
+        results["batch"] = batches(batch, given.rounds)
+        os.sched_setaffinity(0, {max(cores)})
+        tokenizers = {n: peers.load(n, folder) for n in names}
+        results["inexact"] = inexact(tokenizers)
+        results["encode"] = encoding(tokenizers, given.rounds)
+        results["small"] = small(tokenizers, given.rounds)
+    results["load"].append(os.getloadavg()[0])
+    results["versions"] = peers.versions(names)
+    results["machine"] = (
+        f"{os.uname().sysname} {os.uname().machine}, {len(cores)} cores, Python {sys.version.split()[0]}"
+    )
+    text = markdown(results)
+    print(text)
+    if not given.dry:
+        (ROOT / "benches/tokenizers.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        page = ROOT / "benches/RESULTS.md"
+        page.write_text(page.read_text("utf-8").split(HEADING)[0].rstrip("\n") + "\n" + HEADING + text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

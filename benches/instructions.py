@@ -1,0 +1,77 @@
+"""How many instructions a token costs, by corpus, counted by callgrind: a number that a busy machine does not change.
+
+python benches/instructions.py            counts, and writes benches/instructions.json
+python benches/instructions.py --check    counts, and fails where it is more than a twentieth above what is kept
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "benches"))
+
+import corpora  # noqa: E402
+
+KEPT = ROOT / "benches/instructions.json"
+STEPS = ("split", "lookup", "count", "encode", "decode")
+SIZE = 100_000
+
+
+def build() -> str:
+    """The program that does one step on a file, as a release build."""
+    command = ["cargo", "build", "--release", "--example", "tokens", "--message-format", "json"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "tokens")
+
+
+def count(program: str, step: str, path: Path) -> float:
+    """Instructions of a token: what the step takes three times, less what it takes once, by half."""
+
+    def total(times: int) -> tuple[int, int]:
+        command = [
+            "valgrind",
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            program,
+            step,
+            str(times),
+            str(path),
+        ]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        collected = next(line for line in done.stderr.splitlines() if "Collected" in line)
+        return int(collected.split(":")[1]), int(done.stdout.split()[-2])
+
+    (once, tokens), (thrice, _) = total(1), total(3)
+    return round((thrice - once) / 2 / tokens, 1)
+
+
+def main() -> None:
+    program, counts = build(), {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (*corpora.PLAIN, *corpora.HOSTILE):
+            path = Path(folder) / "text"
+            path.write_text(next(corpora.texts(name, 1, SIZE)), "utf-8", newline="")
+            counts[name] = {step: count(program, step, path) for step in STEPS}
+            print(f"{name:<20} {counts[name]}", flush=True)
+    if "--check" not in sys.argv:
+        KEPT.write_text(json.dumps(counts, indent=1) + "\n", "utf-8")
+        return
+    kept = json.loads(KEPT.read_text("utf-8"))
+    worse = [
+        f"{name}, {step}: {now} instructions a token, {kept[name][step]} kept"
+        for name, steps in counts.items()
+        for step, now in steps.items()
+        if now > kept[name][step] * 1.05 + 0.5
+    ]
+    if worse:
+        raise SystemExit("\n".join(worse))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""The tokenizers that motet is measured beside: how each is loaded with this vocabulary, offline, and called.
+
+A peer whose package is not installed is left out. Nothing is timed here.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import importlib.util
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+__all__ = ["NAMES", "Tokenizer", "installed", "load", "versions", "write_vocabulary"]
+
+PATTERN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+Encode = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokenizer:
+    """What a tokenizer has to offer; `None` for what it has not."""
+
+    list: Encode
+    """Text to a list of Python ints."""
+    array: Encode | None = None
+    """Text to ids in one block of memory."""
+    count: Encode | None = None
+    decode: Callable[[Any], str] | None = None
+    decode_bytes: Callable[[Any], bytes] | None = None
+    batch: Callable[[Sequence[str]], Any] | None = None
+    """Texts to ids in the fastest form, on all cores."""
+
+
+def _motet(folder: Path) -> Tokenizer:
+    import motet
+
+    return Tokenizer(
+        list=motet.encode,
+        array=motet.encode_array,
+        count=motet.count,
+        decode=motet.decode,
+        decode_bytes=motet.decode_bytes,
+        batch=motet.encode_batch,
+    )
+
+
+def _tiktoken(folder: Path) -> Tokenizer:
+    import tiktoken
+
+    peer = tiktoken.get_encoding("o200k_harmony")
+    batch = partial(peer.encode_ordinary_batch, num_threads=2)
+    return Tokenizer(
+        list=peer.encode_ordinary,
+        array=peer.encode_to_numpy,
+        decode=peer.decode,
+        decode_bytes=peer.decode_bytes,
+        batch=batch,
+    )
+
+
+def _openai_harmony(folder: Path) -> Tokenizer:
+    import openai_harmony as oh
+
+    peer = oh.load_harmony_encoding(oh.HarmonyEncodingName.HARMONY_GPT_OSS)
+    return Tokenizer(list=partial(peer.encode, disallowed_special=()), decode=peer.decode)
+
+
+def _bpe_openai(folder: Path) -> Tokenizer:
+    import bpe_openai
+
+    peer = bpe_openai.get_encoding("o200k_base")
+    return Tokenizer(
+        list=peer.encode_ordinary,
+        decode=peer.decode,
+        decode_bytes=peer.decode_bytes,
+        batch=peer.encode_ordinary_batch,
+    )
+
+
+def _quicktok(folder: Path) -> Tokenizer:
+    import quicktok
+
+    peer = quicktok.get_encoding("o200k_harmony")
+    return Tokenizer(
+        list=peer.encode_ordinary,
+        count=peer.count,
+        decode=peer.decode,
+        decode_bytes=peer.decode_bytes,
+        batch=lambda texts: peer.encode_batch(list(texts), 2, False),
+    )
+
+
+def _toktok(folder: Path) -> Tokenizer:
+    import toktok
+
+    peer = toktok._encoding("o200k_harmony")
+    return Tokenizer(
+        list=peer.encode_ordinary, decode=peer.decode, decode_bytes=peer.decode_bytes, batch=peer.encode_batch
+    )
+
+
+def _riptoken(folder: Path) -> Tokenizer:
+    import riptoken
+
+    peer = riptoken.get_encoding("o200k_harmony")
+    return Tokenizer(
+        list=peer.encode_ordinary,
+        decode=peer.decode,
+        decode_bytes=peer.decode_bytes,
+        batch=peer.encode_ordinary_batch,
+    )
+
+
+def _splintr(folder: Path) -> Tokenizer:
+    import splintr
+
+    peer = splintr.Tokenizer.from_pretrained("o200k_harmony")
+    return Tokenizer(
+        list=peer.encode_ordinary,
+        array=peer.encode_flat,
+        decode=peer.decode,
+        decode_bytes=peer.decode_bytes,
+        batch=peer.encode_batch_flat,
+    )
+
+
+def _gigatoken(folder: Path) -> Tokenizer:
+    import gigatoken
+
+    peer = gigatoken.Tokenizer.from_tiktoken(folder / "o200k_base.tiktoken")
+    backend = peer.backend
+    return Tokenizer(
+        list=lambda text: backend.encode_batch_list([text], parallel=False)[0],
+        array=backend.encode,
+        decode_bytes=backend.decode,
+        batch=peer.encode_batch,
+    )
+
+
+def _fastokens(folder: Path) -> Tokenizer:
+    import fastokens
+
+    peer = fastokens.Tokenizer.from_tiktoken(str(folder / "o200k_base.tiktoken"), pattern=PATTERN)
+    return Tokenizer(
+        list=lambda text: peer.encode_ordinary(text).ids,
+        array=lambda text: peer.encode_batch_flat([text], split_special_tokens=True)[0],
+        decode=peer.decode,
+        batch=partial(peer.encode_batch_flat, split_special_tokens=True),
+    )
+
+
+def _tokie(folder: Path) -> Tokenizer:
+    import tokie
+
+    peer = tokie.Tokenizer.from_json(str(folder / "tokenizer.json"))
+    return Tokenizer(
+        list=lambda text: peer.encode_bytes(text.encode()),
+        array=lambda text: peer.encode_batch_flat([text]),
+        count=peer.count_tokens,
+        decode=peer.decode,
+        decode_bytes=peer.decode_bytes,
+        batch=peer.encode_batch_flat,
+    )
+
+
+def _tokenizers(folder: Path) -> Tokenizer:
+    import tokenizers
+
+    peer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return Tokenizer(
+        list=lambda text: peer.encode(text).ids,
+        decode=peer.decode,
+        batch=peer.encode_batch_fast,
+    )
+
+
+_LOADERS: dict[str, Callable[[Path], Tokenizer]] = {
+    "motet": _motet,
+    "tiktoken": _tiktoken,
+    "openai_harmony": _openai_harmony,
+    "bpe_openai": _bpe_openai,
+    "quicktok": _quicktok,
+    "toktok": _toktok,
+    "riptoken": _riptoken,
+    "splintr": _splintr,
+    "gigatoken": _gigatoken,
+    "fastokens": _fastokens,
+    "tokie": _tokie,
+    "tokenizers": _tokenizers,
+}
+NAMES = tuple(_LOADERS)
+
+
+def installed() -> list[str]:
+    """motet, and the peers whose packages are there."""
+    return [name for name in NAMES if importlib.util.find_spec(name)]
+
+
+_DISTRIBUTIONS = {
+    "bpe_openai": "bpe-openai",
+    "openai_harmony": "openai-harmony",
+    "quicktok": "quicktok-v1",
+    "splintr": "splintr-rs",
+    "toktok": "toktok-rs",
+}
+
+
+def versions(names: list[str]) -> dict[str, str]:
+    """The versions of the peers, under the names by which they are installed."""
+    found = {_DISTRIBUTIONS.get(name, name) for name in names if name != "motet"}
+    return {name: importlib.metadata.version(name) for name in sorted(found)}
+
+
+def load(name: str, folder: Path) -> Tokenizer:
+    """A tokenizer, ready; `folder` is where the vocabulary was written to."""
+    return _LOADERS[name](folder)
+
+
+def write_vocabulary(folder: Path) -> None:
+    """motet's table for those who read one: `.tiktoken` files, and a `tokenizer.json`."""
+    from motet import _core
+    from tests import vocabulary
+
+    vocabulary.lend(folder)
+    tokens = [base64.b64decode(line.split()[0]) for line in _core._vocabulary().splitlines()]
+    ranks = {token: rank for rank, token in enumerate(tokens)}
+    spelled = _byte_letters()
+    spell = lambda token: "".join([spelled[byte] for byte in token])  # noqa: E731
+    split = {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": False}
+    to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    model = {
+        "type": "BPE",
+        "ignore_merges": True,
+        "vocab": {spell(token): rank for rank, token in enumerate(tokens)},
+        "merges": [[spell(half) for half in _halves(token, ranks)] for token in tokens[256:]],
+    }
+    parts = {"model": model, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, to_bytes]}}
+    empty = {"truncation": None, "padding": None, "normalizer": None, "post_processor": None, "added_tokens": []}
+    whole = {"version": "1.0", "decoder": to_bytes, **empty, **parts}
+    (folder / "tokenizer.json").write_text(json.dumps(whole), "utf-8")
+
+
+def _halves(token: bytes, ranks: dict[bytes, int]) -> list[bytes]:
+    """The two tokens that the last merge of a token joins."""
+    parts = [token[at : at + 1] for at in range(len(token))]
+    while len(parts) > 2:
+        joined = [ranks.get(left + right, len(ranks)) for left, right in itertools.pairwise(parts)]
+        at = joined.index(min(joined))
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+    return parts
+
+
+def _byte_letters() -> list[str]:
+    """The letter that stands for each byte in a `tokenizer.json`: itself if it can be seen, else one from U+0100 on."""
+    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = iter(range(0x100, 0x200))
+    return [chr(byte) if byte in seen else chr(next(hidden)) for byte in range(256)]
