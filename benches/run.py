@@ -103,7 +103,7 @@ def parser() -> Iterator[Duel]:
                 _ = (event.delta, event.channel, event.recipient)
         parser.close()
 
-    for tokens in (100, 1_000, 10_000, 100_000):
+    for tokens in (100, 1_000, 10_000, 100_000, 1_000_000):
         ids = _completion(tokens)
         text = motet.decode(ids)
         theirs: Run = lambda ids=ids: peer.parse_messages_from_completion_tokens(ids, oh.Role.ASSISTANT)  # noqa: E731
@@ -113,6 +113,11 @@ def parser() -> Iterator[Duel]:
         yield Duel(f"parse text, {name}", "openai-harmony", _on(motet.parse, text), theirs, size, "tokens")
         yield Duel(f"feed one id, {name}", "openai-harmony", lambda ids=ids: feed(ids, 1), one, size, "tokens")
         yield Duel(f"feed 16 ids, {name}", "openai-harmony", lambda ids=ids: feed(ids, 16), one, size, "tokens")
+    many = [_completion(tokens) for tokens in range(100, 300)] * 5
+    size = sum(map(len, many))
+    one_by_one: Run = lambda: [peer.parse_messages_from_completion_tokens(ids, oh.Role.ASSISTANT) for ids in many]  # noqa: E731
+    ours = _on(motet.parse_batch, many)
+    yield Duel("parse_batch, 1,000 completions", "openai-harmony", ours, one_by_one, size, "tokens")
 
 
 def renderer() -> Iterator[Duel]:
