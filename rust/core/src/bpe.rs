@@ -48,11 +48,19 @@ pub(crate) fn encode_short(key: Key, out: &mut Vec<u32>) {
 #[inline(never)]
 pub(crate) fn encode_long(piece: &[u8], out: &mut Vec<u32>) {
     let id = vocab::lookup_long(piece);
-    if id == NONE {
-        windows(piece, out);
-    } else {
+    if id != NONE {
         out.push(id);
+    } else if repeats(piece) {
+        walk(piece, out);
+    } else {
+        windows(piece, out);
     }
+}
+
+/// Whether a piece begins with a run of one character: such runs are walked faster than merged.
+fn repeats(piece: &[u8]) -> bool {
+    let from = |at| piece.get(at..).and_then(<[u8]>::first_chunk::<60>);
+    (1..=4).any(|period| from(period).is_some() && from(0) == from(period))
 }
 
 /// A window is merged as if it were alone, so that its last tokens are not to be trusted: this many.
@@ -249,7 +257,7 @@ fn walk(piece: &[u8], out: &mut Vec<u32>) {
     let mut known = vec![Verdict::NONE; if piece.len() < LONG { 16 } else { KNOWN }];
     let mut at = 0;
     let mut next = vocab::longest(piece);
-    // The longest token at `at`.
+    // The longest token at `at`, if it is known.
     let mut longest = next;
     while next != NONE {
         let end = at + length_of(next);
@@ -259,7 +267,7 @@ fn walk(piece: &[u8], out: &mut Vec<u32>) {
             out.push(next);
             // In a run the same is found again and again.
             let ahead = |at: usize| piece.get(at..).and_then(<[u8]>::first_chunk::<{ vocab::LONGEST }>);
-            let same = ahead(at) == ahead(end) && ahead(end).is_some();
+            let same = longest != NONE && ahead(end).is_some() && ahead(at) == ahead(end);
             at = end;
             next = if same { longest } else { vocab::longest(piece.get(at..).unwrap_or_default()) };
             longest = next;
@@ -271,7 +279,7 @@ fn walk(piece: &[u8], out: &mut Vec<u32>) {
             out.pop();
             at -= length_of(before);
             next = before;
-            longest = vocab::longest(piece.get(at..).unwrap_or_default());
+            longest = NONE;
         }
     }
 }
