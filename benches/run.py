@@ -1,5 +1,6 @@
-"""motet beside its peers: each round runs all of them on the same input, one after the other, so that a noisy machine
-is noisy for all. What counts is the ratio of a round; its median and its range over the rounds are reported.
+"""motet's parser and renderer beside openai-harmony's (for tokenizers there is `all_tokenizers.py`): each round runs
+both on the same input, one after the other, so that a noisy machine is noisy for both. What counts is the ratio of a
+round; its median and its range over the rounds are reported.
 
     python benches/run.py [--rounds 15] [--only WORD]
 """
@@ -7,11 +8,9 @@ is noisy for all. What counts is the ratio of a round; its median and its range 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import pydoc_data.topics
-import random
 import statistics
 import subprocess
 import sys
@@ -41,36 +40,7 @@ class Duel:
     theirs: Run
     size: float
     unit: str
-    """What `size` counts: `MB` of text, or `tokens`."""
-
-
-def corpora() -> dict[str, str]:
-    rng = random.Random(1)
-    english = "\n".join(pydoc_data.topics.topics.values())[:400_000]
-    code = "".join([p.read_text("utf-8", "replace") for p in sorted(Path(os.__file__).parent.glob("*.py"))])[:400_000]
-    cities = ["Paris", "São Paulo", "New York", "Zürich", "東京"]
-    call = {"name": "get_weather", "arguments": {"city": "", "days": 3, "unit": "celsius"}}
-    calls = [json.dumps(call | {"id": rng.randrange(10**9), "city": rng.choice(cities)}) for _ in range(3000)]
-    chinese = "".join(
-        [rng.choice("，。") if rng.random() < 0.1 else chr(rng.randrange(0x4E00, 0x5500)) for _ in range(60_000)]
-    )
-    return {"English": english, "Python code": code, "JSON calls": "\n".join(calls), "random CJK": chinese}
-
-
-def tokenizer() -> Iterator[Duel]:
-    import tiktoken
-
-    peer = tiktoken.get_encoding("o200k_harmony")
-    for name, text in corpora().items():
-        size = len(text.encode()) / 1e6
-        ids = motet.encode(text)
-        if ids != peer.encode_ordinary(text):
-            raise SystemExit(f"the ids of {name} differ")
-        theirs = _on(peer.encode_ordinary, text)
-        yield Duel(f"encode {name}", "tiktoken", _on(motet.encode, text), theirs, size, "MB")
-        yield Duel(f"encode_array {name}", "tiktoken", _on(motet.encode_array, text), theirs, size, "MB")
-        yield Duel(f"count {name}", "tiktoken", _on(motet.count, text), theirs, size, "MB")
-        yield Duel(f"decode {name}", "tiktoken", _on(motet.decode, ids), _on(peer.decode, ids), len(ids), "tokens")
+    """What `size` counts: `tokens`, or runs."""
 
 
 def _on(function: Callable[[Any], object], argument: object) -> Run:
@@ -216,8 +186,6 @@ def fight(duel: Duel, rounds: int) -> tuple[list[float], list[float]]:
 def speed(duel: Duel, times: list[float]) -> str:
     seconds = statistics.median(times)
     match duel.unit:
-        case "MB":
-            return f"{duel.size / seconds:,.0f} MB/s"
         case "tokens":
             return f"{seconds / duel.size * 1e9:,.0f} ns/token"
         case _:
@@ -232,7 +200,7 @@ def main() -> None:
     rows = ["| what | motet | peer | | ratio | range |", "|---|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
         vocabulary.lend(Path(folder))
-        for group in (tokenizer(), parser(), renderer(), cold(folder)):
+        for group in (parser(), renderer(), cold(folder)):
             for duel in group:
                 if given.only not in duel.what:
                     continue
@@ -255,12 +223,11 @@ def main() -> None:
 
 HEAD = """# Results
 Written by `make bench`: each round runs motet and the peer on the same input, one after the other; the ratio is the
-median over {rounds} rounds, the range leaves out the lowest and the highest tenth. {machine}; tiktoken 0.14.0,
-openai-harmony 0.0.8. Ratios hold from machine to machine better than speeds do.
+median over {rounds} rounds, the range leaves out the lowest and the highest tenth. {machine}; openai-harmony
+0.0.8. Ratios hold from machine to machine better than speeds do.
 
 Parsing text leaves the counting of its tokens until somebody asks for `tokens`; parsing ids counts them as they pass.
-`extend` is beside rendering the whole conversation, which is what openai-harmony has for it. English is Python's own
-reference (`pydoc_data.topics`), code its standard library; the CJK is random, which is harder than prose.
+`extend` is beside rendering the whole conversation, which is what openai-harmony has for it.
 """
 
 if __name__ == "__main__":
