@@ -36,13 +36,21 @@ SIZE = {"English": 60_000}
 """Bytes of a text, where the corpus is too small for more than so many."""
 
 
-def timed(run: Callable[[Any], object], argument: object) -> float:
-    start = time.perf_counter()
+Clock = Callable[[], float]
+
+
+def timed(run: Callable[[Any], object], argument: object, clock: Clock = time.process_time) -> float:
+    """Seconds of the processor, all threads of this process together: what others do on the machine is not counted."""
+    start = clock()
     run(argument)
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def interleaved(runs: dict[str, Callable[[Any], object]], inputs: Sequence[Callable[[], object]]) -> Times:
+def interleaved(
+    runs: dict[str, Callable[[Any], object]],
+    inputs: Sequence[Callable[[], object]],
+    clock: Clock = time.process_time,
+) -> Times:
     """Times all on each input, the first of which only warms up. Each gets its own copy, and another begins each time:
     a text that is not ASCII keeps its UTF-8 once somebody asked for it."""
     times: Times = {name: [] for name in runs}
@@ -52,7 +60,7 @@ def interleaved(runs: dict[str, Callable[[Any], object]], inputs: Sequence[Calla
         for name in names[at:] + names[:at]:
             copy = make()
             try:
-                spent = timed(runs[name], copy)
+                spent = timed(runs[name], copy, clock)
             except BaseException as error:  # A panic of Rust code is no Exception.
                 print(f"  {name} fails: {type(error).__name__}", file=sys.stderr)
                 spent = float("nan")
@@ -157,7 +165,7 @@ def batches(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> list[dict[st
     runs: dict[str, Callable[[Any], object]] = {n: t.batch for n, t in tokenizers.items() if t.batch}
     runs["motet, one thread"] = lambda texts: motet.encode_batch(texts, threads=1)
     copies = [lambda texts=texts: [text.encode().decode() for text in texts] for texts in lists]
-    times = interleaved(runs, copies)
+    times = interleaved(runs, copies, time.perf_counter)
     gain = [one / all_ for one, all_ in zip(times["motet, one thread"], times["motet"], strict=True)]
     one = times.pop("motet, one thread")
     result = row("a batch of 500 texts of 2 kB, all cores: ms", times, lambda s: s * 1e3)
@@ -235,6 +243,7 @@ def markdown(results: dict[str, Any]) -> str:
 
     lines = [
         "Written by `benches/all_tokenizers.py`: one thread on one core, text that was not seen before, "
+        "processor time (but the clock's for batches and cold starts), "
         f"{results['rounds']} rounds (3 for the hostile ones). A ratio is of one round; above 1 motet is the better one. "
         "The range leaves out the lowest and highest tenth. Left out of a row: who fails, or would take seconds. "
         f"{results['machine']}; load before and after: {results['load'][0]:.1f}, {results['load'][1]:.1f} (a busy "

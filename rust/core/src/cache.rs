@@ -9,7 +9,7 @@ use crate::hash;
 use crate::simd;
 use std::cell::Cell;
 
-/// Lines of two entries, as a power of two: 512 kB for each thread that encodes.
+/// Lines of two entries, as a power of two: 1 MB for each thread that encodes.
 const BITS: u32 = 14;
 
 /// No more tokens of a piece are kept.
