@@ -24,7 +24,7 @@ check: $(VENV)/tools
 	$(BIN)/stubtest motet._core
 
 # Side by side with the peers, in one run; writes benches/RESULTS.md.
-# The first part is beside tiktoken and openai-harmony; the second beside all tokenizers, with the picture of it.
+# First the parser and the renderer beside openai-harmony, then the tokenizer beside all others, with a picture of it.
 bench: $(VENV)/tools $(VENV)/peers
 	$(BIN)/python benches/run.py
 	$(VENV)/bench/bin/python benches/all_tokenizers.py
