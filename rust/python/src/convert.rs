@@ -158,16 +158,23 @@ fn id_runs(items: &Bound<'_, PyList>, name: &str) -> PyResult<Raw> {
     Ok(runs.finish())
 }
 
-/// A chunk that is one id, or an integer that is none, as it is written.
-pub(crate) fn one_id(chunk: &Bound<'_, PyAny>) -> Option<Result<u32, String>> {
-    if chunk.is_exact_instance_of::<PyInt>() {
-        return Some(small(chunk).ok_or_else(|| chunk.to_string()));
-    }
+/// What a stream is fed: one id, or what `parse` takes.
+pub(crate) enum Chunk {
+    Id(u32),
+    Raw(Raw),
+}
+
+/// Reads what `feed` takes. Code of its own may run, so nothing may be locked meanwhile.
+pub(crate) fn chunk(input: &Bound<'_, PyAny>) -> PyResult<Chunk> {
     // To ask a list whether it is a number takes longer than to parse it.
-    if chunk.is_exact_instance_of::<PyList>() || chunk.is_instance_of::<PyString>() {
-        return None;
+    if !input.is_exact_instance_of::<PyList>() && !input.is_instance_of::<PyString>() {
+        match integer(input) {
+            Ok(Ok(id)) => return Ok(Chunk::Id(id)),
+            Ok(Err(written)) => return Ok(Chunk::Raw(Raw::Ids(vec![IdRun::Invalid(written)]))),
+            Err(_) => {}
+        }
     }
-    integer(chunk).ok()
+    raw(input, "chunk").map(Chunk::Raw)
 }
 
 /// An id; or how an integer that is none is written; or the type's name of what is no integer.

@@ -1,7 +1,7 @@
 //! Inputs that arrive in chunks, for Python: a parser and its events.
 
 use crate::completion::{self, Heard, Progress};
-use crate::convert::{self, Raw};
+use crate::convert::{self, Chunk, Raw};
 use crate::ffi;
 use crate::parse::{feed_runs, settings};
 use motet::classify::Kind;
@@ -403,29 +403,23 @@ impl StreamParser {
     #[pyo3(signature = (chunk, /))]
     fn feed<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = chunk.py();
-        // What is read runs code of its own, perhaps; so nothing is locked yet.
-        let id = convert::one_id(chunk);
-        let raw = if id.is_none() { Some(convert::raw(chunk, "chunk")?) } else { None };
+        let chunk = convert::chunk(chunk)?;
         let mut stream = convert::lock(&self.0, py)?;
         if stream.closed {
             return Err(PyValueError::new_err(
                 "this parser was closed: call reset() before feeding it again",
             ));
         }
-        match (id, raw) {
-            (Some(Ok(id)), _) => stream.record(py, |reader, sink| reader.feed_ids(&[id], sink)),
-            (Some(Err(written)), _) => {
-                stream.record(py, |reader, sink| reader.feed_invalid_id(written, sink))
-            }
-            (None, Some(Raw::Text(text))) => {
+        match chunk {
+            Chunk::Id(id) => stream.record(py, |reader, sink| reader.feed_ids(&[id], sink)),
+            Chunk::Raw(Raw::Text(text)) => {
                 let text = text.bind(py).to_str()?;
                 stream.record(py, |reader, sink| reader.feed_text(text, sink))
             }
-            (None, Some(Raw::Bytes(bytes))) => {
+            Chunk::Raw(Raw::Bytes(bytes)) => {
                 stream.record(py, |reader, sink| reader.feed_bytes(&bytes, sink))
             }
-            (None, Some(Raw::Ids(runs))) => stream.record(py, |reader, sink| feed_runs(&runs, reader, sink)),
-            (None, None) => Ok(PyList::empty(py)),
+            Chunk::Raw(Raw::Ids(runs)) => stream.record(py, |reader, sink| feed_runs(&runs, reader, sink)),
         }
     }
 
