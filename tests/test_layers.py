@@ -15,7 +15,7 @@ ROOMS = {
     name: height
     for height, names in enumerate(
         [
-            "errors closing",
+            "errors closing later",
             "_core tolerant_json files",
             "message",
             "chat metrics",

@@ -82,6 +82,7 @@ from motet.errors import (
     UnsafeArchiveError,
 )
 from motet.harmony import Prompt, Rendered, Training, render, render_frames, render_training
+from motet.later import load
 from motet.message import (
     Completion,
     DeveloperContent,
@@ -147,22 +148,14 @@ _LATER = {
     "grammar": "grammars",
     "models": "brains",
     "partial_json": "tolerant_json",
-    "register_atom": "catalog",
+    "register_atom": "catalog:register",
     "tool": "tools",
     "tools_from": "tools",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module 'motet' has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(
-        import_module(f"motet.{_LATER[name]}"), name.removesuffix("_atom") if name == "register_atom" else name
-    )
-    globals()[name] = value
-    return value
+    return load(globals(), name, _LATER)
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,8 @@ with motet.testing.ScriptedServer(["<|channel|>final<|message|>Hi!<|return|>"]) 
 
 from typing import TYPE_CHECKING
 
+from motet.later import load
+
 if TYPE_CHECKING:
     from motet.testing.cassette import Cassette, CassetteMissError
     from motet.testing.script import FAULTS, Fault, Turn
@@ -45,12 +47,8 @@ _ROOMS = {
 
 def __getattr__(name: str) -> object:
     # pytest imports the plugin, and this package with it, wherever motet is installed: with its extra or without.
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'motet.testing' has no attribute {name!r}")
-    from importlib import import_module
-
     try:
-        return getattr(import_module(f"motet.testing.{_ROOMS[name]}"), name)
+        return load(globals(), name, _ROOMS)
     except ImportError as error:
         from motet.errors import ConfigError
 

@@ -14,6 +14,8 @@ motet.tune.download(job, "models/")
 
 from typing import TYPE_CHECKING
 
+from motet.later import load
+
 if TYPE_CHECKING:
     from motet.tune.checks import Report, check
     from motet.tune.clock import Clock
@@ -73,13 +75,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module 'motet.tune' has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"motet.tune.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+    return load(globals(), name, _LATER)
 
 
 def __dir__() -> list[str]:
