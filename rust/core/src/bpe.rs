@@ -30,6 +30,15 @@
 use crate::cache::Key;
 use crate::vocab::{self, NONE};
 
+/// Appends the ids of a piece.
+pub(crate) fn encode(piece: &[u8], out: &mut Vec<u32>) {
+    if piece.len() <= 16 {
+        encode_short(Key::new(&vocab::chunk(piece), piece.len()), out);
+    } else {
+        encode_long(piece, out);
+    }
+}
+
 /// Appends the ids of a piece of up to 16 bytes.
 #[inline(never)]
 pub(crate) fn encode_short(key: Key, out: &mut Vec<u32>) {

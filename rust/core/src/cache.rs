@@ -7,13 +7,12 @@
 
 use crate::hash;
 use crate::simd;
-use std::cell::Cell;
 
-/// Lines of two entries, as a power of two: 1 MB for each thread that encodes.
-const BITS: u32 = 14;
+/// Lines of two entries, as a power of two: 512 KB for each thread that encodes. Twice and half as many are no faster.
+const BITS: u32 = 13;
 
 /// No more tokens of a piece are kept.
-const MOST: usize = 3;
+pub(crate) const MOST: usize = 6;
 
 /// Up to 16 bytes as two numbers, zeros above them, and how many they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +42,32 @@ impl Key {
         let (first, second) = MASKS[length.min(16)];
         Key { first: both as u64 & first, second: (both >> 64) as u64 & second, length }
     }
+}
+
+/// A piece of up to 15 bytes as the cache has it: two numbers with zeros above the bytes, and in the highest byte how
+/// many they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Packed {
+    pub(crate) first: u64,
+    pub(crate) second: u64,
+}
+
+/// The most bytes of a piece that is kept.
+pub(crate) const LONGEST: usize = 15;
+
+impl Packed {
+    /// The first bytes of a chunk.
+    #[inline(always)]
+    pub(crate) fn new(chunk: &[u8; 16], length: usize) -> Packed {
+        let Key { first, second, .. } = Key::new(chunk, length);
+        Packed { first, second: second | (length as u64) << 56 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn key(self) -> Key {
+        let length = (self.second >> 56) as usize;
+        Key { first: self.first, second: self.second & (u64::MAX >> 8), length }
+    }
 
     #[inline(always)]
     pub(crate) fn line(self) -> usize {
@@ -50,30 +75,38 @@ impl Key {
     }
 }
 
-/// The key's two numbers; its length, the number of tokens from bit 8 on, and the first token from bit 32 on; the
-/// second token, and the third from bit 32 on. All zero is an entry that was never used: it has no length.
+/// The piece's two numbers; three tokens of 18 bits, and how many there are; three more tokens. All zero is an entry
+/// that was never used: it has no length.
 type Entry = [u64; 4];
 
-/// The table, made when it is first asked.
-#[derive(Default)]
 pub(crate) struct Cache(Vec<[Entry; 2]>);
 
-thread_local! {
-    static MINE: Cell<Cache> = const { Cell::new(Cache(Vec::new())) };
+/// The tokens of a piece, as they are kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Tokens(u64, u64);
+
+impl Tokens {
+    #[inline(always)]
+    pub(crate) fn count(self) -> usize {
+        (self.0 >> 54) as usize
+    }
+
+    /// Writes them to the beginning of a place, and what means nothing behind them.
+    #[inline(always)]
+    pub(crate) fn write(self, place: &mut [u32; MOST]) {
+        const ID: u64 = (1 << 18) - 1;
+        let id = |bits: u64| (bits & ID) as u32;
+        let Tokens(low, high) = self;
+        (place[0], place[1], place[2]) = (id(low), id(low >> 18), id(low >> 36));
+        if self.count() > 3 {
+            (place[3], place[4], place[5]) = (id(high), id(high >> 18), id(high >> 36));
+        }
+    }
 }
 
 impl Cache {
-    /// Lends this thread's table. (A call inside a call gets another one, and the last to end is kept.)
-    #[inline(always)]
-    pub(crate) fn with<R>(run: impl FnOnce(&mut Cache) -> R) -> R {
-        let mut cache = MINE.try_with(Cell::take).unwrap_or_default();
-        if cache.0.is_empty() {
-            cache.0 = vec![[[0; 4]; 2]; 1 << BITS];
-        }
-        let result = run(&mut cache);
-        // Where the thread is ending there is nothing to keep it in.
-        let _ = MINE.try_with(|mine| mine.set(cache));
-        result
+    pub(crate) fn new() -> Cache {
+        Cache(vec![[[0; 4]; 2]; 1 << BITS])
     }
 
     /// Fetches a line that will be asked for.
@@ -82,27 +115,25 @@ impl Cache {
         simd::prefetch(&self.0, line);
     }
 
-    /// The tokens of a piece, and how many they are; nothing if they are not known.
+    /// The tokens of a piece, if they are known.
     #[inline(always)]
-    pub(crate) fn get(&self, line: usize, key: Key) -> Option<([u32; MOST], usize)> {
+    pub(crate) fn get(&self, line: usize, piece: Packed) -> Option<Tokens> {
         let [newer, older] = self.0.get(line)?;
-        let is = |entry: &Entry| {
-            entry[0] == key.first && entry[1] == key.second && entry[2] as u8 as usize == key.length
-        };
+        let is = |entry: &Entry| (entry[0] ^ piece.first) | (entry[1] ^ piece.second) == 0;
         let entry = if is(newer) { newer } else { older };
-        let ids = [(entry[2] >> 32) as u32, entry[3] as u32, (entry[3] >> 32) as u32];
-        is(entry).then_some((ids, usize::from((entry[2] >> 8) as u8)))
+        is(entry).then_some(Tokens(entry[2], entry[3]))
     }
 
     /// Keeps the tokens of a piece, if they are few.
     #[inline(always)]
-    pub(crate) fn put(&mut self, line: usize, key: Key, tokens: &[u32]) {
+    pub(crate) fn put(&mut self, line: usize, piece: Packed, tokens: &[u32]) {
         let id = |at: usize| u64::from(tokens.get(at).copied().unwrap_or(0));
         if tokens.len() <= MOST
             && let Some(entries) = self.0.get_mut(line)
         {
-            let about = key.length as u64 | (tokens.len() as u64) << 8 | id(0) << 32;
-            *entries = [[key.first, key.second, about, id(1) | id(2) << 32], entries[0]];
+            let three = |at: usize| id(at) | id(at + 1) << 18 | id(at + 2) << 36;
+            let low = three(0) | (tokens.len() as u64) << 54;
+            *entries = [[piece.first, piece.second, low, three(3)], entries[0]];
         }
     }
 }

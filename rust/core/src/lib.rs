@@ -5,6 +5,7 @@
 //! ids or text → pieces → events → frames → messages.
 
 mod base64;
+mod blocks;
 mod bpe;
 mod cache;
 mod chat_template;
@@ -14,6 +15,7 @@ pub mod excerpt;
 pub mod fold;
 pub mod frame;
 mod front;
+mod groups;
 mod hash;
 pub mod header;
 mod json;

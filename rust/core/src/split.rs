@@ -10,12 +10,11 @@
 //! 6  \s+(?!\S)
 //! 7  \s+
 //! ```
-//! Each rule is quoted above the code that replaces it. Most pieces are ASCII and end in their first sixteen bytes: those
-//! are found by [`short`], from masks of letters, digits and white space. All others are walked by [`next`]: a
-//! character is looked at a few times at most, in the run that it belongs to and as the lookahead of the one before it. So
-//! the scan is linear, whatever the text.
+//! Each rule is quoted above the code that replaces it. Here text is walked, character by character; most text is ASCII
+//! that `blocks.rs` cuts sixty-four bytes at once, and leaves to this file what it does not see whole. A character is
+//! looked at a few times at most, in the run that it belongs to and as the lookahead of the one before it. So the scan
+//! is linear, whatever the text.
 
-use crate::simd::{self, Chunk};
 use crate::vocab;
 
 /// What the pattern tells apart, in the numbers of the class table.
@@ -42,17 +41,6 @@ static ASCII: [u8; 128] = {
             b'\t' | 0x0b | 0x0c | b' ' => SPACE,
             _ => OTHER,
         };
-        byte += 1;
-    }
-    table
-};
-
-/// What a word may begin with in ASCII: `[^\r\n\p{L}\p{N}]` or a letter.
-static MAY_LEAD: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte] = !matches!(ASCII[byte], NUMBER | BREAK);
         byte += 1;
     }
     table
@@ -179,57 +167,6 @@ fn contraction(text: &[u8], piece: Piece) -> Piece {
     let looked = if length > 0 { length } else { 3 };
     let seen = piece.seen.max(piece.end + looked - usize::from(length > 0));
     Piece { end: piece.end + length, seen }
-}
-
-/// Finds the end of a piece in the first bytes of a text, if they are ASCII and show it; else 0. Most pieces are this.
-///
-/// `known` bytes of the chunk are text, and the piece ends before the last of them: what follows it is seen.
-#[inline(always)]
-pub(crate) fn short(chunk: &Chunk, known: usize) -> usize {
-    let first = chunk[0];
-    let (lower, upper) = (simd::between(chunk, b'a', b'z'), simd::between(chunk, b'A', b'Z'));
-    // 1 and 2 in ASCII: a character that may lead, large letters, small letters; of the letters at least one. Large
-    // ones are few enough for a branch, without which each word would wait for them.
-    let lead = !(lower | upper) & 1;
-    let mut end = lead;
-    if upper >> lead & 1 == 1 {
-        end += (!upper >> lead).trailing_zeros();
-    }
-    end += (!lower >> end).trailing_zeros();
-    if end > lead && MAY_LEAD[usize::from(first)] {
-        return if seen(chunk, known, end, |byte| byte < 0x80 && byte != b'\'') { end as usize } else { 0 };
-    }
-    // 3
-    if first.is_ascii_digit() {
-        let digits = simd::between(chunk, b'0', b'9');
-        let end = (!digits).trailing_zeros().min(3);
-        return if seen(chunk, known, end, |byte| byte < 0x80 || end == 3) { end as usize } else { 0 };
-    }
-    let breaks = simd::between(chunk, b'\n', b'\n') | simd::between(chunk, b'\r', b'\r');
-    let space = simd::between(chunk, b'\t', b'\r') | simd::between(chunk, b' ', b' ');
-    let digits = simd::between(chunk, b'0', b'9');
-    let other = !(lower | upper | digits | space | simd::wide(chunk)) & 0xffff;
-    // 4
-    let start = u32::from(first == b' ');
-    if other >> start & 1 == 1 {
-        let end = start + (!other >> start).trailing_zeros();
-        let plain = |byte| byte < 0x80 && byte != b'\n' && byte != b'\r';
-        return if seen(chunk, known, end, plain) { end as usize } else { 0 };
-    }
-    // 5, 6, 7
-    let end = (!space).trailing_zeros();
-    if end == 0 || !seen(chunk, known, end, |byte| byte < 0x80) {
-        return 0;
-    }
-    let breaks = breaks & ((1 << end) - 1);
-    let end = if breaks != 0 { 32 - breaks.leading_zeros() } else { end.saturating_sub(1).max(1) };
-    end as usize
-}
-
-/// Whether the byte behind a piece is known, and one that leaves the piece as it is.
-#[inline(always)]
-fn seen(chunk: &Chunk, known: usize, end: u32, leaves: impl Fn(u8) -> bool) -> bool {
-    (end as usize) < known && chunk.get(end as usize).is_some_and(|&byte| leaves(byte))
 }
 
 /// Finds the end of the piece that begins at `from`, which must be a character boundary before the end.

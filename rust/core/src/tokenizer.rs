@@ -1,15 +1,11 @@
-//! Text to ids and back: pieces from `split.rs`, each encoded by `bpe.rs`.
-//!
-//! Encoding goes through the text once, in groups of pieces: where they end is found first, and with it where
-//! each is looked up, in this thread's `cache.rs` and in the vocabulary, so that both are fetched while the next pieces
-//! are found. Then each piece is its tokens from the cache, or is encoded and kept there. Every step is linear in the
-//! text, and what the cache holds is only what would be found again.
+//! Text to ids and back, as the core's users call it: whole texts, with a policy for special tokens in them, texts that
+//! arrive in pieces, and ids. How a text is encoded is in `groups.rs`.
 
 use crate::bpe;
-use crate::cache::{Cache, Key};
-use crate::simd;
 use crate::split;
 use crate::vocab;
+
+pub use crate::groups::{count, encode_into, steps};
 
 /// What becomes of the spellings of special tokens in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,124 +39,6 @@ pub fn encode(text: &str) -> Vec<u32> {
     let mut ids = Vec::with_capacity(text.len() / 4 + 4);
     encode_into(text, &mut ids);
     ids
-}
-
-/// So many pieces are found before the first of them is looked up, so that what is known of it is near by then.
-const AHEAD: usize = 32;
-
-/// A piece of a text: where it is, its bytes if they are few, and where the cache has it.
-#[derive(Clone, Copy, Default)]
-struct Found {
-    at: usize,
-    key: Key,
-    line: usize,
-}
-
-impl Found {
-    #[inline(always)]
-    fn set(&mut self, at: usize, chunk: &[u8; 16], length: usize) {
-        let key = Key::new(chunk, length);
-        self.line = key.line();
-        self.key = key;
-        self.at = at;
-    }
-}
-
-/// The length of the piece at `at`, which is less than 16 bytes before the end of the text.
-#[inline(never)]
-fn last_length(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    match split::short(&vocab::chunk(rest), rest.len()) {
-        0 => split::next(text, at).end - at,
-        length => length,
-    }
-}
-
-/// Finds the pieces of a text, and gives them in groups. Longer ones than 16 bytes have only their length in the key.
-#[inline(always)]
-fn pieces(text: &[u8], cache: &mut Cache, mut each: impl FnMut(&mut Cache, &[Found])) {
-    let (mut at, mut group) = (0, [Found::default(); AHEAD]);
-    while at < text.len() {
-        let mut count = 0;
-        for found in &mut group {
-            if let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
-                let mut length = split::short(chunk, simd::WIDTH);
-                if length == 0 {
-                    length = split::next(text, at).end - at;
-                }
-                found.set(at, chunk, length);
-            } else if at < text.len() {
-                found.set(at, &vocab::chunk(text.get(at..).unwrap_or_default()), last_length(text, at));
-            } else {
-                break;
-            }
-            cache.prefetch(found.line);
-            vocab::prefetch(found.key);
-            at += found.key.length;
-            count += 1;
-        }
-        let group = &group[..count];
-        each(cache, group);
-    }
-}
-
-/// Appends the ids of a text.
-pub fn encode_into(text: &str, out: &mut Vec<u32>) {
-    let text = text.as_bytes();
-    let each = |cache: &mut Cache, group: &[Found]| {
-        for found in group {
-            match cache.get(found.line, found.key) {
-                Some(([id, _, _], 1)) => out.push(id),
-                Some((ids, count)) => ids.iter().take(count).for_each(|&id| out.push(id)),
-                None => encode_anew(text, found, cache, out),
-            }
-        }
-    };
-    Cache::with(|cache| pieces(text, cache, each));
-}
-
-/// Appends the ids of a piece that the cache does not know.
-#[inline(never)]
-fn encode_anew(text: &[u8], found: &Found, cache: &mut Cache, out: &mut Vec<u32>) {
-    let start = out.len();
-    if found.key.length <= 16 {
-        bpe::encode_short(found.key, out);
-        cache.put(found.line, found.key, out.get(start..).unwrap_or_default());
-    } else {
-        bpe::encode_long(text.get(found.at..found.at + found.key.length).unwrap_or_default(), out);
-    }
-}
-
-/// The number of ids of a text.
-pub fn count(text: &str) -> usize {
-    let (text, mut number, mut anew) = (text.as_bytes(), 0, Vec::new());
-    let each = |cache: &mut Cache, group: &[Found]| {
-        for found in group {
-            number += if let Some((_, count)) = cache.get(found.line, found.key) {
-                count
-            } else {
-                anew.clear();
-                encode_anew(text, found, cache, &mut anew);
-                anew.len()
-            };
-        }
-    };
-    Cache::with(|cache| pieces(text, cache, each));
-    number
-}
-
-/// How many pieces a text is split into, and how many of them the cache knows: the first steps of encoding alone, for
-/// the benches.
-pub fn steps(text: &str, look_up: bool) -> (usize, usize) {
-    let (mut number, mut known) = (0, 0);
-    let each = |cache: &mut Cache, group: &[Found]| {
-        number += group.len();
-        if look_up {
-            known += group.iter().filter(|found| cache.get(found.line, found.key).is_some()).count();
-        }
-    };
-    Cache::with(|cache| pieces(text.as_bytes(), cache, each));
-    (number, known)
 }
 
 /// Appends the ids of a text, with a policy for the spellings of special tokens in it.
@@ -249,17 +127,14 @@ impl StreamEncoder {
             return;
         }
         let (mut at, text) = (0, self.pending.as_bytes());
-        Cache::with(|cache| {
-            while at < text.len() {
-                let piece = split::next(text, at);
-                if piece.seen >= text.len() {
-                    break;
-                }
-                let key = Key::new(&vocab::chunk(text.get(at..).unwrap_or_default()), piece.end - at);
-                encode_anew(text, &Found { at, key, line: key.line() }, cache, out);
-                at = piece.end;
+        while at < text.len() {
+            let piece = split::next(text, at);
+            if piece.seen >= text.len() {
+                break;
             }
-        });
+            bpe::encode(text.get(at..piece.end).unwrap_or_default(), out);
+            at = piece.end;
+        }
         self.pending.drain(..at);
         let held = self.pending.len();
         self.patience = if held < ALWAYS_SCANNED { 0 } else { held + held / 2 };
@@ -342,11 +217,7 @@ mod tests {
     fn one_by_one(text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
         for piece in scanned(text) {
-            if piece.len() <= 16 {
-                bpe::encode_short(Key::new(&vocab::chunk(piece.as_bytes()), piece.len()), &mut ids);
-            } else {
-                bpe::encode_long(piece.as_bytes(), &mut ids);
-            }
+            bpe::encode(piece.as_bytes(), &mut ids);
         }
         ids
     }

@@ -168,11 +168,13 @@ pub(crate) fn lookup_key(key: Key) -> u32 {
     }
 }
 
-/// Fetches what [`lookup_key`] will read of a piece of up to 8 bytes, as most are. For others it fetches in vain, which
-/// is faster than to ask.
+/// Fetches what [`lookup_key`] will read.
 #[inline(always)]
 pub(crate) fn prefetch(key: Key) {
-    simd::prefetch(SHORT, hash::short(key.first, key.length, SHORT_BITS) * 16);
+    match key.length {
+        0..=8 => simd::prefetch(SHORT, hash::short(key.first, key.length, SHORT_BITS) * 16),
+        _ => simd::prefetch(MIDDLE, hash::middle(key.first, key.second, MIDDLE_BITS) * 32),
+    }
 }
 
 /// The token that some bytes are, or [`NONE`].
