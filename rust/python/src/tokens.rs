@@ -103,13 +103,22 @@ fn array<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
         PyBuffer::<u32>::get(&array)?.copy_from_slice(py, ids)?;
         return Ok(array);
     }
+    array_of_bytes(py, intern!(py, "I"), ids)
+}
+
+/// An array of a type with 4 bytes an item.
+fn array_of_bytes<'py>(
+    py: Python<'py>,
+    code: &Bound<'py, PyString>,
+    ids: &[u32],
+) -> PyResult<Bound<'py, PyAny>> {
     let bytes = PyBytes::new_with(py, size_of_val(ids), |bytes| {
         for (place, id) in bytes.as_chunks_mut().0.iter_mut().zip(ids) {
             *place = id.to_ne_bytes();
         }
         Ok(())
     })?;
-    array_type(py)?.call1((intern!(py, "I"), bytes))
+    array_type(py)?.call1((code, bytes))
 }
 
 fn array_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
@@ -126,7 +135,8 @@ fn list<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
     if ids.len() < LIST_OF_ARRAY_FROM {
         return Ok(PyList::new(py, ids)?.into_any());
     }
-    array(py, ids)?.call_method0(intern!(py, "tolist"))
+    // Of signed numbers, which the interpreter makes faster than unsigned ones: 14 ns each, not 15.5.
+    array_of_bytes(py, intern!(py, "i"), ids)?.call_method0(intern!(py, "tolist"))
 }
 
 #[pyfunction]
