@@ -51,21 +51,23 @@ def interleaved(
     inputs: Sequence[Callable[[], object]],
     clock: Clock = time.process_time,
 ) -> Times:
-    """Times all on each input, the first of which only warms up. Each gets its own copy, and another begins each time:
-    a text that is not ASCII keeps its UTF-8 once somebody asked for it."""
+    """Times all on each input but the first. That one each of them gets again just before its turn, so that none has to
+    find its tables where the one before it left memory. Each gets its own copy, since a text that is not ASCII keeps its
+    UTF-8 once somebody asked for it; and another begins each time."""
     times: Times = {name: [] for name in runs}
     names = list(runs)
-    for number, make in enumerate(inputs):
+    first, *others = inputs
+    for number, make in enumerate(others):
         at = number % len(names)
         for name in names[at:] + names[:at]:
-            copy = make()
+            warm, copy = first(), make()
             try:
+                runs[name](warm)
                 spent = timed(runs[name], copy, clock)
             except BaseException as error:  # A panic of Rust code is no Exception.
                 print(f"  {name} fails: {type(error).__name__}", file=sys.stderr)
                 spent = float("nan")
-            if number:
-                times[name].append(spent)
+            times[name].append(spent)
     return {name: taken for name, taken in times.items() if all(spent == spent for spent in taken)}
 
 
