@@ -38,6 +38,9 @@ fn main() {
     save("lengths.bin", &lengths(&tokens));
     save("merges.bin", &merges(&halves));
     save("merge_filter.bin", &merge_filter(&halves));
+    let (rows, hot) = hot_merges(&tokens, &halves);
+    save("hot_rows.bin", &rows);
+    save("hot_merges.bin", &numbers(hot));
     save("singles.bin", &numbers(singles(&tokens)));
     let units = Units::new(&tokens, &halves);
     save("unit_blocks.bin", &numbers(units.blocks));
@@ -141,6 +144,38 @@ fn merge_filter(halves: &[[u32; 2]]) -> Vec<u8> {
         bits[bit / 8] |= 1 << (bit % 8);
     }
     bits
+}
+
+/// The merges into tokens below [`hash::HOT`]: a row for each left token, with a place for each right one, and the rows
+/// laid over each other where they have gaps. Of each token where its row begins, as 16 bits; and the places: the left
+/// token from bit 19 on, and what the two merge into from bit 6 on. Empty places have all of these bits. A token of
+/// one byte stands under that byte.
+fn hot_merges(tokens: &[Vec<u8>], halves: &[[u32; 2]]) -> (Vec<u8>, Vec<u32>) {
+    const EMPTY: u32 = u32::MAX << 6;
+    let mut rows = vec![Vec::new(); hash::HOT as usize + 1];
+    for (id, &[left, right]) in (0..hash::HOT).zip(halves).skip(256) {
+        assert!(left < id && right < id, "a token is made of lower ones");
+        let [left, right] = [left, right].map(|half| match tokens[half as usize][..] {
+            [byte] => usize::from(byte),
+            _ => half as usize,
+        });
+        rows[left].push((right, id));
+    }
+    // The full rows first: the others fit between them.
+    let mut order: Vec<usize> = (0..rows.len()).filter(|left| !rows[*left].is_empty()).collect();
+    order.sort_by_key(|left| std::cmp::Reverse(rows[*left].len()));
+    let (mut starts, mut places) = (vec![0_u16; rows.len()], vec![EMPTY; hash::HOT_PLACES]);
+    for left in order {
+        let row = &rows[left];
+        let fits = |start: &usize| row.iter().all(|(right, _)| places[start + right] == EMPTY);
+        let start =
+            (0..hash::HOT_PLACES - rows.len()).find(fits).expect("the table of hot merges is too small");
+        starts[left] = u16::try_from(start).expect("few places");
+        for &(right, id) in row {
+            places[start + right] = (left as u32) << 19 | id << 6;
+        }
+    }
+    (starts.into_iter().flat_map(u16::to_le_bytes).collect(), places)
 }
 
 /// Characters that may be taken as one unit before merging begins, see `bpe.rs`.

@@ -19,16 +19,19 @@
 //! that takes this part on this side; the build looks for such merges, and notes by which bytes beside it a
 //! character must be taken apart ([`vocab::unit`]). Of Chinese and Japanese prose 98 characters of 100 stay whole.
 //!
-//! **Windows.** A long piece is merged in windows of 64 units, each beginning a few tokens before the end of the last.
+//! **Low ids first.** Merges of low ids are looked for in a small table before all others are (`window.rs`).
+//!
+//! **Windows.** A long piece is merged in windows of 62 units, each beginning a few tokens before the end of the last.
 //! If the first token of a window is the one that stood there before, or can be a neighbour of the one before it, all
 //! neighbours fit, and so the whole is exact.
 //!
 //! **Worst case.** Where windows do not fit together, as in long runs of one character, the piece is walked with the
-//! longest tokens that fit ([`walk`]), which is linear. A window costs at most 64 merges and three more tries, so all of
+//! longest tokens that fit ([`walk`]), which is linear. A window costs at most 61 merges and three more tries, so all of
 //! it is linear in the text, in time and in memory.
 
 use crate::cache::Key;
 use crate::vocab::{self, NONE};
+use crate::window::Window;
 
 /// Appends the ids of a piece.
 pub(crate) fn encode(piece: &[u8], out: &mut Vec<u32>) {
@@ -46,8 +49,8 @@ pub(crate) fn encode_short(key: Key, out: &mut Vec<u32>) {
     if id != NONE {
         out.push(id);
     } else {
-        let bytes = (u128::from(key.second) << 64 | u128::from(key.first)).to_le_bytes();
-        let mut window = Window::<16>::new(bytes.get(..key.length).unwrap_or_default(), 0);
+        let mut window = Window::<32>::empty();
+        window.fill_short(key.first, key.second, key.length);
         window.merge();
         window.tokens().for_each(|id| out.push(id));
     }
@@ -86,7 +89,8 @@ fn windows(piece: &[u8], out: &mut Vec<u32>) {
     let (mut at, start, mut expected) = (0, out.len(), NONE);
     let (mut furthest, mut tries) = (0, 0);
     loop {
-        let mut window = Window::<64>::new(piece, at);
+        let mut window = Window::<64>::empty();
+        window.fill(piece, at);
         window.merge();
         let last = window.end == piece.len();
         let count = window.count();
@@ -95,7 +99,7 @@ fn windows(piece: &[u8], out: &mut Vec<u32>) {
         // Two neighbours from one window are neighbours; others have to be asked.
         let before = out.get(start..).and_then(<[u32]>::last);
         let fits =
-            before.is_none_or(|&before| window.ids[0] == expected || are_neighbours(before, window.ids[0]));
+            before.is_none_or(|&before| window.first() == expected || are_neighbours(before, window.first()));
         if fits && sure > 0 {
             for (number, id) in window.tokens().enumerate() {
                 if number == sure {
@@ -129,129 +133,6 @@ fn windows(piece: &[u8], out: &mut Vec<u32>) {
             })
             .sum::<usize>();
     }
-}
-
-/// Up to 64 units of a piece, and the tokens that they merge into.
-struct Window<const UNITS: usize> {
-    /// The tokens, each at the place of its first unit.
-    ids: [u32; UNITS],
-    /// For each token the one that it makes with the next, or [`NONE`], above 6 bits of its own place.
-    keys: [u64; UNITS],
-    /// A bit for each place that has a token.
-    alive: u64,
-    units: usize,
-    /// Where the window ends in the piece.
-    end: usize,
-}
-
-impl<const UNITS: usize> Window<UNITS> {
-    #[inline(always)]
-    fn new(piece: &[u8], from: usize) -> Window<UNITS> {
-        let mut window = Window { ids: [0; UNITS], keys: [u64::MAX; UNITS], alive: 0, units: 0, end: from };
-        while let Some(rest) = piece.get(window.end..).filter(|rest| !rest.is_empty())
-            && window.units + rest.len().min(4) <= UNITS
-        {
-            let before = if window.end == 0 { 0 } else { piece[window.end - 1] };
-            window.take(rest, before);
-        }
-        window.alive = u64::MAX >> (64 - window.units);
-        for place in 0..window.units - 1 {
-            window.keys[place] = key(window.ids[place], window.ids[place + 1], place);
-        }
-        window
-    }
-
-    /// Takes the first character of `rest`, as one unit or as its bytes.
-    #[inline(always)]
-    fn take(&mut self, rest: &[u8], before: u8) {
-        let (point, length) = match *rest {
-            [a @ 0xc2..0xe0, b, ..] => (usize::from(a & 31) << 6 | usize::from(b & 63), 2),
-            [a @ 0xe0..0xf0, b, c, ..] => {
-                (usize::from(a & 15) << 12 | usize::from(b & 63) << 6 | usize::from(c & 63), 3)
-            }
-            [a @ 0xf0..=0xf4, b, c, d, ..] => {
-                let high = usize::from(a & 7) << 18 | usize::from(b & 63) << 12;
-                (high | usize::from(c & 63) << 6 | usize::from(d & 63), 4)
-            }
-            _ => (0, 1),
-        };
-        self.end += length;
-        if length > 1 {
-            let behind = rest.get(length).copied().unwrap_or(0);
-            let unit = vocab::unit(point, before, behind);
-            if unit != NONE {
-                self.push(unit);
-                return;
-            }
-        }
-        for &byte in rest.iter().take(length) {
-            self.push(vocab::single(byte));
-        }
-    }
-
-    #[inline(always)]
-    fn push(&mut self, id: u32) {
-        self.ids[self.units % UNITS] = id;
-        self.units += 1;
-    }
-
-    #[inline(always)]
-    fn merge(&mut self) {
-        loop {
-            let lowest = self.lowest();
-            let (id, place) = ((lowest >> 6) as u32, lowest as usize % UNITS);
-            if id == NONE {
-                return;
-            }
-            self.ids[place] = id;
-            let behind = self.alive & (u64::MAX << place << 1);
-            let gone = behind.trailing_zeros() as usize % UNITS;
-            self.alive &= !(1 << gone);
-            self.keys[gone] = u64::MAX;
-            let behind = behind & (behind - 1);
-            self.keys[place] = if behind == 0 {
-                u64::MAX
-            } else {
-                key(id, self.ids[behind.trailing_zeros() as usize % UNITS], place)
-            };
-            let before = self.alive & ((1 << place) - 1);
-            if before != 0 {
-                let before = before.ilog2() as usize % UNITS;
-                self.keys[before] = key(self.ids[before], id, before);
-            }
-        }
-    }
-
-    /// Four at a time, and not as vectors: what was written a moment ago as one key is slow to read as part of a vector.
-    #[inline(always)]
-    fn lowest(&self) -> u64 {
-        let mut lowest = [u64::MAX; 4];
-        for four in self.keys[..self.units.next_multiple_of(4).min(UNITS)].as_chunks::<4>().0 {
-            for (lowest, key) in lowest.iter_mut().zip(four) {
-                *lowest = (*lowest).min(*key);
-            }
-        }
-        lowest[0].min(lowest[1]).min(lowest[2].min(lowest[3]))
-    }
-
-    fn count(&self) -> usize {
-        self.alive.count_ones() as usize
-    }
-
-    #[inline(always)]
-    fn tokens(&self) -> impl Iterator<Item = u32> {
-        let mut alive = self.alive;
-        std::iter::from_fn(move || {
-            let place = alive.trailing_zeros() as usize;
-            alive &= alive.wrapping_sub(1);
-            self.ids.get(place).copied()
-        })
-    }
-}
-
-#[inline(always)]
-fn key(left: u32, right: u32, place: usize) -> u64 {
-    u64::from(vocab::merge(left, right)) << 6 | place as u64
 }
 
 /// The longest tokens that fit together, taking back those behind which nothing fits.
@@ -379,7 +260,8 @@ mod tests {
     }
 
     fn in_one(piece: &[u8]) -> Vec<u32> {
-        let mut window = Window::<16>::new(piece, 0);
+        let mut window = Window::<32>::empty();
+        window.fill(piece, 0);
         window.merge();
         let (tokens, mut ids) = (window.tokens().collect(), Vec::new());
         encode_short(Key::new(&vocab::chunk(piece), piece.len()), &mut ids);

@@ -23,6 +23,11 @@ pub(crate) const MERGE_BITS: u32 = 18;
 /// Bits of the filter before it, as a power of two.
 pub(crate) const FILTER_BITS: u32 = 21;
 
+/// Merges into lower tokens than this are hot: they have a table of their own. 13 bits, and no token is all ones.
+pub(crate) const HOT: u32 = 8191;
+/// The places of that table.
+pub(crate) const HOT_PLACES: usize = 1 << 15;
+
 /// Of two tokens. The highest bits are the best.
 #[inline(always)]
 pub(crate) const fn pair(left: u32, right: u32) -> u64 {

@@ -36,4 +36,5 @@ mod typescript;
 mod unescaped;
 mod validate;
 pub mod vocab;
+mod window;
 mod wire;

@@ -36,6 +36,8 @@ static PREFIXES: &[u8; FIRST_SPECIAL as usize * 4] = table!("prefixes.bin");
 static LENGTHS: &[u8; 16 << 16] = table!("lengths.bin");
 static MERGES: &[u8; 8 << hash::MERGE_BITS] = table!("merges.bin");
 static MERGE_FILTER: &[u8; 1 << (hash::FILTER_BITS - 3)] = table!("merge_filter.bin");
+static HOT_ROWS: &[u8; (hash::HOT as usize + 1) * 2] = table!("hot_rows.bin");
+static HOT_MERGES: &[u8; hash::HOT_PLACES * 4] = table!("hot_merges.bin");
 static SINGLES: &[u8; 4 << 8] = table!("singles.bin");
 static UNIT_BLOCKS: &[u8] = table!("unit_blocks.bin");
 static UNIT_INDEX: &[u8; 0x1100] = table!("unit_index.bin");
@@ -107,6 +109,20 @@ pub(crate) fn merge(left: u32, right: u32) -> u32 {
         }
         slot = (slot + 1) & ((1 << hash::MERGE_BITS) - 1);
     }
+}
+
+/// No merge that [`hot_merge`] finds has this number or a higher one.
+pub(crate) const NOT_HOT: u32 = hash::HOT << 6;
+
+/// The token that two neighbours merge into, if it is below [`hash::HOT`], above 6 bits for the place; if there is
+/// none, [`NOT_HOT`] or more. A token of one byte is given as that
+/// byte, and one from [`hash::HOT`] on as [`hash::HOT`].
+#[inline(always)]
+pub(crate) fn hot_merge(left: u32, right: u32, place: usize) -> u32 {
+    let row = (left & hash::HOT) as usize * 2;
+    let start = usize::from(HOT_ROWS[row]) | usize::from(HOT_ROWS[row + 1]) << 8;
+    let at = (start + right as usize) % hash::HOT_PLACES;
+    u32_at(HOT_MERGES, at * 4) ^ (left << 19 | place as u32)
 }
 
 /// The token that a character is, if nothing can merge with a part of it between these two bytes; or [`NONE`].
@@ -307,6 +323,36 @@ mod tests {
             assert_eq!(lookup(token), id);
         }
         assert_eq!(token_bytes(VOCAB_SIZE), None);
+    }
+
+    #[test]
+    fn the_hot_merges_are_the_lowest() {
+        // As the table of hot merges has them, and as the table of all has them.
+        let code = |id: u32| match token_bytes(id) {
+            Some(&[byte]) => u32::from(byte),
+            _ => id.min(hash::HOT),
+        };
+        let hot = |left: u32, right: u32| match hot_merge(code(left), code(right), 9) {
+            key @ ..NOT_HOT => Some(key),
+            _ => None,
+        };
+        let expected = |left: u32, right: u32| match merge(left, right) {
+            id @ ..hash::HOT => Some(id << 6 | 9),
+            _ => None,
+        };
+        for id in 256..FIRST_SPECIAL {
+            let (left, right) = halves(id);
+            assert!(left.max(right) < id);
+            for (left, right) in [(left, right), (right, left), (id, left), (left, id), (right + 1, left)] {
+                assert_eq!(hot(left, right), expected(left, right), "{left} {right}");
+            }
+        }
+        for left in (0..hash::HOT + 100).step_by(7) {
+            for right in (0..hash::HOT + 100).step_by(5) {
+                assert_eq!(hot(left, right), expected(left, right), "{left} {right}");
+            }
+        }
+        assert!((0..hash::HOT).all(|id| hot_merge(hash::HOT, id, 9) >= NOT_HOT));
     }
 
     #[test]
