@@ -8,8 +8,8 @@
 use crate::hash;
 use crate::simd;
 
-/// Lines of two entries, as a power of two: 512 KB for each thread that encodes. Twice and half as many are no faster.
-const BITS: u32 = 13;
+/// Lines of two entries, as a power of two: 1 MB for each thread that encodes.
+const BITS: u32 = 14;
 
 /// No more tokens of a piece are kept.
 pub(crate) const MOST: usize = 6;
