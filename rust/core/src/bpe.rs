@@ -311,6 +311,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_full_window_may_have_one_merge() {
+        let apart = |left: u8, right: u8| vocab::merge(vocab::single(left), vocab::single(right)) == NONE;
+        let mut piece = b"th".to_vec();
+        while piece.len() < 64 {
+            let last = piece[piece.len() - 1];
+            piece.push((b'!'..=b'~').rev().find(|&byte| apart(last, byte)).expect("one of them"));
+            assert_eq!(in_windows(&piece), plain(&piece), "{piece:?}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(5000))]
 

@@ -183,6 +183,8 @@ impl<const PLACES: usize> Window<PLACES> {
             self.ids[units % PLACES] = if hot < 256 || hot == HOT { id } else { hot };
         }
         self.ids[(units + 1) % PLACES] = NONE;
+        // The place before the first.
+        self.keys[PLACES - 1] = NO_KEY;
         self.units = units;
         self.alive = u64::MAX >> (62 - units);
     }
