@@ -59,11 +59,9 @@ impl<const PLACES: usize> Window<PLACES> {
             return;
         }
         // The zeros behind the piece do no harm but the first.
-        for ((hot, id), &byte) in self.hot[1..].iter_mut().zip(&mut self.ids[1..]).zip(&bytes) {
+        for (hot, &byte) in self.hot[1..].iter_mut().zip(&bytes) {
             *hot = u32::from(byte);
-            *id = vocab::single(byte);
         }
-        self.ids[(length + 1) % PLACES] = NONE;
         self.hot[(length + 1) % PLACES] = HOT;
         (self.units, self.end, self.warm) = (length, length, true);
     }
@@ -109,7 +107,8 @@ impl<const PLACES: usize> Window<PLACES> {
     #[inline(always)]
     pub(crate) fn merge(&mut self) {
         self.alive = u64::MAX >> (62 - self.units);
-        if self.warm && self.find_hot() {
+        // Of a short piece only the bytes are there yet.
+        if self.warm && (self.find_hot() || self.ids[1] == NONE) {
             self.settle::<true>();
             self.close_up();
         }
@@ -180,7 +179,9 @@ impl<const PLACES: usize> Window<PLACES> {
             let (hot, id) = (self.hot[number % PLACES], self.ids[number % PLACES]);
             self.keys[(number - 1) % PLACES] = NO_KEY;
             units += 1;
-            self.ids[units % PLACES] = if hot < 256 || hot == HOT { id } else { hot };
+            let byte = vocab::single(hot as u8);
+            let hot = if hot < 256 { byte } else { hot };
+            self.ids[units % PLACES] = if hot == HOT { id } else { hot };
         }
         self.ids[(units + 1) % PLACES] = NONE;
         // The place before the first.
@@ -208,17 +209,14 @@ impl<const PLACES: usize> Window<PLACES> {
     }
 }
 
-/// Four at a time, and not as vectors: what was written a moment ago as one key is slow to read as part of a vector.
-/// (Of shorter numbers the compiler makes vectors by itself.)
+/// One by one, and not as vectors: what was written a moment ago as one key is slow to read as part of a vector. (Of
+/// shorter numbers the compiler makes vectors by itself.)
 #[inline(always)]
 fn lowest<const PLACES: usize>(keys: &[u64; PLACES], units: usize) -> u64 {
-    let mut lowest = [NO_KEY; 4];
-    for four in keys[..units.next_multiple_of(4).min(PLACES)].as_chunks::<4>().0 {
-        for (lowest, key) in lowest.iter_mut().zip(four) {
-            *lowest = (*lowest).min(*key);
-        }
-    }
-    lowest[0].min(lowest[1]).min(lowest[2].min(lowest[3]))
+    let eights = keys.as_chunks::<8>().0.iter().take(units.div_ceil(8));
+    eights.fold(NO_KEY, |lowest, &[a, b, c, d, e, f, g, h]| {
+        lowest.min(a.min(b).min(c.min(d))).min(e.min(f).min(g.min(h)))
+    })
 }
 
 /// Stands for two tokens that do not merge. From [`NOT_HOT`] on others do, too.
