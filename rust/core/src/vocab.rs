@@ -184,12 +184,13 @@ pub(crate) fn lookup_key(key: Key) -> u32 {
     }
 }
 
-/// Fetches what [`lookup_key`] will read.
+/// Fetches what [`lookup_key`] will read first.
 #[inline(always)]
 pub(crate) fn prefetch(key: Key) {
-    match key.length {
-        0..=8 => simd::prefetch(SHORT, hash::short(key.first, key.length, SHORT_BITS) * 16),
-        _ => simd::prefetch(MIDDLE, hash::middle(key.first, key.second, MIDDLE_BITS) * 32),
+    if key.length <= 8 {
+        simd::prefetch(SHORT, hash::short(key.first, key.length, SHORT_BITS) * 16);
+    } else {
+        simd::prefetch(MIDDLE, hash::middle(key.first, key.second, MIDDLE_BITS) * 32);
     }
 }
 
