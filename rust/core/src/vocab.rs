@@ -111,6 +111,14 @@ pub(crate) fn merge(left: u32, right: u32) -> u32 {
     }
 }
 
+/// Fetches what [`merge`] will read.
+#[inline(always)]
+pub(crate) fn prefetch_merge(left: u32, right: u32) {
+    let hash = hash::pair(left, right);
+    simd::prefetch(MERGE_FILTER, (hash >> (64 - hash::FILTER_BITS + 3)) as usize);
+    simd::prefetch(MERGES, (hash >> (64 - hash::MERGE_BITS)) as usize * 8);
+}
+
 /// No merge that [`hot_merge`] finds has this number or a higher one.
 pub(crate) const NOT_HOT: u32 = hash::HOT << 6;
 

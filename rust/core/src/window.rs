@@ -87,6 +87,7 @@ impl<const PLACES: usize> Window<PLACES> {
             let behind = rest.get(length).copied().unwrap_or(0);
             let unit = vocab::unit(point, before, behind);
             if unit != NONE {
+                vocab::prefetch_merge(self.ids[self.units % PLACES], unit);
                 self.push(unit, unit.min(HOT));
                 return;
             }
@@ -160,17 +161,21 @@ impl<const PLACES: usize> Window<PLACES> {
             let rest = behind & behind.wrapping_sub(1);
             self.alive ^= behind ^ rest;
             self.keys[gone.wrapping_sub(1) % PLACES] = NO_KEY;
-            self.keys[place] = key(id, tokens[rest.trailing_zeros() as usize % PLACES], place);
             let before = (self.alive & ((2 << place) - 1) | 1).ilog2() as usize;
             let before_place = before.wrapping_sub(1) % PLACES;
-            self.keys[before_place] = key(tokens[before % PLACES], id, before_place);
+            let (left, right) = (tokens[before % PLACES], tokens[rest.trailing_zeros() as usize % PLACES]);
+            if !HOT_ONES {
+                vocab::prefetch_merge(left, id);
+            }
+            self.keys[place] = key(id, right, place);
+            self.keys[before_place] = key(left, id, before_place);
         }
     }
 
     /// Moves the tokens to the first places, when the hot merges are done.
     #[inline(always)]
     fn close_up(&mut self) {
-        let mut units = 0;
+        let (mut units, mut left) = (0, 0);
         // Not the first and the last.
         let mut alive = self.alive & !1;
         while alive & (alive - 1) != 0 {
@@ -181,7 +186,10 @@ impl<const PLACES: usize> Window<PLACES> {
             units += 1;
             let byte = vocab::single(hot as u8);
             let hot = if hot < 256 { byte } else { hot };
-            self.ids[units % PLACES] = if hot == HOT { id } else { hot };
+            let right = if hot == HOT { id } else { hot };
+            self.ids[units % PLACES] = right;
+            vocab::prefetch_merge(left, right);
+            left = right;
         }
         self.ids[(units + 1) % PLACES] = NONE;
         // The place before the first.
