@@ -8,8 +8,11 @@
 use crate::hash;
 use crate::simd;
 
-/// Lines of two entries, as a power of two: 1 MB for each thread that encodes.
-const BITS: u32 = 14;
+/// Lines of two entries, as a power of two: 4 MB for each thread that encodes much; untouched, they take nothing.
+const BITS: u32 = 16;
+
+/// A line of the processor's cache: an entry that lies across two takes twice the time.
+const ALIGNMENT: usize = 64;
 
 /// No more tokens of a piece are kept.
 pub(crate) const MOST: usize = 6;
@@ -79,7 +82,18 @@ impl Packed {
 /// that was never used: it has no length.
 type Entry = [u64; 4];
 
-pub(crate) struct Cache(Vec<[Entry; 2]>);
+/// Two entries, the newer one first: one line of a processor's cache.
+type Line = [Entry; 2];
+
+/// The memory of a cache.
+pub(crate) struct Memory {
+    numbers: Vec<u64>,
+    /// Where the first line begins: at the beginning of a line of the processor's.
+    from: usize,
+}
+
+/// What short pieces became.
+pub(crate) struct Cache<'a>(&'a mut [Line]);
 
 /// The tokens of a piece, as they are kept.
 #[derive(Clone, Copy)]
@@ -104,15 +118,26 @@ impl Tokens {
     }
 }
 
-impl Cache {
-    pub(crate) fn new() -> Cache {
-        Cache(vec![[[0; 4]; 2]; 1 << BITS])
+impl Memory {
+    pub(crate) fn new() -> Memory {
+        // What is zero is given by the system when it is touched, and not before.
+        let numbers = vec![0_u64; (size_of::<Line>() << BITS) / 8 + ALIGNMENT / 8];
+        let from = numbers.as_ptr().align_offset(ALIGNMENT);
+        Memory { numbers, from }
     }
 
+    pub(crate) fn cache(&mut self) -> Cache<'_> {
+        let numbers = self.numbers.get_mut(self.from..).unwrap_or_default();
+        let lines = numbers.as_chunks_mut().0.as_chunks_mut().0;
+        Cache(lines.get_mut(..1 << BITS).unwrap_or_default())
+    }
+}
+
+impl Cache<'_> {
     /// Fetches a line that will be asked for.
     #[inline(always)]
     pub(crate) fn prefetch(&self, line: usize) {
-        simd::prefetch(&self.0, line);
+        simd::prefetch(self.0, line);
     }
 
     /// The tokens of a piece, if they are known.

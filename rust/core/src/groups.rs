@@ -7,7 +7,7 @@
 
 use crate::blocks::{self, Last};
 use crate::bpe;
-use crate::cache::{self, Cache, Packed};
+use crate::cache::{self, Cache, Memory, Packed};
 use crate::simd;
 use crate::split;
 use crate::vocab;
@@ -61,7 +61,7 @@ impl Found {
 
 /// What a thread works with, kept from call to call.
 struct Scratch {
-    cache: Cache,
+    memory: Memory,
     group: [Found; MOST],
     ids: [u32; MOST * cache::MOST],
 }
@@ -69,7 +69,7 @@ struct Scratch {
 impl Scratch {
     fn new() -> Box<Scratch> {
         Box::new(Scratch {
-            cache: Cache::new(),
+            memory: Memory::new(),
             group: [Found::default(); MOST],
             ids: [0; MOST * cache::MOST],
         })
@@ -85,7 +85,8 @@ thread_local! {
 fn groups(text: &[u8], mut each: impl FnMut(&mut Cache, &[Found], &mut [u32])) {
     // A call inside a call gets another one, and the last to end is kept.
     let mut scratch = MINE.try_with(Cell::take).unwrap_or_default().unwrap_or_else(Scratch::new);
-    let Scratch { cache, group, ids } = &mut *scratch;
+    let Scratch { memory, group, ids } = &mut *scratch;
+    let cache = &mut memory.cache();
     let (mut at, mut count) = (0, 0);
     while at < text.len() {
         let mut padded = [0; VIEW];
