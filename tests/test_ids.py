@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -127,3 +130,38 @@ def test_reading_may_feed_the_parser_that_reads() -> None:
     parser.feed(Index(b, lambda: parser.feed(a)))
     parser.feed(token for token in [a, b] if parser.feed(token))
     assert parser.completion.text == motet.decode([a, b, a, b, a, b])
+
+
+def test_lists_share_their_ints_and_give_them_back() -> None:
+    text = "shared, kept and given back: 東京 " * 3
+    ids = motet.encode(text)
+    again = motet.encode(text)
+    assert ids == again and all(type(one) is int for one in ids)
+    assert all(one is other for one, other in zip(ids, again, strict=True))
+    rare = max(ids)
+    before = sys.getrefcount(rare)
+    many = [motet.encode(text) for _ in range(100)]
+    assert sys.getrefcount(rare) == before + 100 * ids.count(rare)
+    many[0].clear()
+    many[1][:] = [0]
+    assert many[2] == ids
+    del many
+    gc.collect()
+    assert sys.getrefcount(rare) == before
+
+
+def test_threads_make_the_same_lists_at_once() -> None:
+    program = """
+import threading, motet
+texts = [f"{n} {chr(0x4e00 + n)} word{n}" for n in range(3000)]
+start, made = threading.Barrier(8), []
+def work():
+    start.wait()
+    made.append([motet.encode(text) for text in texts])
+threads = [threading.Thread(target=work) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+arrays = [motet.encode_array(text).tolist() for text in texts]
+assert len(made) == 8 and all(one == arrays for one in made)
+"""
+    subprocess.run([sys.executable, "-X", "dev", "-c", program], check=True)

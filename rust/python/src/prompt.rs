@@ -1,6 +1,7 @@
 //! Rendering, for Python.
 
 use crate::convert;
+use crate::ffi;
 use motet::frame::Frame;
 use motet::message::Message;
 use motet::render as core;
@@ -30,7 +31,7 @@ pub(crate) fn render_training<'py>(
     let training = py.detach(|| core::render_training(messages, settings));
     let training = training.map_err(|error| convert::render_error(py, &error))?;
     let weights: Vec<u8> = training.weights.into_iter().map(u8::from).collect();
-    (PyList::new(py, training.ids)?, PyList::new(py, weights)?, PyTuple::new(py, training.spans)?)
+    (ffi::list(py, &training.ids)?, PyList::new(py, weights)?, PyTuple::new(py, training.spans)?)
         .into_pyobject(py)
 }
 
@@ -44,7 +45,7 @@ pub(crate) fn render_frames<'py>(frames: &Bound<'py, PyAny>) -> PyResult<Bound<'
     let written =
         core::render_frames(&frames, &mut ids).and_then(|()| core::render_frames(&frames, &mut text));
     written.map_err(|error| convert::render_error(py, &error))?;
-    (PyList::new(py, ids)?, text).into_pyobject(py)
+    (ffi::list(py, &ids)?, text).into_pyobject(py)
 }
 
 #[pyclass(frozen, module = "motet._core")]
@@ -58,7 +59,7 @@ pub(crate) struct Prompt {
 impl Prompt {
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let make = || PyResult::Ok(PyList::new(py, self.prompt.ids())?.unbind());
+        let make = || PyResult::Ok(ffi::list(py, self.prompt.ids())?.unbind());
         // A copy, so that a list that somebody changes is not the prompt's.
         let ids = self.ids.get_or_try_init(py, make)?.bind(py);
         Ok(ids.get_slice(0, ids.len()))

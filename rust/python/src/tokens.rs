@@ -1,6 +1,7 @@
 //! The tokenizer, for Python.
 
 use crate::convert;
+use crate::ffi;
 use crate::threads;
 use motet::marker::Marker;
 use motet::tokenizer::{self, SpecialPolicy, SpecialTokenFound, StreamEncoder as Encoder};
@@ -103,22 +104,13 @@ fn array<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
         PyBuffer::<u32>::get(&array)?.copy_from_slice(py, ids)?;
         return Ok(array);
     }
-    array_of_bytes(py, intern!(py, "I"), ids)
-}
-
-/// An array of a type with 4 bytes an item.
-fn array_of_bytes<'py>(
-    py: Python<'py>,
-    code: &Bound<'py, PyString>,
-    ids: &[u32],
-) -> PyResult<Bound<'py, PyAny>> {
     let bytes = PyBytes::new_with(py, size_of_val(ids), |bytes| {
         for (place, id) in bytes.as_chunks_mut().0.iter_mut().zip(ids) {
             *place = id.to_ne_bytes();
         }
         Ok(())
     })?;
-    array_type(py)?.call1((code, bytes))
+    array_type(py)?.call1((intern!(py, "I"), bytes))
 }
 
 fn array_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
@@ -126,23 +118,10 @@ fn array_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     ARRAY.import(py, "array", "array")
 }
 
-/// From this many ids on it is faster to have the interpreter make a list of an array than to fill it through the
-/// stable interface, where each id is two calls.
-const LIST_OF_ARRAY_FROM: usize = 48;
-
-/// Ids as a list.
-fn list<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
-    if ids.len() < LIST_OF_ARRAY_FROM {
-        return Ok(PyList::new(py, ids)?.into_any());
-    }
-    // Of signed numbers, which the interpreter makes faster than unsigned ones: 14 ns each, not 15.5.
-    array_of_bytes(py, intern!(py, "i"), ids)?.call_method0(intern!(py, "tolist"))
-}
-
 #[pyfunction]
 #[pyo3(signature = (text, *, special="text"))]
 pub(crate) fn encode<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyAny>> {
-    encoded(text, special, list)
+    encoded(text, special, |py, ids| Ok(ffi::list(py, ids)?.into_any()))
 }
 
 #[pyfunction]
@@ -261,6 +240,6 @@ impl StreamEncoder {
         let mut ids = Vec::new();
         run(&mut stream.encoder, &mut ids);
         stream.count += ids.len();
-        PyList::new(py, ids)
+        ffi::list(py, &ids)
     }
 }
