@@ -42,6 +42,7 @@ fn main() {
     save("hot_rows.bin", &rows);
     save("hot_merges.bin", &numbers(hot));
     save("singles.bin", &numbers(singles(&tokens)));
+    save("ascii_pairs.bin", &numbers(ascii_pairs(&tokens)));
     let units = Units::new(&tokens, &halves);
     save("unit_blocks.bin", &numbers(units.blocks));
     save("unit_index.bin", &units.index);
@@ -120,6 +121,17 @@ fn singles(tokens: &[Vec<u8>]) -> Vec<u32> {
     let mut table = vec![NONE; 256];
     for (id, token) in (0..).zip(&tokens[..256]) {
         table[usize::from(token[0])] = id;
+    }
+    table
+}
+
+/// The token of each two bytes of ASCII, if they are one: 7 bits of the first, and 7 of the second.
+fn ascii_pairs(tokens: &[Vec<u8>]) -> Vec<u32> {
+    let mut table = vec![NONE; 1 << 14];
+    for (id, token) in (0..).zip(tokens) {
+        if let [left @ 0..0x80, right @ 0..0x80] = token[..] {
+            table[usize::from(left) << 7 | usize::from(right)] = id;
+        }
     }
     table
 }

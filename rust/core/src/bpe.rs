@@ -48,11 +48,52 @@ pub(crate) fn encode_short(key: Key, out: &mut Vec<u32>) {
     let id = vocab::lookup_key(key);
     if id != NONE {
         out.push(id);
+    } else if key.length <= 4 && key.first & 0x8080_8080 == 0 {
+        merge_few((key.first as u32).to_le_bytes(), key.length, out);
     } else {
         let mut window = Window::<32>::empty();
         window.fill_short(key.first, key.second, key.length);
         window.merge();
         window.tokens().for_each(|id| out.push(id));
+    }
+}
+
+/// Appends what two to four bytes of ASCII become that are no token. Of so few each order of merges can be written down;
+/// the last merge is not looked for, as it would make a token of them all. Of equal ones the left comes first.
+#[inline(always)]
+fn merge_few(bytes: [u8; 4], length: usize, out: &mut Vec<u32>) {
+    let [a, b, c, d] = bytes.map(vocab::single);
+    let pair = |at: usize| vocab::ascii_pair(bytes[at], bytes[at + 1]);
+    let (ab, bc) = (pair(0), pair(1));
+    match length {
+        2 => out.extend_from_slice(&[a, b]),
+        3 if ab == NONE && bc == NONE => out.extend_from_slice(&[a, b, c]),
+        3 if ab <= bc => out.extend_from_slice(&[ab, c]),
+        3 => out.extend_from_slice(&[a, bc]),
+        _ => {
+            let cd = pair(2);
+            if ab.min(bc).min(cd) == NONE {
+                out.extend_from_slice(&[a, b, c, d]);
+            } else if ab <= bc && ab <= cd {
+                match vocab::merge(ab, c) {
+                    abc if cd < abc => out.extend_from_slice(&[ab, cd]),
+                    NONE => out.extend_from_slice(&[ab, c, d]),
+                    abc => out.extend_from_slice(&[abc, d]),
+                }
+            } else if bc <= cd {
+                match (vocab::merge(a, bc), vocab::merge(bc, d)) {
+                    (NONE, NONE) => out.extend_from_slice(&[a, bc, d]),
+                    (abc, bcd) if abc < bcd => out.extend_from_slice(&[abc, d]),
+                    (_, bcd) => out.extend_from_slice(&[a, bcd]),
+                }
+            } else {
+                match vocab::merge(b, cd) {
+                    bcd if ab < bcd => out.extend_from_slice(&[ab, cd]),
+                    NONE => out.extend_from_slice(&[a, b, cd]),
+                    bcd => out.extend_from_slice(&[a, bcd]),
+                }
+            }
+        }
     }
 }
 
@@ -278,6 +319,31 @@ mod tests {
             if token.len() <= 16 {
                 assert_eq!(in_one(token), [id]);
             }
+        }
+    }
+
+    #[test]
+    fn few_bytes_are_merged_as_many_are() {
+        let merged = |bytes: &[u8]| {
+            let mut window = Window::<32>::empty();
+            window.fill(bytes, 0);
+            window.merge();
+            window.tokens().collect::<Vec<_>>()
+        };
+        let check = |bytes: &[u8]| {
+            let mut ids = Vec::new();
+            encode(bytes, &mut ids);
+            assert_eq!(ids, merged(bytes), "{bytes:?}");
+        };
+        for first in 0..0x80_u8 {
+            for second in 0..0x80 {
+                check(&[first, second]);
+                (0..0x80).for_each(|third| check(&[first, second, third]));
+            }
+        }
+        // Every 97th of all four bytes.
+        for number in (0..0x80_u32.pow(4)).step_by(97) {
+            check(&[0, 7, 14, 21].map(|shift| (number >> shift & 0x7f) as u8));
         }
     }
 

@@ -39,6 +39,7 @@ static MERGE_FILTER: &[u8; 1 << (hash::FILTER_BITS - 3)] = table!("merge_filter.
 static HOT_ROWS: &[u8; (hash::HOT as usize + 1) * 2] = table!("hot_rows.bin");
 static HOT_MERGES: &[u8; hash::HOT_PLACES * 4] = table!("hot_merges.bin");
 static SINGLES: &[u8; 4 << 8] = table!("singles.bin");
+static ASCII_PAIRS: &[u8; 4 << 14] = table!("ascii_pairs.bin");
 static UNIT_BLOCKS: &[u8] = table!("unit_blocks.bin");
 static UNIT_INDEX: &[u8; 0x1100] = table!("unit_index.bin");
 static BORDERS: &[u8] = table!("borders.bin");
@@ -87,6 +88,12 @@ pub(crate) fn wide_bytes(id: u32) -> Option<(&'static [u8; 16], usize)> {
 #[inline(always)]
 pub(crate) fn single(byte: u8) -> u32 {
     u32_at(SINGLES, usize::from(byte) * 4)
+}
+
+/// The token that two bytes of ASCII merge into, or [`NONE`].
+#[inline(always)]
+pub(crate) fn ascii_pair(left: u8, right: u8) -> u32 {
+    u32_at(ASCII_PAIRS, (usize::from(left & 0x7f) << 7 | usize::from(right & 0x7f)) * 4)
 }
 
 /// The token that two neighbours merge into, or [`NONE`].
