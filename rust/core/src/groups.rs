@@ -12,6 +12,7 @@ use crate::simd;
 use crate::split;
 use crate::vocab;
 use std::cell::Cell;
+use std::sync::Mutex;
 
 /// From so many pieces on, a group is worked on.
 const FULL: usize = 192;
@@ -76,15 +77,39 @@ impl Scratch {
     }
 }
 
+/// What this thread works with, when nobody does. A thread that ends leaves it to those that come.
+struct Mine(Cell<Option<Box<Scratch>>>);
+
 thread_local! {
-    static MINE: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+    static MINE: Mine = const { Mine(Cell::new(None)) };
+}
+
+/// What ended threads have left: those of a batch find again what the batch before them learnt.
+static LEFT: Mutex<Vec<Box<Scratch>>> = Mutex::new(Vec::new());
+
+/// No more of it is kept: 64 MB, if all was used.
+const MOST_LEFT: usize = 16;
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        // Nobody waits for anybody here: where another thread is at it, it is let go.
+        if let (Some(mine), Ok(mut left)) = (self.0.take(), LEFT.try_lock())
+            && left.len() < MOST_LEFT
+        {
+            left.push(mine);
+        }
+    }
+}
+
+fn lend() -> Box<Scratch> {
+    let mine = MINE.try_with(|mine| mine.0.take()).ok().flatten();
+    mine.or_else(|| LEFT.try_lock().ok()?.pop()).unwrap_or_else(Scratch::new)
 }
 
 /// Finds the pieces of a text, and gives them in groups.
 #[inline(always)]
 fn groups(text: &[u8], mut each: impl FnMut(&mut Cache, &[Found], &mut [u32])) {
-    // A call inside a call gets another one, and the last to end is kept.
-    let mut scratch = MINE.try_with(Cell::take).unwrap_or_default().unwrap_or_else(Scratch::new);
+    let mut scratch = lend();
     let Scratch { memory, group, ids } = &mut *scratch;
     let cache = &mut memory.cache();
     let (mut at, mut count) = (0, 0);
@@ -119,7 +144,7 @@ fn groups(text: &[u8], mut each: impl FnMut(&mut Cache, &[Found], &mut [u32])) {
     }
     each(cache, &group[..count], ids);
     // Where the thread is ending there is nothing to keep it in.
-    let _ = MINE.try_with(|mine| mine.set(Some(scratch)));
+    let _ = MINE.try_with(|mine| mine.0.set(Some(scratch)));
 }
 
 /// Gives the pieces at the beginning of a view whose ends it shows, and says where the next one begins.
@@ -274,6 +299,15 @@ mod tests {
                 assert_eq!(in_groups(&text), walked(&text), "{text:?}");
             }
         }
+    }
+
+    #[test]
+    fn threads_leave_what_they_work_with() {
+        for _ in 0..3 * MOST_LEFT {
+            std::thread::spawn(|| count("some words")).join().expect("no panic");
+        }
+        let left = LEFT.lock().expect("no panic").len();
+        assert!((1..=MOST_LEFT).contains(&left), "{left}");
     }
 
     proptest! {
