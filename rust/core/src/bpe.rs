@@ -13,6 +13,9 @@
 //! of theirs: a merge across a border would have to happen between two of them first. Whether two are, their own
 //! merges tell ([`are_neighbours`]).
 //!
+//! **A few bytes.** Of up to four, each order of merges is written down ([`merge_few`]). With more of them, the lowest
+//! merges come first, from a small table of their own (`window.rs`).
+//!
 //! **Units.** Merging may begin with whole characters instead of bytes wherever no merge can join a part of the character
 //! to what stands beside it before the character itself is complete. Let a part that the character's own merges make
 //! at its edge be used up by the merge `k`. It could be joined across the edge only by a merge lower than `k`

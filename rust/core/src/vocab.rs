@@ -130,8 +130,8 @@ pub(crate) fn prefetch_merge(left: u32, right: u32) {
 pub(crate) const NOT_HOT: u32 = hash::HOT << 6;
 
 /// The token that two neighbours merge into, if it is below [`hash::HOT`], above 6 bits for the place; if there is
-/// none, [`NOT_HOT`] or more. A token of one byte is given as that
-/// byte, and one from [`hash::HOT`] on as [`hash::HOT`].
+/// none, [`NOT_HOT`] or more. A token of one byte is given as that byte, and one from [`hash::HOT`] on as
+/// [`hash::HOT`].
 #[inline(always)]
 pub(crate) fn hot_merge(left: u32, right: u32, place: usize) -> u32 {
     let row = (left & hash::HOT) as usize * 2;
