@@ -1,8 +1,8 @@
 //! From text to ids, in groups of pieces.
 //!
-//! Memory is far away, and to wait for it again and again is most of the work. So the pieces of a group are found first, and
-//! of each is fetched what the cache may have; then those that it does not have are looked up in the vocabulary,
-//! all of them fetched before the first is read, and learnt; then the ids of the whole group are written. Every step is
+//! Memory is far away, and to wait for it again and again is most of the work. So the pieces of a group are found first,
+//! and of each is fetched what the cache may have; then those that it does not have are looked up in the vocabulary, all
+//! of them fetched before the first is read, and learnt; then the ids of the whole group are written. Every step is
 //! linear in the text, and what the cache holds is only what would be found again.
 
 use crate::blocks::{self, Last};
@@ -19,6 +19,9 @@ const FULL: usize = 192;
 
 /// The most pieces of a group: a block is not left in its middle.
 const MOST: usize = FULL + simd::WIDTH;
+
+// A piece's number in its group is a byte.
+const _: () = assert!(MOST <= 256);
 
 /// What is seen of a text at once: a block, and as much behind it as a piece's bytes need.
 const VIEW: usize = simd::WIDTH + 16;
@@ -150,6 +153,7 @@ fn groups(text: &[u8], mut each: impl FnMut(&mut Cache, &[Found], &mut [u32])) {
 /// Gives the pieces at the beginning of a view whose ends it shows, and says where the next one begins.
 #[inline(always)]
 fn block(view: &[u8; VIEW], left: usize, mut add: impl FnMut(usize, usize)) -> (usize, Last) {
+    // What is not ASCII soon is walked at once: a block would show little of it.
     let near = view.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let Some(block) = view.first_chunk().filter(|_| near & 0x8080_8080_8080_8080 == 0) else {
         return (0, Last::Walk);
