@@ -55,18 +55,17 @@ def _motet(folder: Path) -> Tokenizer:
     )
 
 
+def _like_tiktoken(peer: Any, **others: Any) -> Tokenizer:
+    """One that names its methods as tiktoken does."""
+    return Tokenizer(list=peer.encode_ordinary, decode=peer.decode, decode_bytes=peer.decode_bytes, **others)
+
+
 def _tiktoken(folder: Path) -> Tokenizer:
     import tiktoken
 
     peer = tiktoken.get_encoding("o200k_harmony")
     batch = partial(peer.encode_ordinary_batch, num_threads=2)
-    return Tokenizer(
-        list=peer.encode_ordinary,
-        array=peer.encode_to_numpy,
-        decode=peer.decode,
-        decode_bytes=peer.decode_bytes,
-        batch=batch,
-    )
+    return _like_tiktoken(peer, array=peer.encode_to_numpy, batch=batch)
 
 
 def _openai_harmony(folder: Path) -> Tokenizer:
@@ -80,59 +79,35 @@ def _bpe_openai(folder: Path) -> Tokenizer:
     import bpe_openai
 
     peer = bpe_openai.get_encoding("o200k_base")
-    return Tokenizer(
-        list=peer.encode_ordinary,
-        decode=peer.decode,
-        decode_bytes=peer.decode_bytes,
-        batch=peer.encode_ordinary_batch,
-    )
+    return _like_tiktoken(peer, batch=peer.encode_ordinary_batch)
 
 
 def _quicktok(folder: Path) -> Tokenizer:
     import quicktok
 
     peer = quicktok.get_encoding("o200k_harmony")
-    return Tokenizer(
-        list=peer.encode_ordinary,
-        count=peer.count,
-        decode=peer.decode,
-        decode_bytes=peer.decode_bytes,
-        batch=lambda texts: peer.encode_batch(list(texts), 2, False),
-    )
+    return _like_tiktoken(peer, count=peer.count, batch=lambda texts: peer.encode_batch(list(texts), 2, False))
 
 
 def _toktok(folder: Path) -> Tokenizer:
     import toktok
 
     peer = toktok._encoding("o200k_harmony")
-    return Tokenizer(
-        list=peer.encode_ordinary, decode=peer.decode, decode_bytes=peer.decode_bytes, batch=peer.encode_batch
-    )
+    return _like_tiktoken(peer, batch=peer.encode_batch)
 
 
 def _riptoken(folder: Path) -> Tokenizer:
     import riptoken
 
     peer = riptoken.get_encoding("o200k_harmony")
-    return Tokenizer(
-        list=peer.encode_ordinary,
-        decode=peer.decode,
-        decode_bytes=peer.decode_bytes,
-        batch=peer.encode_ordinary_batch,
-    )
+    return _like_tiktoken(peer, batch=peer.encode_ordinary_batch)
 
 
 def _splintr(folder: Path) -> Tokenizer:
     import splintr
 
     peer = splintr.Tokenizer.from_pretrained("o200k_harmony")
-    return Tokenizer(
-        list=peer.encode_ordinary,
-        array=peer.encode_flat,
-        decode=peer.decode,
-        decode_bytes=peer.decode_bytes,
-        batch=peer.encode_batch_flat,
-    )
+    return _like_tiktoken(peer, array=peer.encode_flat, batch=peer.encode_batch_flat)
 
 
 def _gigatoken(folder: Path) -> Tokenizer:
