@@ -226,8 +226,10 @@ mod tests {
     fn the_cache_changes_nothing() {
         // Pieces that differ in zero bytes at their end alone, and more pieces than the cache has places.
         let zeros: Vec<String> = (0..20).map(|count| format!("a!{} ", "\0".repeat(count))).collect();
-        let words: Vec<String> =
-            (0..60_000_u32).map(|n| format!("w{:x}q ", n.wrapping_mul(2_654_435_761))).collect();
+        let letters = |n: u32| (0..7).map(move |place| char::from(b'a' + (n >> (4 * place) & 15) as u8));
+        let words: Vec<String> = (0..150_000_u32)
+            .map(|n| letters(n.wrapping_mul(2_654_435_761)).chain("xq ".chars()).collect())
+            .collect();
         let texts = [zeros.concat(), words.concat(), zeros.concat(), words.concat()];
         for text in texts {
             assert_eq!(encode(&text), one_by_one(&text));
