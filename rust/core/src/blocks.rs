@@ -65,8 +65,10 @@ pub(crate) fn starts(block: &Block, known: usize, ends: bool) -> Starts {
         let undecided = quotes & !below(end.max(3) - 2);
         end = end.min(undecided.trailing_zeros() as usize);
     }
+    // 4: a space before it belongs to it.
+    let others = first(other) & !(space << 1);
     // 1 and 2: a word begins with what leads it, or with its first letter; and with each large letter behind a small one.
-    let lead = (first(other) & !(space << 1) | blank) & letter >> 1;
+    let lead = (others | blank) & letter >> 1;
     let words = first(letter) & !(lead << 1) | upper & lower << 1;
     // 3
     let mut numbers = first(digit);
@@ -75,8 +77,6 @@ pub(crate) fn starts(block: &Block, known: usize, ends: bool) -> Starts {
         third = third << 3 & digit & digit << 1 & digit << 2;
         numbers |= third;
     }
-    // 4: a space before it belongs to it.
-    let others = first(other) & !(space << 1);
     // 5, 6, 7: the last blank before something else begins a piece of its own, or that of what follows.
     let whites = first(white) & !taken | blank & !(white >> 1) | indent;
     let mut bits = (words | numbers | others | whites | 1) & below(end);

@@ -32,8 +32,7 @@
 //! longest tokens that fit ([`walk`]), which is linear. A window costs at most 61 merges and three more tries, so all of
 //! it is linear in the text, in time and in memory.
 
-use crate::cache::Key;
-use crate::vocab::{self, NONE};
+use crate::vocab::{self, Key, NONE};
 use crate::window::Window;
 
 /// Appends the ids of a piece.

@@ -7,6 +7,7 @@
 
 use crate::hash;
 use crate::simd;
+use crate::vocab::Key;
 
 /// Lines of two entries, as a power of two: 4 MB for each thread that encodes much; untouched, they take nothing.
 const BITS: u32 = 16;
@@ -16,36 +17,6 @@ const ALIGNMENT: usize = 64;
 
 /// No more tokens of a piece are kept.
 pub(crate) const MOST: usize = 6;
-
-/// Up to 16 bytes as two numbers, zeros above them, and how many they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub(crate) first: u64,
-    pub(crate) second: u64,
-    pub(crate) length: usize,
-}
-
-/// What leaves so many of 16 bytes, by how many they are.
-static MASKS: [(u64, u64); 17] = {
-    let mut masks = [(0, 0); 17];
-    let mut length = 1;
-    while length <= 16 {
-        let mask = u128::MAX >> (128 - 8 * length);
-        masks[length] = (mask as u64, (mask >> 64) as u64);
-        length += 1;
-    }
-    masks
-};
-
-impl Key {
-    /// The first bytes of a chunk, at most all 16.
-    #[inline(always)]
-    pub(crate) fn new(chunk: &[u8; 16], length: usize) -> Key {
-        let both = u128::from_le_bytes(*chunk);
-        let (first, second) = MASKS[length.min(16)];
-        Key { first: both as u64 & first, second: (both >> 64) as u64 & second, length }
-    }
-}
 
 /// A piece of up to 15 bytes as the cache has it: two numbers with zeros above the bytes, and in the highest byte how
 /// many they are.

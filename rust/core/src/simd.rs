@@ -1,5 +1,5 @@
 //! Sixty-four bytes at once: which of them are letters, digits, white space, as a bit for each byte; and memory fetched
-//! before it is read. What the bits mean for pieces is decided in `split.rs`.
+//! before it is read. What the bits mean for pieces is decided in `blocks.rs`.
 //!
 //! The only file of the core with unsafe code. On x86-64 it is AVX2 where the machine has it, which is asked once, and
 //! SSE2 elsewhere, which every such machine has; on other machines a loop over the bytes does the same. A test compares

@@ -1,7 +1,6 @@
 //! The vocabulary, in tables that the build made: read-only memory, shared between processes, nothing to load.
 
 use crate::base64;
-use crate::cache::Key;
 use crate::hash;
 use crate::simd;
 
@@ -188,6 +187,36 @@ pub(crate) fn longest(text: &[u8]) -> u32 {
         }
     }
     text.first().map_or(NONE, |byte| single(*byte))
+}
+
+/// Up to 16 bytes as two numbers, zeros above them, and how many they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) first: u64,
+    pub(crate) second: u64,
+    pub(crate) length: usize,
+}
+
+/// What leaves so many of 16 bytes, by how many they are.
+static MASKS: [(u64, u64); 17] = {
+    let mut masks = [(0, 0); 17];
+    let mut length = 1;
+    while length <= 16 {
+        let mask = u128::MAX >> (128 - 8 * length);
+        masks[length] = (mask as u64, (mask >> 64) as u64);
+        length += 1;
+    }
+    masks
+};
+
+impl Key {
+    /// The first bytes of a chunk, at most all 16.
+    #[inline(always)]
+    pub(crate) fn new(chunk: &[u8; 16], length: usize) -> Key {
+        let both = u128::from_le_bytes(*chunk);
+        let (first, second) = MASKS[length.min(16)];
+        Key { first: both as u64 & first, second: (both >> 64) as u64 & second, length }
+    }
 }
 
 /// The token of up to 16 bytes, or [`NONE`].
