@@ -16,7 +16,7 @@ import together
 
 import motet
 from motet.testing import Turn
-from motet.testing.shapes import chat_chunks
+from motet.testing.server.wire_shapes import chat_chunks
 
 KEY = "none"
 MODEL = "openai/gpt-oss-120b"

@@ -18,10 +18,11 @@ from typing import Any
 import httpx
 
 import motet
-from motet.testing import Turn, shapes
-from motet.together.chat import ChatLane
-from motet.together.exchange import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
-from motet.together.raw import RawLane
+from motet.testing import Turn
+from motet.testing.server import wire_shapes as shapes
+from motet.together.lanes.chat import ChatLane
+from motet.together.lanes.raw import RawLane
+from motet.together.transport.request_machine import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
 from tests.scripted import KEY, SLUG
 
 SHORT = Turn(

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import motet
-from motet import brains, catalog
+from motet import catalog
+from motet.atoms import factory as brains
 from motet.catalog import Source
 from motet.metrics import Price
 from motet.testing import Fault, ScriptedServer

@@ -20,7 +20,7 @@ import pytest
 
 from motet import tune
 from motet.cli import main
-from motet.cli import training as shown
+from motet.cli.commands import training as shown
 from motet.testing import Fault, ScriptedServer, Stage, Storage, stages
 from tests.scripted import KEY
 from tests.test_tune import BIG, answering

@@ -227,7 +227,7 @@ def ten_steps(url: str, path: str, n: int, place: str) -> None:
 def test_a_killed_process_can_be_gone_on_with(place: str, quick_path: Path) -> None:
     # A server of processes that has no threads to be forked, and imports what they need but once.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_crashes", "motet.brains", "motet.together.backend", "pydantic"])
+    context.set_forkserver_preload(["tests.test_crashes", "motet.atoms.factory", "motet.together.backend", "pydantic"])
     with ScriptedServer(said) as server, motet.atom(SLUG, base_url=server.url, api_key=KEY, lane="chat") as brain:
         for n in range(STEPS):
             path, effects = quick_path / f"{n}.json", quick_path / f"{n}.json.effects"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from motet import catalog
-from motet.cli.service import markdown
+from motet.cli.commands.service import markdown
 from motet.testing import ScriptedServer, Stage, Training
 from tests.scripted import KEY, PLAIN, final
 

@@ -21,11 +21,11 @@ import pytest
 import together
 
 import motet
+from motet.asking.request import Question
 from motet.backend import Attempt
-from motet.question import Question
 from motet.testing import Turn
-from motet.together import sse as sse_room
 from motet.together.errors import from_exception
+from motet.together.transport import sse as sse_room
 from tests.faults import (
     DONE,
     HOWS,
@@ -56,8 +56,8 @@ WHOLE = ("Sky: blue.", "青 é.")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("motet.together.exchange.FIRST_WAIT", 0.001)
-    monkeypatch.setattr("motet.together.exchange.LAST_WAIT", 0.001)
+    monkeypatch.setattr("motet.together.transport.request_machine.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("motet.together.transport.request_machine.LAST_WAIT", 0.001)
 
 
 @pytest.fixture(autouse=True)
@@ -933,7 +933,7 @@ FLOODS: dict[str, tuple[Callable[[], Iterator[bytes]], int, dict[str, str], type
 @pytest.mark.parametrize("how", HOWS)
 def test_floods_in_bounded_memory(how: str, kind: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """D20."""
-    monkeypatch.setattr("motet.together.exchange.MAX_BODY_BYTES", 1_000_000)
+    monkeypatch.setattr("motet.together.transport.request_machine.MAX_BODY_BYTES", 1_000_000)
     monkeypatch.setattr(sse_room, "MAX_EVENT_BYTES", 1_000_000)
     pieces, status, headers, error = FLOODS[kind]
     service = Service()

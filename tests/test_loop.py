@@ -410,7 +410,7 @@ def test_calls_run_side_by_side_and_in_order(house: House) -> None:
 
 
 def test_no_more_than_a_number_of_calls_are_at_work_at_once() -> None:
-    from motet.drive import SIDE_BY_SIDE
+    from motet.loop.runner import SIDE_BY_SIDE
 
     at_work, most, lock = 0, 0, threading.Lock()
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, field_validator
 
 import motet
-from motet.output import Output
+from motet.schema.output import Output
 
 T = TypeVar("T")
 

@@ -16,12 +16,12 @@ from pydantic import BaseModel
 
 import motet
 from motet import catalog
+from motet.asking.request import Question
 from motet.backend import Reply, Request
-from motet.question import Question
 from motet.testing import Cassette, CassetteMissError, Fault, ScriptedServer, Turn
-from motet.together import raw
-from motet.together.chat import ChatLane
-from motet.together.raw import RawLane
+from motet.together.lanes import raw
+from motet.together.lanes.chat import ChatLane
+from motet.together.lanes.raw import RawLane
 from tests.scripted import ANSWER, CALL, KEY, PLAIN, SLUG, WEATHER, asking, final
 from tests.test_atoms import LANES
 

@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motet
-from motet import runs
-from motet.episode import Episode
+from motet.asking.episode import Episode
+from motet.loop import run as runs
+from motet.loop.run import CallRecord, Run, Store
 from motet.message import Preamble, Reasoning
 from motet.metrics import Cash, Chars, Cost, Metrics, Size, Time, Tokens
-from motet.runs import CallRecord, Run, Store
 from tests.puppet import Puppet, calls, puppet, turns
 from tests.scripted import final
 

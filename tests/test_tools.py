@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 
 import motet
 from motet import limits
-from motet.tools import Tool, builtin_tools, result_text, to_tool
+from motet.schema.tool import Tool, builtin_tools, result_text, to_tool
 
 
 class Color(enum.Enum):

@@ -38,7 +38,7 @@ from motet.errors import (
     UnsafeArchiveError,
 )
 from motet.testing import Fault, Stage, Training, stages
-from motet.testing.training import checkpoint_archive
+from motet.testing.server.training_service import checkpoint_archive
 from motet.tune.archives import unpack
 from motet.tune.scores import score, words
 from motet.tune.states import ENDED, PHASES, Job, Point

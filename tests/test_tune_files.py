@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 
 import motet
-from motet import files
-from motet.files import replacing, write_whole
+from motet import _atomic_files as files
+from motet._atomic_files import replacing, write_whole
 from motet.tune import Example, Examples, build
 
 OLD = [Example.of(f"Question {n}?", "Answer. " * (5 + n % 7)) for n in range(12)]

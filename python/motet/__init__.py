@@ -30,7 +30,8 @@ from motet._core import (
     parse_batch,
     parse_conversation,
 )
-from motet.chat import to_chat, to_messages
+from motet._lazy import load
+from motet.dialects.chat import to_chat, to_messages
 from motet.errors import (
     AccessDeniedError,
     ApiError,
@@ -82,7 +83,6 @@ from motet.errors import (
     UnsafeArchiveError,
 )
 from motet.harmony import Prompt, Rendered, Training, render, render_frames, render_training
-from motet.later import load
 from motet.message import (
     Completion,
     DeveloperContent,
@@ -99,58 +99,58 @@ from motet.message import (
 )
 
 if TYPE_CHECKING:
-    from motet.answers import Answer, Estimate
-    from motet.atoms import Atom
-    from motet.brains import Models, atom, gen_brain_atom, get_brain_atoms, models
+    from motet.asking.answer import Answer, Estimate
+    from motet.asking.episode import Episode, Exchange
+    from motet.asking.request import Options, RemovedAtomWarning
+    from motet.asking.stream import AnswerStream, AsyncAnswerStream
+    from motet.atoms.atom import Atom
+    from motet.atoms.factory import Models, atom, gen_brain_atom, get_brain_atoms, models
     from motet.catalog import Spec
     from motet.catalog import register as register_atom
-    from motet.drive import AsyncRunStream, RunStream
-    from motet.episode import Episode, Exchange
-    from motet.grammars import grammar
+    from motet.harmony.grammar import grammar
     from motet.limits import Budget, budget
-    from motet.loop import RunOptions
+    from motet.loop.machine import RunOptions
+    from motet.loop.run import Run, Step
+    from motet.loop.runner import AsyncRunStream, RunStream
     from motet.metrics import Metrics, Price, Usage
-    from motet.question import Options, RemovedAtomWarning
-    from motet.runs import Run, Step
-    from motet.streams import AnswerStream, AsyncAnswerStream
+    from motet.schema.tool import Tool, tool, tools_from
     from motet.tolerant_json import JsonReading, partial_json
-    from motet.tools import Tool, tool, tools_from
 
 
 # What asks models is imported when it is first named: parsing needs none of it, and starts at once.
 _LATER = {
-    "Answer": "answers",
-    "AnswerStream": "streams",
-    "AsyncAnswerStream": "streams",
-    "AsyncRunStream": "drive",
-    "Atom": "atoms",
+    "Answer": "asking.answer",
+    "AnswerStream": "asking.stream",
+    "AsyncAnswerStream": "asking.stream",
+    "AsyncRunStream": "loop.runner",
+    "Atom": "atoms.atom",
     "Budget": "limits",
-    "Episode": "episode",
-    "Estimate": "answers",
-    "Exchange": "episode",
+    "Episode": "asking.episode",
+    "Estimate": "asking.answer",
+    "Exchange": "asking.episode",
     "JsonReading": "tolerant_json",
     "Metrics": "metrics",
-    "Models": "brains",
-    "Options": "question",
+    "Models": "atoms.factory",
+    "Options": "asking.request",
     "Price": "metrics",
-    "RemovedAtomWarning": "question",
-    "Run": "runs",
-    "RunOptions": "loop",
-    "RunStream": "drive",
+    "RemovedAtomWarning": "asking.request",
+    "Run": "loop.run",
+    "RunOptions": "loop.machine",
+    "RunStream": "loop.runner",
     "Spec": "catalog",
-    "Step": "runs",
-    "Tool": "tools",
+    "Step": "loop.run",
+    "Tool": "schema.tool",
     "Usage": "metrics",
-    "atom": "brains",
+    "atom": "atoms.factory",
     "budget": "limits",
-    "gen_brain_atom": "brains",
-    "get_brain_atoms": "brains",
-    "grammar": "grammars",
-    "models": "brains",
+    "gen_brain_atom": "atoms.factory",
+    "get_brain_atoms": "atoms.factory",
+    "grammar": "harmony.grammar",
+    "models": "atoms.factory",
     "partial_json": "tolerant_json",
     "register_atom": "catalog:register",
-    "tool": "tools",
-    "tools_from": "tools",
+    "tool": "schema.tool",
+    "tools_from": "schema.tool",
 }
 
 

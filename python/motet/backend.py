@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, Self, TypeAlias
 
 from motet._core import Event
 from motet.catalog import speaks_harmony
-from motet.chat import to_messages
+from motet.dialects.chat import to_messages
 from motet.harmony import Effort, Messages
 from motet.message import Completion, Lane, Message
 from motet.metrics import Price, Time, Usage

@@ -1,4 +1,4 @@
-"""What is known of each atom: data in catalog.toml, looked up here. Nothing here asks a service.
+"""What is known of each atom: data in models.toml, looked up here. Nothing here asks a service.
 
 A user's own file of the same shape, named by the environment variable `MOTET_CATALOG`, is read once and laid over the
 package's, figure by figure; `register` adds single atoms; `learn` takes what a service said of its prices.
@@ -248,7 +248,7 @@ def _read_figure(name: str, value: object, read: Callable[[object], Any]) -> Any
 @lru_cache(maxsize=8)
 def _read(override: str | None) -> tuple[dict[str, Spec], dict[str, frozenset[str]]]:
     """The atoms of the files, and by slug the paths of what the user's own file says."""
-    figures = _figures(resources.files("motet").joinpath("catalog.toml").read_text("utf-8"), None)
+    figures = _figures(resources.files("motet").joinpath("models.toml").read_text("utf-8"), None)
     own: dict[str, frozenset[str]] = {}
     if override:
         path = Path(override)

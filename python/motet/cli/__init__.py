@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Sequence
 
 from motet import __version__
-from motet.cli import ask, data, demo, explain, parse, render, run, service, tokens, tune
-from motet.cli.terminal import UsageError
+from motet.cli.commands import ask, data, demo, explain, parse, render, run, service, tokens, tune
+from motet.cli.style import UsageError
 from motet.errors import ConfigError, LimitError, MotetError, ParseError
 
 __all__ = ["main"]

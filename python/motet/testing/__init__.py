@@ -7,14 +7,14 @@ with motet.testing.ScriptedServer(["<|channel|>final<|message|>Hi!<|return|>"]) 
 
 from typing import TYPE_CHECKING
 
-from motet.later import load
+from motet._lazy import load
 
 if TYPE_CHECKING:
     from motet.testing.cassette import Cassette, CassetteMissError
     from motet.testing.script import FAULTS, Fault, Turn
-    from motet.testing.server import Received, ScriptedServer
-    from motet.testing.storage import Storage
-    from motet.testing.training import Stage, Training, stages
+    from motet.testing.server.app import Received, ScriptedServer
+    from motet.testing.server.storage import Storage
+    from motet.testing.server.training_service import Stage, Training, stages
 
 __all__ = [
     "FAULTS",
@@ -35,13 +35,13 @@ _ROOMS = {
     "Cassette": "cassette",
     "CassetteMissError": "cassette",
     "Fault": "script",
-    "Received": "server",
-    "ScriptedServer": "server",
-    "Stage": "training",
-    "Storage": "storage",
-    "Training": "training",
+    "Received": "server.app",
+    "ScriptedServer": "server.app",
+    "Stage": "server.training_service",
+    "Storage": "server.storage",
+    "Training": "server.training_service",
     "Turn": "script",
-    "stages": "training",
+    "stages": "server.training_service",
 }
 
 

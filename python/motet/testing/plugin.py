@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from motet.testing.server import ScriptedServer
+    from motet.testing.server.app import ScriptedServer
 
 __all__ = ["motet_server"]
 
@@ -22,7 +22,7 @@ __all__ = ["motet_server"]
 @pytest.fixture
 def motet_server() -> Iterator[Callable[..., ScriptedServer]]:
     """Starts a `motet.testing.ScriptedServer` with the arguments that it is given, and ends it after the test."""
-    from motet.testing.server import ScriptedServer
+    from motet.testing.server.app import ScriptedServer
 
     with ExitStack() as stack:
 

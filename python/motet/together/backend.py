@@ -14,18 +14,19 @@ import anyio
 import httpx
 import together
 
+from motet._context import AsyncClosing, Closing
 from motet.backend import Health, LaneChoice, Model, ModelList, Reply, Request
-from motet.closing import AsyncClosing, Closing
 from motet.errors import ApiError, AuthenticationError, ConfigError, MotetError, RenderError, RequestTimeoutError
 from motet.harmony import render
 from motet.message import Lane
 from motet.metrics import Price
-from motet.together import chat, deadline, raw
 from motet.together import client as client_room
-from motet.together.drivers import AsyncStream, Stream
 from motet.together.errors import bad_payload, from_exception, shown_cause
-from motet.together.exchange import Call, Exchange
-from motet.together.unharmed import gently
+from motet.together.lanes import chat, raw
+from motet.together.transport import deadline
+from motet.together.transport.cancellation import gently
+from motet.together.transport.io_drivers import AsyncStream, Stream
+from motet.together.transport.request_machine import Call, Exchange
 
 __all__ = ["Backend"]
 

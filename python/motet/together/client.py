@@ -11,7 +11,8 @@ import httpx
 import together
 
 from motet.errors import ConfigError, MissingKeyError
-from motet.together import deadline, inflate
+from motet.together.transport import bounded_body as inflate
+from motet.together.transport import deadline
 
 __all__ = ["address", "address_of", "build", "build_async", "normalise_base_url", "server_of"]
 

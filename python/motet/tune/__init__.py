@@ -14,7 +14,7 @@ motet.tune.download(job, "models/")
 
 from typing import TYPE_CHECKING
 
-from motet.later import load
+from motet._lazy import load
 
 if TYPE_CHECKING:
     from motet.tune.checks import Report, check

@@ -12,9 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motet.answers import Answer
-from motet.atoms import Atom
-from motet.brains import atom
+from motet.asking.answer import Answer
+from motet.atoms.atom import Atom
+from motet.atoms.factory import atom
 from motet.errors import (
     AccessDeniedError,
     ApiError,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from motet.chat import to_chat, to_messages
+from motet.dialects.chat import to_chat, to_messages
 from motet.message import DeveloperContent, Message, SystemContent
 from motet.tune.plain import is_plain
 

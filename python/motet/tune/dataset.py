@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from motet._atomic_files import Replacement, replacing, roomy
 from motet.errors import ConfigError, DataError, SecretsError
-from motet.files import Replacement, replacing, roomy
 from motet.tune.crew import each
 from motet.tune.example import Example
 from motet.tune.examples import Corrupt, Examples

@@ -20,7 +20,7 @@ from motet.tune.training import jobs_of
 
 if TYPE_CHECKING:
     from motet.together import Backend
-    from motet.together.jobs import Content, Jobs
+    from motet.together.admin.jobs import Content, Jobs
 
 try:
     import fcntl

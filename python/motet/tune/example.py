@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from motet.errors import DataError
 from motet.message import Message
-from motet.tools import Tool
+from motet.schema.tool import Tool
 from motet.tune.conversations import service_messages
 from motet.tune.findings import Finding
 from motet.tune.rows import Format, check_row

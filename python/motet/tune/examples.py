@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from motet._atomic_files import append, lock, replacing, roomy
 from motet.errors import DataError
-from motet.files import append, lock, replacing, roomy
 from motet.tune.example import Example
 from motet.tune.lines import MAX_LINE, Line, dumps, lines_of, parse
 from motet.tune.seen import Seen

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 from motet import _core
 from motet.errors import ConfigError, DataError, MotetError
+from motet.loop.run import Run
 from motet.message import Message
-from motet.runs import Run
-from motet.tools import Tool
+from motet.schema.tool import Tool
 from motet.tune.conversations import tools_in
 from motet.tune.crew import each
 from motet.tune.example import Example
@@ -169,9 +169,9 @@ class _Source:
 def _answer(asked: Mapping[str, Any], body: str) -> Message | None:
     """The message that a recorded response holds. `None`: it ended before the model did."""
     try:
-        from motet.together.chat import ChatLane
-        from motet.together.raw import RawLane
-        from motet.together.sse import EventReader
+        from motet.together.lanes.chat import ChatLane
+        from motet.together.lanes.raw import RawLane
+        from motet.together.transport.sse import EventReader
     except ImportError as error:  # pragma: no cover
         raise ConfigError("reading a cassette needs the Together SDK: pip install 'motet[together]'") from error
 

@@ -18,7 +18,7 @@ from motet.tune.uploads import File, service_of, to_file
 
 if TYPE_CHECKING:
     from motet.together import Backend
-    from motet.together.jobs import Jobs
+    from motet.together.admin.jobs import Jobs
 
 __all__ = ["PriceEstimate", "estimate", "jobs_of", "limits", "start"]
 
@@ -73,7 +73,7 @@ def _dollars(value: object) -> Decimal | None:
 
 def jobs_of(backend: Backend | None) -> Jobs:
     """The service's jobs: those of `backend`, or of the service that the environment names."""
-    from motet.together.jobs import Jobs
+    from motet.together.admin.jobs import Jobs
 
     return Jobs(service_of(backend))
 

@@ -29,7 +29,7 @@ from motet.tune.clock import REAL, Clock, patiently
 
 if TYPE_CHECKING:
     from motet.together import Backend
-    from motet.together.files import Files, Place
+    from motet.together.admin.files import Files, Place
 
 __all__ = ["File", "service_of", "to_file", "upload"]
 
@@ -141,7 +141,7 @@ def service_of(backend: Backend | None) -> Backend:
 
 
 def _files(backend: Backend | None) -> Files:
-    from motet.together.files import Files
+    from motet.together.admin.files import Files
 
     return Files(service_of(backend))
 

@@ -14,7 +14,7 @@ from motet.tune.uploads import service_of
 
 if TYPE_CHECKING:
     from motet.together import Backend
-    from motet.together.jobs import Jobs
+    from motet.together.admin.jobs import Jobs
 
 __all__ = ["cancel", "follow", "job", "jobs", "watch"]
 

@@ -1,0 +1,1 @@
+"""One question: a prompt becomes a request, a reply an answer."""

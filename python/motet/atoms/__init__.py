@@ -1,0 +1,1 @@
+"""A slug becomes an atom: `ask`, `stream`, `estimate`, `run`."""

@@ -1,0 +1,354 @@
+"""`motet tune`: a training from its price to the test of its model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import motet
+from motet import tune
+from motet.catalog import to_money
+from motet.cli.commands.training import Transfer, Watcher, comparison_table, job_dict, job_line, job_table
+from motet.cli.cost_report import dollars
+from motet.cli.style import Style, UsageError, positive, seconds, visible
+
+if TYPE_CHECKING:
+    from motet.together import Backend
+
+__all__ = ["register"]
+
+
+def register(commands: Any) -> None:
+    parser = commands.add_parser("tune", help="fine-tuning: estimate, start, watch, list, cancel, download, test")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    estimate = verbs.add_parser("estimate", help="what a training will cost; the file is uploaded, nothing is trained")
+    _add_training(estimate)
+    estimate.set_defaults(run=run_estimate)
+
+    start = verbs.add_parser("start", help="upload, show the price, ask, and train")
+    _add_training(start)
+    start.add_argument("--yes", action="store_true", help="start without asking, whatever it costs")
+    start.add_argument("--max-cost", metavar="USD", help="start without asking up to this; not above it (exit code 3)")
+    start.add_argument("--watch", action="store_true", help="and watch it until it has ended")
+    start.set_defaults(run=run_start)
+
+    watch = verbs.add_parser("watch", help="progress and loss until a job has ended; Ctrl-C leaves it running")
+    watch.add_argument("job", help="its id")
+    watch.add_argument("--timeout", type=seconds, metavar="SECONDS", help="give up after that (exit code 3)")
+    watch.add_argument("--svg", metavar="FILE", help="keep the loss curve here, too")
+    watch.set_defaults(run=run_watch)
+
+    listing = verbs.add_parser("list", help="the jobs of the account, the newest first")
+    listing.set_defaults(run=run_list)
+
+    cancel = verbs.add_parser("cancel", help="cancel a job, and wait until it is")
+    cancel.add_argument("job", help="its id")
+    cancel.add_argument("--timeout", type=seconds, default=300.0, metavar="SECONDS", help="to wait; 300 by default")
+    cancel.set_defaults(run=run_cancel)
+
+    download = verbs.add_parser("download", help="fetch a checkpoint; a download that was cut goes on")
+    download.add_argument("job", help="its id")
+    download.add_argument("-o", "--output", default=".", metavar="PATH", help="a folder, or a file; here by default")
+    download.add_argument("--kind", choices=("merged", "adapter", "model"), help="by default the whole model")
+    download.add_argument("--step", type=positive, metavar="N", help="a checkpoint before the last")
+    download.add_argument("--sha256", metavar="HEX", help="what the file has to have, if you know")
+    download.add_argument("--extract", action="store_true", help="unpack it, too")
+    download.set_defaults(run=run_download)
+
+    test = verbs.add_parser("test", help="ask the new model and its base model the same, and compare")
+    test.add_argument("model", help="the id of a job, or the name of a model")
+    test.add_argument("file", help="held-out examples or prompts, JSONL")
+    test.add_argument("--base", metavar="MODEL", help="to compare with; by default the one that the job trained")
+    test.add_argument("--limit", type=positive, metavar="N", help="how many examples")
+    test.add_argument("--parallel", type=positive, default=4, metavar="N", help="asked at once; 4 by default")
+    test.add_argument("--max-cost", metavar="USD", help="for all of it; the rest is not asked (exit code 3)")
+    test.add_argument("--price", metavar="IN/OUT", help="of the new model, US dollars for a million tokens: 0.15/0.60")
+    test.add_argument("--effort", choices=("low", "medium", "high"), help="how much the models are to think")
+    test.add_argument("--max-tokens", type=positive, metavar="N", help="of an answer, reasoning included")
+    test.set_defaults(run=run_test)
+
+    for verb in (estimate, start, watch, listing, cancel, download, test):
+        verb.add_argument("--base-url", metavar="URL", help="by default $TOGETHER_BASE_URL, else Together's")
+        verb.add_argument("--json", action="store_true", help="print JSON")
+        verb.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="training data: a .jsonl file, or the id of one that is uploaded")
+    parser.add_argument("-m", "--model", required=True, metavar="MODEL", help="the model to train: openai/gpt-oss-20b")
+    parser.add_argument("--validation", metavar="FILE", help="held-out data whose loss is measured; a file, or an id")
+    parser.add_argument("--no-check", action="store_true", help="do not check the files before they are sent")
+    for name, kind, meta, text in (
+        ("--epochs", positive, "N", "how often the examples are gone through; 1 by default"),
+        ("--evals", positive, "N", "how often the validation data is looked at; by default once an epoch"),
+        ("--checkpoints", positive, "N", "how many states of the model are kept; 1 by default"),
+        ("--batch-size", positive, "N", "by default as large as possible"),
+        ("--learning-rate", float, "RATE", "1e-5 by default"),
+        ("--warmup-ratio", float, "SHARE", "of the steps, from 0 to 1"),
+        ("--weight-decay", float, "RATE", "0 by default"),
+        ("--max-seq-length", positive, "N", "tokens of an example"),
+        ("--lora-rank", positive, "N", "of the adapter"),
+        ("--lora-alpha", positive, "N", "by default twice the rank"),
+        ("--lora-dropout", float, "SHARE", "0 by default"),
+        ("--dpo-beta", float, "BETA", "with --method dpo"),
+        ("--suffix", str, "NAME", "part of the new model's name"),
+        ("--seed", int, "N", "for a training that can be repeated"),
+    ):
+        parser.add_argument(name, type=kind, metavar=meta, help=text)
+    parser.add_argument("--method", choices=("sft", "dpo"), help="dpo for preference data; sft by default")
+    parser.add_argument("--full", action="store_true", help="train all weights, not an adapter, where that is offered")
+    parser.add_argument("--no-packing", action="store_true", help="do not put short examples together")
+
+
+_NAMES = {"epochs": "n_epochs", "evals": "n_evals", "checkpoints": "n_checkpoints"}
+_PLAIN = (
+    *("batch_size", "learning_rate", "warmup_ratio", "weight_decay", "max_seq_length", "lora_rank", "lora_alpha"),
+    *("lora_dropout", "dpo_beta", "suffix", "seed", "method"),
+)
+
+
+def _settings(options: argparse.Namespace) -> Any:
+    given = {_NAMES.get(name, name): getattr(options, name) for name in (*_NAMES, *_PLAIN)}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if options.full:
+        settings["full"] = True
+    if options.no_packing:
+        settings["packing"] = False
+    return settings
+
+
+def _service(options: argparse.Namespace) -> Backend:
+    from motet.together import Backend
+
+    return Backend(base_url=options.base_url)
+
+
+def _money(text: str | None, option: str) -> Decimal | None:
+    try:
+        return None if text is None else to_money(text, option)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _uploaded(options: argparse.Namespace, backend: Backend) -> dict[str, Any]:
+    """The files of a training, at the service: what `estimate` and `start` take of them."""
+    # Whether the model can be trained so is known before anything is sent.
+    limits, settings = tune.limits(options.model, backend=backend), _settings(options)
+    tune.check_settings(limits, settings)
+    found: dict[str, Any] = {}
+    for name in ("file", "validation"):
+        given = getattr(options, name)
+        if given is None:
+            continue
+        with Transfer(f"uploading {Path(given).name}", quiet=options.json) as transfer:
+            found[name] = tune.to_file(
+                given,
+                check=not options.no_check,
+                max_tokens=limits.longest(settings),
+                on_progress=transfer.show,
+                on_state=transfer.say,
+                backend=backend,
+            )
+    return found
+
+
+def _estimated(options: argparse.Namespace, backend: Backend) -> tuple[dict[str, Any], tune.PriceEstimate]:
+    files = _uploaded(options, backend)
+    price = tune.estimate(
+        files["file"], options.model, validation=files.get("validation"), backend=backend, **_settings(options)
+    )
+    return files, price
+
+
+def run_estimate(options: argparse.Namespace) -> None:
+    with _service(options) as backend:
+        files, price = _estimated(options, backend)
+    if options.json:
+        print(json.dumps(_price_dict(price, files), ensure_ascii=False))
+        return
+    for line in _price_lines(price, files):
+        print(line)
+
+
+def _price_lines(price: tune.PriceEstimate, files: dict[str, Any]) -> list[str]:
+    held_out = files.get("validation")
+    lines = [f"training file    {files['file'].id}{_examples(files['file'])}"]
+    if held_out is not None:
+        lines.append(f"validation file  {held_out.id}{_examples(held_out)}")
+    lines.append(f"tokens           {_count(price.train_tokens)} to train, {_count(price.eval_tokens)} to evaluate")
+    unknown = f"unknown: {visible(price.reason or '')}"
+    lines.append(f"price            {unknown if price.price is None else f'about {dollars(price.price)}'}")
+    if price.user_limit is not None:
+        lines.append(f"account          may spend {dollars(price.user_limit)}")
+    return lines
+
+
+def _examples(file: tune.File) -> str:
+    return "" if file.lines is None else f", {file.lines:,} examples"
+
+
+def _count(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
+
+
+def _price_dict(price: tune.PriceEstimate, files: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "training_file": files["file"].id,
+        "validation_file": files["validation"].id if "validation" in files else None,
+        "price": None if price.price is None else f"{price.price:f}",
+        "reason": price.reason,
+        "tokens": {"train": price.train_tokens, "eval": price.eval_tokens},
+        "user_limit": None if price.user_limit is None else f"{price.user_limit:f}",
+        "allowed": price.allowed,
+    }
+
+
+def run_start(options: argparse.Namespace) -> int:
+    limit = _money(options.max_cost, "--max-cost")
+    if not (options.yes or limit is not None or sys.stdin.isatty()):
+        raise UsageError("there is nobody to ask what it may cost: give --max-cost USD, or --yes")
+    with _service(options) as backend:
+        files, price = _estimated(options, backend)
+        if not options.json:
+            print("\n".join(_price_lines(price, files)))
+        if limit is None and not options.yes:
+            if not _agreed(price):
+                print("nothing was started", file=sys.stderr)
+                return 1
+            # What was agreed to is the limit, should the price be another one now.
+            limit = price.price
+        job = tune.start(
+            files["file"],
+            options.model,
+            validation=files.get("validation"),
+            max_cost=limit,
+            backend=backend,
+            **_settings(options),
+        )
+        if options.watch:
+            print(f"started {job.id}", file=sys.stderr)
+            return _watch(job, backend, options, timeout=None, svg=None)
+    if options.json:
+        print(json.dumps(job_dict(job), ensure_ascii=False))
+    else:
+        print(f"started {job.id}; watch it with: motet tune watch {job.id}")
+    return 0
+
+
+def _agreed(price: tune.PriceEstimate) -> bool:
+    question = "The price is unknown. Start anyway?" if price.price is None else f"Start for {dollars(price.price)}?"
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def run_watch(options: argparse.Namespace) -> int:
+    with _service(options) as backend:
+        return _watch(options.job, backend, options, timeout=options.timeout, svg=options.svg)
+
+
+def _watch(
+    job: tune.Job | str, backend: Backend, options: argparse.Namespace, *, timeout: float | None, svg: str | None
+) -> int:
+    """Shows a job until it has ended. 0: there is a new model."""
+    name = job if isinstance(job, str) else job.id
+    try:
+        with Watcher(as_json=options.json, color=options.color, svg=svg) as watcher:
+            last = tune.watch(job, on_change=watcher.show, timeout=timeout, backend=backend)
+    except KeyboardInterrupt:
+        print(f"\nmotet: {name} goes on; watch it again with: motet tune watch {name}", file=sys.stderr)
+        raise
+    if not watcher.drawn:
+        print(job_line(last, Style(options.color, sys.stdout)))
+    return 0 if last.ok else 1
+
+
+def run_list(options: argparse.Namespace) -> None:
+    with _service(options) as backend:
+        found = tune.jobs(backend=backend)
+    if options.json:
+        print(json.dumps([job_dict(job) for job in found], ensure_ascii=False, indent=2))
+    else:
+        print(job_table(found, Style(options.color, sys.stdout)))
+
+
+def run_cancel(options: argparse.Namespace) -> int:
+    with _service(options) as backend:
+        job = tune.cancel(options.job, timeout=options.timeout, backend=backend)
+    if options.json:
+        print(json.dumps(job_dict(job), ensure_ascii=False))
+    else:
+        print(job_line(job, Style(options.color, sys.stdout)))
+    if job.phase != "cancelled":
+        print(f"motet: {job.id} was not cancelled: it had ended before", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run_download(options: argparse.Namespace) -> None:
+    with _service(options) as backend, Transfer(f"downloading {options.job}", quiet=options.json) as transfer:
+        found = tune.download(
+            options.job,
+            options.output,
+            kind=options.kind,
+            step=options.step,
+            sha256=options.sha256,
+            extract=options.extract,
+            on_progress=transfer.show,
+            backend=backend,
+        )
+    if options.json:
+        shape = {
+            "path": str(found.path),
+            "bytes": found.bytes,
+            "sha256": found.sha256,
+            "verified": found.verified,
+            "resumed_at": found.resumed_at,
+            "files": [str(path) for path in found.files],
+        }
+        print(json.dumps(shape, ensure_ascii=False))
+        return
+    held = {"sha256": "its checksum is right", "length": "its length is right", "none": "nothing to hold it against"}
+    print(f"{found.path}: {found.bytes:,} bytes, sha256 {found.sha256}; {held[found.verified]}")
+    for path in found.files:
+        print(path)
+
+
+def run_test(options: argparse.Namespace) -> int:
+    asked = {"reasoning_effort": options.effort, "max_tokens": options.max_tokens}
+    with _service(options) as backend, Transfer("asking", quiet=options.json) as transfer:
+        comparison = tune.compare(
+            options.model,
+            Path(options.file),
+            base=options.base,
+            limit=options.limit,
+            parallel=options.parallel,
+            max_cost=_money(options.max_cost, "--max-cost"),
+            price=_price(options.price),
+            on_result=transfer.count,
+            backend=backend,
+            **{name: value for name, value in asked.items() if value is not None},
+        )
+    if options.json:
+        print(json.dumps(comparison.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        print(comparison_table(comparison, Style(options.color, sys.stdout)))
+    if comparison.stopped is not None:
+        print(f"motet: {visible(str(comparison.stopped))}; the rest was not asked", file=sys.stderr)
+        return 3 if isinstance(comparison.stopped, motet.LimitError) else 1
+    return 1 if any(tally.failed for tally in comparison.tallies) else 0
+
+
+def _price(text: str | None) -> motet.Price | None:
+    if text is None:
+        return None
+    before, slash, after = text.partition("/")
+    if not slash:
+        raise UsageError(f"--price must be two amounts as 0.15/0.60, not {text!r}")
+    return motet.Price(_money(before, "--price"), _money(after, "--price"))

@@ -1,0 +1,1 @@
+"""Dicts of other APIs to messages and back; no I/O."""

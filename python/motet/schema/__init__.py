@@ -1,0 +1,1 @@
+"""Types and functions as JSON Schema, and values back."""

@@ -1,0 +1,1 @@
+"""The scripted server: a real HTTP server on loopback."""

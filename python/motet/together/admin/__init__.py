@@ -1,0 +1,1 @@
+"""Files and jobs of the service."""

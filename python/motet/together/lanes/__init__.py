@@ -1,0 +1,1 @@
+"""A request's body and a choice's events, one module for each lane."""

@@ -1,0 +1,1 @@
+"""Requests over HTTP: retries, deadlines, bounded bodies, event streams."""
