@@ -8,6 +8,7 @@ import pickle
 import re
 import threading
 import time
+import unicodedata
 from array import array
 from pathlib import Path
 from typing import Any
@@ -294,26 +295,55 @@ def test_strict_parsing_says_where_and_what() -> None:
     assert (str(copied), copied.position) == (str(error), 42)
 
 
+def _spelled(ids: list[int]) -> str:
+    """What ids stand for, as the parser reads them: invalid UTF-8 and unknown ids are replacement characters."""
+    known = [motet.decode_bytes([t]) if 0 <= t < motet.VOCAB_SIZE else "\ufffd".encode() for t in ids]
+    return b"".join(known).decode("utf-8", "replace")
+
+
+def _escaped(text: str) -> str:
+    """Without line breaks and other control characters."""
+    short = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+    return "".join(
+        [
+            short.get(c, f"\\u{{{ord(c):x}}}") if unicodedata.category(c) == "Cc" or c in "\u2028\u2029" else c
+            for c in text
+        ]
+    )
+
+
+@example(' json to=functions.f{"a": 1}', None)
+@example("\x7f" * 60 + "<|message|>", None)
 @given(wild_text | wild_ids, st.data())
 def test_the_place_of_a_fault_is_shown(raw: Any, data: Any) -> None:
-    """However the input is cut: what is underlined begins at the position, and the line is of a length to be read."""
-    for chunks in ([raw], cut(data.draw, raw)):
+    """However the input is cut: the line holds the 48 characters before the position, and what is underlined begins
+    there, or behind blanks that a token has before its word."""
+    for chunks in ([raw], cut(data.draw, raw) if data else [raw[:5], raw[5:]]):
+        parser, read = motet.StreamParser(strict=True), raw[:0]
         try:
-            stream(chunks, strict=True)
+            for chunk in chunks:
+                read += chunk
+                parser.feed(chunk)
+            parser.close()
         except motet.ParseError as error:
-            line, marks = error.context.splitlines()
-            assert len(line) < 160
-            assert set(marks.strip()) == {"^"}
-            start = len(marks) - len(marks.lstrip())
-            if isinstance(raw, str):
-                before = raw.encode("utf-8", "surrogatepass")[: error.position].decode("utf-8", "replace")
-            else:
-                before = motet.decode(
-                    [token if 0 <= token < motet.VOCAB_SIZE else 5 for token in raw[: error.position]]
-                )
-            if before.isascii() and before.isprintable():
-                shown = line[:start].strip(" ") if before.strip() != before else line[4:start]
-                assert before.endswith(shown.removeprefix("…").strip()), (before, error)
+            _check_excerpt(error, read)
+
+
+def _check_excerpt(error: motet.ParseError, read: Any) -> None:
+    line, marks = error.context.splitlines()
+    assert set(marks.strip()) == {"^"}
+    start = len(marks) - len(marks.lstrip())
+    shown, wrong = line[4:start], line[start:]
+    if isinstance(read, str):
+        encoded = read.encode()
+        before, rest = encoded[: error.position].decode(), encoded[error.position :].decode()
+    else:
+        before, rest = _spelled(read[: error.position]), _spelled(read[error.position :])
+    word = rest.lstrip()
+    blank = rest[: len(rest) - len(word)]
+    ellipsis = "…" if len(before) > 48 or error.position > 192 else ""
+    assert shown in [ellipsis + _escaped(before[-48:] + between) for between in ("", blank)]
+    assert any(_escaped(text).startswith(wrong.removesuffix("…")) for text in (rest, word))
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
