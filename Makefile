@@ -10,9 +10,10 @@ SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -na
 demo: $(VENV)/built
 	$(BIN)/motet demo
 
+# The same inputs in each run, on all cores.
 test: $(VENV)/tools
-	cargo test --quiet
-	$(BIN)/pytest
+	PROPTEST_RNG_SEED=0 cargo test --quiet
+	$(BIN)/pytest -n auto --dist loadgroup
 
 # Formatting, lints, types, and the stub against the extension.
 check: $(VENV)/tools
@@ -35,11 +36,17 @@ bench: $(VENV)/tools $(VENV)/peers
 instructions: $(VENV)/peers
 	$(VENV)/bench/bin/python benches/instructions.py --check
 
-# Each target for 60 seconds, from the corpus that is kept; what they find is kept in fuzz/artifacts. For a long run:
-# `make fuzz FUZZ='-runs=10000000'`. (cargo-fuzz asks the compiler for what only nightly has; the variable lets it.)
+# New inputs in each run: the property tests of both languages with ten times as many examples as in `make test`, then
+# each target for 60 seconds from the corpus that is kept (finds are kept in fuzz/artifacts). A find becomes an
+# `@example` of its test or a case in tests/corpus. For a long run:
+# `make fuzz EXAMPLES=100000 FUZZ='-runs=10000000'`. (cargo-fuzz asks the compiler for what only nightly has; the
+# variable lets it.)
+EXAMPLES ?= 3000
 FUZZ_TARGETS := text ids split conserve strict render
 FUZZ ?= -max_total_time=60
-fuzz: $(VENV)/fuzz/bin/cargo-fuzz
+fuzz: $(VENV)/tools $(VENV)/fuzz/bin/cargo-fuzz
+	PROPTEST_CASES=$(EXAMPLES) cargo test --quiet
+	HYPOTHESIS_PROFILE=fuzz HYPOTHESIS_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n auto --dist loadgroup -m hypothesis
 	for target in $(FUZZ_TARGETS); do \
 		mkdir -p fuzz/target/found/$$target && \
 		PATH=$(CURDIR)/$(VENV)/fuzz/bin:$$PATH RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target \

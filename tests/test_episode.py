@@ -8,11 +8,12 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import motet
 from motet import DeveloperContent, Episode, Exchange, Message, Preamble, Reasoning, Text, ToolCall, ToolResult
+from tests.support.hypothesis_profiles import examples
 
 TEXT = st.text(max_size=8) | st.sampled_from(["", "\n", "a\nb", "\ud800", "2:{}", '"'])
 ASKED = st.one_of(
@@ -36,7 +37,7 @@ def contents(episode: Episode) -> str:
     return json.dumps(episode.to_dict(), sort_keys=True)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(EPISODES, EPISODES)
 def test_hashes_are_alike_where_the_contents_are_and_nowhere_else(one: Episode, other: Episode) -> None:
     assert (one.hash == other.hash) is (contents(one) == contents(other))
@@ -44,7 +45,7 @@ def test_hashes_are_alike_where_the_contents_are_and_nowhere_else(one: Episode, 
     assert len(bytes.fromhex(one.hash)) == 32
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(EPISODES)
 def test_an_episode_survives_json_and_pickle(episode: Episode) -> None:
     for again in (Episode.from_dict(json.loads(json.dumps(episode.to_dict()))), pickle.loads(pickle.dumps(episode))):
@@ -53,7 +54,7 @@ def test_an_episode_survives_json_and_pickle(episode: Episode) -> None:
         assert again.messages == episode.messages
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(EPISODES, st.data())
 def test_the_order_of_exchanges_counts(episode: Episode, data: st.DataObject) -> None:
     mixed = data.draw(st.permutations(episode.exchanges))

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -19,6 +19,7 @@ import motet
 from tests.bomb import BOMB, Crash, ticking
 from tests.puppet import calls, puppet, turns
 from tests.scripted import final
+from tests.support.hypothesis_profiles import examples
 
 KINDS = ["once", "again", "raises", "refuses", "awaited", "unknown", "wrong"]
 SHARED = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -235,9 +236,4 @@ def _x(record: Any) -> list[int]:
 
 
 TestLoops = Loops.TestCase
-TestLoops.settings = settings(
-    max_examples=max(500, settings.default.max_examples // 4),
-    stateful_step_count=6,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestLoops.settings = examples(500, stateful_step_count=6, suppress_health_check=list(HealthCheck))

@@ -17,12 +17,13 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Op
 
 import pytest
 import typing_extensions
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, field_validator
 
 import motet
 from motet.schema.output import Output
+from tests.support.hypothesis_profiles import examples
 
 T = TypeVar("T")
 
@@ -218,7 +219,7 @@ def objects(schema: Any, named: bool = False) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("wanted", TYPES, ids=name_of)
-@settings(max_examples=25)
+@examples(25)
 @given(data=st.data())
 def test_a_value_comes_back_from_its_json(wanted: Any, data: st.DataObject) -> None:
     value = data.draw(TYPES[wanted])
@@ -410,7 +411,7 @@ def test_no_text_breaks_the_reading(text: str) -> None:
         threading.Lock,
         Iterable[threading.Thread],
     ],
-    ids=lambda one: str(one)[:30],
+    ids=lambda one: type(one).__name__,
 )
 def test_what_has_no_schema_is_refused(wanted: Any) -> None:
     with pytest.raises(TypeError, match=r"^output=.* cannot be written as JSON Schema: "):

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import tiktoken
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import motet
 from tests import reference_parser as reference
 from tests.reference_parser import Read
+from tests.support.hypothesis_profiles import examples
 
 MARKERS = list(reference.MARKERS)
 WORDS = [
@@ -118,7 +119,6 @@ class Pieces:
         return self.start + self.header + self.message + self.content + self.stop
 
 
-SOME = settings.default.max_examples // 3 if settings.default else 100  # Of each damage.
 STOPS = {"end": "<|end|>", "call": "<|call|>", "return": "<|return|>"}
 
 
@@ -243,7 +243,7 @@ answers = st.builds(lambda text: Read("assistant", None, None, "final", None, te
     answers,
     st.data(),
 )
-@settings(max_examples=SOME)
+@examples(100)
 def test_one_damage_is_repaired_as_the_pages_say(
     code: str, where: str, damage: Damage, before: list[Read], call: Read, answer: Read, data: Any
 ) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 import motet
@@ -25,6 +25,7 @@ from motet.message import Preamble, Reasoning
 from motet.metrics import Cash, Chars, Cost, Metrics, Size, Time, Tokens
 from tests.puppet import Puppet, calls, puppet, turns
 from tests.scripted import final
+from tests.support.hypothesis_profiles import examples
 
 
 def names(folder: Path) -> list[str]:
@@ -112,7 +113,7 @@ def wire(run: Run) -> str:
     return json.dumps(run.to_dict())
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(values)
 def test_a_run_is_the_same_after_a_way_through_json(run: Run) -> None:
     again = Run.from_dict(json.loads(json.dumps(run.to_dict())))
@@ -126,7 +127,7 @@ def vars_of(part: Any) -> dict[str, Any]:
     return {name: getattr(part, name) for name in part.__dataclass_fields__}
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(run=values)
 def test_a_run_is_the_same_after_a_way_through_a_file(tmp_path: Path, run: Run) -> None:
     run.save(tmp_path / "run.json")
@@ -134,7 +135,7 @@ def test_a_run_is_the_same_after_a_way_through_a_file(tmp_path: Path, run: Run) 
     assert names(tmp_path) == ["run.json"]
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(values, st.data())
 def test_whatever_else_a_file_holds_is_refused_or_read(run: Run, data: st.DataObject) -> None:
     shape = json.loads(json.dumps(run.to_dict()))
