@@ -1,8 +1,9 @@
-"""The peers that motet is compared with."""
+"""The profile of hypothesis, the peers that motet is compared with, and what each test finds set up."""
 
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,10 @@ from tests.support import hypothesis_profiles  # noqa: F401  # Loads the profile
 if TYPE_CHECKING:
     import openai_harmony
     import tiktoken
+
+# A shell starts background jobs with Ctrl-C ignored, and their processes inherit that: tests that interrupt a process
+# would wait for it forever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
