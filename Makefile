@@ -24,17 +24,17 @@ check: $(VENV)/tools
 	$(BIN)/mypy
 	$(BIN)/stubtest motet._core
 
-# Side by side with the peers, in one run; writes benches/RESULTS.md.
+# Side by side with the peers, in one run; writes benches/README.md.
 # First the parser and the renderer beside openai-harmony, then the tokenizer beside all others, with a picture of it.
 bench: $(VENV)/tools $(VENV)/peers
 	$(BIN)/python benches/run.py
-	$(VENV)/bench/bin/python benches/all_tokenizers.py
-	$(BIN)/python benches/plot.py
-	$(BIN)/python benches/overhead.py
+	$(VENV)/bench/bin/python benches/tokenizer/compare.py
+	$(BIN)/python benches/tokenizer/plot.py
+	$(BIN)/python benches/parser/overhead.py
 
-# Fails where a token has come to cost more instructions than benches/instructions.json says.
+# Fails where a token has come to cost more instructions than benches/results/instructions.json says.
 instructions: $(VENV)/peers
-	$(VENV)/bench/bin/python benches/instructions.py --check
+	$(VENV)/bench/bin/python benches/tokenizer/instructions.py --check
 
 # New inputs in each run: the property tests of both languages with ten times as many examples as in `make test`, then
 # each target for 60 seconds from the corpus that is kept (finds are kept in fuzz/artifacts). A find becomes an

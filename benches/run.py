@@ -1,4 +1,4 @@
-"""motet's parser and renderer beside openai-harmony's (for tokenizers there is `all_tokenizers.py`): each round runs
+"""motet's parser and renderer beside openai-harmony's (for tokenizers there is `tokenizer/compare.py`): each round runs
 both on the same input, one after the other, so that a noisy machine is noisy for both. What counts is the ratio of a
 round; its median and its range over the rounds are reported.
 
@@ -214,8 +214,8 @@ def main() -> None:
         machine = (
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
         )
-        page = ROOT / "benches/RESULTS.md"
-        # What all_tokenizers.py wrote stays.
+        page = ROOT / "benches/README.md"
+        # What tokenizer/compare.py wrote stays.
         _, heading, others = page.read_text("utf-8").partition("\n## Tokenizers\n")
         head = HEAD.format(machine=machine, rounds=given.rounds)
         page.write_text(f"{head}\n" + "\n".join(rows) + "\n" + heading + others, "utf-8")

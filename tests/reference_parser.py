@@ -1,4 +1,4 @@
-"""A second opinion: docs/format.md, read slowly and once more.
+"""A second opinion: docs/concepts/format.md, read slowly and once more.
 
 Nothing of motet's parser is used. A wire is a string in which each marker is one character of its own, so that the
 grammar of the page can stand here as regular expressions. `read` gives the frames of what the page allows, and `None`

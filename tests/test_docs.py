@@ -19,7 +19,9 @@ from motet.testing import ScriptedServer, Stage, Training
 from tests.scripted import KEY, PLAIN, final
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+REPOSITORY = "https://github.com/motet-dev/motet"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benches/README.md"]
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
 def answer(body: dict[str, Any]) -> str:
@@ -41,13 +43,13 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     catalog.forget()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_the_python_on_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
     scope: dict[str, object] = {"__name__": page.stem}
     for block in blocks:
         exec(compile(block, page.name, "exec"), scope)
-    assert page.name != "README.md" or len(blocks) >= 5
+    assert page != ROOT / "README.md" or len(blocks) >= 5
 
 
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
@@ -68,10 +70,17 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
             job = re.findall(r"ft-[\w-]+", (done.stdout + done.stderr).decode())[0]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_links_of_pages_exist(page: Path) -> None:
+    """Links to the repository are absolute outside of docs/, so that they work on a package index and on the site."""
+    text = page.read_text()
+    for target in re.findall(rf"{REPOSITORY}/(?:blob|tree|raw)/main/([^)#\s]+)", text):
+        assert (ROOT / target).exists(), target
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert page.name != "README.md", f"relative link in a page that a package index shows: {target}"
+        path = (page.parent / target).resolve()
+        assert path.exists(), target
+        assert path.is_relative_to(ROOT / "docs") == page.is_relative_to(ROOT / "docs"), target
 
 
 def test_the_models_of_the_readme_are_those_of_the_catalogue() -> None:
@@ -80,7 +89,7 @@ def test_the_models_of_the_readme_are_those_of_the_catalogue() -> None:
 
 
 def test_the_page_of_the_architecture_names_every_room() -> None:
-    page = (ROOT / "ARCHITECTURE.md").read_text()
+    page = (ROOT / "docs/contributing/architecture.md").read_text()
     for path in [*(ROOT / "rust/core/src").glob("*.rs"), *(ROOT / "python/motet").glob("*.py")]:
         assert path.name in ("lib.rs", "base64.rs") or path.name in page, path.name
 

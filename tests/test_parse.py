@@ -201,7 +201,7 @@ def test_the_corpus_comes_out_in_python_as_in_rust(path: Path) -> None:
 
 
 def _comes_out(completion: Completion) -> str:
-    """As docs/malformed.md writes it."""
+    """As docs/concepts/malformed-input.md writes it."""
     parts = []
     for part in completion.message.content:
         match part:
@@ -219,7 +219,7 @@ def _comes_out(completion: Completion) -> str:
 
 def test_the_page_of_malformed_completions_is_true() -> None:
     cases = {path.read_text().split("===\n", 2)[1].removesuffix("\n") for path in CORPUS}
-    page = (Path(__file__).parent.parent / "docs/malformed.md").read_text()
+    page = (Path(__file__).parent.parent / "docs/concepts/malformed-input.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith(("| `", "| nothing"))]
     assert len(rows) > 60
     for row in rows:

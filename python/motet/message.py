@@ -379,7 +379,7 @@ class Repair(_Value):
     """Something that does not follow the format, and what the parser made of it."""
 
     code: str
-    """One of a closed set; see docs/repairs.md."""
+    """One of a closed set; see docs/reference/repairs.md."""
     position: int
     """Where: an index into the ids, or a byte offset into the UTF-8 text."""
     text: str

@@ -1,4 +1,4 @@
-//! Encodes files over and over: what the profilers look at, and what `benches/instructions.py` counts.
+//! Encodes files over and over: what the profilers look at, and what `benches/tokenizer/instructions.py` counts.
 //!
 //! tokens split|lookup|count|encode|decode TIMES FILE...
 

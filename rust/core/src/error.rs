@@ -59,7 +59,7 @@ pub enum Tier {
 
 macro_rules! codes {
     ($($variant:ident $tier:ident $name:literal $message:literal)*) => {
-        /// What a repair is about. The set is closed; `docs/repairs.md` lists it.
+        /// What a repair is about. The set is closed; `docs/reference/repairs.md` lists it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code { $($variant),* }
 

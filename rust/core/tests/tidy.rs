@@ -81,7 +81,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn every_repair_is_documented() {
-    let page = std::fs::read_to_string(root().join("docs/repairs.md")).expect("the page is there");
+    let page = std::fs::read_to_string(root().join("docs/reference/repairs.md")).expect("the page is there");
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     let expected = Code::ALL.iter().map(|code| {
         let tier = if code.tier() == Tier::Fault { "fault" } else { "remark" };

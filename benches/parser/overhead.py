@@ -1,6 +1,6 @@
 """What motet adds to the bare SDK for each chunk of a stream: the same body, read by both in turn.
 
-python benches/overhead.py [--chunks 5000] [--rounds 15]
+python benches/parser/overhead.py [--chunks 5000] [--rounds 15]
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """motet beside every tokenizer for this vocabulary that is installed. In each round all of them encode the same text,
 which none has seen before, one after the other on one core; what counts is the ratio of a round.
 
-    python benches/all_tokenizers.py [--rounds 9] [--only motet,tiktoken,gigatoken] [--dry]
+    python benches/tokenizer/compare.py [--rounds 9] [--only motet,tiktoken,gigatoken] [--dry]
 
-Writes benches/tokenizers.json, from which `plot.py` draws, and the second part of benches/RESULTS.md.
+Writes benches/results/tokenizers.json, from which `plot.py` draws, and the second part of benches/README.md.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benches")]
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benches/results"
+sys.path[:0] = [str(ROOT), str(ROOT / "benches/tokenizer")]
 
 import corpora  # noqa: E402
 import peers  # noqa: E402
@@ -193,7 +194,7 @@ def cold(names: list[str], folder: Path, rounds: int) -> list[dict[str, Any]]:
     """A whole process that imports, loads and encodes 60 kB: milliseconds, and by how many MB it grew."""
     text = next(corpora.texts("English", 1, 60_000, seed=9))
     page = os.sysconf("SC_PAGESIZE") if hasattr(os, "sysconf") else 4096
-    path = [str(ROOT), str(ROOT / "benches"), str(ROOT / "python")]
+    path = [str(ROOT), str(ROOT / "benches/tokenizer"), str(ROOT / "python")]
     programs = {n: CHILD.format(path=path, page=page, text=text, name=n, folder=str(folder)) for n in names}
     times: Times = {name: [] for name in names}
     grown: Times = {name: [] for name in names}
@@ -231,7 +232,7 @@ def floor() -> dict[str, float]:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """The tables of RESULTS.md."""
+    """The tables of benches/README.md."""
     names = results["names"]
 
     def table(title: str, rows: list[dict[str, Any]]) -> list[str]:
@@ -244,7 +245,7 @@ def markdown(results: dict[str, Any]) -> str:
         return [*lines, ""]
 
     lines = [
-        "Written by `benches/all_tokenizers.py`: one thread on one core, text that was not seen before, "
+        "Written by `benches/tokenizer/compare.py`: one thread on one core, text that was not seen before, "
         "processor time (but the clock's for batches and cold starts), "
         f"{results['rounds']} rounds (5 for the hostile ones). A ratio is of one round; above 1 motet is the better one. "
         "The range leaves out the lowest and highest tenth. Left out of a row: who fails, or would take seconds. "
@@ -261,7 +262,7 @@ def markdown(results: dict[str, Any]) -> str:
     lines += [f"| {what} | {value} |" for what, value in results["floor"].items()]
     lines += ["", "### Not the ids of tiktoken"]
     lines += [f"- {name}: {', '.join(cases)}" for name, cases in results["inexact"].items()]
-    counts = json.loads((ROOT / "benches/instructions.json").read_text("utf-8"))
+    counts = json.loads((RESULTS / "instructions.json").read_text("utf-8"))
     lines += ["", "### Where the work is: instructions a token, each step with those before it"]
     lines += [
         "| | split | and look up | and merge (`count`) | and write (`encode`) | decode |",
@@ -335,8 +336,8 @@ def main() -> None:
     text = markdown(results)
     print(text)
     if not given.dry:
-        (ROOT / "benches/tokenizers.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        page = ROOT / "benches/RESULTS.md"
+        (RESULTS / "tokenizers.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        page = ROOT / "benches/README.md"
         page.write_text(page.read_text("utf-8").split(HEADING)[0].rstrip("\n") + "\n" + HEADING + text, "utf-8")
 
 

@@ -1,7 +1,7 @@
 """How many instructions a token costs, by corpus, counted by callgrind: a number that a busy machine does not change.
 
-python benches/instructions.py            counts, and writes benches/instructions.json
-python benches/instructions.py --check    counts, and fails where it is more than a twentieth above what is kept
+python benches/tokenizer/instructions.py            counts, and writes benches/results/instructions.json
+python benches/tokenizer/instructions.py --check    counts, and fails where it is more than a twentieth above what is kept
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "benches"))
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benches/tokenizer"))
 
 import corpora  # noqa: E402
 
-KEPT = ROOT / "benches/instructions.json"
+KEPT = ROOT / "benches/results/instructions.json"
 STEPS = ("split", "lookup", "count", "encode", "decode")
 SIZE = 100_000
 

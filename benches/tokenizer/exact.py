@@ -1,6 +1,6 @@
 """Compares motet's ids with tiktoken's on text made at random, until enough is compared or one differs.
 
-python benches/exact.py [--megabytes 200] [--seed 1]
+python benches/tokenizer/exact.py [--megabytes 200] [--seed 1]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import motet
 from tests import vocabulary

@@ -1,6 +1,6 @@
-"""Draws benches/tokenizers.svg from benches/tokenizers.json: how fast each tokenizer is on each kind of text.
+"""Draws benches/results/tokenizers.svg from benches/results/tokenizers.json: how fast each tokenizer is on each kind of text.
 
-python benches/plot.py
+python benches/tokenizer/plot.py
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+RESULTS = Path(__file__).parents[1] / "results"
 KINDS = ("English", "Python code", "JSON calls", "mixed languages", "CJK")
 SHOWN = ("motet", "fastokens", "gigatoken", "splintr", "toktok", "quicktok", "tiktoken", "openai_harmony")
 BAR, GAP, LEFT, WIDTH, TOP = 13, 22, 150, 760, 78
@@ -55,5 +55,5 @@ def draw(results: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    found = json.loads((HERE / "tokenizers.json").read_text("utf-8"))
-    (HERE / "tokenizers.svg").write_text(draw(found), "utf-8")
+    found = json.loads((RESULTS / "tokenizers.json").read_text("utf-8"))
+    (RESULTS / "tokenizers.svg").write_text(draw(found), "utf-8")

@@ -1,6 +1,6 @@
 """How fast a large data set is made and checked, and in how much memory.
 
-python benches/dataset.py [--gigabytes 1] [--folder /tmp] [--workers N]
+python benches/dataset/speed.py [--gigabytes 1] [--folder /tmp] [--workers N]
 
 Examples of about 1.4 kB, prose with reasoning, are added to a file, built into training and validation data, and checked.
 Each step runs in a process of its own, which may start others; 1 worker: it does not. What is written is deleted
@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-WORDS = Path(__file__).parent.parent.joinpath("docs/format.md").read_text().split()
+WORDS = Path(__file__).parents[2].joinpath("docs/concepts/format.md").read_text().split()
 
 
 def make(path: Path, size: int) -> None:
