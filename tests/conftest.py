@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import vocabulary
 from tests.support import hypothesis_profiles  # noqa: F401  # Loads the profile before tests declare settings.
+from tests.support import peer_vocabulary as vocabulary
 
 if TYPE_CHECKING:
     import openai_harmony

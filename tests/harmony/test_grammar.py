@@ -1,0 +1,390 @@
+"""Grammars in real engines: what follows the format is accepted token by token, what does not is refused."""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+import motet
+from tests.support import grammar_engines as engines
+
+pytestmark = pytest.mark.usefixtures("lent_vocabulary")
+
+RETURN, END, CALL = motet.STOP_TOKENS
+MARKERS = [
+    motet.SPECIAL_TOKENS[f"<|{name}|>"]
+    for name in ["start", "end", "message", "channel", "constrain", "return", "call"]
+]
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string"},
+                "unit": {"enum": ["C", "F"]},
+                "days": {"type": "array", "items": {"$ref": "#/$defs/day"}, "minItems": 1, "maxItems": 3},
+                "exact": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+            },
+            "required": ["city"],
+            "additionalProperties": False,
+            "$defs": {
+                "day": {
+                    "type": "object",
+                    "properties": {"month": {"type": "integer"}, "day": {"type": "number"}},
+                    "required": ["day"],
+                    "additionalProperties": False,
+                }
+            },
+        },
+    },
+}
+TOOLS = [WEATHER, "now", {"name": "math.sum", "parameters": {"type": "object", "additionalProperties": True}}]
+REVIEW = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "review",
+        "schema": {
+            "type": "object",
+            "properties": {"stars": {"enum": [1, 2, 3]}, "why": {"type": "string"}},
+            "required": ["stars", "why"],
+            "additionalProperties": False,
+        },
+    },
+}
+FORMS = ("lark", "gbnf", "structural_tag")
+SOME = examples.default.max_examples // 3 if examples.default else 100  # Each is read by an engine, token by token.
+
+
+@functools.cache
+def _engine(form: str, settings: str) -> engines.Engine:
+    grammar: Any = motet.grammar(**json.loads(settings), format=form)
+    if form == "lark":
+        return engines.Llguidance(grammar)
+    return engines.Xgrammar(grammar, (RETURN, CALL) if form == "gbnf" else (RETURN,))
+
+
+def engine(form: str, **settings: Any) -> engines.Engine:
+    return _engine(form, json.dumps({"tools": TOOLS, "builtin_tools": ["python", "browser"], **settings}))
+
+
+def ids_of(text: str) -> list[int]:
+    return motet.encode(text, special="token")
+
+
+# Completions, piece by piece: markers, and text that spells none of them.
+
+spelled = re.compile(r"<\|(start|end|message|channel|constrain|return|call|endoftext)\|>")
+texts = (
+    st.lists(st.text(max_size=8) | st.sampled_from(["<|", "<|end", "<|start|", "|>", "<", "Hi there", "\n", "é中"]))
+    .map("".join)
+    .filter(lambda text: not spelled.search(text))
+)
+day = st.fixed_dictionaries({"day": st.integers(1, 31) | st.just(1.5)})
+dated = st.builds(lambda month, day: {"month": month, **day}, st.integers(-12, 12), day) | day
+weather = st.builds(
+    lambda city, rest: {"city": city, **{key: rest[key] for key in ("unit", "days", "exact") if key in rest}},
+    texts,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "unit": st.sampled_from("CF"),
+            "days": st.lists(dated, min_size=1, max_size=3),
+            "exact": st.sampled_from([True, False, None]),
+        },
+    ),
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(-10, 10) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+objects = st.dictionaries(texts, values, max_size=3)
+search = st.builds(lambda query, rest: {"query": query, **rest}, texts, st.sampled_from([{}, {"topn": 3}]))
+json_type = st.sampled_from(["", " json", " <|constrain|>json", "<|constrain|>json", " <|constrain|> json"])
+
+
+def dumped(value: Any, style: int) -> str:
+    """JSON as every form takes it."""
+    indent, separators = [(None, (", ", ": ")), (None, (",", ":")), (2, (",", ": "))][style]
+    # llguidance takes escapes only where JSON needs them, and needs one more of them than JSON: for U+007F.
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
+    return text.replace("\x7f", "\\u007f").replace("<|", "< |")
+
+
+styles = st.integers(0, 2)
+bodies = {
+    "functions.get_weather": st.builds(dumped, weather, styles),
+    "functions.now": st.builds(dumped, objects, styles),
+    "functions.math.sum": st.builds(dumped, objects, styles),
+    "python": texts,
+    "browser.search": st.builds(dumped, search, styles),
+}
+
+
+@st.composite
+def calls(draw: Any) -> list[str]:
+    """Header, content and stop of a call, in any legal order."""
+    recipient = draw(st.sampled_from(sorted(bodies)))
+    own = "." not in recipient or recipient.startswith("browser")
+    channel = draw(st.sampled_from(["analysis", "commentary"])) if own else "commentary"
+    to = f" to={recipient}"
+    header = draw(st.sampled_from([f"{to}<|channel|>{channel}", f"<|channel|>{channel}{to}"]))
+    kind = draw(json_type).replace("json", "code" if (own and draw(st.booleans())) or recipient == "python" else "json")
+    return [header + kind + "<|message|>", draw(bodies[recipient]), "<|call|>"]
+
+
+thoughts = st.builds(
+    lambda channel, text: [f"<|channel|>{channel}<|message|>", text, "<|end|>"],
+    st.sampled_from(["analysis", "commentary"]),
+    texts,
+)
+answers = st.builds(lambda kind, text: [f"<|channel|>final{kind}<|message|>", text, "<|return|>"], json_type, texts)
+
+
+@st.composite
+def completions(draw: Any) -> list[int]:
+    frames = [*draw(st.lists(thoughts, max_size=2)), draw(calls() | answers)]
+    ids: list[int] = []
+    for index, (header, content, stop) in enumerate(frames):
+        ids += ids_of(("<|start|>assistant" if index else "") + header)
+        # Models do not always take the tokens that the tokenizer would; where only one text can follow, as in the
+        # keys of an object, llguidance wants those.
+        cuts = [] if stop == "<|call|>" else sorted(draw(st.lists(st.integers(0, len(content)), max_size=2)))
+        for start, end in zip([0, *cuts], [*cuts, len(content)], strict=True):
+            ids += motet.encode(content[start:end])
+        ids += ids_of(stop)
+    return ids
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(completions())
+@examples(max_examples=SOME)
+def test_what_follows_the_format_is_accepted(form: str, ids: list[int]) -> None:
+    assert motet.parse(ids, strict=True, tools=TOOLS)
+    assert engine(form).accepts(ids), ascii(motet.decode(ids))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(completions(), st.data())
+@examples(max_examples=SOME)
+def test_what_does_not_is_refused(form: str, ids: list[int], data: Any) -> None:
+    at = data.draw(st.integers(0, len(ids) - 1))
+    marker = data.draw(st.sampled_from(MARKERS))
+    word = ids_of(data.draw(st.sampled_from(["final", "analysis", "assistant", " to=functions.now", " json", "x"])))
+    damaged = data.draw(
+        st.sampled_from(
+            [
+                ids[:at],
+                ids[:at] + ids[at + 1 :],
+                [*ids[:at], marker, *ids[at:]],
+                [*ids[:at], marker, *ids[at + 1 :]],
+                [*ids[:at], ids[at], *ids[at:]],
+                [*ids[:at], *word, *ids[at:]],
+                [*ids, marker],
+            ]
+        )
+    )
+    try:
+        completion = motet.parse(damaged, strict=True, tools=TOOLS)
+    except motet.ParseError as error:
+        # Any tokens are any bytes.
+        well_formed = form == "structural_tag" and error.code == "invalid_utf8"
+    else:
+        known = {"get_weather", "now", "math.sum", "python", "browser.search"}
+        remarks = {repair.code for repair in completion.repairs}
+        well_formed = remarks <= {"empty_answer"} and {call.name for call in completion.tool_calls} <= known
+    if engine(form).accepts(damaged):
+        assert well_formed, motet.decode(damaged)
+
+
+@pytest.mark.parametrize("settings", [{}, {"parallel_calls": True}, {"quoting": False}, {"response_format": REVIEW}])
+def test_what_the_mask_lets_through_follows_the_format(settings: dict[str, Any]) -> None:
+    found = engine("lark", **settings)
+    assert isinstance(found, engines.Llguidance)
+    for seed in range(20):
+        chance, matcher, ids = random.Random(seed), found.matcher(), []
+        while len(ids) < 60 and not matcher.is_stopped():
+            choices = found.choices(matcher)
+            if matcher.is_accepting():
+                # Sampling may end here, which the engine says with the token of its own.
+                choices.remove(RETURN)
+                if not choices or chance.random() < 0.5:
+                    break
+            # Markers come now and then, or no frame would end.
+            marks = [token for token in choices if token >= 199_998]
+            token = chance.choice(marks if marks and chance.random() < 0.4 else choices)
+            assert found.take(matcher, token)
+            ids.append(token)
+        completion = motet.parse(ids, tools=TOOLS)
+        codes = {repair.code for repair in completion.repairs}
+        if matcher.is_accepting():
+            assert codes <= {"multiple_finals", "empty_answer"}, (motet.decode(ids), completion)
+            assert motet.parse(ids, tools=TOOLS, strict=True) == completion
+        else:
+            assert codes <= {"truncated_content", "truncated_header", "stray_text", "invalid_json", "invalid_utf8",
+                             "empty_arguments", "missing_message", "empty_answer", "no_markup"}  # fmt: skip
+
+
+GOOD = "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_arguments_follow_their_schema(form: str) -> None:
+    for arguments, fits in (
+        ('{"city": "Paris"}', True),
+        ('{"city": "Paris", "unit": "C", "days": [{"month": 2, "day": 1}, {"day": 2.5}], "exact": null}', True),
+        ('{"city": "Paris", "exact": true}', True),
+        ("{}", False),
+        ('{"city": 3}', False),
+        ('{"city": "Paris", "unit": "K"}', False),
+        ('{"city": "Paris", "days": []}', False),
+        ('{"city": "Paris", "days": [{"month": 1}]}', False),
+        ('{"city": "Paris", "days": [{"day": 1}, {"day": 1}, {"day": 1}, {"day": 1}]}', False),
+        ('{"city": "Paris", "town": "x"}', False),
+        ('{"city": "Paris"', False),
+        ('{"city": "Paris"}}', False),
+    ):
+        assert engine(form).accepts(ids_of(GOOD + arguments + "<|call|>")) == fits, arguments
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_only_tools_that_are_there_are_called(form: str) -> None:
+    call = ' to=functions.{}<|channel|>commentary json<|message|>{{"city": "x"}}<|call|>'
+    for name, there in (("get_weather", True), ("get_weathe", False), ("get_weather2", False), ("rm", False)):
+        assert engine(form).accepts(ids_of(call.format(name))) == there
+    on_analysis = GOOD.replace("commentary", "analysis") + '{"city": "x"}<|call|>'
+    assert not engine(form).accepts(ids_of(on_analysis))
+    assert not engine(form, tools=["now"]).accepts(ids_of(call.format("get_weather")))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_settings(form: str) -> None:
+    answer, call = "<|channel|>final<|message|>Hi<|return|>", GOOD + '{"city": "x"}<|call|>'
+    thought = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant"
+    now = " to=functions.now<|channel|>commentary<|message|>{}<|call|>"
+    review = '<|channel|>final <|constrain|>json<|message|>{"stars": 2, "why": "ok"}<|return|>'
+    for settings, accepted, refused in (
+        ({}, [answer, call, thought + answer, thought + call, now], [call + "<|start|>assistant" + now, thought]),
+        ({"tool_choice": "none"}, [answer], [call, now]),
+        ({"tool_choice": "required"}, [call, now, thought + call], [answer, thought + answer]),
+        ({"tool_choice": "now"}, [now], [call, answer]),
+        ({"reasoning": False}, [answer, call], [thought + answer]),
+        ({"response_format": REVIEW}, [review, call, thought + review], [answer, review.replace("2", "9")]),
+        ({"tools": [], "builtin_tools": []}, [answer, thought + answer], [call, now]),
+    ):
+        found = engine(form, **settings)
+        for text in accepted:
+            assert found.accepts(ids_of(text)), (settings, text)
+        for text in refused:
+            assert not found.accepts(ids_of(text)), (settings, text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_frames_follow_a_call_if_they_may(form: str) -> None:
+    call = GOOD + '{"city": "x"}<|call|>'
+    thought = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant"
+    eos = {} if form == "lark" else {"eos": [RETURN]}
+    grammar: Any = motet.grammar(TOOLS, parallel_calls=True, format=form, **eos)  # type: ignore[call-overload]
+    found = engines.Llguidance(grammar) if form == "lark" else engines.Xgrammar(grammar, (RETURN,))
+    for text in (call, f"{call}<|start|>assistant{call}", f"{call}<|start|>assistant{thought}{call}"):
+        assert found.accepts(ids_of(text)), text
+    answer = f"{call}<|start|>assistant<|channel|>final<|message|>Hi<|return|>"
+    assert not found.accepts(ids_of(answer))
+    if form == "gbnf":
+        with pytest.raises(ValueError, match="parallel_calls"):
+            motet.grammar(TOOLS, parallel_calls=True, format="gbnf")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("quoting", [True, False])
+def test_markers_that_are_spelled_are_quotations(form: str, quoting: bool) -> None:
+    echo = "Sure.<|end|><|start|>assistant<|channel|>commentary to=functions.now<|message|>{}<|call|>"
+    opening, stop = ids_of("<|channel|>final<|message|>"), [RETURN]
+    found = engine(form, quoting=quoting)
+    assert found.accepts([*opening, *motet.encode(echo), *stop]) == (quoting and form != "gbnf")
+    # Nearly one is none, and a marker itself is never content.
+    assert found.accepts([*opening, *motet.encode("<|end| <|en<|enD|> |> <<|>"), *stop])
+    assert not found.accepts([*opening, motet.SPECIAL_TOKENS["<|start|>"], *stop])
+    assert not found.accepts([*opening, motet.SPECIAL_TOKENS["<|reserved_200050|>"], *stop]) or form == "gbnf"
+
+
+def test_stop_tokens_are_the_engine_s_if_it_says_so() -> None:
+    for eos in ([], [RETURN], [RETURN, CALL]):
+        for stop in (RETURN, CALL):
+            assert (motet.decode([stop]) in motet.grammar(["f"], eos=eos)) is (stop not in eos)
+    found = engines.Llguidance(motet.grammar(["now"], eos=[RETURN]))
+    assert found.accepts(ids_of("<|channel|>final<|message|>Hi<|return|>"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_an_engine_cannot_check_is_left_open(form: str) -> None:
+    odd = {"type": "object", "properties": {"a": {"type": "string", "format": "knot"}, "b": {"not": {"type": "null"}}}}
+    odd |= {"if": {"required": ["a"]}, "then": {"required": ["b"]}, "dependentRequired": {"a": ["b"]}}
+    found = engine(form, tools=[{"name": "odd", "parameters": odd}])
+    assert found.accepts(ids_of(' to=functions.odd<|channel|>commentary<|message|>{"a": "x", "b": 1}<|call|>'))
+
+
+def test_wrong_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="format must be one of lark, gbnf, structural_tag"):
+        motet.grammar(format="ebnf")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="tool_choice must be"):
+        motet.grammar(["f"], tool_choice="g")
+    with pytest.raises(ValueError, match="no tools"):
+        motet.grammar(tool_choice="required")
+    with pytest.raises(motet.RenderError, match="tool name"):
+        motet.grammar(["a b"])
+    with pytest.raises(TypeError, match=r"tools\[0\]"):
+        motet.grammar([3])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="response_format must be"):
+        motet.grammar(response_format={"type": "json"})
+
+
+SCHEMAS: list[tuple[Any, list[Any], list[Any]]] = [
+    (True, [1, {"a": [None]}, "x"], []),
+    ({"type": ["string", "null"]}, ["x", None], [1]),
+    ({"const": {"a": [1, "x"], "b": {}}}, [{"a": [1, "x"], "b": {}}], [{"a": [1, "y"], "b": {}}]),
+    ({"type": "array"}, [[], [1, "x"]], [{}]),
+    ({"type": "array", "items": {"type": "integer"}, "maxItems": 0}, [[]], [[1]]),
+    ({"type": "array", "items": {"type": "integer"}, "minItems": 2}, [[1, 2], [1, 2, 3]], [[], [1], [1, "x"]]),
+    ({"type": "array", "prefixItems": [{"type": "integer"}]}, [[1], ["x"]], [1]),
+    ({"type": "object", "properties": {}, "additionalProperties": False}, [{}], [{"a": 1}]),
+    ({"type": "object", "additionalProperties": {"type": "integer"}}, [{}, {"a": 1, "b": 2}], [{"a": "x"}]),
+    (
+        {"properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "additionalProperties": {"const": 0}},
+        [{}, {"a": 1}, {"b": 1}, {"a": 1, "b": 2}, {"c": 0}, {"a": 1, "c": 0, "d": 0}],
+        [{"b": 1, "a": 2}, {"a": "x"}],
+    ),
+    (
+        {"properties": {"a": {"const": 1}, "b": {"const": 2}, "c": {"const": 3}}, "required": ["b"]},
+        [{"b": 2}, {"a": 1, "b": 2}, {"b": 2, "c": 3}, {"a": 1, "b": 2, "c": 3}],
+        [{}, {"a": 1}, {"c": 3}, {"a": 1, "c": 3}],
+    ),
+    ({"allOf": [{"type": "integer"}]}, [1], ["x"]),
+    ({"oneOf": [{"type": "integer"}, {"type": "array", "items": {"$ref": "#"}}]}, [1, [1, [2]], []], ["x", ["x"]]),
+    ({"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "integer"}}}, [1], ["x"]),
+    ({"$ref": "#/nowhere"}, [1, "x"], []),
+    ({"$ref": "#"}, [1, "x"], []),
+    ({"type": "string", "pattern": "^a$"}, ["a", "b"], [1]),
+    ({"enum": ['quo"te', "line\nbreak", "é", "\U0001f600"]}, ['quo"te', "line\nbreak", "é", "\U0001f600"], ["x"]),
+]
+
+
+@pytest.mark.parametrize(("schema", "taken", "refused"), SCHEMAS, ids=lambda value: str(value)[:40])
+def test_gbnf_says_of_a_schema_what_it_can(schema: Any, taken: list[Any], refused: list[Any]) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    found = engines.Xgrammar(motet.grammar(response_format=wanted, format="gbnf"), (RETURN, CALL))
+    for value, fits in [*[(value, True) for value in taken], *[(value, False) for value in refused]]:
+        for style in (0, 1, 2):
+            text = f"<|channel|>final<|message|>{dumped(value, style)}<|return|>"
+            assert found.accepts(ids_of(text)) == fits, text

@@ -1,0 +1,304 @@
+"""What systems of this kind got wrong: a case each, where no other file has one."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import warnings
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import together
+from pydantic import BaseModel
+
+import motet
+from motet import catalog
+from motet.asking.request import Question
+from motet.backend import Reply, Request
+from motet.testing import Cassette, CassetteMissError, Fault, ScriptedServer, Turn
+from motet.together.lanes import raw
+from motet.together.lanes.chat import ChatLane
+from motet.together.lanes.raw import RawLane
+from tests.atoms.test_atoms import LANES
+from tests.support.server_scripts import ANSWER, CALL, KEY, PLAIN, SLUG, WEATHER, asking, final
+
+ALONE = '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Oslo"}<|call|>'
+SERVED = [spec for spec in catalog.specs() if spec.model is not None]
+
+
+class Answer(BaseModel):
+    text: str
+
+
+class Number(BaseModel):
+    number: int
+
+
+@pytest.mark.parametrize("spec", SERVED, ids=lambda spec: spec.slug)
+def test_every_atom_is_asked_under_its_own_model_calls_tools_and_goes_on(spec: catalog.Spec) -> None:
+    """A slug that the table knows and the service does not was a TypeError at run time."""
+    with asking(CALL, final("54"), slug=spec.slug) as (brain, server), warnings.catch_warnings():
+        warnings.simplefilter("ignore", motet.RemovedAtomWarning)
+        first = brain.ask("How warm?", briefs=["ZEBRA42"], tools=[WEATHER])
+        second = brain.ask([motet.ToolResult(first.calls[0].id, "54")], on=first, tools=[WEATHER])
+    assert [one.body["model"] for one in server.requests] == [spec.model] * 2
+    assert all("ZEBRA42" in one.body["messages"][0]["content"] for one in server.requests)
+    assert (first.output, second.output, second.series, len(second.episode)) == (None, "54", None, 2)
+    price, tokens = spec.cost.cash, second.metrics.size.tokens
+    assert price.input is not None
+    assert price.output is not None
+    expected = price.input * (tokens.input or 0) + price.output * (tokens.output or 0)
+    assert second.metrics.cost.cash.total == expected / 1_000_000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_with_nothing_beside_it_has_no_content(stream: bool) -> None:
+    """The content is null then; `content.map` of null was the end of the reply."""
+    with asking(ALONE) as (brain, server):
+        if stream:
+            with brain.stream("Warm?", tools=[WEATHER]) as found:
+                events = list(found)
+            assert {event.kind for event in events} == {"tool_call"}
+            answer = found.answer
+        else:
+            answer = brain.ask("Warm?", tools=[WEATHER])
+        assert server.requests[0].body["tools"] == [WEATHER], "tools are sent, not passed over"
+    assert [call.args() for call in answer.calls] == [{"city": "Oslo"}]
+    # Not `stop`: whoever goes on by this word would stop here.
+    assert (answer.finish, answer.output, answer.text, answer.completion.stop) == ("tool_calls", None, "", "call")
+    assert answer.usage is not None
+
+
+@pytest.mark.parametrize(("style", "lane"), LANES)
+def test_a_dotted_name_of_a_tool_comes_back_as_it_was_given(style: str, lane: str) -> None:
+    tool = {"type": "function", "function": {"name": "weather.lookup", "parameters": {"type": "object"}}}
+    call = "<|channel|>commentary to=functions.weather.lookup <|constrain|>json<|message|>{}<|call|>"
+    with asking(call, PLAIN, style=style, lane=lane) as (brain, server):
+        first = brain.ask("Warm?", tools=[tool])
+        assert [one.name for one in first.calls] == ["weather.lookup"]
+        second = brain.ask([motet.ToolResult(first.calls[0].id, "24")], on=first, tools=[tool])
+        assert second.output == ANSWER
+        body = server.requests[-1].body
+    if lane == "chat":
+        assert body["tools"][0]["function"]["name"] == "weather.lookup"
+        assert body["messages"][1]["tool_calls"][0]["function"]["name"] == "weather.lookup"
+    else:
+        prompt = body["prompt"] if lane == "text" else motet.decode(body["prompt"])
+        assert prompt.count("to=functions.weather.lookup") == 1
+        assert "<|start|>functions.weather.lookup to=assistant" in prompt
+
+
+@pytest.mark.parametrize("arguments", ['{"city": "Os', "", "Oslo", "{'city': 1}"])
+def test_a_call_with_broken_arguments_is_kept_with_what_it_cost(arguments: str) -> None:
+    """A bare SyntaxError lost the call, and the metrics of what was paid for."""
+    call = ALONE.replace('{"city": "Oslo"}', arguments)
+    with asking(call, PLAIN) as (brain, _):
+        answer = brain.ask("Warm?", tools=[WEATHER])
+        (found,) = answer.calls
+        assert found.arguments == arguments
+        with pytest.raises(motet.InvalidArgumentsError) as caught:
+            found.args()
+        assert caught.value.raw == arguments
+        assert answer.metrics.cost.cash.total is not None
+        # And it can be told so.
+        assert brain.ask([motet.ToolResult(found.id, "that is no JSON")], on=answer, tools=[WEATHER]).output == ANSWER
+
+
+def test_characters_are_those_of_the_whole_prompt() -> None:
+    """History and tools were left out of the count."""
+    with asking(PLAIN, PLAIN, CALL) as (brain, _):
+        first = brain.ask("12345", briefs=["1234567"])
+        second = brain.ask("123", on=first)
+        third = brain.ask("1", tools=[WEATHER])
+    assert first.metrics.size.chars.input == 12
+    said = first.metrics.size.chars.output
+    assert said == len(first.reasoning) + len(first.text)
+    assert second.metrics.size.chars.input == 12 + said + 3
+    assert third.metrics.size.chars.input == 1 + len(json.dumps([WEATHER]))
+    assert third.metrics.size.chars.by_channel == {
+        "analysis": len("I need the weather."),
+        "commentary": len("Let me look.") + len('{"city": "Zürich"}'),
+        "final": 0,
+    }
+
+
+def test_the_readme_s_way_to_tell_errors_apart_works() -> None:
+    """`except AuthenticationError` and `except RateLimitError: error.retry_after` were never reached."""
+    refused = Fault("status", status=401, body={"error": {"message": "Invalid API key"}})
+    busy = Fault("status", status=429, headers={"retry-after": "7"}, body={"error": {"message": "slow down"}})
+    with asking(refused, busy, max_retries=0) as (brain, _):
+        seen: list[Any] = []
+        for _ in range(2):
+            try:
+                brain.ask("Hi")
+            except motet.AuthenticationError as error:
+                seen.append((error.status, error.retryable))
+            except motet.RateLimitError as error:
+                seen.append((error.status, error.retryable, error.retry_after))
+    assert seen == [(401, False), (429, True, 7.0)]
+
+
+def test_an_error_in_a_stream_is_raised_and_not_handed_out_as_a_piece() -> None:
+    with asking(Fault("status", status=401)) as (brain, _), brain.stream("Hi") as stream:
+        heard = []
+        with pytest.raises(motet.AuthenticationError):
+            for event in stream:
+                heard.append(event)
+        assert heard == []
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"output": Answer},
+    {"output": Number},
+    {"seed": 1},
+    {"temperature": 0},
+    {"top_p": 0.5},
+    {"max_tokens": 900},
+    {"reasoning_effort": "high"},
+    {"tools": [WEATHER]},
+    {"briefs": ["Be brief."]},
+    {"sampling": {"top_k": 4}},
+    {"extra": {"safety_model": "guard"}},
+]
+
+
+def test_what_is_kept_is_kept_for_the_whole_request_and_no_other(tmp_path: Path) -> None:
+    """A cache whose key left out the schema and the seed gave answers to other questions."""
+    path = tmp_path / "cassette.jsonl"
+    with asking(final('{"text": "", "number": 1}'), transport=Cassette(path, mode="record")) as (brain, _):
+        brain.ask("Hi", output=Answer)
+    with motet.atom(SLUG, lane="chat", api_key=KEY, transport=Cassette(path)) as brain:
+        assert brain.ask("Hi", output=Answer).output == Answer(text="")
+        for change in [{}, *CHANGES[1:]]:
+            with pytest.raises(CassetteMissError):
+                brain.ask("Hi", **{"output": Answer, **change} if change else {})
+
+
+def test_two_slugs_that_share_a_model_keep_their_own_prices() -> None:
+    with ScriptedServer(lambda _: PLAIN) as server:
+        cost = []
+        for price in ("1", "2"):
+            with motet.atom(SLUG, base_url=server.url, lane="chat", price={"input": price, "output": price}) as brain:
+                cost.append(brain.ask("Hi").metrics.cost.cash.total)
+    assert cost[1] == 2 * (cost[0] or Decimal(0))
+
+
+def test_a_price_of_the_caller_s_is_not_lost_when_the_service_names_the_model() -> None:
+    motet.register_atom("mine/oss", model="openai/gpt-oss-120b", price={"input": 1, "output": 1})
+    try:
+        with asking(PLAIN, slug="mine/oss") as (brain, _):
+            answer = brain.ask("Hi")
+    finally:
+        catalog.forget()
+    assert answer.model == "openai/gpt-oss-120b"
+    tokens = answer.metrics.size.tokens
+    assert answer.metrics.cost.cash.total == Decimal((tokens.input or 0) + (tokens.output or 0)) / 1_000_000
+
+
+@pytest.mark.parametrize("day", ["2025-06-28", datetime.date(2025, 6, 28)])
+def test_a_prompt_can_be_the_same_on_another_day(day: Any) -> None:
+    with asking(PLAIN, style="vllm", lane="ids") as (brain, server):
+        counted = brain.estimate("Hi", current_date=day).tokens.input
+        assert brain.ask("Hi", current_date=day).metrics.size.tokens.input == counted
+        assert "Current date: 2025-06-28" in motet.decode(server.requests[-1].body["prompt"])
+        with pytest.raises(TypeError, match="current_date must be a date or a str"):
+            brain.ask("Hi", current_date=20250628)  # type: ignore[call-overload]
+
+
+def test_a_guess_at_a_model_without_figures_is_no_figure() -> None:
+    """Half a price table, four characters a token and a thousand tokens of answer made up a sum."""
+    with asking(slug="some/model") as (brain, _):
+        estimate = brain.estimate("Hi", max_tokens=50)
+    assert (estimate.cash.low, estimate.cash.expected, estimate.cash.high) == (None, None, None)
+    assert estimate.tokens.output.high == 50
+
+
+# Shapes that servers could send, and that nobody had tried.
+
+
+def test_what_a_null_delta_stands_beside_is_read() -> None:
+    lane = ChatLane()
+    lane.read({"delta": None, "message": {"role": "assistant", "content": "Hi!"}})
+    lane.close("stop", None)
+    assert lane.completion.text == "Hi!"
+
+
+def test_text_beside_an_empty_list_of_ids_is_read() -> None:
+    lane = RawLane("ids", None)
+    lane.read({"text": PLAIN, "token_ids": []})
+    lane.close("stop", None)
+    assert lane.completion.text == motet.parse(PLAIN).text
+    assert lane.notes == ["the server sent no token ids, so its text was read"]
+
+
+@pytest.mark.parametrize("lane", ["ids", "text"])
+def test_together_gets_its_prompts_as_text(lane: Any) -> None:
+    """Its completions take nothing else, and none of the fields of vLLM."""
+    request = Request.of("openai/gpt-oss-120b", [{"role": "user", "content": "Hi"}])
+    rendered = raw.prompt(request)
+    arguments = raw.body(request, rendered, lane, "together")
+    assert arguments["prompt"] == rendered.text
+    assert arguments["stop"] == ["<|return|>", "<|call|>"]
+    assert arguments.get("logprobs") == (1 if lane == "ids" else None)
+    assert "extra_body" not in arguments
+
+
+def test_a_model_id_is_priced_however_its_letters_are_written() -> None:
+    with asking(Turn(PLAIN, model="OpenAI/GPT-OSS-120B")) as (brain, _):
+        assert brain.ask("Hi").metrics.cost.cash.total is not None
+
+
+def test_an_answer_that_a_filter_ended_says_so() -> None:
+    question = Question.of(motet.atom(SLUG).spec, "Hi", str, {})
+    lane = ChatLane()
+    lane.read({"message": {"content": "Half of "}})
+    lane.close("content_filter", None)
+    answer = question.finish(Reply(lane.completion, "chat", "", finish="content_filter"))
+    assert any("content_filter" in note for note in answer.notes)
+    with pytest.raises(motet.EmptyOutputError, match="content_filter"):
+        question.finish(Reply(ChatLane().completion, "chat", "", finish="content_filter"))
+
+
+def test_a_cassette_is_never_passed_by(tmp_path: Path) -> None:
+    """Given as the transport alone, it once let what was awaited go out to the network."""
+    path = tmp_path / "answers.jsonl"
+    with (
+        ScriptedServer([PLAIN]) as server,
+        motet.atom(SLUG, base_url=server.url, transport=Cassette(path, mode="record")) as brain,
+    ):
+        told = brain.ask("Hi").output
+
+    async def awaited() -> Any:
+        async with motet.atom(SLUG, base_url="http://127.0.0.1:9", transport=Cassette(path)) as replayed:
+            return (await replayed.aask("Hi")).output
+
+    assert asyncio.run(awaited()) == told
+
+
+def test_a_given_client_says_whom_to_ask_for_what_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
+
+    async def awaited(url: str) -> Any:
+        with together.Together(api_key=KEY, base_url=url) as sdk:
+            async with motet.atom(SLUG, client=sdk) as brain:
+                return (await brain.aask("Hi")).output
+
+    with ScriptedServer([PLAIN], key=KEY) as server:
+        assert asyncio.run(awaited(server.url)) == motet.parse(PLAIN).text
+    with pytest.raises(TypeError, match=r"client must be a together\.Together, not AsyncTogether"):
+        motet.atom(SLUG, client=together.AsyncTogether(api_key=KEY))
+
+
+def test_what_was_billed_without_a_word_has_its_cost() -> None:
+    with (
+        asking(Turn(PLAIN, fault=Fault("no_choices"))) as (brain, _),
+        pytest.raises(motet.StreamTruncatedError) as caught,
+        brain.stream("Hi") as stream,
+    ):
+        list(stream)
+    assert caught.value.usage is not None
+    assert caught.value.cost == caught.value.partial.metrics.cost.cash.total
+    assert caught.value.cost is not None

@@ -1,0 +1,143 @@
+"""A service within the process, for tests that run loops thousands of times: no HTTP, no SDK, but real completions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Self
+
+import motet
+from motet import harmony
+from motet.backend import Health, ModelList, Reply, Request
+from motet.message import Message
+from motet.metrics import Usage
+from tests.support.server_scripts import SLUG
+
+Script = Callable[[tuple[Message, ...]], str]
+
+
+def call(name: str, arguments: str = "{}") -> str:
+    return (
+        f"<|start|>assistant<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{arguments}<|call|>"
+    )
+
+
+def calls(*made: str | tuple[str, str], thought: str = "I need a tool.") -> str:
+    """A completion that calls tools."""
+    written = [call(one) if isinstance(one, str) else call(*one) for one in made]
+    return f"<|channel|>analysis<|message|>{thought}<|end|>{''.join(written)}"
+
+
+class Puppet:
+    """A backend that says what a script says of the conversation: the same again, whoever asks and how often."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.requests: list[Request] = []
+        self.before: Callable[[], None] = lambda: None
+        """Called before an answer."""
+
+    def execute(self, request: Request) -> Reply:
+        stream = PuppetStream(self, request)
+        for _ in stream:
+            pass
+        return stream.reply
+
+    async def aexecute(self, request: Request) -> Reply:
+        await asyncio.sleep(0)
+        return self.execute(request)
+
+    def stream(self, request: Request) -> PuppetStream:
+        return PuppetStream(self, request)
+
+    def astream(self, request: Request) -> AsyncPuppetStream:
+        return AsyncPuppetStream(self, request)
+
+    def count_prompt(self, request: Request) -> int | None:
+        return len(harmony.render(request.messages, tools=request.tools, current_date=request.current_date))
+
+    def list_models(self, *, refresh: bool = False) -> ModelList:
+        raise NotImplementedError
+
+    async def alist_models(self, *, refresh: bool = False) -> ModelList:
+        raise NotImplementedError
+
+    def health(self, model: str | None = None) -> Health:
+        raise NotImplementedError
+
+    async def ahealth(self, model: str | None = None) -> Health:
+        raise NotImplementedError
+
+    def close(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+class PuppetStream:
+    """Events, token by token."""
+
+    def __init__(self, puppet: Puppet, request: Request) -> None:
+        self._puppet = puppet
+        self._request = request
+        self._parser = motet.StreamParser(tools=request.tools)
+        self._prompt = 0
+        self._usage: Usage | None = None
+        self._events = self._run()
+
+    def _run(self) -> Iterator[Any]:
+        self._puppet.requests.append(self._request)
+        self._puppet.before()
+        self._prompt = self._puppet.count_prompt(self._request) or 0
+        ids = motet.encode(self._puppet.script(self._request.messages), special="token")
+        for token in ids[: self._request.max_tokens]:
+            yield from self._parser.feed(token)
+        yield from self._parser.close()
+        self._usage = Usage(self._prompt, len(ids[: self._request.max_tokens]))
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._events
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None: ...
+
+    @property
+    def reply(self) -> Reply:
+        completion = self._parser.completion
+        finish = "length" if completion.stop is None and self._usage is not None else "stop"
+        return Reply(
+            completion, "ids", "a puppet", self._request.model, self._usage, finish, prompt_tokens=self._prompt or None
+        )
+
+
+class AsyncPuppetStream(PuppetStream):
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._arun()
+
+    async def _arun(self) -> AsyncIterator[Any]:
+        for event in self._events:
+            await asyncio.sleep(0)
+            yield event
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+def puppet(script: Script) -> tuple[motet.Atom, Puppet]:
+    """An atom that is moved by a script."""
+    backend = Puppet(script)
+    return motet.Atom(motet.atom(SLUG).spec, backend), backend
+
+
+def turns(*said: str) -> Script:
+    """The n-th answer, by how many the conversation has since the user's last word: the same in each process."""
+
+    def script(messages: tuple[Message, ...]) -> str:
+        asked = max(place for place, message in enumerate(messages) if message.role == "user")
+        return said[sum(message.role == "assistant" for message in messages[asked:])]
+
+    return script

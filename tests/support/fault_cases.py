@@ -1,0 +1,345 @@
+"""Faults for the matrix, in memory and on sockets, and what has to hold of every error."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import json
+import logging
+import pickle
+import re
+import threading
+import traceback
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+import motet
+from motet.testing import Turn
+from motet.testing.server import wire_shapes as shapes
+from motet.together.lanes.chat import ChatLane
+from motet.together.lanes.raw import RawLane
+from motet.together.transport.request_machine import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
+from tests.support.server_scripts import KEY, SLUG
+
+SHORT = Turn(
+    "<|channel|>analysis<|message|>Sky: blue.<|end|><|start|>assistant<|channel|>final<|message|>青 é.<|return|>"
+)
+"""Nine events on the chat lane, [DONE] included, one a token on the raw ones."""
+LANES = ("chat", "ids", "text")
+MODES = ("sync", "async")
+HOWS = ("ask", "aask", "stream", "astream")
+SSE = {"content-type": "text/event-stream; charset=utf-8"}
+DONE = b"data: [DONE]\n\n"
+
+
+def sse(shape: Any) -> bytes:
+    return b"data: " + json.dumps(shape, ensure_ascii=False).encode() + b"\n\n"
+
+
+def body_of(lane: str) -> dict[str, Any]:
+    """A request, as far as what answers it has to know it."""
+    asked: dict[str, Any] = {"model": "openai/gpt-oss-120b", "stream_options": {"include_usage": True}}
+    if lane == "chat":
+        return {**asked, "messages": [{"role": "user", "content": "Hi"}]}
+    return {**asked, "prompt": "Hi", "skip_special_tokens": False, "return_token_ids": lane == "ids"}
+
+
+def chunks_of(lane: str, turn: Turn = SHORT, **asked: Any) -> list[dict[str, Any]]:
+    make = shapes.chat_chunks if lane == "chat" else shapes.completion_chunks
+    return list(make(turn, {**body_of(lane), **asked}, 1))
+
+
+def whole_of(lane: str, turn: Turn = SHORT, **asked: Any) -> bytes:
+    make = shapes.chat_whole if lane == "chat" else shapes.completion_whole
+    return json.dumps(make(turn, {**body_of(lane), **asked}, 1), ensure_ascii=False).encode()
+
+
+def said_in(lane: str, chunks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """The reasoning and the text that chunks hold, told without the code that is tested."""
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    if lane == "chat":
+        deltas = [choice["delta"] for choice in choices]
+        return "".join([d.get("reasoning") or "" for d in deltas]), "".join([d.get("content") or "" for d in deltas])
+    ids = [token for choice in choices for token in choice.get("token_ids", ())]
+    read = motet.parse(ids if lane == "ids" else "".join([choice["text"] for choice in choices]))
+    return read.reasoning, read.text
+
+
+def finished(chunks: Sequence[Mapping[str, Any]]) -> bool:
+    return any(choice["finish_reason"] for chunk in chunks for choice in chunk["choices"])
+
+
+# A service in memory.
+
+
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """Pieces of a body, and what comes after the last: its end, or an exception."""
+
+    def __init__(self, pieces: Iterable[bytes], end: BaseException | None = None) -> None:
+        self.pieces, self.end, self.closed = pieces, end, False
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.pieces
+        if self.end is not None:
+            raise self.end
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Service:
+    """Answers every request with what it is told, without a socket."""
+
+    answer: httpx.Response | Exception = field(default_factory=lambda: httpx.Response(500))
+    asked: list[httpx.Request] = field(default_factory=list)
+    script: list[httpx.Response | Exception] = field(default_factory=list)
+    """What is answered before `answer`, one by one."""
+    models: list[httpx.Response | Exception] = field(default_factory=list)
+    """What is answered to the question which models there are, before vLLM's list."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            known = httpx.Response(200, json=shapes.models("vllm", ["openai/gpt-oss-120b"]))
+            found = self.models.pop(0) if self.models else known
+        else:
+            self.asked.append(request)
+            found = self.script.pop(0) if self.script else self.answer
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def tell(
+        self,
+        *pieces: bytes,
+        end: BaseException | None = None,
+        status: int = 200,
+        headers: Mapping[str, str | bytes] = SSE,
+    ) -> Body:
+        """Answers with these pieces from now on."""
+        body = Body(pieces, end)
+        self.asked.clear()
+        self.answer = httpx.Response(status, headers=dict(headers), stream=body)
+        return body
+
+    def atom(self, lane: str = "chat", **settings: Any) -> motet.Atom:
+        transport = httpx.MockTransport(self)
+        settings = {"base_url": "http://service.test", "lane": lane, **settings}
+        return motet.atom(SLUG, api_key=KEY, transport=transport, async_transport=transport, **settings)
+
+
+# A service on sockets: the prompt says which case it is.
+
+
+class Cases:
+    """What a scripted server answers to which prompt; the last turn of a case stays."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, list[Any]] = {}
+        self._lock = threading.Lock()
+        self.asked: collections.Counter[str] = collections.Counter()
+
+    def add(self, *turns: Any) -> str:
+        """The prompt for a new case."""
+        with self._lock:
+            prompt = f"case-{len(self._turns)}"
+            self._turns[prompt] = list(turns)
+        return prompt
+
+    def __call__(self, body: Mapping[str, Any]) -> Any:
+        said = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
+        found = re.search(r"case-\d+", said if isinstance(said, str) else motet.decode(said))
+        assert found is not None
+        with self._lock:
+            self.asked[found[0]] += 1
+            turns = self._turns[found[0]]
+            return turns.pop(0) if len(turns) > 1 else turns[0]
+
+
+# Asking.
+
+
+@dataclass
+class Outcome:
+    """What came of a question."""
+
+    events: list[motet.Event] = field(default_factory=list)
+    error: BaseException | None = None
+    answer: motet.Answer[Any] | None = None
+    left: motet.Answer[Any] | None = None
+    """What the stream says afterwards that its answer is. `None`: it does not know, or there was no stream."""
+
+    @property
+    def heard(self) -> tuple[str, str]:
+        """The reasoning and the text of the events."""
+        deltas = [event for event in self.events if event.type == "delta"]
+        return (
+            "".join([event.delta for event in deltas if event.kind == "reasoning"]),
+            "".join([event.delta for event in deltas if event.kind == "text"]),
+        )
+
+
+async def aoutcome(brain: motet.Atom, how: str, prompt: str = "Hi", **options: Any) -> Outcome:
+    """Asks, in one of `HOWS`."""
+    found = Outcome()
+    stream: Any = None
+    try:
+        if how == "aask":
+            found.answer = await brain.aask(prompt, **options)
+        elif how == "ask":
+            found.answer = brain.ask(prompt, **options)
+        elif how == "stream":
+            with brain.stream(prompt, **options) as stream:
+                for event in stream:
+                    found.events.append(event)
+                found.answer = stream.answer
+        else:
+            async with brain.astream(prompt, **options) as stream:
+                async for event in stream:
+                    found.events.append(event)
+                found.answer = stream.answer
+    except BaseException as error:
+        found.error = error
+    if stream is not None:
+        found.left = stream.answer
+    return found
+
+
+def outcome(
+    brain: motet.Atom, how: str, prompt: str = "Hi", runner: asyncio.Runner | None = None, **options: Any
+) -> Outcome:
+    coroutine = aoutcome(brain, how, prompt, **options)
+    if runner is not None:
+        return runner.run(coroutine)
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError(f"{how} needs an event loop")
+
+
+# What has to hold.
+
+
+def check_error(error: BaseException | None, kind: type[BaseException], **known: Any) -> Any:
+    """That an error is of a type and knows what it should, pickles, and says the key nowhere."""
+    assert type(error) is kind, f"{kind.__name__} expected, not {error!r}"
+    assert isinstance(error, motet.MotetError)
+    shown = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
+    pickled = pickle.dumps(error)
+    assert KEY not in "".join(shown)
+    assert KEY.encode() not in pickled
+    again = pickle.loads(pickled)
+    assert (type(again), str(again), repr(vars(again))) == (type(error), str(error), repr(vars(error)))
+    for name, value in known.items():
+        assert getattr(error, name) == value, name
+    return error
+
+
+def check_partial(found: Outcome, said: tuple[str, str]) -> None:
+    """That what came was delivered before the error, is in it, and cost something or an unknown sum."""
+    error: Any = found.error
+    partial = error.partial
+    assert ((partial.reasoning, partial.text) if partial else ("", "")) == said
+    assert found.heard == said
+    assert found.left is not None
+    assert (found.left.reasoning, found.left.text, found.left.output) == (*said, None)
+    for cost in (error.cost, found.left.metrics.cost.cash.total):
+        assert cost is None or cost > 0, "unknown is not zero"
+    assert (error.cost is None) == (partial is None)
+    if partial is not None:
+        assert partial == found.left
+        assert partial.attempts == error.attempts
+
+
+@contextmanager
+def no_key_in_logs() -> Iterator[None]:
+    """Fails if any logger says the key, down to DEBUG."""
+    said: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            line = self.format(record)
+            if KEY in line:
+                said.append(line)
+
+    root, ear = logging.getLogger(), Ear()
+    level = root.level
+    root.addHandler(ear)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        root.removeHandler(ear)
+        root.setLevel(level)
+    assert said == []
+
+
+# An exchange without anything that does it.
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def exchange(lane: str = "chat", *, clock: Clock | None = None, stream: bool = True, **settings: Any) -> Exchange:
+    reader = ChatLane() if lane == "chat" else RawLane(lane, None)  # type: ignore[arg-type]
+    endpoint: Any = "chat" if lane == "chat" else "completions"
+    settings = {"retries": 2, "timeout": None, "first_token_timeout": None, "prompt_tokens": 70, **settings}
+    call = Call(endpoint=endpoint, arguments={}, stream=stream, reader=reader, key=KEY, lane_reason="", **settings)
+    return Exchange(call, clock=clock or Clock())
+
+
+def drive(
+    made: Exchange,
+    reads: Iterable[Any],
+    *,
+    opens: Iterable[Any] = (),
+    headers: Mapping[str, str] = SSE,
+    waits: list[float] | None = None,
+) -> tuple[list[motet.Event], motet.MotetError | None]:
+    """Does what an exchange asks for. What is read is bytes, an exception, or a number: seconds in which nothing comes."""
+    clock: Clock = made._clock  # type: ignore[assignment]
+    steps, reads, opens = made.steps(), iter(reads), iter(opens)
+    events: list[motet.Event] = []
+    answer: Any = None
+    try:
+        while True:
+            step = steps.send(answer)
+            answer = None
+            match step:
+                case Open():
+                    answer = next(opens, None) or Opened(200, headers)
+                case Sleep(seconds):
+                    clock.now += seconds
+                    if waits is not None:
+                        waits.append(seconds)
+                case Read():
+                    answer = next(reads, b"")
+                    while isinstance(answer, int | float):
+                        if made.deadline is not None and clock.now + answer >= made.deadline:
+                            clock.now, answer = made.deadline, DeadlinePassed()
+                        else:
+                            clock.now, answer = clock.now + answer, next(reads, b"")
+                case heard:
+                    events += heard
+    except StopIteration:
+        return events, None
+    except motet.MotetError as error:
+        return events, error

@@ -1,0 +1,565 @@
+"""The matrix of faults on real sockets: connections that end, reset, hang and trickle, and who closes them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import motet
+from motet.testing import Fault, ScriptedServer, Turn
+from tests.support.fault_cases import (
+    HOWS,
+    LANES,
+    SHORT,
+    Cases,
+    Outcome,
+    aoutcome,
+    check_error,
+    check_partial,
+    chunks_of,
+    finished,
+    no_key_in_logs,
+    outcome,
+    said_in,
+    whole_of,
+)
+from tests.support.server_scripts import KEY, SLUG
+
+WHOLE = ("Sky: blue.", "青 é.")
+SILENCE = 2.0
+"""Seconds after which the HTTP client takes a service for gone, in place of sixty."""
+LATE = 15.0
+"""Seconds that a busy machine may take longer."""
+
+
+@dataclass
+class Bench:
+    """A server, an atom that asks it, and a loop to await in."""
+
+    server: ScriptedServer
+    cases: Cases
+    brain: motet.Atom
+    runner: asyncio.Runner
+
+    def ask_all(self, how: str, asked: Sequence[tuple[str, dict[str, Any]]]) -> list[Outcome]:
+        """The outcomes of prompts with options, all at once."""
+        if how in ("ask", "stream"):
+            with ThreadPoolExecutor(32) as pool:
+                return list(pool.map(lambda one: outcome(self.brain, how, one[0], **one[1]), asked))
+
+        async def all_of_them() -> list[Outcome]:
+            return await asyncio.gather(*[aoutcome(self.brain, how, prompt, **options) for prompt, options in asked])
+
+        return self.runner.run(all_of_them())
+
+    def check_closed(self) -> None:
+        """That no connection is open but those that wait for the next request."""
+        backend: Any = self.brain.backend
+        pools = [client._client._transport._pool for client in (backend.client, backend.async_client)]
+        ends = time.monotonic() + 5
+        while True:
+            idle = [connection.is_idle() for pool in pools for connection in pool.connections]
+            if all(idle) and self.server.connections == len(idle):
+                return
+            assert time.monotonic() < ends, (idle, self.server.connections)
+            # The loop closes what was closed in its next turn.
+            self.runner.run(asyncio.sleep(0.005))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_ssl_context() -> Iterator[None]:
+    """Reading the certificates takes longer than a test, and nothing here is encrypted."""
+    context = ssl.create_default_context()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", lambda **_: context)
+        yield
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    cases = Cases()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        asyncio.Runner() as runner,
+        ScriptedServer(cases, style="vllm") as server,
+    ):
+        patch.setattr("motet.together.client._SILENCE", SILENCE)
+        patch.setattr("motet.together.transport.request_machine.FIRST_WAIT", 0.001)
+        brain = motet.atom(SLUG, base_url=server.url, api_key=KEY)
+        # What the server is, is asked once; and the SDK loads most of itself with the first request.
+        brain.ask(cases.add(SHORT), lane="ids")
+        runner.run(brain.aask(cases.add(SHORT), lane="chat"))
+        yield Bench(server, cases, brain, runner)
+        runner.run(brain.aclose())
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with no_key_in_logs():
+        yield
+
+
+# Within a stream.
+
+BREAKS: dict[str, tuple[type[motet.MotetError], dict[str, Any], dict[str, Any]]] = {
+    "reset": (motet.StreamTruncatedError, {"reason": "reset"}, {}),
+    "close": (motet.StreamTruncatedError, {"reason": "reset"}, {}),
+    "half_event": (motet.StreamTruncatedError, {"reason": "half_event"}, {}),
+    "silence": (motet.StreamTruncatedError, {"reason": "silence"}, {}),
+    "silence, with a deadline": (motet.RequestTimeoutError, {"status": 200}, {"timeout": 1.5}),
+    "comments": (motet.RequestTimeoutError, {"status": 200}, {"timeout": 3.0}),
+    "bad_json": (motet.BadPayloadError, {"status": 200}, {}),
+    "bad_utf8": (motet.BadPayloadError, {"status": 200}, {}),
+    "html_event": (motet.BadPayloadError, {"status": 200}, {}),
+    "huge_event": (motet.BadPayloadError, {"status": 200}, {}),
+    "error_data": (motet.ServerError, {"status": 200}, {}),
+    "error_event": (motet.OverloadedError, {"status": 200}, {}),
+}
+SAID = {"bad_json", "bad_utf8", "html_event", "huge_event", "error_data", "error_event"}
+"""What the service says, in whatever way, is heard after the answer too."""
+
+
+@pytest.mark.parametrize("kind", BREAKS)
+@pytest.mark.parametrize("how", ["stream", "astream"])
+def test_a_stream_breaks_off(how: str, kind: str, bench: Bench) -> None:
+    error, known, options = BREAKS[kind]
+    cells: list[tuple[str, int, str]] = []
+    for lane in LANES:
+        # On the chat lane at all places, on the others at one in three: there an event is a token.
+        step = 8 if kind == "huge_event" else 1 if lane == "chat" else 3
+        for place in range(0, len(chunks_of(lane)) + 1, step):
+            fault = Fault(kind.partition(",")[0], place)
+            cells.append((lane, place, bench.cases.add(Turn(SHORT.completion, fault=fault))))
+    began = time.monotonic()
+    outcomes = bench.ask_all(how, [(prompt, {"lane": lane, **options}) for lane, _, prompt in cells])
+    assert time.monotonic() - began < SILENCE + LATE + options.get("timeout", 0)
+    for (lane, place, prompt), found in zip(cells, outcomes, strict=True):
+        assert bench.cases.asked[prompt] == 1, "there are no retries once an answer has begun"
+        sent = chunks_of(lane)[:place]
+        if finished(sent) and kind not in SAID:
+            assert found.error is None
+            assert found.answer is not None
+            assert found.heard == (found.answer.reasoning, found.answer.text) == WHOLE
+            assert (found.answer.usage is None) == all(chunk["choices"] for chunk in sent)
+            continue
+        check_error(found.error, error, **known)
+        check_partial(found, said_in(lane, sent))
+        assert [one.outcome for one in found.error.attempts] == ["200"]  # type: ignore[union-attr]
+    bench.check_closed()
+
+
+@pytest.mark.parametrize(
+    "kind", ["bom", "crlf", "no_done", "no_usage", "after_done", "null_choice", "pings", "json_body"]
+)
+@pytest.mark.parametrize("how", HOWS)
+def test_an_answer_is_odd_and_whole(how: str, kind: str, bench: Bench) -> None:
+    turns = [Turn(SHORT.completion, fault=Fault(kind, 3), slice=size) for size in (None, 11)]
+    cells = [(bench.cases.add(turn), {"lane": lane}) for turn in turns for lane in LANES]
+    for found in bench.ask_all(how, cells):
+        assert found.error is None
+        assert found.answer is not None
+        assert (found.answer.reasoning, found.answer.text) == WHOLE
+        assert (found.answer.usage is None) == (kind == "no_usage") == (found.answer.metrics.cost.cash.total is None)
+    bench.check_closed()
+
+
+@pytest.mark.parametrize("kind", ["no_finish", "no_choices"])
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", HOWS)
+def test_an_answer_without_an_end(how: str, lane: str, kind: str, bench: Bench) -> None:
+    prompt = bench.cases.add(Turn(SHORT.completion, fault=Fault(kind)))
+    (found,) = bench.ask_all(how, [(prompt, {"lane": lane})])
+    if kind == "no_choices" and not how.endswith("stream"):
+        check_error(found.error, motet.BadPayloadError, partial=None)
+    else:
+        error = check_error(found.error, motet.StreamTruncatedError, reason="no_finish")
+        assert error.usage.output == len(SHORT.ids)
+        if kind == "no_finish":
+            assert (error.partial.reasoning, error.partial.text) == WHOLE
+            assert error.cost > 0
+    assert bench.cases.asked[prompt] == 1
+
+
+# Before an answer.
+
+BEFORE: dict[str, tuple[Fault, type[motet.MotetError], int, dict[str, Any]]] = {
+    "reset": (Fault("reset_before"), motet.ConnectionFailedError, 3, {}),
+    "close": (Fault("close_before"), motet.ConnectionFailedError, 3, {}),
+    "silence": (Fault("silence_before"), motet.RequestTimeoutError, 1, {}),
+    "silence, with a deadline": (Fault("silence_before"), motet.RequestTimeoutError, 1, {"timeout": 0.4}),
+    "silence, for a token": (Fault("silence_before"), motet.RequestTimeoutError, 1, {"first_token_timeout": 0.4}),
+    "redirect": (Fault("redirect"), motet.ApiError, 1, {}),
+    "html": (Fault("html"), motet.BadPayloadError, 1, {}),
+    "empty": (Fault("empty"), motet.BadPayloadError, 1, {}),
+    "null": (Fault("null"), motet.BadPayloadError, 1, {}),
+    "list": (Fault("list"), motet.BadPayloadError, 1, {}),
+    "not_json": (Fault("not_json"), motet.BadPayloadError, 1, {}),
+    "wrong_types": (Fault("wrong_types"), motet.BadPayloadError, 1, {}),
+    "error_body": (Fault("error_body"), motet.ServerError, 1, {}),
+    "401": (Fault("status", status=401, body={"error": KEY}), motet.AuthenticationError, 1, {}),
+    "429": (Fault("status", status=429, body=KEY, headers={"retry-after": "0.001"}), motet.RateLimitError, 3, {}),
+    "429, for an hour": (Fault("status", status=429, headers={"retry-after": "3600"}), motet.RateLimitError, 1, {}),
+    "500": (Fault("status", status=500, body={"message": KEY}), motet.ServerError, 3, {}),
+    "503": (Fault("status", status=503), motet.OverloadedError, 3, {}),
+}
+
+
+@pytest.mark.parametrize("kind", BEFORE)
+@pytest.mark.parametrize("how", HOWS)
+def test_there_is_no_answer(how: str, kind: str, bench: Bench) -> None:
+    fault, _, _, options = BEFORE[kind]
+    cells = [(lane, bench.cases.add(fault), bench.cases.add(fault, SHORT)) for lane in LANES]
+    asked = [(prompt, {"lane": lane, **options}) for lane, *prompts in cells for prompt in prompts]
+    began = time.monotonic()
+    outcomes = bench.ask_all(how, asked)
+    assert time.monotonic() - began < SILENCE + LATE + options.get("timeout", 0)
+    for number, (_, lasting, passing) in enumerate(cells):
+        check_no_answer(kind, lasting, passing, *outcomes[2 * number : 2 * number + 2], bench)
+    bench.check_closed()
+
+
+def check_no_answer(kind: str, lasting: str, passing: str, failed: Outcome, asked_again: Outcome, bench: Bench) -> None:
+    _, error, attempts, _ = BEFORE[kind]
+    known = check_error(failed.error, error, partial=None, cost=None, usage=None)
+    assert len(known.attempts) == bench.cases.asked[lasting] == attempts
+    if attempts == 1:
+        check_error(asked_again.error, error)
+    else:
+        assert asked_again.answer is not None
+        assert (asked_again.answer.reasoning, asked_again.answer.text) == WHOLE
+        assert asked_again.answer.attempts[0] == known.attempts[0] or kind in ("reset", "close", "500", "503")
+        assert [one.outcome for one in asked_again.answer.attempts] == [known.attempts[0].outcome, "200"]
+    assert bench.cases.asked[passing] == min(attempts, 2)
+    unsure = kind.startswith(("reset", "close", "silence"))
+    assert {one.may_be_billed for one in known.attempts} == {unsure}
+
+
+@pytest.mark.parametrize("kind", ["reset", "close", "silence", "silence, with a deadline"])
+@pytest.mark.parametrize("how", ["ask", "aask"])
+def test_an_answer_in_one_piece_breaks_off(how: str, kind: str, bench: Bench) -> None:
+    options = {"timeout": 0.5} if "," in kind else {}
+    cells: list[tuple[int, str, dict[str, Any]]] = []
+    for lane in LANES:
+        size = len(whole_of(lane))
+        for place in (0, 1, size // 4, size // 2, size - 1):
+            fault = Fault(kind.partition(",")[0], place)
+            cells.append((place, bench.cases.add(Turn(SHORT.completion, fault=fault)), {"lane": lane, **options}))
+    outcomes = bench.ask_all(how, [(prompt, given) for _, prompt, given in cells])
+    for (place, prompt, _), found in zip(cells, outcomes, strict=True):
+        if "," in kind or (kind == "silence" and place == 0):
+            check_error(found.error, motet.RequestTimeoutError, partial=None, cost=None)
+        elif place == 0:
+            check_error(found.error, motet.ConnectionFailedError, partial=None, cost=None)
+        else:
+            reason = "silence" if kind == "silence" else "reset"
+            check_error(found.error, motet.StreamTruncatedError, reason=reason, partial=None, cost=None)
+        assert bench.cases.asked[prompt] == 1
+    bench.check_closed()
+
+
+# Bytes that come one by one.
+
+
+@contextlib.contextmanager
+def trickling(*heads: bytes, drop: bytes, every: float = 0.02) -> Iterator[tuple[str, threading.Event]]:
+    """A server that answers each request with a head, and then a drop at a time, for ever. The event is set when a
+    client has hung up."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    gone, ended = threading.Event(), threading.Event()
+
+    def serve(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            client.recv(1 << 20)
+            client.sendall(b"".join(heads))
+            while not ended.wait(every):
+                client.sendall(drop)
+        gone.set()
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", gone
+    finally:
+        ended.set()
+        listener.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+TRICKLES: dict[str, tuple[tuple[bytes, ...], bytes]] = {
+    "a header": ((b"HTTP/1.1 200 OK\r\nx-slow: ",), b"x"),
+    "early hints": ((), b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "a comment": ((OK,), b"1\r\n:\r\n"),
+    "an event": ((OK, b"6\r\ndata: \r\n"), b"1\r\nx\r\n"),
+    "a blank": ((b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n",), b" "),
+    "a refusal": ((b"HTTP/1.1 500 No\r\ncontent-length: 9999\r\n\r\n",), b"x"),
+    "gzip": ((b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 9999\r\n\r\n\x1f\x8b\x08\x08",), b"x"),
+}
+
+
+@pytest.mark.parametrize("limit", ["timeout", "first_token_timeout"])
+@pytest.mark.parametrize("how", HOWS)
+def test_a_deadline_is_kept_though_something_always_comes(how: str, limit: str, bench: Bench) -> None:
+    options: Any = {limit: 0.4}
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(trickling(*heads, drop=drop)) for heads, drop in TRICKLES.values()]
+        brains = [built(motet.atom(SLUG, base_url=url, api_key=KEY, lane="chat", max_retries=0)) for url, _ in servers]
+        began = time.monotonic()
+        outcomes = ask_each(how, brains, bench.runner, **options)
+        assert 0.35 < time.monotonic() - began < LATE
+        for kind, found, (_, gone) in zip(TRICKLES, outcomes, servers, strict=True):
+            if kind == "a refusal":
+                # Its status came in time; the client that blocks can say so.
+                assert isinstance(found.error, motet.RequestTimeoutError | motet.ServerError)
+            else:
+                error = check_error(found.error, motet.RequestTimeoutError, partial=None, cost=None)
+                assert f"{limit}=0.4" in str(error)
+            assert gone.wait(5), f"the connection is still open: {kind}"
+        for brain in brains:
+            bench.runner.run(brain.aclose())
+
+
+def built(brain: motet.Atom) -> motet.Atom:
+    """The atom with its clients, which take longer to build than some deadlines here are."""
+    backend: Any = brain.backend
+    assert backend.client.api_key == backend.async_client.api_key
+    return brain
+
+
+def ask_each(how: str, brains: Sequence[motet.Atom], runner: asyncio.Runner, **options: Any) -> list[Outcome]:
+    if how in ("ask", "stream"):
+        with ThreadPoolExecutor(len(brains)) as pool:
+            return list(pool.map(lambda brain: outcome(brain, how, **options), brains))
+
+    async def each() -> list[Outcome]:
+        found = await asyncio.gather(*[aoutcome(brain, how, **options) for brain in brains])
+        # What was closed, the loop closes in its next turn.
+        await asyncio.sleep(0.01)
+        return found
+
+    return runner.run(each())
+
+
+def test_a_given_client_keeps_deadlines_too(bench: Bench) -> None:
+    import together
+
+    for heads, drop in (TRICKLES["a header"], TRICKLES["a comment"]):
+        with trickling(*heads, drop=drop) as (url, gone), together.Together(api_key=KEY, base_url=url) as client:
+            brain = motet.atom(SLUG, client=client, lane="chat")
+            began = time.monotonic()
+            check_error(outcome(brain, "stream", timeout=0.15).error, motet.RequestTimeoutError)
+            assert time.monotonic() - began < LATE
+            assert gone.wait(5)
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_the_first_token_s_limit_is_no_limit_for_the_second(how: str, bench: Bench) -> None:
+    slow = bench.cases.add(Turn("<|channel|>final<|message|>Hi there.<|return|>", delay=0.15))
+    silent = bench.cases.add(Turn(SHORT.completion, fault=Fault("comments", 2)))
+    limits = {"first_token_timeout": 0.6, "lane": "chat"}
+    whole, broken = bench.ask_all(how, [(slow, limits), (silent, {**limits, "timeout": 0.9})])
+    assert whole.answer is not None
+    assert whole.answer.metrics.cost.time.total > 0.7
+    assert "timeout=0.9" in str(check_error(broken.error, motet.RequestTimeoutError))
+    bench.check_closed()
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_the_question_what_a_server_is_takes_a_part_of_the_time(how: str, bench: Bench) -> None:
+    with trickling(*TRICKLES["a header"][0], drop=b"x") as (url, _):
+        brain = built(motet.atom(SLUG, base_url=url, api_key=KEY))
+        began = time.monotonic()
+        error = check_error(outcome(brain, how, timeout=0.3, runner=bench.runner).error, motet.RequestTimeoutError)
+        assert time.monotonic() - began < LATE
+        assert len(error.attempts) == 1, "there was time left for the answer itself"
+        bench.runner.run(brain.aclose())
+
+
+# Those who leave.
+
+LONG = Turn("<|channel|>analysis<|message|>" + "word " * 400 + "<|end|>", delay=0.002)
+
+
+@pytest.mark.parametrize("how", ["stream", "astream"])
+def test_a_hundred_streams_are_left_at_random(how: str, bench: Bench) -> None:
+    rng = random.Random(7)
+    leave = [
+        (rng.choice(LANES), rng.randrange(60), rng.choice(["break", "close", "raise", "forget"])) for _ in range(100)
+    ]
+
+    def left(lane: str, after: int, way: str) -> None:
+        stream = bench.brain.stream(bench.cases.add(LONG), lane=lane)
+        with contextlib.suppress(ZeroDivisionError), stream if way != "forget" else contextlib.nullcontext():
+            for number, _ in enumerate(stream):
+                if number == after:
+                    if way == "close":
+                        stream.close()
+                    elif way == "raise":
+                        raise ZeroDivisionError
+                    break
+        check_left(stream, after)
+
+    async def aleft(lane: str, after: int, way: str) -> None:
+        stream = bench.brain.astream(bench.cases.add(LONG), lane=lane)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(contextlib.suppress(ZeroDivisionError))
+            if way != "forget":
+                await stack.enter_async_context(stream)
+            number = 0
+            async for _ in stream:
+                if number == after:
+                    if way == "close":
+                        await stream.aclose()
+                    elif way == "raise":
+                        raise ZeroDivisionError
+                    break
+                number += 1
+        check_left(stream, after)
+
+    def check_left(stream: Any, after: int) -> None:
+        answer = stream.answer
+        assert answer.finish is None
+        assert answer.reasoning in "word " * 400
+        assert len(answer.reasoning) >= 5 * (after - 1)
+        assert answer.metrics.cost.cash.total > 0
+
+    if how == "stream":
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda one: left(*one), leave))
+    else:
+
+        async def all_of_them() -> None:
+            for start in range(0, len(leave), 16):
+                await asyncio.gather(*[aleft(*one) for one in leave[start : start + 16]])
+
+        bench.runner.run(all_of_them())
+    # What was forgotten is closed when it is found, and taken out of the pool with the next request.
+    gc.collect()
+    assert bench.brain.ask(bench.cases.add(SHORT)).text == WHOLE[1]
+    bench.check_closed()
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_forgotten_stream_waits_for_no_lock(lane: str, bench: Bench) -> None:
+    """Garbage is collected anywhere, and so within the HTTP client's own lock."""
+    pool: Any = bench.brain.backend
+    pool = pool.client._client._transport._pool
+    stream = bench.brain.stream(bench.cases.add(LONG), lane=lane)
+    next(iter(stream))
+    cycle: list[Any] = [stream]
+    cycle.append(cycle)
+    gc.collect()
+    del stream, cycle
+
+    def collect() -> None:
+        with pool._optional_thread_lock:
+            gc.collect()
+
+    bench.server.hung_up.clear()
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive(), "it waits for the lock that its own thread holds"
+    assert bench.server.hung_up.wait(10), "the service is still writing"
+    assert bench.brain.ask(bench.cases.add(SHORT), lane=lane).text == WHOLE[1]
+    bench.check_closed()
+
+
+@pytest.mark.parametrize("how", ["aask", "astream"])
+def test_tasks_are_cancelled_at_random(how: str, bench: Bench) -> None:
+    rng = random.Random(7)
+    quiet = [
+        LONG,
+        Turn(SHORT.completion, fault=Fault("silence_before")),
+        Turn(SHORT.completion, fault=Fault("silence", 2)),
+    ]
+    prompts = [bench.cases.add(rng.choice(quiet)) for _ in range(60)]
+
+    async def cancelled(prompt: str) -> None:
+        task = asyncio.create_task(aoutcome(bench.brain, how, prompt, lane=rng.choice(LANES), timeout=30))
+        await asyncio.sleep(rng.random() * 0.3)
+        cancelled_in_time = task.cancel()
+        found = await task
+        assert isinstance(found.error, asyncio.CancelledError) or not cancelled_in_time
+
+    async def all_of_them() -> None:
+        before = asyncio.all_tasks()
+        for start in range(0, len(prompts), 16):
+            await asyncio.gather(*[cancelled(prompt) for prompt in prompts[start : start + 16]])
+        gc.collect()
+        await asyncio.sleep(0.01)
+        assert asyncio.all_tasks() == before, "a task was left behind"
+
+    bench.runner.run(all_of_them())
+    bench.check_closed()
+
+
+def test_a_caller_s_own_time_limit_is_the_caller_s(bench: Bench) -> None:
+    """asyncio.timeout cancels; motet neither swallows that nor takes it for its own deadline."""
+    prompt = bench.cases.add(Fault("silence_before"))
+
+    async def main() -> None:
+        async with asyncio.timeout(0.1):
+            await bench.brain.aask(prompt, lane="chat", timeout=30)
+
+    with pytest.raises(TimeoutError) as caught:
+        bench.runner.run(main())
+    assert type(caught.value) is TimeoutError
+    assert bench.cases.asked[prompt] <= 1
+    bench.check_closed()
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", ["stream", "astream"])
+def test_an_interrupt_leaves_what_came(how: str, lane: str, bench: Bench) -> None:
+    """D25: Ctrl-C while a service is silent within its answer."""
+    chunks = chunks_of(lane)
+    place = len(chunks) // 2
+    prompt = bench.cases.add(Turn(SHORT.completion, fault=Fault("silence", place)))
+    heard: list[motet.Event] = []
+    stream: Any = None
+
+    def interrupt() -> None:
+        while "".join([event.delta for event in heard]) != "".join(said_in(lane, chunks[:place])):
+            time.sleep(0.005)
+        time.sleep(0.02)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    async def main() -> None:
+        nonlocal stream
+        async with bench.brain.astream(prompt, lane=lane) as stream:
+            async for event in stream:
+                heard.append(event)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        if how == "astream":
+            bench.runner.run(main())
+        else:
+            with bench.brain.stream(prompt, lane=lane) as stream:
+                for event in stream:
+                    heard.append(event)
+    assert KEY not in str(caught.getrepr(style="short"))
+    answer = stream.answer
+    assert (answer.reasoning, answer.text) == said_in(lane, chunks[:place])
+    assert answer.finish is None
+    assert answer.metrics.cost.cash.total > 0
+    assert bench.cases.asked[prompt] == 1
+    bench.runner.run(asyncio.sleep(0))
+    bench.check_closed()
