@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,13 +34,18 @@ ROOMS = {
 }
 
 
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imported(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         assert not isinstance(node, ast.ImportFrom) or node.level == 0, "imports name the whole way"
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "motet":
             inner = node.module.split(".")[1:]
@@ -57,15 +62,17 @@ def test_a_room_imports_only_from_lower_ones(path: Path) -> None:
         assert ROOMS[name] < ROOMS[own], f"{own} imports {name}"
 
 
-def foreign(path: Path) -> Iterator[tuple[str, bool]]:
+@functools.cache
+def foreign(path: Path) -> list[tuple[str, bool]]:
     """The packages that a file imports, and whether it does so within a function."""
-    tree = ast.parse(path.read_text())
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     late = {inner for function in functions for inner in ast.walk(function)}
-    for node in ast.walk(tree):
+    imports: list[tuple[str, bool]] = []
+    for node in ast.walk(tree(path)):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        yield from [(name.partition(".")[0], node in late) for name in names]
+        imports += [(name.partition(".")[0], node in late) for name in names]
+    return imports
 
 
 @pytest.mark.parametrize(
@@ -130,7 +137,7 @@ def mentions(node: ast.AST, word: str) -> bool:
 def test_http_statuses_are_read_in_one_file() -> None:
     """Elsewhere nothing is compared with one: neither `status == 404` nor `match status: case 404`."""
     for path in {*PACKAGE.rglob("*.py")} - {PACKAGE / "together/errors.py"}:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.Compare | ast.Match) and mentions(getattr(node, "subject", node), "status"):
                 numbers = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
                 assert not any(type(one) is int and 100 <= one < 600 for one in numbers), f"{path}:{node.lineno}"
@@ -139,7 +146,7 @@ def test_http_statuses_are_read_in_one_file() -> None:
 def test_prices_are_multiplied_in_one_file() -> None:
     """A sum of money is made nowhere else: elsewhere nothing is multiplied or divided by what a price says."""
     for path in {*PACKAGE.rglob("*.py")} - {PACKAGE / "metrics.py"}:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
                 assert not (mentions(node, "price") or mentions(node, "MILLION")), f"{path}:{node.lineno}"
 

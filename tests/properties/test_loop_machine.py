@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import shutil
 import tempfile
 import threading
@@ -39,6 +40,7 @@ class World:
         BOMB.tick()
         return x
 
+    @functools.cached_property
     def tools(self) -> list[motet.Tool]:
         def once(x: int) -> int:
             return self.act(x)
@@ -91,7 +93,7 @@ class Loops(RuleBasedStateMachine):
 
     def attempt(self, how: str, crash: int, **options: Any) -> motet.Run | None:
         """A process: begins the run or goes on with it, and may crash."""
-        options = {"tools": self.world.tools(), "max_steps": 20, **options}
+        options = {"tools": self.world.tools, "max_steps": 20, **options}
         BOMB.left = crash
         try:
             if self.path.exists():
@@ -142,7 +144,7 @@ class Loops(RuleBasedStateMachine):
     @rule(events=st.integers(1, 30))
     def leave(self, events: int) -> None:
         """Somebody listens for a while."""
-        options: Any = {"tools": self.world.tools(), "max_steps": 20}
+        options: Any = {"tools": self.world.tools, "max_steps": 20}
         if self.path.exists():
             stream = self.brain.resume(self.path, stream=True, unfinished=self.policy, **options)
         else:
@@ -166,7 +168,7 @@ class Loops(RuleBasedStateMachine):
         kept = self.path.read_bytes()
         n = data.draw(st.integers(0, len(run.steps)))
         other = World()
-        fork = self.brain.resume(run.fork(n), tools=other.tools(), unfinished="skip", max_steps=20)
+        fork = self.brain.resume(run.fork(n), tools=other.tools, unfinished="skip", max_steps=20)
         assert (fork.text, len(fork.steps)) == ("A", len(self.said))
         known = {
             x for step in run.steps[:n] for record in step.calls if record.signal or record.begun for x in _x(record)
