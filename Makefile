@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test check bench instructions fuzz format clean
+.PHONY: demo test test-free-threaded check check-workflows docs bench instructions fuzz format clean
 
-# A question, a tool call and the answer, streamed by channel, with the bill. No key, no network.
+# A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
 	$(BIN)/motet demo
 
@@ -14,6 +14,12 @@ demo: $(VENV)/built
 test: $(VENV)/tools
 	PROPTEST_RNG_SEED=0 cargo test --quiet
 	$(BIN)/pytest -n auto --dist loadgroup
+
+# On a free-threaded Python: the tests without peers, which have no wheels for it.
+test-free-threaded: $(VENV)/built
+	$(BIN)/pip install --quiet --group free-threaded
+	$(BIN)/pytest -n auto --dist loadgroup tests/core/test_ids.py tests/values tests/asking tests/loop tests/atoms \
+		--ignore tests/asking/test_trace.py
 
 # Formatting, lints, types, and the stub against the extension.
 check: $(VENV)/tools
@@ -23,6 +29,17 @@ check: $(VENV)/tools
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/stubtest motet._core
+
+check-workflows: | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --group workflows
+	$(BIN)/zizmor --offline --no-progress .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+
+# The site, in target/site; a broken link or a reference to a name that does not exist fails.
+docs: $(VENV)/docs-tools
+	$(VENV)/docs/bin/mkdocs build --strict --quiet --site-dir target/site
+	@echo 'built target/site/index.html'
 
 # Side by side with the peers, in one run; writes benches/README.md.
 # First the parser and the renderer beside openai-harmony, then the tokenizer beside all others, with a picture of it.
@@ -67,17 +84,27 @@ clean:
 	rm -rf $(VENV) target
 
 $(VENV)/bin/python:
+	@echo 'making the environment $(VENV) ...'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 
 $(VENV)/built: $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[testing]'
+	@echo 'building motet (one to three minutes the first time) ...'
+	$(BIN)/pip install --quiet --editable '.[together]'
 	touch $@
 
 $(VENV)/tools: $(VENV)/built
+	@echo 'installing the tools of the tests ...'
 	$(BIN)/pip install --quiet --group dev
 	# xgrammar asks for torch and transformers, gigabytes that reading a grammar does not need.
 	$(BIN)/pip install --quiet --no-deps xgrammar==0.2.8
+	touch $@
+
+# In an environment of its own, without motet: the reference is read from the sources.
+$(VENV)/docs-tools: pyproject.toml | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/docs
+	$(VENV)/docs/bin/pip install --quiet --upgrade pip
+	$(VENV)/docs/bin/pip install --quiet --group docs
 	touch $@
 
 # In an environment of their own: they bring many packages along.

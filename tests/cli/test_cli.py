@@ -157,6 +157,7 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
 
 def test_the_demo_renders_back_what_it_parsed() -> None:
     printed = run("demo")
+    assert printed.startswith("Scripted replay: ")
     assert "what the model wrote is identical." in printed
     assert printed.count("of the bill was not seen") == 2
     assert "\x1b" not in printed

@@ -683,7 +683,7 @@ except motet.ConfigError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (done.stdout.strip(), done.stderr) == ("motet.testing needs its extra: pip install 'motet[testing]'", "")
+    assert (done.stdout.strip(), done.stderr) == ("motet.testing needs its extra: pip install 'motet[together]'", "")
 
 
 def test_names_of_the_package_are_there() -> None:

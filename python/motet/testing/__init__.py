@@ -52,4 +52,4 @@ def __getattr__(name: str) -> object:
     except ImportError as error:
         from motet.errors import ConfigError
 
-        raise ConfigError("motet.testing needs its extra: pip install 'motet[testing]'") from error
+        raise ConfigError("motet.testing needs its extra: pip install 'motet[together]'") from error

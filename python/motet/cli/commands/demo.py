@@ -1,4 +1,4 @@
-"""`motet demo`: a tool call from the question to the answer, with the bill. No key, no network."""
+"""`motet demo`: a scripted replay of a tool call, from the question to the answer, with the cost by channel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ __all__ = ["register"]
 
 
 def register(commands: Any) -> None:
-    parser = commands.add_parser("demo", help="ask, stream, call a tool, and the bill by channel: no key, no network")
+    parser = commands.add_parser(
+        "demo", help="a scripted replay of a tool call, streamed, with the cost by channel; needs no key and no network"
+    )
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
     parser.set_defaults(run=run)
 
@@ -27,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
 
     sample = json.loads(resources.files("motet.cli").joinpath("demo.json").read_text("utf-8"))
     style = Style(options.color, sys.stdout)
-    # About the pace of a model, if somebody watches.
+    # About the pace of a model; output that is not a terminal is not delayed.
     delay = 0.012 if sys.stdout.isatty() else 0.0
     turns = [Turn(completion, delay=delay, cached=0) for completion in sample["completions"]]
     with (
@@ -37,6 +39,10 @@ def run(options: argparse.Namespace) -> int:
         question = sample["messages"][1]["content"]
         asked: dict[str, Any] = {"tools": sample["tools"], "briefs": [sample["messages"][0]["content"]]}
         estimate = brain.estimate(question, **asked)
+        print(
+            style("title", "Scripted replay:"),
+            "a server on this machine plays back two completions; no model is asked, and nothing is billed.\n",
+        )
         print(style("markup", f"--- {brain.slug} is asked, with a prompt of {estimate.tokens.input} tokens:"), question)
         first = _hear(brain.stream(question, **asked), style)
         result = motet.ToolResult(first.calls[0].id, sample["results"][0])
