@@ -39,7 +39,7 @@ def contents(episode: Episode) -> str:
 
 @examples(100)
 @given(EPISODES, EPISODES)
-def test_hashes_are_alike_where_the_contents_are_and_nowhere_else(one: Episode, other: Episode) -> None:
+def test_hashes_are_equal_exactly_for_equal_contents(one: Episode, other: Episode) -> None:
     assert (one.hash == other.hash) is (contents(one) == contents(other))
     assert one.id == one.hash[:16]
     assert len(bytes.fromhex(one.hash)) == 32
@@ -56,7 +56,7 @@ def test_an_episode_survives_json_and_pickle(episode: Episode) -> None:
 
 @examples(100)
 @given(EPISODES, st.data())
-def test_the_order_of_exchanges_counts(episode: Episode, data: st.DataObject) -> None:
+def test_hash_depends_on_the_order_of_exchanges(episode: Episode, data: st.DataObject) -> None:
     mixed = data.draw(st.permutations(episode.exchanges))
     other = Episode(tuple(mixed), episode.system)
     assert (other.hash == episode.hash) is (contents(other) == contents(episode))
@@ -72,12 +72,12 @@ def test_the_order_of_exchanges_counts(episode: Episode, data: st.DataObject) ->
         (([said("user", "a")], "b"), ([said("developer", "a")], "b")),
     ],
 )
-def test_no_two_conversations_have_the_same_bytes(one: Any, other: Any) -> None:
+def test_distinct_conversations_have_distinct_bytes(one: Any, other: Any) -> None:
     hashes = [Episode().add(asked, said("assistant", answered)).hash for asked, answered in (one, other)]
     assert hashes[0] != hashes[1]
 
 
-def test_the_briefs_count_and_stand_in_front() -> None:
+def test_briefs_come_first_and_count_in_the_hash() -> None:
     exchange = Exchange((said("user", "a"),), said("assistant", "b"))
     plain, briefed = Episode((exchange,)), Episode((exchange,), "Be brief.")
     assert plain.hash != briefed.hash
@@ -85,7 +85,7 @@ def test_the_briefs_count_and_stand_in_front() -> None:
     assert briefed.messages == (Message("developer", (DeveloperContent("Be brief."),)), *plain.messages)
 
 
-def test_adding_gives_another_episode_and_leaves_the_first_alone() -> None:
+def test_adding_returns_a_new_episode() -> None:
     first = Episode(system="Be brief.")
     asked = [said("user", "a")]
     second = first.add(asked, said("assistant", "b"))
@@ -100,7 +100,7 @@ def test_adding_gives_another_episode_and_leaves_the_first_alone() -> None:
     assert len({first, second, third, second.add([said("user", "c")], said("assistant", "d"))}) == 3
 
 
-def test_an_exchange_has_a_hash_of_its_own() -> None:
+def test_exchange_has_its_own_hash() -> None:
     exchange = Exchange((said("user", "a"),), said("assistant", "b"))
     assert exchange.id == exchange.hash[:16]
     assert exchange.hash == Exchange((said("user", "a"),), said("assistant", "b")).hash
@@ -141,6 +141,6 @@ def test_results_without_an_id_keep_their_name() -> None:
     ],
     ids=lambda shape: repr(shape)[:50],
 )
-def test_what_is_no_episode_is_refused(shape: Any) -> None:
+def test_invalid_episodes_are_refused(shape: Any) -> None:
     with pytest.raises(ValueError, match="not the dict of an episode"):
         Episode.from_dict(shape)

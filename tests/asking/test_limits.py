@@ -73,7 +73,7 @@ CASES: list[tuple[str, Any, Any, tuple[Any, ...], type[motet.LimitError], int, b
     ids=[f"{case[0]}-{case[1]}-{number}" for number, case in enumerate(CASES)],
 )
 @pytest.mark.parametrize("how", ["run", "arun", "stream"])
-def test_each_limit_ends_the_run_and_its_state_goes_on_to_the_answer(
+def test_each_limit_ends_the_run_and_its_state_resumes(
     name: str, limit: Any, later: Any, said: Any, error: type[motet.LimitError], steps: int, cut: bool, how: str
 ) -> None:
     async def main(brain: motet.Atom) -> None:
@@ -112,7 +112,7 @@ def test_each_limit_ends_the_run_and_its_state_goes_on_to_the_answer(
         assert run.metrics.cost.cash.total == total
 
 
-def test_time_is_up_within_a_stream() -> None:
+def test_time_limit_ends_a_stream() -> None:
     with asking(talk(CALL, [Turn(LONG, delay=0.01), final("A")])) as (brain, server):
         with pytest.raises(motet.MaxTimeError) as caught:
             brain.run("Go.", tools=[text], max_time=0.5, stream=True).finish()
@@ -121,7 +121,7 @@ def test_time_is_up_within_a_stream() -> None:
         assert brain.resume(caught.value.state, tools=[text]).text == "A"
 
 
-def test_a_prompt_that_costs_more_than_is_left_is_not_sent() -> None:
+def test_prompt_above_the_remaining_budget_is_not_sent() -> None:
     with asking(talk(*STEPS)) as (brain, server):
         with pytest.raises(motet.MaxCostError) as caught:
             brain.run("word " * 300, tools=[text], max_cost="0.0001")
@@ -129,7 +129,7 @@ def test_a_prompt_that_costs_more_than_is_left_is_not_sent() -> None:
         assert brain.resume(caught.value.state, tools=[text], max_cost="1").text == "A"
 
 
-def test_time_that_is_up_within_a_tool_is_told_to_the_model_on_resuming() -> None:
+def test_time_limit_during_a_tool_is_reported_on_resume() -> None:
     brain, _ = puppet(turns(calls("nap", "text"), final("A")))
     with pytest.raises(motet.MaxTimeError) as caught:
         brain.run("Go.", tools=[nap, text], max_time=0.2)
@@ -143,7 +143,7 @@ def test_time_that_is_up_within_a_tool_is_told_to_the_model_on_resuming() -> Non
     assert brain.resume(caught.value.state, tools=[nap, text]).text == "A"
 
 
-def test_calls_that_differ_in_their_spaces_are_the_same() -> None:
+def test_call_limit_ignores_whitespace_in_arguments() -> None:
     made = [calls(("echo", written)) for written in ('{"a": 1, "b": 2}', '{"b":2,"a":1}', ' {"a":1,"b":2}')]
 
     def echo(a: int, b: int) -> int:
@@ -157,7 +157,7 @@ def test_calls_that_differ_in_their_spaces_are_the_same() -> None:
     assert brain.run("Go.", tools=[echo], max_repeats=2).text == "A"
 
 
-def test_without_usage_an_answer_counts_as_the_worst_case() -> None:
+def test_answer_without_usage_costs_its_reservation() -> None:
     silent = Turn(calls("text"), fault=Fault("no_usage"))
     with asking(silent, final("A")) as (brain, server):
         with pytest.raises(motet.MaxCostError, match=r"max_cost=0\.05 after 1 steps") as caught:
@@ -176,7 +176,7 @@ def test_without_usage_an_answer_counts_as_the_worst_case() -> None:
         brain.run("Go.", tools=[text], max_cost="1")
 
 
-def test_a_service_s_own_limit_is_not_the_run_s() -> None:
+def test_output_limit_of_the_service_is_not_the_run_limit() -> None:
     cut = calls("text").removesuffix("<|call|>")
     with asking(cut) as (brain, _), pytest.raises(motet.TruncatedOutputError) as caught:
         brain.run("Go.", tools=[text], max_tokens=4000)
@@ -218,7 +218,7 @@ def settled(budget: limits.Budget) -> bool:
     [LONG, PLAIN, calls("text", "get_weather_of_a_city", ("text", '{"a": "b"}'))],
     ids=["final", "plain", "calls"],
 )
-def test_thirty_two_threads_never_pass_the_limit(script: str) -> None:
+def test_threads_never_exceed_a_budget(script: str) -> None:
     with asking(lambda _: script) as (brain, _), asking(lambda _: script, slug="openai/gpt-oss-120b") as (other, _):
         tools: Any = ["text", "get_weather_of_a_city"]
         alone = brain.ask("Go.", tools=tools).metrics.cost.cash.total
@@ -234,7 +234,7 @@ def test_thirty_two_threads_never_pass_the_limit(script: str) -> None:
         assert repr(budget) == f"Budget({limit}, spent={budget.spent})"
 
 
-def test_two_hundred_tasks_never_pass_the_limit() -> None:
+def test_tasks_never_exceed_a_budget() -> None:
     async def main(brain: motet.Atom, limit: Decimal) -> tuple[limits.Budget, list[tuple[bool, Decimal]]]:
         async with brain:
             with motet.budget(limit) as budget:
@@ -251,7 +251,7 @@ def test_two_hundred_tasks_never_pass_the_limit() -> None:
         assert len(server.requests) < 150
 
 
-def test_a_budget_within_a_budget() -> None:
+def test_nested_budgets() -> None:
     with asking(lambda _: PLAIN) as (brain, server):
         with motet.budget("1") as outer:
             alone = spend(brain, "Go.")[1]
@@ -268,7 +268,7 @@ def test_a_budget_within_a_budget() -> None:
         assert limits.active() == ()
 
 
-def test_a_budget_that_is_given() -> None:
+def test_budget_passed_as_an_argument() -> None:
     given = motet.budget("1")
     with asking(lambda _: PLAIN) as (brain, _), motet.budget("1") as around:
         cost = spend(brain, "Go.", budget=given)[1]
@@ -279,7 +279,7 @@ def test_a_budget_that_is_given() -> None:
         assert "budget" not in run.options
 
 
-def test_a_budget_of_a_loop_holds_for_what_its_tools_ask() -> None:
+def test_budget_of_a_loop_covers_its_tools() -> None:
     inner, _ = puppet(turns(final("inner")))
 
     def asks() -> str:
@@ -315,7 +315,7 @@ def test_a_budget_of_a_loop_holds_for_what_its_tools_ask() -> None:
 
 
 @pytest.mark.parametrize("how", ["never begun", "first event", "break", "close", "iterator"])
-def test_what_is_left_early_is_paid_as_far_as_it_came(how: str) -> None:
+def test_abandoned_stream_costs_what_arrived(how: str) -> None:
     with asking(Turn(LONG, delay=0.001)) as (brain, server), motet.budget("1") as budget:
         stream = brain.stream("Go.")
         if how == "iterator":
@@ -353,7 +353,7 @@ def test_what_is_left_early_is_paid_as_far_as_it_came(how: str) -> None:
     ],
     ids=lambda one: f"{getattr(one, 'kind', one)}",
 )
-def test_what_fails_is_freed(fault: Fault, paid: bool) -> None:
+def test_failed_request_releases_its_reservation(fault: Fault, paid: bool) -> None:
     async def main(brain: motet.Atom) -> None:
         async with brain:
             await brain.aask("Go.", timeout=0.3)
@@ -367,7 +367,7 @@ def test_what_fails_is_freed(fault: Fault, paid: bool) -> None:
             assert budget.spent < 200 * PRICE
 
 
-def test_a_budget_that_is_used_up_sends_nothing() -> None:
+def test_exhausted_budget_sends_nothing() -> None:
     with asking(PLAIN) as (brain, server), motet.budget("0.00000001") as budget:
         with pytest.raises(motet.MaxCostError, match="is used up") as caught:
             brain.ask("Go.")
@@ -377,7 +377,7 @@ def test_a_budget_that_is_used_up_sends_nothing() -> None:
         assert caught.value.state.steps == ()
 
 
-def test_budgets_of_two_threads_do_not_mix() -> None:
+def test_budgets_of_threads_are_independent() -> None:
     with asking(lambda _: PLAIN) as (brain, _):
         meet = threading.Barrier(2)
 
@@ -393,7 +393,7 @@ def test_budgets_of_two_threads_do_not_mix() -> None:
                 assert spent == cost > 0
 
 
-def test_one_budget_that_many_are_within() -> None:
+def test_threads_can_share_one_budget() -> None:
     budget = motet.budget("1")
     with asking(lambda _: PLAIN) as (brain, _):
         meet = threading.Barrier(8)
@@ -430,7 +430,7 @@ def active_in_a_thread() -> tuple[limits.Budget, ...]:
     return found[0]
 
 
-def test_a_thread_counts_against_what_everyone_is_within() -> None:
+def test_new_thread_inherits_the_active_budgets() -> None:
     assert active_in_a_thread() == ()
     with motet.budget("1") as outer:
         assert active_in_a_thread() == (outer,)
@@ -457,6 +457,6 @@ def test_a_thread_counts_against_what_everyone_is_within() -> None:
 @pytest.mark.parametrize(
     ("wrong", "error"), [(0.05, TypeError), ("much", ValueError), (-1, ValueError), (None, TypeError)]
 )
-def test_a_budget_is_an_exact_amount(wrong: Any, error: type[Exception]) -> None:
+def test_budget_is_an_exact_amount(wrong: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="budget must be"):
         motet.budget(wrong)

@@ -101,7 +101,7 @@ WAYS = [ask, aask, stream, astream, limited]
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_an_answer_is_one_span_with_what_the_conventions_name(how: Any, spans: Spans) -> None:
+def test_answer_is_one_span_with_standard_attributes(how: Any, spans: Spans) -> None:
     with asking(Turn(PLAIN, cached=4)) as (brain, _):
         answer = how(brain, **ASKED)
     tokens = answer.metrics.size.tokens
@@ -134,13 +134,13 @@ def test_an_answer_is_one_span_with_what_the_conventions_name(how: Any, spans: S
     assert spans.only.end_time is not None
 
 
-def test_what_is_not_known_is_left_out(spans: Spans) -> None:
+def test_unknown_attributes_are_omitted(spans: Spans) -> None:
     with asking(Turn(PLAIN, fault=Fault("no_usage"))) as (brain, _):
         brain.ask("Why?")
     assert not any(name.startswith(("gen_ai.usage", "gen_ai.request.t")) for name in spans.attributes)
 
 
-def test_the_type_and_the_model_of_an_answer_are_noted(spans: Spans) -> None:
+def test_span_has_output_type_and_response_model(spans: Spans) -> None:
     with asking(Turn(final('{"approved": true}'), model="openai/gpt-oss-20b"), CALL) as (brain, _):
         brain.ask("Why?", output=Review)
         brain.ask("Why?", tools=[WEATHER])
@@ -160,7 +160,7 @@ def test_the_type_and_the_model_of_an_answer_are_noted(spans: Spans) -> None:
     ],
     ids=["refused", "unreadable", "truncated", "mistyped"],
 )
-def test_an_error_is_named_with_what_it_cost(how: Any, script: Any, options: Any, error: str, spans: Spans) -> None:
+def test_span_of_an_error_has_its_type_and_cost(how: Any, script: Any, options: Any, error: str, spans: Spans) -> None:
     with asking(script) as (brain, _), pytest.raises(motet.MotetError) as caught:
         how(brain, **options)
     assert type(caught.value).__name__ == error
@@ -172,7 +172,7 @@ def test_an_error_is_named_with_what_it_cost(how: Any, script: Any, options: Any
 
 
 @pytest.mark.parametrize("how", [ask, stream])
-def test_what_was_never_sent_is_an_error_too(how: Any, spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_span_of_an_unsent_request_is_an_error(how: Any, spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
     with pytest.raises(motet.MissingKeyError):
         how(motet.atom("together/gpt-oss/120b"))
@@ -180,7 +180,7 @@ def test_what_was_never_sent_is_an_error_too(how: Any, spans: Spans, monkeypatch
 
 
 @pytest.mark.parametrize("how", ["with", "close", "drop"])
-def test_a_span_ends_when_its_stream_is_left_early(how: str, spans: Spans) -> None:
+def test_span_ends_when_its_stream_is_left_early(how: str, spans: Spans) -> None:
     with asking(Turn(PLAIN * 20, delay=0.002)) as (brain, server):
         if how == "with":
             with brain.stream("Why?") as found:
@@ -198,7 +198,7 @@ def test_a_span_ends_when_its_stream_is_left_early(how: str, spans: Spans) -> No
     assert spans.attributes["gen_ai.request.model"] == MODEL
 
 
-def test_a_span_ends_when_an_async_stream_is_left_early(spans: Spans) -> None:
+def test_span_ends_when_its_async_stream_is_left_early(spans: Spans) -> None:
     async def main(brain: motet.Atom) -> None:
         async with brain, brain.astream("Why?") as found:
             async for _ in found:
@@ -209,7 +209,7 @@ def test_a_span_ends_when_an_async_stream_is_left_early(spans: Spans) -> None:
     assert spans.only.end_time is not None
 
 
-def test_a_limit_is_an_error_with_what_came(spans: Spans) -> None:
+def test_span_of_a_limit_has_the_partial_answer(spans: Spans) -> None:
     with asking(Turn(PLAIN, delay=0.001)) as (brain, _), pytest.raises(motet.MaxTokensError):
         brain.ask("Why?", max_reasoning_tokens=3)
     assert spans.attributes["error.type"] == "MaxTokensError"
@@ -217,7 +217,7 @@ def test_a_limit_is_an_error_with_what_came(spans: Spans) -> None:
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_what_was_said_is_left_out(how: Any, spans: Spans) -> None:
+def test_contents_are_not_traced_by_default(how: Any, spans: Spans) -> None:
     with asking(PLAIN, Fault("status", status=400, body={"error": {"message": "SECRET was said"}})) as (brain, _):
         how(brain, briefs=["SECRET"])
         with pytest.raises(motet.InvalidRequestError, match="SECRET"):
@@ -228,7 +228,7 @@ def test_what_was_said_is_left_out(how: Any, spans: Spans) -> None:
     assert len(spans.all) == 2
 
 
-def test_what_was_said_is_there_if_it_is_asked_for(spans: Spans) -> None:
+def test_contents_are_traced_on_request(spans: Spans) -> None:
     trace.enable(tracer_provider=spans.provider, content=True)
     with asking(CALL, PLAIN, Fault("status", status=400, body="SECRET")) as (brain, _):
         first = brain.ask("Warm?", briefs=["Be brief."], tools=[WEATHER])
@@ -264,14 +264,14 @@ def test_what_was_said_is_there_if_it_is_asked_for(spans: Spans) -> None:
     assert "SECRET" in str(spans.all[2].status.description)
 
 
-def test_no_more_spans_are_made_when_it_is_disabled(spans: Spans) -> None:
+def test_disabled_tracing_makes_no_spans(spans: Spans) -> None:
     trace.disable()
     with asking(PLAIN) as (brain, _):
         brain.ask("Why?")
     assert spans.all == ()
 
 
-def test_it_is_off_until_it_is_enabled_and_imports_nothing() -> None:
+def test_tracing_is_off_and_imports_nothing_by_default() -> None:
     program = f"""
 import sys
 sys.path.insert(0, {str(Path(motet.__file__).parent.parent)!r})
@@ -287,7 +287,7 @@ print([name for name in sys.modules if name.startswith("opentelemetry")])
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_opentelemetry_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with pytest.raises(motet.ConfigError, match=r"pip install 'motet\[otel\]'"):
         trace.enable()

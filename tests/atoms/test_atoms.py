@@ -81,7 +81,7 @@ def test_every_lane_gives_the_same_call(style: str, lane: str) -> None:
     assert arguments == '{"city": "Zürich"}'
 
 
-def test_the_lane_is_picked_by_what_the_server_says() -> None:
+def test_lane_is_chosen_from_the_server_capabilities() -> None:
     for style, lane in (("together", "chat"), ("vllm", "ids"), ("sglang", "ids"), ("llamacpp", "text")):
         with asking(lambda _: PLAIN, style=style, lane="auto") as (brain, server):
             answer = brain.ask("Why?")
@@ -91,7 +91,7 @@ def test_the_lane_is_picked_by_what_the_server_says() -> None:
             assert [one.path for one in server.requests].count("/v1/models") == 1
 
 
-def test_a_model_that_does_not_speak_harmony_is_asked_in_chat() -> None:
+def test_other_models_use_the_chat_lane() -> None:
     with asking(lambda _: final("Hi"), style="vllm", slug="together/kimi/k3", lane="auto") as (brain, server):
         assert brain.ask("Hello").lane == "chat"
         assert [one.path for one in server.requests] == ["/v1/chat/completions"]
@@ -99,7 +99,7 @@ def test_a_model_that_does_not_speak_harmony_is_asked_in_chat() -> None:
             brain.ask("Hello", lane="ids")
 
 
-def test_an_answer_is_a_value_that_travels() -> None:
+def test_answers_pickle_and_compare() -> None:
     with asking(PLAIN) as (brain, _):
         answer = brain.ask("Why?")
     for travelled in (pickle.loads(pickle.dumps(answer)), copy.deepcopy(answer)):
@@ -112,7 +112,7 @@ def test_an_answer_is_a_value_that_travels() -> None:
 
 
 @pytest.mark.parametrize(("style", "lane"), LANES)
-def test_a_tool_s_result_goes_back_with_the_reasoning_of_the_running_turn(style: str, lane: str) -> None:
+def test_tool_result_is_sent_with_reasoning_of_the_turn(style: str, lane: str) -> None:
     with asking(CALL, PLAIN, PLAIN, style=style, lane=lane) as (brain, server):
         first = brain.ask("Is Zürich warm?", tools=[WEATHER], briefs=["Be brief."])
         second = brain.ask([motet.ToolResult(first.calls[0].id, '{"celsius": 24}')], on=first.episode, tools=[WEATHER])
@@ -153,7 +153,7 @@ def test_an_episode_is_a_value() -> None:
         assert brain.ask("And?", on=again).episode.system == "PAPAYA99"
 
 
-def test_hashes_of_episodes_do_not_collide_where_texts_are_joined() -> None:
+def test_episode_hashes_separate_adjacent_texts() -> None:
     def episode(asked: str, answered: str) -> motet.Episode:
         message = motet.Message("assistant", (motet.Text(answered),))
         return motet.Episode().add([motet.Message("user", (motet.Text(asked),))], message)
@@ -162,7 +162,7 @@ def test_hashes_of_episodes_do_not_collide_where_texts_are_joined() -> None:
     assert episode("a", "b").hash == episode("a", "b").hash
 
 
-def test_the_caller_s_arguments_are_left_alone() -> None:
+def test_arguments_of_the_caller_are_not_changed() -> None:
     tools, messages = [copy.deepcopy(WEATHER)], [{"role": "user", "content": "Hi"}]
     kept = copy.deepcopy((tools, messages))
     with asking(CALL) as (brain, _):
@@ -170,7 +170,7 @@ def test_the_caller_s_arguments_are_left_alone() -> None:
     assert (tools, messages) == kept
 
 
-def test_briefs_are_texts_and_files(tmp_path: Path) -> None:
+def test_briefs_can_be_texts_or_files(tmp_path: Path) -> None:
     page = tmp_path / "style.md"
     page.write_text("Write short words.\n")
     with asking(PLAIN, PLAIN) as (brain, server):
@@ -191,14 +191,14 @@ def test_briefs_are_texts_and_files(tmp_path: Path) -> None:
     ("prompt", "error"),
     [(7, TypeError), ({"role": "user"}, TypeError), ([], ValueError), ([{"role": "nobody"}], motet.RenderError)],
 )
-def test_a_prompt_that_makes_no_sense_is_refused_before_anything_is_sent(prompt: Any, error: type[Exception]) -> None:
+def test_invalid_prompts_are_refused_before_sending(prompt: Any, error: type[Exception]) -> None:
     with asking(PLAIN) as (brain, server):
         with pytest.raises(error):
             brain.ask(prompt)
         assert server.requests == []
 
 
-def test_an_option_that_does_not_exist_is_named() -> None:
+def test_unknown_option_is_named() -> None:
     with asking(PLAIN) as (brain, _), pytest.raises(TypeError, match=r"max_token; known are .*max_tokens"):
         brain.ask("Hi", max_token=3)  # type: ignore[call-overload]
 
@@ -263,7 +263,7 @@ def test_outputs_of_all_types(wanted: Any, raw: str, value: Any, style: str, lan
             assert answer.response_format == "prompt"
 
 
-def test_the_schema_is_strict_all_the_way_down() -> None:
+def test_nested_schemas_are_strict() -> None:
     class Inner(BaseModel):
         default: int = 3
 
@@ -284,7 +284,7 @@ def test_the_schema_is_strict_all_the_way_down() -> None:
     assert schema["properties"]["named"]["additionalProperties"] == {"$ref": "#/$defs/Inner"}
 
 
-def test_tools_and_a_type_go_together() -> None:
+def test_tools_and_output_type_combine() -> None:
     with asking(CALL, final('{"approved": true, "issues": [], "note": null}')) as (brain, server):
         first = brain.ask("Review", output=Review, tools=[WEATHER])
         assert first.output is None
@@ -297,12 +297,12 @@ def test_tools_and_a_type_go_together() -> None:
     assert "# Response Formats" not in second.episode.system
 
 
-def test_a_text_is_given_as_it_is() -> None:
+def test_untyped_output_is_the_text() -> None:
     with asking(final("null"), final('{"a": 1}')) as (brain, _):
         assert [brain.ask("Go").output, brain.ask("Go").output] == ["null", '{"a": 1}']
 
 
-def test_json_in_a_fenced_block_is_read_and_said() -> None:
+def test_json_in_a_code_fence_is_parsed_and_noted() -> None:
     with asking(final('Here:\n```json\n{"x": 1, "y": 2}\n```\n')) as (brain, _):
         answer = brain.ask("Go", output=Point)
         assert answer.output == Point(1, 2)
@@ -322,7 +322,7 @@ def test_json_in_a_fenced_block_is_read_and_said() -> None:
     ],
 )
 @pytest.mark.parametrize("how", ["ask", "aask", "stream", "astream", "limited"])
-def test_an_answer_that_is_not_what_was_asked_for(
+def test_mismatched_answer_raises_output_error(
     script: str, options: Any, error: type[motet.OutputError], how: str
 ) -> None:
     with asking(script) as (brain, _), pytest.raises(error) as caught:
@@ -364,7 +364,7 @@ async def _drain(brain: motet.Atom, options: Any) -> None:
             pass
 
 
-def test_a_type_without_a_schema_is_refused() -> None:
+def test_output_type_without_schema_is_refused() -> None:
     with asking(PLAIN) as (brain, server):
         with pytest.raises(TypeError, match="JSON Schema"):
             brain.ask("Go", output=threading.Lock)
@@ -374,7 +374,7 @@ def test_a_type_without_a_schema_is_refused() -> None:
 # What it cost.
 
 
-def test_cached_tokens_are_paid_once() -> None:
+def test_cached_tokens_are_charged_once() -> None:
     price = {"input": "10", "cached": "1", "output": "100"}
     usage = {"prompt_tokens": 1000, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 600}}
     with asking(Turn(PLAIN, usage=usage), price=price) as (brain, _):
@@ -385,7 +385,7 @@ def test_cached_tokens_are_paid_once() -> None:
     assert metrics.size.tokens.cache.get == 600
 
 
-def test_cached_tokens_without_a_price_of_their_own_cost_what_others_do() -> None:
+def test_cached_tokens_default_to_the_input_price() -> None:
     with asking(Turn(PLAIN, cached=50)) as (brain, _):
         metrics = brain.ask("Hi").metrics
     assert metrics.size.tokens.input is not None
@@ -393,7 +393,7 @@ def test_cached_tokens_without_a_price_of_their_own_cost_what_others_do() -> Non
 
 
 @pytest.mark.parametrize("lane", ["chat", "ids"])
-def test_the_bill_by_channel_is_the_whole_bill(lane: str) -> None:
+def test_channel_costs_sum_to_the_total(lane: str) -> None:
     with asking(Turn(CALL, reasoning_tokens=lane == "chat"), style="vllm", lane=lane) as (brain, _):
         metrics = brain.ask("Hi", tools=[WEATHER]).metrics
     tokens, cash = metrics.size.tokens, metrics.cost.cash
@@ -408,7 +408,7 @@ def test_the_bill_by_channel_is_the_whole_bill(lane: str) -> None:
     assert any("motet counted it" in note for note in metrics.notes) is (lane == "ids")
 
 
-def test_unknown_is_not_zero() -> None:
+def test_unknown_cost_is_not_zero() -> None:
     with asking(Turn(PLAIN, fault=Fault("no_usage")), Turn(PLAIN, fault=Fault("no_usage"))) as (brain, _):
         asked = brain.ask("Hi")
         with brain.stream("Hi") as stream:
@@ -421,7 +421,7 @@ def test_unknown_is_not_zero() -> None:
         assert answer.usage is None
 
 
-def test_a_model_without_a_price_costs_an_unknown_sum() -> None:
+def test_model_without_a_price_has_unknown_cost() -> None:
     with asking(PLAIN, slug="openai/gpt-oss-mini") as (brain, _):
         metrics = brain.ask("Hi").metrics
     assert metrics.cost.cash.total is None
@@ -429,7 +429,7 @@ def test_a_model_without_a_price_costs_an_unknown_sum() -> None:
     assert metrics.size.tokens.output is not None
 
 
-def test_the_price_is_that_of_the_model_that_answered() -> None:
+def test_price_is_that_of_the_model_that_answered() -> None:
     with asking(Turn(PLAIN, model="openai/gpt-oss-20b"), Turn(PLAIN, model="new/model")) as (brain, _):
         cheap, unknown = brain.ask("Hi"), brain.ask("Hi")
     assert cheap.model == "openai/gpt-oss-20b"
@@ -439,7 +439,7 @@ def test_the_price_is_that_of_the_model_that_answered() -> None:
     assert "new/model answered" in unknown.metrics.unknown["cost.cash.total"]
 
 
-def test_a_model_of_another_vocabulary_is_billed_by_shares() -> None:
+def test_foreign_vocabulary_is_charged_by_channel_shares() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 7}
     with asking(Turn(PLAIN, usage=usage), slug="together/kimi/k3") as (brain, _):
         metrics = brain.ask("Hi").metrics
@@ -449,7 +449,7 @@ def test_a_model_of_another_vocabulary_is_billed_by_shares() -> None:
     assert metrics.drift is None
 
 
-def test_the_estimate_is_exact_for_the_prompt() -> None:
+def test_estimate_is_exact_for_the_prompt() -> None:
     for style, lane in LANES:
         with asking(PLAIN, style=style, lane=lane) as (brain, _):
             options: Any = {"briefs": ["Be brief."], "tools": [WEATHER], "reasoning_effort": "high", "max_tokens": 5000}
@@ -464,7 +464,7 @@ def test_the_estimate_is_exact_for_the_prompt() -> None:
             assert later.cash.expected == answer.metrics.cost.cash.total
 
 
-def test_the_prompt_is_counted_before_the_server_said_which_lane_it_takes() -> None:
+def test_prompt_is_counted_before_the_lane_is_known() -> None:
     """As long as nobody asked it, and in every lane it has as many tokens or about."""
     for style in ("together", "vllm"):
         with asking(PLAIN, style=style, lane="auto") as (brain, server):
@@ -479,14 +479,14 @@ def test_the_prompt_is_counted_before_the_server_said_which_lane_it_takes() -> N
             assert estimate.exact or any("is not known" in note for note in estimate.notes)
 
 
-def test_a_prompt_that_costs_too_much_is_not_sent_to_a_server_that_was_not_asked_yet() -> None:
+def test_too_costly_prompt_is_not_sent_before_lane_detection() -> None:
     with asking(PLAIN, lane="auto") as (brain, server):
         with pytest.raises(motet.MaxCostError, match="nothing was sent"):
             brain.ask("Hi", max_cost="0.000009")
         assert server.requests == []
 
 
-def test_tools_that_the_chat_template_cannot_render_are_counted_with_all_their_words() -> None:
+def test_unrenderable_tools_are_estimated_by_all_words() -> None:
     wordy = {"type": "function", "function": {"name": "f", "description": "one\ntwo", "parameters": {}}}
     with asking(PLAIN, lane="chat") as (brain, _):
         day = "2025-06-28"
@@ -500,7 +500,7 @@ def test_tools_that_the_chat_template_cannot_render_are_counted_with_all_their_w
         assert "exact count" in metrics.unknown["drift"]
 
 
-def test_an_estimate_says_what_it_does_not_know() -> None:
+def test_estimate_lists_unknown_figures() -> None:
     with asking(slug="some/model") as (brain, server):
         estimate = brain.estimate("Hi")
         assert not estimate.exact
@@ -512,7 +512,7 @@ def test_an_estimate_says_what_it_does_not_know() -> None:
 # Limits.
 
 
-def test_a_limit_ends_the_stream_and_keeps_what_came() -> None:
+def test_limit_ends_the_stream_and_keeps_the_partial_answer() -> None:
     long = (
         "<|channel|>analysis<|message|>"
         + "word " * 400
@@ -539,7 +539,7 @@ def test_a_limit_ends_the_stream_and_keeps_what_came() -> None:
         assert any("motet counted" in note for note in partial.notes)
 
 
-def test_a_stream_that_was_refused_has_no_bill_and_no_part() -> None:
+def test_refused_stream_has_no_cost_and_no_partial() -> None:
     with asking(Fault("status", status=401)) as (brain, _):
         with pytest.raises(motet.AuthenticationError) as caught, brain.stream("Hi") as stream:
             list(stream)
@@ -547,7 +547,7 @@ def test_a_stream_that_was_refused_has_no_bill_and_no_part() -> None:
         assert stream.answer.metrics.cost.cash.total is None
 
 
-def test_a_limit_holds_for_ask_too() -> None:
+def test_limit_applies_to_ask() -> None:
     with asking(Turn(PLAIN, delay=0.001), Turn(PLAIN, delay=0.001)) as (brain, _):
         with pytest.raises(motet.MaxTokensError):
             brain.ask("Hi", max_reasoning_tokens=2)
@@ -555,7 +555,7 @@ def test_a_limit_holds_for_ask_too() -> None:
             asyncio.run(_aask(brain, "Hi", max_reasoning_tokens=2))
 
 
-def test_a_prompt_that_costs_too_much_is_not_sent() -> None:
+def test_too_costly_prompt_is_not_sent() -> None:
     with asking(PLAIN) as (brain, server):
         with pytest.raises(motet.MaxCostError, match="nothing was sent") as caught:
             brain.ask("word " * 10_000, max_cost="0.001")
@@ -565,14 +565,14 @@ def test_a_prompt_that_costs_too_much_is_not_sent() -> None:
             brain.ask("Hi", max_cost=0.1)  # type: ignore[call-overload]
 
 
-def test_a_cost_that_cannot_be_known_cannot_be_limited() -> None:
+def test_max_cost_needs_a_known_price() -> None:
     with asking(PLAIN, slug="some/model") as (brain, server):
         with pytest.raises(motet.ConfigError, match="cannot be limited"):
             brain.ask("Hi", max_cost="1")
         assert server.requests == []
 
 
-def test_a_service_that_ignores_max_tokens_is_stopped() -> None:
+def test_stream_stops_a_service_that_ignores_max_tokens() -> None:
     class Deaf(ScriptedServer):
         def _next(self, body: Any) -> Any:
             body.pop("max_tokens")
@@ -612,7 +612,7 @@ def test_leaving_an_async_stream_closes_the_connection() -> None:
         assert server.hung_up.wait(5)
 
 
-def test_the_text_alone() -> None:
+def test_stream_text_yields_the_answer_text() -> None:
     with asking(PLAIN) as (brain, _), brain.stream("Hi") as stream:
         assert "".join(stream.text) == ANSWER
 
@@ -620,7 +620,7 @@ def test_the_text_alone() -> None:
 # Many at once.
 
 
-def test_two_hundred_at_once_get_each_their_own_answer() -> None:
+def test_concurrent_requests_get_their_own_answers() -> None:
     def echo(body: Any) -> Turn:
         return Turn(final(body["messages"][-1]["content"][::-1]), delay=0.05)
 
@@ -635,7 +635,7 @@ def test_two_hundred_at_once_get_each_their_own_answer() -> None:
         assert len(server.requests) == 200
 
 
-def test_one_atom_serves_many_threads() -> None:
+def test_one_atom_is_shared_by_threads() -> None:
     def echo(body: Any) -> str:
         return final(body["messages"][-1]["content"][::-1])
 
@@ -654,7 +654,7 @@ def test_one_atom_serves_many_threads() -> None:
 # Keys and slugs.
 
 
-def test_without_a_key_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_key_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-other-vendor-0123456789")
     brain = motet.atom(SLUG)
@@ -666,7 +666,7 @@ def test_without_a_key_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None
         motet.atom(SLUG, api_key="two words").ask("Hi")
 
 
-def test_no_other_vendor_s_key_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_of_another_vendor_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "XAI_API_KEY"):
         monkeypatch.setenv(name, "sk-other-vendor-0123456789")
@@ -675,7 +675,7 @@ def test_no_other_vendor_s_key_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "sk-other-vendor" not in str(server.requests[0].headers)
 
 
-def test_an_address_is_good_with_and_without_its_version() -> None:
+def test_base_url_works_with_and_without_version() -> None:
     for tail in ("", "/", "/v1", "/v1/"):
         with (
             ScriptedServer([PLAIN]) as server,
@@ -687,7 +687,7 @@ def test_an_address_is_good_with_and_without_its_version() -> None:
         motet.atom(SLUG, base_url="api.together.ai", api_key=KEY).ask("Hi")
 
 
-def test_a_given_client_is_used_and_left_open() -> None:
+def test_given_client_is_used_and_left_open() -> None:
     import together
 
     with ScriptedServer([PLAIN, PLAIN]) as server:
@@ -698,7 +698,7 @@ def test_a_given_client_is_used_and_left_open() -> None:
         assert client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).choices
 
 
-def test_unknown_slugs_name_their_neighbours() -> None:
+def test_unknown_slug_suggests_similar_ones() -> None:
     with pytest.raises(motet.UnknownAtomError) as caught:
         motet.atom("together/gpt-os/120b")
     assert caught.value.matches[0] == SLUG
@@ -709,7 +709,7 @@ def test_unknown_slugs_name_their_neighbours() -> None:
     assert motet.atom("someone/new-model").spec.model == "someone/new-model"
 
 
-def test_an_atom_that_was_removed_says_so() -> None:
+def test_removed_atom_warns() -> None:
     refused = Fault("status", status=404, body={"error": {"message": "Unable to access model"}})
     with asking(refused, PLAIN, slug="together/qwen3/coder-next") as (brain, _):
         with (
@@ -730,7 +730,7 @@ def test_gen_brain_atom_is_atom() -> None:
     assert brain.spec.sources["cost.cash.input"].as_of == "2026-11"
 
 
-def test_tools_are_taken_wherever_tools_are() -> None:
+def test_tool_objects_work_in_render_and_parse() -> None:
     @motet.tool
     def get_weather(city: str) -> str:
         """The weather."""
@@ -745,7 +745,7 @@ def test_tools_are_taken_wherever_tools_are() -> None:
         assert server.requests[0].body["tools"] == [get_weather.to_dict()]
 
 
-def test_a_key_may_be_fetched_when_it_is_needed() -> None:
+def test_api_key_can_be_a_callable() -> None:
     fetched: list[str] = []
 
     def fetch() -> str:
@@ -773,16 +773,14 @@ def test_a_key_may_be_fetched_when_it_is_needed() -> None:
         ({"sampling": {"messages": []}}, TypeError, "sampling holds messages, which is set elsewhere"),
     ],
 )
-def test_options_that_make_no_sense_are_refused_by_name(
-    options: dict[str, Any], error: type[Exception], said: str
-) -> None:
+def test_invalid_options_are_refused_by_name(options: dict[str, Any], error: type[Exception], said: str) -> None:
     with asking(PLAIN) as (brain, server):
         with pytest.raises(error, match=said):
             brain.ask("Hi", **options)
         assert server.requests == []
 
 
-def test_a_slug_is_a_text() -> None:
+def test_slug_must_be_text() -> None:
     """None was the model id of those atoms that no service has."""
     for wrong in (None, 5):
         with pytest.raises(TypeError, match="slug must be a str"):
@@ -792,7 +790,7 @@ def test_a_slug_is_a_text() -> None:
     assert "together/gpt-oss/120b" in caught.value.matches
 
 
-def test_a_demanded_tool_is_never_silently_left_to_the_model() -> None:
+def test_unsupported_tool_choice_is_refused() -> None:
     """The raw lanes cannot hold a model to a choice of tools."""
     options: Any = {"tools": [WEATHER], "tool_choice": "required"}
     with asking(CALL, style="vllm", lane="ids") as (brain, server):
@@ -805,14 +803,14 @@ def test_a_demanded_tool_is_never_silently_left_to_the_model() -> None:
         assert "tool_choice" in answer.lane_reason
 
 
-def test_the_warning_of_a_removed_model_points_at_who_asks() -> None:
+def test_removal_warning_points_at_the_caller() -> None:
     with asking(PLAIN, slug="together/gpt-oss/20b") as (brain, _):
         with pytest.warns(motet.RemovedAtomWarning) as caught:
             brain.ask("Hi")
         assert caught[0].filename == __file__
 
 
-def test_a_choice_of_a_tool_that_was_not_given_is_not_sent() -> None:
+def test_tool_choice_of_an_unknown_tool_is_not_sent() -> None:
     named = {"type": "function", "function": {"name": "get_wether"}}
     with asking(CALL) as (brain, server):
         with pytest.raises(motet.UnknownToolError, match="names get_wether, and the tools are: get_weather") as caught:
@@ -823,7 +821,7 @@ def test_a_choice_of_a_tool_that_was_not_given_is_not_sent() -> None:
         assert server.requests == []
 
 
-def test_ids_that_are_missing_are_missed() -> None:
+def test_missing_ids_are_noted() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 900}
     with asking(Turn(PLAIN, usage=usage), PLAIN, style="vllm", lane="ids") as (brain, _):
         assert any("some of the text may be missing" in note for note in brain.ask("Hi").notes)

@@ -46,7 +46,7 @@ def test_parse_prints_the_parts(form: str) -> None:
     assert "\x1b[2;36mthink" in run("parse", "--color", "always", given=given)
 
 
-def test_what_a_terminal_would_obey_is_not_printed() -> None:
+def test_control_sequences_are_not_printed() -> None:
     printed = run("parse", given="<|channel|>final<|message|>\x1b[2J 👩\u200d💻 \u202e<|return|>")
     assert "\\x1b[2J 👩\u200d💻 \\x202e" in printed
 
@@ -73,7 +73,7 @@ def test_strict_parsing_exits_with_4() -> None:
     run("parse", "--strict", given=RAW)
 
 
-def test_explain_goes_token_by_token() -> None:
+def test_explain_lists_each_token() -> None:
     rows = json.loads(run("explain", "--json", given=BROKEN))
     assert [row["id"] for row in rows] == motet.encode(BROKEN, special="token")
     assert rows[3]["kind"] == "reasoning"
@@ -83,7 +83,7 @@ def test_explain_goes_token_by_token() -> None:
     assert "missing_start at 5 (start)" in run("explain", "--strict", given=BROKEN, code=4)
 
 
-def test_explain_shows_where_it_went_wrong() -> None:
+def test_explain_shows_repairs() -> None:
     stray = "<|channel|>analysis<|message|>x<|end|> well<|start|>assistant<|channel|>final<|message|>Hi"
     printed = run("explain", given=stray).splitlines()
     assert printed[5].split(maxsplit=2)[2] == "' well'        between frames"
@@ -106,7 +106,7 @@ def test_explain_marks_what_strict_parsing_refuses() -> None:
     assert len(json.loads(done.stdout)) == 6
 
 
-def test_count_counts(tmp_path: Path) -> None:
+def test_count_prints_token_counts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Hello world")
     assert run("count", given="Hello world") == "2\n"
     assert json.loads(run("count", "--json", str(tmp_path / "a.txt"), "-", given="<|end|>")) == {
@@ -128,7 +128,7 @@ def test_render_prints_prompts(tmp_path: Path) -> None:
     assert run("render", "--color", "always", given=json.dumps(whole)).count("\x1b[90m<|start|>\x1b[0m") == 4
 
 
-def test_bytes_that_are_no_utf8_are_parsed() -> None:
+def test_invalid_utf8_is_parsed() -> None:
     shape = json.loads(run("parse", "--json", given=b"<|channel|>final<|message|>\xff<|return|>"))
     assert shape["message"]["content"][0]["text"] == "\ufffd"
     assert shape["repairs"][0]["code"] == "invalid_utf8"
@@ -148,14 +148,14 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     run(code=2)
 
 
-def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
+def test_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     (tmp_path / "raw.txt").write_text(RAW * 20_000)
     command = f"{sys.executable} -m motet.cli explain {tmp_path / 'raw.txt'} | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, timeout=120)
     assert done.stderr == b""
 
 
-def test_the_demo_renders_back_what_it_parsed() -> None:
+def test_demo_renders_its_completion_back() -> None:
     printed = run("demo")
     assert printed.startswith("Scripted replay: ")
     assert "what the model wrote is identical." in printed
@@ -178,7 +178,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
         yield server
 
 
-def test_ask_prints_the_answer_alone_where_nobody_looks(service: ScriptedServer) -> None:
+def test_ask_prints_only_the_answer_without_a_terminal(service: ScriptedServer) -> None:
     assert run("ask", "Why", "is", "it?") == "Hello!\n"
     assert service.requests[-1].body["messages"] == [{"role": "user", "content": "Why is it?"}]
     assert run("ask", given="Why?\n") == "Hello!\n"
@@ -203,23 +203,23 @@ def test_ask_prints_json(service: ScriptedServer) -> None:
     assert sum(shape["tokens"]["by_channel"].values()) == shape["tokens"]["output"]
 
 
-def test_a_limit_ends_with_its_own_code(service: ScriptedServer) -> None:
+def test_limit_has_its_own_exit_code(service: ScriptedServer) -> None:
     assert "max_cost" in run("ask", "Hi", "--max-cost", "0.0000001", code=3)
     assert "amount" in run("ask", "Hi", "--max-cost", "much", code=2)
 
 
-def test_a_missing_key_is_a_matter_of_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_key_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
     monkeypatch.delenv("TOGETHER_BASE_URL", raising=False)
     assert "TOGETHER_API_KEY is not set" in run("ask", "Hi", code=2)
     assert "did you mean together/gpt-oss/120b" in run("ask", "Hi", "-m", "together/gpt-oss/120", code=2)
 
 
-def test_an_error_of_the_service_fails(service: ScriptedServer) -> None:
+def test_service_error_exits_with_1(service: ScriptedServer) -> None:
     assert "no such model" in run("ask", "Hi", "--base-url", service.url + "/elsewhere", code=1)
 
 
-def test_chat_goes_on_and_adds_up(service: ScriptedServer) -> None:
+def test_chat_continues_and_sums_the_cost(service: ScriptedServer) -> None:
     printed = run("chat", "--lane", "chat", given="Hi\nAnd you?\n\n")
     assert printed.count("Hello!") == 2
     assert "the conversation has cost $0.0000" in printed
@@ -263,7 +263,7 @@ def test_serve_answers_with_files(tmp_path: Path) -> None:
         assert server.returncode == 130
 
 
-def test_the_log_holds_what_was_said_and_no_key(service: ScriptedServer, tmp_path: Path) -> None:
+def test_log_has_the_conversation_and_no_key(service: ScriptedServer, tmp_path: Path) -> None:
     log = tmp_path / "agent.log"
     run("--log", str(log), "ask", "What is the password?")
     written = log.read_text()
@@ -272,7 +272,7 @@ def test_the_log_holds_what_was_said_and_no_key(service: ScriptedServer, tmp_pat
     assert KEY not in written
 
 
-def test_options_that_make_no_sense_are_wrong_usage(service: ScriptedServer) -> None:
+def test_invalid_options_are_usage_errors(service: ScriptedServer) -> None:
     for wrong in (
         ("ask", "Hi", "--max-tokens", "0"),
         ("ask", "Hi", "--max-cost", "-1"),
@@ -284,7 +284,7 @@ def test_options_that_make_no_sense_are_wrong_usage(service: ScriptedServer) -> 
     assert service.requests == []
 
 
-def test_the_service_that_is_named_is_asked_for_its_models(service: ScriptedServer) -> None:
+def test_models_come_from_the_given_base_url(service: ScriptedServer) -> None:
     run("models", "--base-url", service.url)
     assert [one.path for one in service.requests] == ["/v1/models"]
 
@@ -293,13 +293,13 @@ def said(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "motet.cli", *arguments], capture_output=True, text=True, timeout=60)
 
 
-def test_what_was_cut_before_its_first_word_has_a_bill(service: ScriptedServer) -> None:
+def test_truncated_empty_answer_has_a_cost(service: ScriptedServer) -> None:
     done = said("ask", "Hi", "--lane", "chat", "--max-tokens", "2")
     assert done.returncode == 1
     assert "$0.00" in done.stderr
 
 
-def test_a_removed_model_is_named_without_lines_of_code(service: ScriptedServer) -> None:
+def test_removed_model_is_reported_without_source_lines(service: ScriptedServer) -> None:
     errors = said("ask", "Hi", "--lane", "chat", "-m", "together/gpt-oss/20b").stderr
     assert "motet: together/gpt-oss/20b was removed" in errors
     assert "RemovedAtomWarning" not in errors

@@ -74,7 +74,7 @@ def run(*arguments: str, code: int = 0) -> tuple[str, str]:
     return out, err
 
 
-def test_the_answer_is_printed_and_each_step_told(place: Path) -> None:
+def test_run_prints_the_answer_and_each_step(place: Path) -> None:
     out, err = run("Weather?")
     assert out == "Sunny in both.\n"
     first, second, last = err.splitlines()
@@ -84,7 +84,7 @@ def test_the_answer_is_printed_and_each_step_told(place: Path) -> None:
     assert all("$0.000" in line for line in (first, second, last))
 
 
-def test_the_channels_are_shown_where_somebody_looks(place: Path) -> None:
+def test_run_shows_channels_on_a_terminal(place: Path) -> None:
     out, _ = run("Weather?", "--color", "always")
     for shown in ("\x1b[2;36mLook", "tool_call\x1b[0m functions.get_weather", "Zürich: 21 degrees", "\x1b[1;32mSunny"):
         assert shown in out
@@ -93,7 +93,7 @@ def test_the_channels_are_shown_where_somebody_looks(place: Path) -> None:
     assert shape["metrics"]["cash"]["total"]
 
 
-def test_a_limit_keeps_the_run(place: Path) -> None:
+def test_limit_keeps_the_run(place: Path) -> None:
     _, err = run("Weather?", "--checkpoint", "run.json", "--max-steps", "1", code=3)
     assert "max_steps=1" in err
     assert (place / "work").read_text() == "Zürich\n"
@@ -104,7 +104,7 @@ def test_a_limit_keeps_the_run(place: Path) -> None:
     assert run("--checkpoint", "run.json", "--base-url", "http://127.0.0.1:9")[0] == out
 
 
-def test_another_question_is_not_answered_with_the_old_answer(place: Path) -> None:
+def test_checkpoint_of_another_prompt_is_refused(place: Path) -> None:
     run("Weather?", "--checkpoint", "run.json")
     _, err = run("And tomorrow?", "--checkpoint", "run.json", code=2)
     assert "asked something else" in err
@@ -118,7 +118,7 @@ def wait_for(path: Path, text: str) -> None:
         time.sleep(0.01)
 
 
-def test_ctrl_c_within_a_tool_saves_and_says_how_to_go_on(place: Path) -> None:
+def test_ctrl_c_in_a_tool_saves_and_prints_how_to_resume(place: Path) -> None:
     (place / "wait").touch()
     process = started("Weather?", "--checkpoint", "run.json")
     wait_for(place / "work", "Zürich\n")
@@ -139,7 +139,7 @@ def test_ctrl_c_within_a_tool_saves_and_says_how_to_go_on(place: Path) -> None:
     assert (place / "work").read_text() == "Zürich\nBern\n"
 
 
-def test_ctrl_c_within_an_answer_saves_what_was_done(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_in_an_answer_saves_finished_steps(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "SAID", [SAID[0], Turn(SAID[1], fault=Fault("silence", 3)), SAID[2]])
     process = started("Weather?", "--checkpoint", "run.json")
     wait_for(place / "work", "Zürich\n")
@@ -164,10 +164,10 @@ def test_ctrl_c_within_an_answer_saves_what_was_done(place: Path, monkeypatch: p
         ("mytools", "give it as module:function"),
     ],
 )
-def test_a_tool_that_is_not_there_is_wrong_usage(tool: str, said: str, place: Path) -> None:
+def test_missing_tool_is_a_usage_error(tool: str, said: str, place: Path) -> None:
     _, err = run("Weather?", "--tool", tool, code=2)
     assert said in err
 
 
-def test_a_dotted_name_within_a_module_is_a_tool(place: Path) -> None:
+def test_tool_can_be_a_dotted_name_in_a_module(place: Path) -> None:
     assert run("Weather?", "--tool", "mytools:Desk.note")[0] == "Sunny in both.\n"

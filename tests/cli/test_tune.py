@@ -71,7 +71,7 @@ def out(capsys: pytest.CaptureFixture[str]) -> Out:
     return Out(capsys)
 
 
-def test_an_estimate_is_printed_and_nothing_is_trained(it: Service, data: str, out: Out) -> None:
+def test_estimate_prints_and_starts_no_job(it: Service, data: str, out: Out) -> None:
     held = str(written(Path(data).with_name("held.jsonl"), rows(2)))
     asked = [
         "tune",
@@ -97,7 +97,7 @@ def test_an_estimate_is_printed_and_nothing_is_trained(it: Service, data: str, o
     assert {one.body["model"] for one in it.server.requests if one.path.endswith("price")} == {MODEL}
 
 
-def test_an_unknown_price_is_said_to_be_unknown(it: Service, data: str, out: Out) -> None:
+def test_unknown_price_is_printed_as_unknown(it: Service, data: str, out: Out) -> None:
     it.training.price = None
     assert main(["tune", "estimate", data, "-m", MODEL, "--no-check"]) == 0
     assert "price            unknown: the service prices no data with images" in out()[0]
@@ -106,7 +106,7 @@ def test_an_unknown_price_is_said_to_be_unknown(it: Service, data: str, out: Out
     assert not it.training.jobs
 
 
-def test_settings_are_checked_before_anything_is_sent(it: Service, data: str, out: Out) -> None:
+def test_settings_are_checked_before_sending(it: Service, data: str, out: Out) -> None:
     assert (
         main(["tune", "start", data, "-m", MODEL, "--yes", "--epochs", "99", "--lora-rank", "999", "--suffix", "$(x)"])
         == 2
@@ -115,9 +115,7 @@ def test_settings_are_checked_before_anything_is_sent(it: Service, data: str, ou
     assert not it.asked("POST")
 
 
-def test_without_anybody_to_ask_nothing_starts(
-    it: Service, data: str, out: Out, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_start_without_a_terminal_needs_yes(it: Service, data: str, out: Out, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main(["tune", "start", data, "-m", MODEL]) == 2
     assert "give --max-cost USD, or --yes" in out()[1]
@@ -147,7 +145,7 @@ class Terminal:
 
 
 @pytest.mark.parametrize(("answer", "started"), [("y", 1), ("YES", 1), ("", 0), ("n", 0), ("what?", 0), (None, 0)])
-def test_a_person_is_asked(
+def test_start_asks_for_confirmation(
     it: Service, data: str, out: Out, monkeypatch: pytest.MonkeyPatch, answer: str | None, started: int
 ) -> None:
     monkeypatch.setattr("sys.stdin", Terminal(*([] if answer is None else [answer])))
@@ -162,7 +160,7 @@ def test_a_person_is_asked(
     assert "The price is unknown. Start anyway?" in out()[0]
 
 
-def test_a_price_that_rises_after_it_was_agreed_to_is_refused(
+def test_price_rise_after_confirmation_is_refused(
     it: Service, data: str, out: Out, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Dearer(Terminal):
@@ -175,7 +173,7 @@ def test_a_price_that_rises_after_it_was_agreed_to_is_refused(
     assert not it.training.jobs
 
 
-def test_a_job_is_watched_line_by_line(it: Service, data: str, out: Out, tmp_path: Path) -> None:
+def test_watch_prints_line_by_line(it: Service, data: str, out: Out, tmp_path: Path) -> None:
     name = start(it, data)
     out()
     assert main(["tune", "watch", name, "--svg", str(tmp_path / "loss.svg")]) == 0
@@ -192,7 +190,7 @@ def test_a_job_is_watched_line_by_line(it: Service, data: str, out: Out, tmp_pat
 
 
 @pytest.mark.parametrize(("end", "code"), [("completed", 0), ("error", 1), ("user_error", 1), ("cancelled", 1)])
-def test_how_a_job_ended_is_the_exit_code(it: Service, data: str, out: Out, end: str, code: int) -> None:
+def test_final_state_is_the_exit_code(it: Service, data: str, out: Out, end: str, code: int) -> None:
     it.training.stages = lambda: stages(4, end=end)
     name = start(it, data)
     assert main(["tune", "watch", name]) == code
@@ -202,7 +200,7 @@ def test_how_a_job_ended_is_the_exit_code(it: Service, data: str, out: Out, end:
     assert "It goes on" in out()[1]
 
 
-def test_what_a_terminal_would_obey_is_not_printed(it: Service, data: str, out: Out) -> None:
+def test_control_sequences_are_not_printed(it: Service, data: str, out: Out) -> None:
     it.training.stages = lambda: (
         Stage("run\x1b[2Jning", events=("job_start",), message="\x1b]0;x\x07"),
         Stage("error", 1, ("job_error",), "\x1b[31m"),
@@ -230,7 +228,7 @@ def test_jobs_are_listed(it: Service, data: str, out: Out) -> None:
     assert out.json()[0]["id"] == name
 
 
-def test_a_job_is_cancelled(it: Service, data: str, out: Out) -> None:
+def test_cancel_cancels_the_job(it: Service, data: str, out: Out) -> None:
     name = start(it, data)
     assert main(["tune", "cancel", name]) == 0
     assert "cancelled" in out()[0]
@@ -243,7 +241,7 @@ def test_a_job_is_cancelled(it: Service, data: str, out: Out) -> None:
     assert main(["tune", "cancel", "../files"]) == 2
 
 
-def test_a_model_is_downloaded(it: Service, data: str, out: Out, tmp_path: Path) -> None:
+def test_download_writes_the_model(it: Service, data: str, out: Out, tmp_path: Path) -> None:
     name = start(it, data)
     assert main(["tune", "download", name, "-o", str(tmp_path)]) == 2
     assert "has no model yet" in out()[1]
@@ -261,7 +259,7 @@ def test_a_model_is_downloaded(it: Service, data: str, out: Out, tmp_path: Path)
     assert "nothing was replaced" in out()[1]
 
 
-def test_a_model_is_tested_beside_its_base(it: Service, data: str, out: Out) -> None:
+def test_test_compares_model_and_base(it: Service, data: str, out: Out) -> None:
     name = start(it, data)
     assert main(["tune", "watch", name]) == 0
     out()
@@ -280,14 +278,14 @@ def test_a_model_is_tested_beside_its_base(it: Service, data: str, out: Out) -> 
     assert "the price of some/model is not known: give --price IN/OUT" in out()[0]
 
 
-def test_a_missing_key_is_a_matter_of_usage(out: Out, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_key_is_a_usage_error(out: Out, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
     monkeypatch.delenv("TOGETHER_BASE_URL", raising=False)
     assert main(["tune", "list"]) == 2
     assert "TOGETHER_API_KEY is not set" in out()[1]
 
 
-def test_what_is_said_of_a_job() -> None:
+def test_job_details_are_printed() -> None:
     style = shown.Style("never", sys.stdout)
     job = tune.Job("ft-1", "running", step=3, total_steps=9, seconds_left=3725, trouble="HTTP 500")
     line = shown.job_line(job, style)
@@ -336,7 +334,7 @@ def _some(handle: int) -> bytes:
         return b""
 
 
-def test_a_person_sees_a_bar_and_a_curve(data: str) -> None:
+def test_watch_on_a_terminal_shows_bar_and_curve(data: str) -> None:
     with service(stages=[Stage("completed", 20, ("job_complete",))]) as it:
         job = it.job(Path(data))
         code, printed = on_a_terminal(it.server, "tune", "watch", job.id, until="completed")
@@ -347,7 +345,7 @@ def test_a_person_sees_a_bar_and_a_curve(data: str) -> None:
     assert "Traceback" not in printed
 
 
-def test_ctrl_c_leaves_the_job_running_and_says_so(data: str) -> None:
+def test_ctrl_c_leaves_the_job_running(data: str) -> None:
     with service(stages=(Stage("running", 5),)) as it:
         job = it.job(Path(data))
         code, printed = on_a_terminal(
@@ -375,7 +373,7 @@ def killed(server: ScriptedServer, *arguments: str, when: Callable[[], bool]) ->
 
 
 @pytest.mark.parametrize("checksums", [True, False])
-def test_an_upload_that_was_killed_is_begun_again(data: str, checksums: bool) -> None:
+def test_killed_upload_restarts(data: str, checksums: bool) -> None:
     hanging = Fault("silence", after=10)
     with service(faults={"put": [hanging]}, storage=Storage(knows_checksums=checksums)) as it:
         asked = ["tune", "estimate", data, "-m", MODEL, "--no-check"]
@@ -386,7 +384,7 @@ def test_an_upload_that_was_killed_is_begun_again(data: str, checksums: bool) ->
         assert it.storage.files[found.id].data == Path(data).read_bytes()
 
 
-def test_a_download_that_was_killed_goes_on(data: str, tmp_path: Path) -> None:
+def test_killed_download_resumes(data: str, tmp_path: Path) -> None:
     with service(faults={"download": [Fault("silence", after=50_000)]}, archive=BIG) as it:
         job = tune.watch(it.job(Path(data)), **it.how)
         part = tmp_path / "m.part"

@@ -40,7 +40,7 @@ integers = fitting | st.integers(-(2**70), 2**70) | st.sampled_from([-1, 2**31, 
 
 
 @given(st.lists(integers), st.lists(st.sampled_from([int, Sub, Index])))
-def test_ints_of_each_kind_are_read_alike(values: list[int], kinds: list[Any]) -> None:
+def test_all_integer_types_are_accepted_as_ids(values: list[int], kinds: list[Any]) -> None:
     kinds = (kinds + [int] * len(values))[: len(values)]
     plain = motet.parse([*OPENING, *values])
     assert motet.parse([*OPENING, *[kind(value) for kind, value in zip(kinds, values, strict=True)]]) == plain
@@ -49,7 +49,7 @@ def test_ints_of_each_kind_are_read_alike(values: list[int], kinds: list[Any]) -
 
 @pytest.mark.parametrize("odd", [True, None, 1.0, "1", b"1", [1]])
 @pytest.mark.parametrize("place", [0, 3, 5])
-def test_what_is_no_id_is_named_with_its_place(odd: Any, place: int) -> None:
+def test_invalid_id_is_reported_with_its_index(odd: Any, place: int) -> None:
     ids: list[Any] = [*OPENING, 1, 2, 3]
     ids[place] = odd
     with pytest.raises(TypeError, match=rf"raw\[{place}\] must be a token id \(an int\), not {type(odd).__name__}"):
@@ -57,7 +57,7 @@ def test_what_is_no_id_is_named_with_its_place(odd: Any, place: int) -> None:
 
 
 @pytest.mark.parametrize("change", ["clear", "shorten", "lengthen", "replace"])
-def test_a_list_may_change_while_it_is_read(change: str) -> None:
+def test_list_of_ids_may_change_while_it_is_read(change: str) -> None:
     ids: list[Any] = [*OPENING, *motet.encode("one two three")]
     act: dict[str, Callable[[], object]] = {
         "clear": ids.clear,
@@ -73,7 +73,7 @@ def test_a_list_may_change_while_it_is_read(change: str) -> None:
         assert motet.parse(ids).text.startswith("onex")
 
 
-def test_another_thread_may_change_the_list() -> None:
+def test_another_thread_may_change_the_list_of_ids() -> None:
     ids = [*OPENING, *motet.encode("word " * 20_000)]
     kept, ends = list(ids), time.monotonic() + 1
 
@@ -92,7 +92,7 @@ def test_another_thread_may_change_the_list() -> None:
     assert lengths
 
 
-def test_events_that_were_kept_do_not_change() -> None:
+def test_kept_events_do_not_change() -> None:
     """What nobody keeps is used again; what somebody keeps is not."""
     parser, words = motet.StreamParser(), motet.encode("one two one two two one " * 50)
     for token in OPENING:
@@ -123,7 +123,7 @@ def test_events_that_were_kept_do_not_change() -> None:
         other.feed(200007)
 
 
-def test_reading_may_feed_the_parser_that_reads() -> None:
+def test_reentrant_feed_during_reading_is_safe() -> None:
     parser = motet.StreamParser()
     parser.feed(OPENING)
     a, b = motet.encode("a b")
@@ -132,7 +132,7 @@ def test_reading_may_feed_the_parser_that_reads() -> None:
     assert parser.completion.text == motet.decode([a, b, a, b, a, b])
 
 
-def test_lists_share_their_ints_and_give_them_back() -> None:
+def test_lists_share_cached_ints_and_release_them() -> None:
     text = "shared, kept and given back: 東京 " * 3
     ids = motet.encode(text)
     again = motet.encode(text)
@@ -150,7 +150,7 @@ def test_lists_share_their_ints_and_give_them_back() -> None:
     assert sys.getrefcount(rare) == before
 
 
-def test_threads_make_the_same_lists_at_once() -> None:
+def test_threads_encode_the_same_text_at_once() -> None:
     program = """
 import threading, motet
 texts = [f"{n} {chr(0x4e00 + n)} word{n}" for n in range(3000)]

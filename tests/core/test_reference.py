@@ -82,7 +82,7 @@ def strict(parse: Callable[..., Any], raw: Any) -> list[Read] | None:
 @example(" <|constrain|>json<|channel|>final<|message|>x<|end|>")
 @example("to=functions.f<|message|>{}<|call|>")
 @given(wild | damaged())
-def test_strict_parsing_takes_what_the_page_says(peer_tokenizer: tiktoken.Encoding, text: str) -> None:
+def test_strict_parsing_accepts_what_the_format_page_says(peer_tokenizer: tiktoken.Encoding, text: str) -> None:
     ids = motet.encode(text, special="token")
     for transcript, parse in ((False, motet.parse), (True, motet.frames)):
         expected = reference.read(reference.wire_of_text(text), transcript=transcript)
@@ -94,7 +94,7 @@ def test_strict_parsing_takes_what_the_page_says(peer_tokenizer: tiktoken.Encodi
 @given(
     st.lists(st.integers(0, 201_200) | st.sampled_from(list(reference.MARKERS.values())), max_size=12), st.booleans()
 )
-def test_ids_of_any_kind_are_taken_as_the_page_says(
+def test_any_ids_parse_as_the_format_page_says(
     peer_tokenizer: tiktoken.Encoding, content: list[int], whole: bool
 ) -> None:
     opening, end = motet.encode("<|channel|>final<|message|>", special="token"), [200002]
@@ -244,7 +244,7 @@ answers = st.builds(lambda text: Read("assistant", None, None, "final", None, te
     st.data(),
 )
 @examples(100)
-def test_one_damage_is_repaired_as_the_pages_say(
+def test_single_damage_is_repaired_as_the_pages_say(
     code: str, where: str, damage: Damage, before: list[Read], call: Read, answer: Read, data: Any
 ) -> None:
     choices = []
@@ -271,7 +271,7 @@ def wire_of(pieces: list[Pieces]) -> str:
 
 
 @given(st.lists(st.sampled_from(MARKERS) | st.sampled_from(WORDS[:-9]) | words, max_size=14).map("".join))
-def test_contents_stand_in_the_input_in_their_order(text: str) -> None:
+def test_contents_keep_the_order_of_the_input(text: str) -> None:
     for raw in (text, motet.encode(text, special="token")):
         completion = motet.parse(raw)
         at = 0

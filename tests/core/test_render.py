@@ -131,7 +131,7 @@ def conversations(draw: st.DrawFn) -> tuple[list[Message], list[oh.Message]]:
     st.booleans(),
     st.sampled_from(["user", "assistant", None]),
 )
-def test_the_ids_of_openai_harmony(
+def test_ids_equal_openai_harmony(
     peer: oh.HarmonyEncoding,
     conversation: tuple[list[Message], list[oh.Message]],
     tools: list[dict[str, Any]],
@@ -198,7 +198,7 @@ def test_extending_equals_rendering_the_whole(conversation: Any, data: Any, keep
 
 
 @given(conversations(), policies)
-def test_spans_cover_what_each_message_became(conversation: Any, keep: Any) -> None:
+def test_spans_cover_each_message(conversation: Any, keep: Any) -> None:
     messages = conversation[0]
     prompt = motet.render(messages, keep_analysis=keep)
     assert len(prompt.spans) == len(messages)
@@ -215,7 +215,7 @@ def turn(*parts: Any) -> Message:
     return Message("assistant", parts)
 
 
-def test_each_policy_keeps_what_it_says() -> None:
+def test_each_policy_keeps_its_reasoning() -> None:
     call, result = ToolCall("f", "{}", "c1"), Message("tool", (ToolResult("c1", "4"),))
     history = [
         Message("user", "1"),
@@ -235,7 +235,7 @@ def test_each_policy_keeps_what_it_says() -> None:
     assert motet.render(finished, keep_analysis="openai_harmony").dropped == ((1, 0), (3, 0))
 
 
-def test_training_keeps_the_reasoning_and_masks_the_rest() -> None:
+def test_training_masks_all_but_the_model_output() -> None:
     sample = motet.render_training([Message("user", "2+2?"), turn(Reasoning("add"), Text("4"))])
     assert sample.ids[-1] == motet.STOP_TOKENS[0]
     written = [token for token, weight in zip(sample.ids, sample.weights, strict=True) if weight]
@@ -243,7 +243,7 @@ def test_training_keeps_the_reasoning_and_masks_the_rest() -> None:
     assert motet.decode(sample.ids[slice(*sample.spans[0])]) == "<|start|>user<|message|>2+2?<|end|>"
 
 
-def test_training_does_not_teach_a_name_that_was_given() -> None:
+def test_training_masks_the_author_name() -> None:
     named = Message("assistant", (Text("4"),), "carol_smith")
     sample = motet.render_training([Message("user", "2+2?"), named])
     written = [token for token, weight in zip(sample.ids, sample.weights, strict=True) if weight]
@@ -254,14 +254,14 @@ def test_training_does_not_teach_a_name_that_was_given() -> None:
 @pytest.mark.parametrize(
     "date", ["2025-02-31", "2025-02-29", "1900-02-29", "2025-13-01", "2025-04-31", "2025-00-10", "2025-1-1"]
 )
-def test_a_date_that_no_calendar_has_is_refused(date: str) -> None:
+def test_impossible_dates_are_refused(date: str) -> None:
     with pytest.raises(motet.RenderError, match="current_date"):
         motet.render([], current_date=date)
     motet.render([], current_date="2024-02-29")
     motet.render([], current_date="2000-02-29")
 
 
-def test_what_the_model_wrote_renders_back_to_its_ids() -> None:
+def test_parsed_completions_render_back_to_their_ids() -> None:
     prompt = motet.render([{"role": "user", "content": "Hi"}], tools=["f"])
     for header in (
         "<|channel|>commentary to=functions.f <|constrain|>json",
@@ -276,7 +276,7 @@ def test_what_the_model_wrote_renders_back_to_its_ids() -> None:
         assert longer.ids[: len(prompt) + len(ids)] == prompt.ids + ids
 
 
-def test_the_sections_of_the_developer() -> None:
+def test_developer_sections() -> None:
     schema = {"type": "object", "properties": {"items": {"type": "array"}}}
     prompt = motet.render(
         [{"role": "system", "content": "Second."}, {"role": "user", "content": "x"}],
@@ -299,7 +299,7 @@ def test_the_sections_of_the_developer() -> None:
     )
 
 
-def test_every_construct_of_a_schema_has_its_type() -> None:
+def test_every_schema_construct_has_a_type() -> None:
     schema = {
         "type": "object",
         "description": "About\nall",
@@ -442,7 +442,7 @@ def skeleton(text: str) -> str:
 
 
 @pytest.mark.parametrize("place", range(len(PLACES)))
-def test_nothing_in_a_tool_breaks_out(place: int) -> None:
+def test_tool_texts_cannot_become_structure(place: int) -> None:
     """Goal: whatever stands in a schema, the structure around it is that of a harmless one."""
     make = PLACES[place]
     harmless = {}
@@ -511,7 +511,7 @@ def test_header_values_that_could_be_structure_are_refused(field: str, payload: 
 
 
 @pytest.mark.parametrize("author", ["user_lookup", "assistant.f", "final", "tool:x"])
-def test_no_author_reads_as_another(author: str) -> None:
+def test_ambiguous_tool_authors_are_refused(author: str) -> None:
     with pytest.raises(motet.RenderError, match="tool author"):
         motet.render_frames([Frame("tool", "x", name=author)])
     name = author.replace(":", "_")
@@ -520,7 +520,7 @@ def test_no_author_reads_as_another(author: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "tool"])
-def test_no_tool_is_named_like_a_role(role: str) -> None:
+def test_tool_names_equal_to_roles_are_refused(role: str) -> None:
     with pytest.raises(motet.RenderError, match="tool author"):
         motet.render([Message("tool", (ToolResult("", "x", author=role),))])
     with pytest.raises(motet.RenderError, match="tool name"):
@@ -554,7 +554,7 @@ def deep(depth: int) -> dict[str, Any]:
         ({"knowledge_cutoff": "2024\n# Tools"}, "must be one line"),
     ],
 )
-def test_settings_that_have_no_place_are_refused(settings: Any, message: str) -> None:
+def test_invalid_settings_are_refused(settings: Any, message: str) -> None:
     with pytest.raises(motet.RenderError, match=message):
         motet.render([], **settings)
 

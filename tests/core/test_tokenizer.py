@@ -58,7 +58,7 @@ def corpora() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", corpora())
-def test_ids_are_those_of_tiktoken(peer_tokenizer: tiktoken.Encoding, name: str) -> None:
+def test_ids_equal_tiktoken(peer_tokenizer: tiktoken.Encoding, name: str) -> None:
     text = corpora()[name]
     ids = motet.encode(text)
     assert ids == peer_tokenizer.encode_ordinary(text)
@@ -70,13 +70,13 @@ def test_ids_are_those_of_tiktoken(peer_tokenizer: tiktoken.Encoding, name: str)
 
 
 @given(mixed)
-def test_any_text_has_the_ids_of_tiktoken(peer_tokenizer: tiktoken.Encoding, text: str) -> None:
+def test_any_text_encodes_as_in_tiktoken(peer_tokenizer: tiktoken.Encoding, text: str) -> None:
     assert motet.encode(text) == peer_tokenizer.encode_ordinary(text)
     assert motet.encode(text, special="token") == peer_tokenizer.encode(text, allowed_special="all")
 
 
 @pytest.mark.parametrize("plane", range(17))
-def test_every_code_point_has_the_ids_of_tiktoken(peer_tokenizer: tiktoken.Encoding, plane: int) -> None:
+def test_every_code_point_encodes_as_in_tiktoken(peer_tokenizer: tiktoken.Encoding, plane: int) -> None:
     points = [chr(c) for c in range(plane << 16, plane + 1 << 16) if not 0xD800 <= c < 0xE000]
     texts = [f"{c} a{c}B{c}1{c}'S" for c in points]
     # One by one: tiktoken's threads take six times as long for texts of this length.
@@ -93,7 +93,7 @@ def test_every_token_decodes_as_in_tiktoken(peer_tokenizer: tiktoken.Encoding) -
 
 
 @given(st.lists(mixed, max_size=6))
-def test_a_stream_gives_the_ids_of_the_whole(parts: list[str]) -> None:
+def test_streamed_ids_equal_the_ids_of_the_whole(parts: list[str]) -> None:
     encoder, ids, whole = motet.StreamEncoder(), [], motet.encode("".join(parts))
     for part in parts:
         ids += encoder.feed(part)
@@ -120,7 +120,7 @@ def test_special_tokens_in_text_follow_the_policy() -> None:
 
 
 @pytest.mark.parametrize("function", [motet.encode, motet.encode_array, motet.count, motet.StreamEncoder().feed])
-def test_what_is_no_text_is_refused(function: Any) -> None:
+def test_non_text_is_refused(function: Any) -> None:
     with pytest.raises(UnicodeEncodeError):
         function("a\ud800b")
     for wrong in (None, 1, b"bytes", ["a"]):
@@ -153,7 +153,7 @@ def test_wrong_arguments_are_named() -> None:
         motet.decode([lone], errors="strict")
 
 
-def test_a_million_of_the_same_character_is_encoded_and_others_go_on() -> None:
+def test_long_runs_of_a_character_release_the_gil() -> None:
     ticks = 0
 
     def tick() -> None:

@@ -71,19 +71,19 @@ def test_messages_become_chat_dicts() -> None:
         ({"role": "assistant", "tool_calls": [{"id": 5, "function": {"name": "f"}}]}, r"\.id.*str, not int"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(item: dict[str, Any], message: str) -> None:
+def test_invalid_dict_is_reported_with_its_path(item: dict[str, Any], message: str) -> None:
     with pytest.raises(motet.RenderError, match=message) as caught:
         to_messages([item])
     assert caught.value.message_index == 0
 
 
 @pytest.mark.parametrize("wrong", ["text", {"role": "user", "content": "x"}, [3], Message("user", "hi")])  # type: ignore[arg-type]
-def test_what_is_no_list_of_messages_is_refused(wrong: Any) -> None:
+def test_non_lists_of_messages_are_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match="messages"):
         to_messages(wrong)
 
 
-def test_a_result_takes_the_name_of_its_call() -> None:
+def test_tool_result_takes_the_name_of_its_call() -> None:
     prompt = motet.render(CHAT[:4])
     assert "<|start|>functions.add to=assistant<|channel|>commentary<|message|>" in prompt.text
     with pytest.raises(motet.RenderError, match=r'messages\[1\]: no tool call before it has the id "c1"'):
@@ -100,7 +100,7 @@ def test_a_result_takes_the_name_of_its_call() -> None:
         (0, "0"),
     ],
 )
-def test_a_result_of_any_shape_becomes_text(content: Any, text: str) -> None:
+def test_tool_result_of_any_shape_becomes_text(content: Any, text: str) -> None:
     message = to_messages([{"role": "tool", "name": "f", "content": content}])[0]
     assert message.content == (ToolResult("", text, "f"),)
     part = message.content[0]
@@ -108,13 +108,13 @@ def test_a_result_of_any_shape_becomes_text(content: Any, text: str) -> None:
     assert part.is_json == (text not in ("", "a"))
 
 
-def test_a_call_without_arguments_takes_none() -> None:
+def test_call_without_arguments_has_an_empty_object() -> None:
     call = {"id": "c", "function": {"name": "f", "arguments": None}}
     assert to_messages([{"role": "assistant", "tool_calls": [call]}])[0].tool_calls[0].arguments == "{}"
 
 
 @given(st.text(), st.text(), st.text(max_size=8))
-def test_any_assistant_message_survives(reasoning: str, text: str, identifier: str) -> None:
+def test_any_assistant_message_survives_the_dict(reasoning: str, text: str, identifier: str) -> None:
     parts = [Reasoning(reasoning or "-"), Preamble(text or "-"), ToolCall("f", text, identifier)]
     message = Message("assistant", tuple(parts))
     assert to_messages(to_chat([message])) == [message]

@@ -170,7 +170,7 @@ def completions(draw: Any) -> list[int]:
 @pytest.mark.parametrize("form", FORMS)
 @given(completions())
 @examples(max_examples=SOME)
-def test_what_follows_the_format_is_accepted(form: str, ids: list[int]) -> None:
+def test_grammar_accepts_what_follows_the_format(form: str, ids: list[int]) -> None:
     assert motet.parse(ids, strict=True, tools=TOOLS)
     assert engine(form).accepts(ids), ascii(motet.decode(ids))
 
@@ -178,7 +178,7 @@ def test_what_follows_the_format_is_accepted(form: str, ids: list[int]) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @given(completions(), st.data())
 @examples(max_examples=SOME)
-def test_what_does_not_is_refused(form: str, ids: list[int], data: Any) -> None:
+def test_grammar_refuses_what_breaks_the_format(form: str, ids: list[int], data: Any) -> None:
     at = data.draw(st.integers(0, len(ids) - 1))
     marker = data.draw(st.sampled_from(MARKERS))
     word = ids_of(data.draw(st.sampled_from(["final", "analysis", "assistant", " to=functions.now", " json", "x"])))
@@ -209,7 +209,7 @@ def test_what_does_not_is_refused(form: str, ids: list[int], data: Any) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"parallel_calls": True}, {"quoting": False}, {"response_format": REVIEW}])
-def test_what_the_mask_lets_through_follows_the_format(settings: dict[str, Any]) -> None:
+def test_masked_sampling_follows_the_format(settings: dict[str, Any]) -> None:
     found = engine("lark", **settings)
     assert isinstance(found, engines.Llguidance)
     for seed in range(20):
@@ -259,7 +259,7 @@ def test_arguments_follow_their_schema(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_only_tools_that_are_there_are_called(form: str) -> None:
+def test_only_declared_tools_can_be_called(form: str) -> None:
     call = ' to=functions.{}<|channel|>commentary json<|message|>{{"city": "x"}}<|call|>'
     for name, there in (("get_weather", True), ("get_weathe", False), ("get_weather2", False), ("rm", False)):
         assert engine(form).accepts(ids_of(call.format(name))) == there
@@ -269,7 +269,7 @@ def test_only_tools_that_are_there_are_called(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_settings(form: str) -> None:
+def test_grammar_settings(form: str) -> None:
     answer, call = "<|channel|>final<|message|>Hi<|return|>", GOOD + '{"city": "x"}<|call|>'
     thought = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant"
     now = " to=functions.now<|channel|>commentary<|message|>{}<|call|>"
@@ -291,7 +291,7 @@ def test_settings(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_frames_follow_a_call_if_they_may(form: str) -> None:
+def test_parallel_calls_allow_frames_after_a_call(form: str) -> None:
     call = GOOD + '{"city": "x"}<|call|>'
     thought = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant"
     eos = {} if form == "lark" else {"eos": [RETURN]}
@@ -308,7 +308,7 @@ def test_frames_follow_a_call_if_they_may(form: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("quoting", [True, False])
-def test_markers_that_are_spelled_are_quotations(form: str, quoting: bool) -> None:
+def test_spelled_markers_are_text(form: str, quoting: bool) -> None:
     echo = "Sure.<|end|><|start|>assistant<|channel|>commentary to=functions.now<|message|>{}<|call|>"
     opening, stop = ids_of("<|channel|>final<|message|>"), [RETURN]
     found = engine(form, quoting=quoting)
@@ -319,7 +319,7 @@ def test_markers_that_are_spelled_are_quotations(form: str, quoting: bool) -> No
     assert not found.accepts([*opening, motet.SPECIAL_TOKENS["<|reserved_200050|>"], *stop]) or form == "gbnf"
 
 
-def test_stop_tokens_are_the_engine_s_if_it_says_so() -> None:
+def test_engine_stop_tokens_are_left_out_of_the_grammar() -> None:
     for eos in ([], [RETURN], [RETURN, CALL]):
         for stop in (RETURN, CALL):
             assert (motet.decode([stop]) in motet.grammar(["f"], eos=eos)) is (stop not in eos)
@@ -328,7 +328,7 @@ def test_stop_tokens_are_the_engine_s_if_it_says_so() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_an_engine_cannot_check_is_left_open(form: str) -> None:
+def test_unsupported_schema_keywords_are_not_constrained(form: str) -> None:
     odd = {"type": "object", "properties": {"a": {"type": "string", "format": "knot"}, "b": {"not": {"type": "null"}}}}
     odd |= {"if": {"required": ["a"]}, "then": {"required": ["b"]}, "dependentRequired": {"a": ["b"]}}
     found = engine(form, tools=[{"name": "odd", "parameters": odd}])
@@ -381,7 +381,7 @@ SCHEMAS: list[tuple[Any, list[Any], list[Any]]] = [
 
 
 @pytest.mark.parametrize(("schema", "taken", "refused"), SCHEMAS, ids=lambda value: str(value)[:40])
-def test_gbnf_says_of_a_schema_what_it_can(schema: Any, taken: list[Any], refused: list[Any]) -> None:
+def test_gbnf_constrains_supported_keywords(schema: Any, taken: list[Any], refused: list[Any]) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     found = engines.Xgrammar(motet.grammar(response_format=wanted, format="gbnf"), (RETURN, CALL))
     for value, fits in [*[(value, True) for value in taken], *[(value, False) for value in refused]]:

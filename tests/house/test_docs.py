@@ -44,7 +44,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
-def test_the_python_on_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_blocks_of_pages_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
     scope: dict[str, object] = {"__name__": page.stem}
     for block in blocks:
@@ -52,7 +52,7 @@ def test_the_python_on_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str
     assert page != ROOT / "README.md" or len(blocks) >= 5
 
 
-def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+def test_commands_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "completion.txt").write_text("<|channel|>final<|message|>Hi<|return|>")
     (tmp_path / "chat.json").write_text('[{"role": "user", "content": "Hi"}]')
     (tmp_path / "README.md").write_text("Hello")
@@ -83,18 +83,18 @@ def test_links_of_pages_exist(page: Path) -> None:
         assert path.is_relative_to(ROOT / "docs") == page.is_relative_to(ROOT / "docs"), target
 
 
-def test_the_models_of_the_readme_are_those_of_the_catalogue() -> None:
+def test_model_table_of_the_readme_equals_the_catalogue() -> None:
     table = (ROOT / "README.md").read_text().split("prints -->\n")[1].split("\n<!-- /models -->")[0]
     assert table == markdown([spec for spec in catalog.specs() if spec.obituary() is None])
 
 
-def test_the_page_of_the_architecture_names_every_room() -> None:
+def test_architecture_page_names_every_module() -> None:
     page = (ROOT / "docs/contributing/architecture.md").read_text()
     for path in [*(ROOT / "rust/core/src").glob("*.rs"), *(ROOT / "python/motet").glob("*.py")]:
         assert path.name in ("lib.rs", "base64.rs") or path.name in page, path.name
 
 
-def test_the_promises_of_the_readme_name_tests_that_exist() -> None:
+def test_promises_of_the_readme_name_existing_tests() -> None:
     tests = "".join([path.read_text() for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("rust/core/**/*.rs")]])
     table = (ROOT / "README.md").read_text().split("what holds it")[1]
     for name in re.findall(r"`(\w+\*?\w*\*?\w*)`", table.split("|---|---|")[1]):

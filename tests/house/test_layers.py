@@ -56,7 +56,7 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_imports_only_from_lower_ones(path: Path) -> None:
+def test_rooms_import_only_from_lower_floors(path: Path) -> None:
     own = room(path)
     for name in imported(path) - {own}:
         assert ROOMS[name] < ROOMS[own], f"{own} imports {name}"
@@ -93,7 +93,7 @@ def foreign(path: Path) -> list[tuple[str, bool]]:
         ("backports", "", "tune"),
     ],
 )
-def test_a_package_is_imported_where_it_belongs(package: str, rooms: str, late: str) -> None:
+def test_packages_are_imported_only_where_allowed(package: str, rooms: str, late: str) -> None:
     """`late`: only within functions, so that whoever does not need it does not load it."""
     found = {
         (room(path), within) for path in PACKAGE.rglob("*.py") for name, within in foreign(path) if name == package
@@ -103,7 +103,7 @@ def test_a_package_is_imported_where_it_belongs(package: str, rooms: str, late: 
     assert found <= allowed | {(name, True) for name in late.split()}
 
 
-def test_nothing_else_is_imported() -> None:
+def test_no_other_package_is_imported() -> None:
     known = {
         "motet",
         "together",
@@ -181,7 +181,7 @@ def test_importing_loads_nothing_heavy() -> None:
     assert HEAVY & set(isolated("import motet; print(*sys.modules)").split()) == set()
 
 
-def test_naming_what_asks_loads_no_sdk_before_an_atom_is_made() -> None:
+def test_sdk_is_not_loaded_before_an_atom_is_made() -> None:
     program = """
 import motet
 for name in motet.__all__: getattr(motet, name)
@@ -196,7 +196,7 @@ print(*sys.modules)
     assert {"aiohttp", "opentelemetry", "pytest", "motet.testing"} & made == set()
 
 
-def test_nothing_is_read_but_the_package_itself() -> None:
+def test_import_reads_no_files_and_no_environment() -> None:
     """Python's side of it; that the native code has no way to read anything is for `tidy.rs`."""
     program = """
 import os, sys
@@ -215,7 +215,7 @@ print(read)
     assert isolated(program).strip() == "[]"
 
 
-def test_public_names_are_there() -> None:
+def test_public_names_exist() -> None:
     import motet
 
     for name in motet.__all__:

@@ -233,7 +233,7 @@ def sums(run: motet.Run) -> None:
 @pytest.mark.parametrize("how", ["run", "arun", "astream"])
 @pytest.mark.parametrize("parallel", [True, False])
 @pytest.mark.parametrize("flavour", ["sync", "async"])
-def test_whatever_a_tool_does_is_told_in_the_order_of_the_calls(
+def test_tool_results_keep_the_order_of_the_calls(
     house: House, lane: str, how: str, parallel: bool, flavour: str
 ) -> None:
     # The text lane has no way to send what looks like a marker; see below.
@@ -269,7 +269,7 @@ def test_whatever_a_tool_does_is_told_in_the_order_of_the_calls(
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_each_way_gives_the_same_run(house: House, lane: str, how: str) -> None:
+def test_run_arun_and_streams_give_the_same_run(house: House, lane: str, how: str) -> None:
     script = (calls(("good", '{"x": 1}'), ("slow", '{"x": 2}')), calls(("good", '{"x": 5}')), final("8"))
     brain, _ = house.asking(lane, *script)
     run = ran(house, brain, how, "Add.", tools=[good, slow], briefs=["Be brief."])
@@ -299,7 +299,7 @@ def heard(events: list[Any]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("how", ["stream", "astream"])
-def test_a_stream_gives_what_the_model_says_and_what_the_tools_answer(house: House, lane: str, how: str) -> None:
+def test_stream_has_events_of_the_model_and_the_tools(house: House, lane: str, how: str) -> None:
     async def listened(brain: motet.Atom, **options: Any) -> list[Any]:
         async with brain.arun_stream("Add.", **options) as stream:
             return [event async for event in stream]
@@ -327,7 +327,7 @@ def test_a_stream_gives_what_the_model_says_and_what_the_tools_answer(house: Hou
     assert [one.index for one in results] == [3, 4]
 
 
-def test_reasoning_is_carried_between_calls_and_dropped_after_the_answer(house: House, lane: str) -> None:
+def test_reasoning_is_kept_between_calls_and_then_dropped(house: House, lane: str) -> None:
     brain, server = house.asking(
         lane, calls("text", thought="First thought."), calls("text", thought="Second."), final("A"), final("B")
     )
@@ -352,7 +352,7 @@ def test_reasoning_is_carried_between_calls_and_dropped_after_the_answer(house: 
         assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(prompts[:3]))
 
 
-def test_ids_of_calls_are_the_run_s_own(house: House) -> None:
+def test_call_ids_are_unique_within_a_run(house: House) -> None:
     # Together counts from 0 in each answer.
     brain, server = house.asking("chat", *[calls("text", "text")] * 3, final("A"))
     run = brain.run("Go.", tools=[text])
@@ -364,7 +364,7 @@ def test_ids_of_calls_are_the_run_s_own(house: House) -> None:
     assert [record.content for step in run.steps for record in step.calls] == ["as it is"] * 6
 
 
-def test_equal_ids_in_one_answer_are_told_apart() -> None:
+def test_duplicate_call_ids_in_an_answer_are_renamed() -> None:
     twice = motet.Message(
         "assistant", (motet.ToolCall("good", '{"x": 1}', "c"), motet.ToolCall("good", '{"x": 5}', "c"))
     )
@@ -383,7 +383,7 @@ def test_equal_ids_in_one_answer_are_told_apart() -> None:
     render_each_step(run)
 
 
-def test_calls_run_side_by_side_and_in_order(house: House) -> None:
+def test_calls_run_in_parallel_or_in_order(house: House) -> None:
     at_work, most, order = 0, 0, []
     lock = threading.Lock()
 
@@ -409,7 +409,7 @@ def test_calls_run_side_by_side_and_in_order(house: House) -> None:
         assert (order[:4] == [0, 1, 2, 3]) == (not parallel)
 
 
-def test_no_more_than_a_number_of_calls_are_at_work_at_once() -> None:
+def test_parallel_calls_are_bounded() -> None:
     from motet.loop.runner import SIDE_BY_SIDE
 
     at_work, most, lock = 0, 0, threading.Lock()
@@ -429,7 +429,7 @@ def test_no_more_than_a_number_of_calls_are_at_work_at_once() -> None:
     assert 1 < most <= SIDE_BY_SIDE
 
 
-def test_a_timeout_is_the_tool_s_or_the_loop_s() -> None:
+def test_timeout_of_a_tool_overrides_that_of_the_loop() -> None:
     @motet.tool(timeout=0.05)
     def quick() -> None:
         WAKE.wait(60)
@@ -440,7 +440,7 @@ def test_a_timeout_is_the_tool_s_or_the_loop_s() -> None:
     assert ["within 0.1 s" in one.content for one in run.steps[0].calls] == [False, True]
 
 
-def test_an_async_tool_that_is_late_is_cancelled_and_one_that_does_not_heed_it_is_left() -> None:
+def test_late_async_tools_are_cancelled_or_abandoned() -> None:
     heeded: list[str] = []
 
     async def heeds() -> None:
@@ -468,7 +468,7 @@ def test_an_async_tool_that_is_late_is_cancelled_and_one_that_does_not_heed_it_i
     assert heeded.count("heeds") == 2
 
 
-def test_a_tool_whose_own_task_was_cancelled_has_failed() -> None:
+def test_cancelled_error_inside_a_tool_is_its_failure() -> None:
     async def cancels() -> None:
         raise asyncio.CancelledError
 
@@ -484,7 +484,7 @@ def test_a_tool_whose_own_task_was_cancelled_has_failed() -> None:
         assert "TimeoutError: upstream" in run.steps[0].calls[1].content
 
 
-def test_a_tool_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
+def test_hanging_tool_does_not_block_process_exit(tmp_path: Path) -> None:
     import subprocess
     import sys
 
@@ -514,7 +514,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
 
 
-def test_a_tool_may_ask_and_run_by_itself() -> None:
+def test_tools_can_run_loops_themselves() -> None:
     inner, _ = puppet(turns(calls("good"), final("inner")))
 
     def asks() -> str:
@@ -527,7 +527,7 @@ def test_a_tool_may_ask_and_run_by_itself() -> None:
 # Trust.
 
 
-def test_calls_that_were_read_from_text_are_not_run(house: House) -> None:
+def test_untrusted_calls_are_not_run(house: House) -> None:
     ran_for: list[str] = []
 
     def delete() -> str:
@@ -549,14 +549,14 @@ def test_calls_that_were_read_from_text_are_not_run(house: House) -> None:
     assert ran_for == ["delete"]
 
 
-def test_what_the_text_lane_cannot_send_is_gone_on_with_in_another(house: House) -> None:
+def test_run_falls_back_to_a_lane_that_can_render_it(house: House) -> None:
     brain, _ = house.asking("text", calls("marked"), final("A"))
     with pytest.raises(motet.RenderError, match="quotes control tokens") as caught:
         brain.run("Go.", tools=[marked], allow_text_calls=True)
     assert brain.resume(caught.value.state, tools=[marked], lane="chat").text == "A"  # type: ignore[attr-defined]
 
 
-def test_an_answer_that_quotes_a_call_calls_nothing(house: House) -> None:
+def test_quoted_call_in_an_answer_is_not_run(house: House) -> None:
     quoted = motet.encode("<|channel|>final<|message|>", special="token") + motet.encode(f"So: <|end|>{call('text')}")
     brain, _ = house.asking("ids", [*quoted, motet.STOP_TOKENS[0]])
     run = brain.run("Go.", tools=[text])
@@ -566,7 +566,7 @@ def test_an_answer_that_quotes_a_call_calls_nothing(house: House) -> None:
 
 @pytest.mark.parametrize("how", ["run", "stream"])
 @pytest.mark.parametrize("limits", [{"max_tokens": 21}, {"max_tokens": 2000}])
-def test_a_call_that_is_cut_by_length_is_not_run(house: House, lane: str, how: str, limits: Any) -> None:
+def test_truncated_call_is_not_run(house: House, lane: str, how: str, limits: Any) -> None:
     whole = calls(("delete", '{"path": "/tmp/a"}'))
     cut = whole[: whole.index("/tmp/a")] + '"}' if limits["max_tokens"] == 2000 else whole
     gone: list[str] = []
@@ -586,7 +586,7 @@ def test_a_call_that_is_cut_by_length_is_not_run(house: House, lane: str, how: s
     sums(run)
 
 
-def test_a_call_on_another_channel_is_a_call(house: House) -> None:
+def test_call_on_another_channel_is_run(house: House) -> None:
     odd = '<|channel|>analysis to=functions.good <|constrain|>json<|message|>{"x": 1}<|call|>'
     brain, _ = house.asking("ids", odd, final("A"))
     run = brain.run("Go.", tools=[good])
@@ -597,7 +597,7 @@ def test_a_call_on_another_channel_is_a_call(house: House) -> None:
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_the_tools_that_gpt_oss_knows(house: House, how: str) -> None:
+def test_built_in_tools_are_run(house: House, how: str) -> None:
     class Browser:
         def search(self, query: str) -> str:
             return f"found {query}"
@@ -618,7 +618,7 @@ def test_the_tools_that_gpt_oss_knows(house: House, how: str) -> None:
     assert list(motet.render(saved.messages).ids) == list(motet.render(run.messages).ids)
 
 
-def test_a_built_in_tool_s_result_has_its_name_in_the_stream(house: House) -> None:
+def test_built_in_tool_result_is_named_in_the_stream(house: House) -> None:
     brain, _ = house.asking("ids", "<|channel|>analysis to=python code<|message|>1 + 1<|call|>", final("A"))
     with brain.run("Go.", builtin_tools={"python": eval}, stream=True) as stream:
         names = {event.name for event in stream if event.kind == "tool_result"}
@@ -644,14 +644,14 @@ def test_a_built_in_tool_s_result_has_its_name_in_the_stream(house: House) -> No
         ({"tool_timeout": 0}, ValueError, "tool_timeout must be seconds"),
     ],
 )
-def test_a_run_that_makes_no_sense_asks_nothing(options: Any, error: type[Exception], message: str) -> None:
+def test_invalid_run_options_send_nothing(options: Any, error: type[Exception], message: str) -> None:
     brain, backend = puppet(turns(final("A")))
     with pytest.raises(error, match=message):
         brain.run("Go.", **options)
     assert backend.requests == []
 
 
-def test_to_demand_a_call_holds_for_the_first_answer_alone(house: House) -> None:
+def test_required_tool_choice_applies_to_the_first_request(house: House) -> None:
     for choice, later in (
         ("required", None),
         ({"type": "function", "function": {"name": "text"}}, None),
@@ -666,7 +666,7 @@ def test_to_demand_a_call_holds_for_the_first_answer_alone(house: House) -> None
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_a_model_call_that_fails_is_asked_again_and_no_tool_is(house: House, how: str) -> None:
+def test_resume_repeats_the_failed_request_but_no_tool(house: House, how: str) -> None:
     made: list[int] = []
 
     def counts() -> int:
@@ -684,7 +684,7 @@ def test_a_model_call_that_fails_is_asked_again_and_no_tool_is(house: House, how
 
 
 @pytest.mark.parametrize("how", ["stream", "astream"])
-def test_an_answer_that_was_broken_off_is_paid_for(house: House, lane: str, how: str) -> None:
+def test_broken_off_answer_is_in_the_cost(house: House, lane: str, how: str) -> None:
     long = final("word " * 50)
     brain, _ = house.asking(lane, calls("text"), Turn(long, fault=Fault("reset", after=30)), final("A"))
     with pytest.raises(motet.StreamTruncatedError) as caught:
@@ -698,7 +698,7 @@ def test_an_answer_that_was_broken_off_is_paid_for(house: House, lane: str, how:
 
 
 @pytest.mark.parametrize("how", ["stream", "astream"])
-def test_a_stream_that_is_left_keeps_what_was_paid(house: House, how: str) -> None:
+def test_abandoned_run_stream_keeps_its_cost(house: House, how: str) -> None:
     async def left(brain: motet.Atom, **options: Any) -> motet.Run:
         async with brain.arun_stream("Go.", **options) as stream:
             async for event in stream:
@@ -731,7 +731,7 @@ class Fatal(BaseException):
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, Fatal])
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("flavour", ["sync", "async"])
-def test_what_is_fatal_passes_and_the_others_results_are_kept(
+def test_fatal_error_in_a_tool_keeps_other_results(
     house: House, tmp_path: Path, how: str, kind: type[BaseException], flavour: str
 ) -> None:
     made: list[str] = []
@@ -765,7 +765,7 @@ def test_what_is_fatal_passes_and_the_others_results_are_kept(
     assert (run.text, made) == ("A", ["dies", "other", "dies"])
 
 
-def test_a_task_that_is_cancelled_can_be_gone_on_with(tmp_path: Path) -> None:
+def test_cancelled_task_can_be_resumed(tmp_path: Path) -> None:
     made: list[str] = []
 
     async def waits() -> str:
@@ -790,7 +790,7 @@ def test_a_task_that_is_cancelled_can_be_gone_on_with(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_an_error_can_be_pickled_with_its_state() -> None:
+def test_errors_pickle_with_their_run() -> None:
     import pickle
 
     brain, _ = puppet(turns(*[calls("text")] * 3, final("A")))
@@ -804,7 +804,7 @@ def test_an_error_can_be_pickled_with_its_state() -> None:
 # The type of the answer.
 
 
-def test_the_answer_has_its_type_again_after_a_crash(tmp_path: Path) -> None:
+def test_output_type_is_restored_after_a_crash(tmp_path: Path) -> None:
     brain, _ = puppet(turns(calls("text"), final('{"celsius": 20}')))
     path = tmp_path / "run.json"
     assert brain.run("Go.", tools=[text], output=Weather, checkpoint=path).output == Weather(celsius=20)
@@ -815,7 +815,7 @@ def test_the_answer_has_its_type_again_after_a_crash(tmp_path: Path) -> None:
         brain.resume(path, output=list[int])
 
 
-def test_an_answer_of_the_wrong_type_is_no_step() -> None:
+def test_answer_of_the_wrong_type_is_not_a_step() -> None:
     answers = iter([calls("text"), final("no JSON"), final('{"celsius": 3}')])
     brain, _ = puppet(lambda messages: next(answers))
     with pytest.raises(motet.InvalidJsonError) as caught:
@@ -828,7 +828,7 @@ def test_an_answer_of_the_wrong_type_is_no_step() -> None:
 # By hand.
 
 
-def test_each_call_waits_for_a_decision(house: House, lane: str) -> None:
+def test_manual_loop_waits_for_each_decision(house: House, lane: str) -> None:
     made: list[int] = []
 
     def counts(x: int) -> int:
@@ -879,7 +879,7 @@ def test_each_call_waits_for_a_decision(house: House, lane: str) -> None:
     render_each_step(loop.run)
 
 
-def test_all_of_a_step_at_once_and_awaited() -> None:
+def test_async_manual_loop_decides_whole_steps() -> None:
     brain, _ = puppet(turns(calls("text", "text"), calls("text"), final("A")))
 
     async def main() -> motet.Run:
@@ -892,7 +892,7 @@ def test_all_of_a_step_at_once_and_awaited() -> None:
     assert [[one.signal for one in step.calls] for step in run.steps] == [["success"] * 2, ["error:constraint"], []]
 
 
-def test_a_run_by_hand_is_gone_on_with_by_hand(tmp_path: Path) -> None:
+def test_manual_run_resumes_manually(tmp_path: Path) -> None:
     made: list[int] = []
 
     def counts(x: int) -> int:
@@ -926,14 +926,14 @@ def test_a_run_by_hand_is_gone_on_with_by_hand(tmp_path: Path) -> None:
 # Money.
 
 
-def test_the_cost_of_a_run_is_that_of_its_answers(house: House, lane: str) -> None:
+def test_run_cost_is_the_sum_of_its_answers(house: House, lane: str) -> None:
     brain, _ = house.asking(lane, Turn(calls("text"), cached=10), final("A"))
     run = brain.run("Go.", tools=[text], allow_text_calls=True)
     assert run.metrics.cost.cash.total == sum(Decimal(step.metrics.cost.cash.total or 0) for step in run.steps)
     sums(run)
 
 
-def test_a_model_of_another_price_is_billed_as_itself(house: House) -> None:
+def test_step_is_priced_by_the_model_that_answered(house: House) -> None:
     with asking(Turn(calls("text"), model="openai/gpt-oss-20b"), final("A")) as (brain, _):
         run = brain.run("Go.", tools=[text])
     assert [step.model for step in run.steps] == ["openai/gpt-oss-20b", "openai/gpt-oss-120b"]

@@ -115,7 +115,7 @@ def wire(run: Run) -> str:
 
 @examples(150)
 @given(values)
-def test_a_run_is_the_same_after_a_way_through_json(run: Run) -> None:
+def test_run_survives_json(run: Run) -> None:
     again = Run.from_dict(json.loads(json.dumps(run.to_dict())))
     assert again == run
     assert wire(again) == wire(run)
@@ -129,7 +129,7 @@ def vars_of(part: Any) -> dict[str, Any]:
 
 @examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(run=values)
-def test_a_run_is_the_same_after_a_way_through_a_file(tmp_path: Path, run: Run) -> None:
+def test_run_survives_a_file(tmp_path: Path, run: Run) -> None:
     run.save(tmp_path / "run.json")
     assert wire(Run.load(tmp_path / "run.json")) == wire(run)
     assert names(tmp_path) == ["run.json"]
@@ -137,7 +137,7 @@ def test_a_run_is_the_same_after_a_way_through_a_file(tmp_path: Path, run: Run) 
 
 @examples(150)
 @given(values, st.data())
-def test_whatever_else_a_file_holds_is_refused_or_read(run: Run, data: st.DataObject) -> None:
+def test_damaged_run_files_are_refused_or_read(run: Run, data: st.DataObject) -> None:
     shape = json.loads(json.dumps(run.to_dict()))
     inner: Any = shape
     while True:
@@ -157,7 +157,7 @@ def test_whatever_else_a_file_holds_is_refused_or_read(run: Run, data: st.DataOb
 
 
 @pytest.mark.parametrize("shape", [None, [], {}, {"motet_run": 2}, {"motet_run": "1"}, {"motet_run": 1}])
-def test_a_version_that_is_not_known_is_refused(shape: Any, tmp_path: Path) -> None:
+def test_unknown_version_is_refused(shape: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="saved run"):
         Run.from_dict(shape)
     path = tmp_path / "run.json"
@@ -167,7 +167,7 @@ def test_a_version_that_is_not_known_is_refused(shape: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
-def test_a_file_that_is_no_json_is_refused_by_name(data: bytes, tmp_path: Path) -> None:
+def test_non_json_run_file_is_refused_by_name(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(data)
     for path in (tmp_path / "run.json", tmp_path / "missing.json", tmp_path):
         with pytest.raises(motet.ConfigError, match="cannot be resumed"):
@@ -198,7 +198,7 @@ def begun(path: Path | None = None, **options: Any) -> tuple[motet.Atom, Puppet,
     return brain, backend, counter, brain.run("Go.", tools=[counter.add], **options)
 
 
-def test_a_run_can_be_forked_at_each_step_and_gone_on_with() -> None:
+def test_run_can_be_forked_at_each_step() -> None:
     brain, backend, counter, run = begun()
     for n in range(len(run.steps) + 1):
         counter.made.clear()
@@ -215,7 +215,7 @@ def test_a_run_can_be_forked_at_each_step_and_gone_on_with() -> None:
             run.fork(n)
 
 
-def test_a_run_shows_what_there_is_of_it() -> None:
+def test_run_exposes_messages_and_episode() -> None:
     _, _, counter, run = begun()
     assert [message.role for message in run.messages] == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
     assert run.episode.messages == run.messages
@@ -228,7 +228,7 @@ def test_a_run_shows_what_there_is_of_it() -> None:
     assert (state.done, state.text, state.next_input) == (False, "", ())
 
 
-def test_a_run_goes_on_with_its_own_options(tmp_path: Path) -> None:
+def test_resumed_run_keeps_its_options(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     brain, backend, counter, _ = begun()
     with pytest.raises(motet.MaxStepsError):
@@ -270,7 +270,7 @@ def test_a_run_goes_on_with_its_own_options(tmp_path: Path) -> None:
         brain.resume(run, unfinished="again")  # type: ignore[arg-type]
 
 
-def test_calls_go_one_by_one_after_resuming_if_they_did_before() -> None:
+def test_resumed_run_keeps_sequential_calls() -> None:
     import threading
 
     names: list[str] = []
@@ -326,7 +326,7 @@ def policies(path: Path) -> dict[str, Callable[[], Any]]:
         (lambda call: 1 / 0, [1, 5, 7], "ZeroDivisionError: division by zero"),
     ],
 )
-def test_a_policy_decides_about_unfinished_calls(
+def test_unfinished_policy_decides_about_open_calls(
     state: str, policy: Any, made: list[int], content: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.json"
@@ -345,13 +345,13 @@ def test_a_policy_decides_about_unfinished_calls(
         assert brain.resume(caught.value.state, tools=[add], unfinished="skip").text == "A"
 
 
-def test_what_may_be_called_twice_is_called_again_by_itself(tmp_path: Path) -> None:
+def test_idempotent_calls_are_repeated_on_resume(tmp_path: Path) -> None:
     brain, counter, add = interrupted(tmp_path / "run.json", idempotent=True)
     assert brain.resume(tmp_path / "run.json", tools=[add]).text == "A"
     assert sorted(counter.made) == [1, 5, 5, 7]
 
 
-def test_a_tool_that_is_gone_leaves_its_call_unfinished(tmp_path: Path) -> None:
+def test_call_of_a_missing_tool_stays_unfinished(tmp_path: Path) -> None:
     brain, counter, _ = interrupted(tmp_path / "run.json")
     with pytest.raises(motet.UnfinishedCallError):
         brain.resume(tmp_path / "run.json", tools=[])
@@ -363,7 +363,7 @@ def test_a_tool_that_is_gone_leaves_its_call_unfinished(tmp_path: Path) -> None:
 # The journal.
 
 
-def test_each_call_is_on_the_disk_before_it_is_made_and_after(tmp_path: Path) -> None:
+def test_journal_records_each_call_before_and_after(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     seen: list[list[str]] = []
 
@@ -380,7 +380,7 @@ def test_each_call_is_on_the_disk_before_it_is_made_and_after(tmp_path: Path) ->
     assert (path.stat().st_mode & 0o777) == 0o600
 
 
-def test_the_whole_result_is_in_the_journal(tmp_path: Path) -> None:
+def test_journal_has_the_untruncated_result(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
 
     def huge() -> str:
@@ -395,7 +395,7 @@ def test_the_whole_result_is_in_the_journal(tmp_path: Path) -> None:
     assert Run.load(path).steps[0].calls[0].whole == "x" * 10_000_000
 
 
-def test_a_journal_that_is_torn_at_any_byte_says_what_is_whole_in_it(tmp_path: Path) -> None:
+def test_journal_torn_at_any_byte_keeps_whole_records(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     brain, _, add = interrupted(path)
     journal = path.with_name("run.json.journal")
@@ -416,7 +416,7 @@ def test_a_journal_that_is_torn_at_any_byte_says_what_is_whole_in_it(tmp_path: P
 
 
 @pytest.mark.parametrize("line", [b"{}", b"[]", b"\x00\x00", b'{"of": 3', b"null"])
-def test_a_journal_that_is_damaged_within_is_refused(line: bytes, tmp_path: Path) -> None:
+def test_journal_damaged_in_the_middle_is_refused(line: bytes, tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     brain, _, add = interrupted(path)
     journal = path.with_name("run.json.journal")
@@ -425,7 +425,7 @@ def test_a_journal_that_is_damaged_within_is_refused(line: bytes, tmp_path: Path
         brain.resume(path, tools=[add])
 
 
-def test_the_journal_of_another_run_says_nothing_of_this_one(tmp_path: Path) -> None:
+def test_journal_of_another_run_is_ignored(tmp_path: Path) -> None:
     path, journal = tmp_path / "run.json", tmp_path / "run.json.journal"
     interrupted(path)
     left = journal.read_bytes()
@@ -441,7 +441,7 @@ def test_the_journal_of_another_run_says_nothing_of_this_one(tmp_path: Path) -> 
 # Whose files they are.
 
 
-def test_a_run_that_is_not_done_is_not_written_over(tmp_path: Path) -> None:
+def test_unfinished_run_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     brain, counter, add = interrupted(path)
     kept = path.read_bytes()
@@ -459,7 +459,7 @@ def test_a_run_that_is_not_done_is_not_written_over(tmp_path: Path) -> None:
     assert brain.run("Go.", tools=[add], checkpoint=tmp_path / "empty").done
 
 
-def test_two_loops_do_not_go_on_with_one_run(tmp_path: Path) -> None:
+def test_two_loops_cannot_resume_one_run(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     brain, _, add = interrupted(path)
     stream = brain.resume(path, tools=[add], unfinished="skip", stream=True)
@@ -481,7 +481,7 @@ def held_elsewhere(path: str, ready: Any, done: Any) -> None:
     os._exit(1)
 
 
-def test_a_process_that_has_the_run_keeps_others_out_until_it_ends(tmp_path: Path) -> None:
+def test_run_is_locked_until_its_process_ends(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     brain, _, add = interrupted(path)
     context = multiprocessing.get_context("fork")
@@ -496,7 +496,7 @@ def test_a_process_that_has_the_run_keeps_others_out_until_it_ends(tmp_path: Pat
     assert brain.resume(path, tools=[add], unfinished="skip").text == "A"
 
 
-def test_a_checkpoint_may_move(tmp_path: Path) -> None:
+def test_resume_can_write_to_another_checkpoint(tmp_path: Path) -> None:
     brain, _, add = interrupted(tmp_path / "run.json")
     kept = (tmp_path / "run.json").read_bytes()
     run = brain.resume(tmp_path / "run.json", tools=[add], unfinished="skip", checkpoint=tmp_path / "other.json")
@@ -530,7 +530,7 @@ class Disk:
 
 @pytest.mark.parametrize(("call", "half"), [("write", False), ("write", True), ("fsync", False), ("replace", False)])
 @pytest.mark.parametrize("idempotent", [True, False])
-def test_a_full_disk_ends_the_run_and_nothing_is_lost(
+def test_full_disk_ends_the_run_without_loss(
     call: str, half: bool, idempotent: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk(monkeypatch, call, half)
@@ -599,7 +599,7 @@ def environment() -> dict[str, str]:
     # A result that the journal cannot hold; results that the checkpoint cannot hold together.
     [(["10", "20000"], "['big']"), (["4000", "4001"], "[]")],
 )
-def test_a_real_file_that_may_not_grow_ends_the_run(sizes: list[str], unfinished: str, tmp_path: Path) -> None:
+def test_file_size_limit_ends_the_run(sizes: list[str], unfinished: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SMALL, tmp_path / "run.json", *sizes],
         capture_output=True,
@@ -651,7 +651,7 @@ def killed(path: str, left: int) -> None:
     os._exit(0)
 
 
-def test_the_checkpoint_is_never_half_whenever_the_process_is_killed(tmp_path: Path, forkserver: Any) -> None:
+def test_checkpoint_is_never_partial_after_a_kill(tmp_path: Path, forkserver: Any) -> None:
     kills = 0
     for left in range(1, 200):
         path = tmp_path / f"{left}.json"

@@ -161,7 +161,7 @@ CELLS: dict[tuple[str, str], int] = {}
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", CONVERSATIONS)
-def test_after_a_crash_anywhere_the_run_goes_on(name: str, kind: str, quick_path: Path) -> None:
+def test_run_resumes_after_a_crash_anywhere(name: str, kind: str, quick_path: Path) -> None:
     n = 1
     while crash_and_go_on(quick_path, name, kind, n):
         n += 1
@@ -170,7 +170,7 @@ def test_after_a_crash_anywhere_the_run_goes_on(name: str, kind: str, quick_path
     assert n > (10 if name == "no call" else 25)
 
 
-def test_there_were_enough_of_them() -> None:
+def test_enough_crash_points_were_tried() -> None:
     if len(CELLS) == len(KINDS) * len(CONVERSATIONS):
         assert sum(CELLS.values()) >= 1000
 
@@ -224,7 +224,7 @@ def ten_steps(url: str, path: str, n: int, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_killed_process_can_be_gone_on_with(place: str, quick_path: Path) -> None:
+def test_killed_process_can_be_resumed(place: str, quick_path: Path) -> None:
     # A server of processes that has no threads to be forked, and imports what they need but once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(

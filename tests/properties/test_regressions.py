@@ -38,7 +38,7 @@ class Number(BaseModel):
 
 
 @pytest.mark.parametrize("spec", SERVED, ids=lambda spec: spec.slug)
-def test_every_atom_is_asked_under_its_own_model_calls_tools_and_goes_on(spec: catalog.Spec) -> None:
+def test_every_atom_answers_and_calls_tools(spec: catalog.Spec) -> None:
     """A slug that the table knows and the service does not was a TypeError at run time."""
     with asking(CALL, final("54"), slug=spec.slug) as (brain, server), warnings.catch_warnings():
         warnings.simplefilter("ignore", motet.RemovedAtomWarning)
@@ -55,7 +55,7 @@ def test_every_atom_is_asked_under_its_own_model_calls_tools_and_goes_on(spec: c
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_call_with_nothing_beside_it_has_no_content(stream: bool) -> None:
+def test_lone_call_has_no_content(stream: bool) -> None:
     """The content is null then; `content.map` of null was the end of the reply."""
     with asking(ALONE) as (brain, server):
         if stream:
@@ -73,7 +73,7 @@ def test_a_call_with_nothing_beside_it_has_no_content(stream: bool) -> None:
 
 
 @pytest.mark.parametrize(("style", "lane"), LANES)
-def test_a_dotted_name_of_a_tool_comes_back_as_it_was_given(style: str, lane: str) -> None:
+def test_dotted_tool_name_is_restored(style: str, lane: str) -> None:
     tool = {"type": "function", "function": {"name": "weather.lookup", "parameters": {"type": "object"}}}
     call = "<|channel|>commentary to=functions.weather.lookup <|constrain|>json<|message|>{}<|call|>"
     with asking(call, PLAIN, style=style, lane=lane) as (brain, server):
@@ -92,7 +92,7 @@ def test_a_dotted_name_of_a_tool_comes_back_as_it_was_given(style: str, lane: st
 
 
 @pytest.mark.parametrize("arguments", ['{"city": "Os', "", "Oslo", "{'city': 1}"])
-def test_a_call_with_broken_arguments_is_kept_with_what_it_cost(arguments: str) -> None:
+def test_call_with_broken_arguments_keeps_its_cost(arguments: str) -> None:
     """A bare SyntaxError lost the call, and the metrics of what was paid for."""
     call = ALONE.replace('{"city": "Oslo"}', arguments)
     with asking(call, PLAIN) as (brain, _):
@@ -107,7 +107,7 @@ def test_a_call_with_broken_arguments_is_kept_with_what_it_cost(arguments: str) 
         assert brain.ask([motet.ToolResult(found.id, "that is no JSON")], on=answer, tools=[WEATHER]).output == ANSWER
 
 
-def test_characters_are_those_of_the_whole_prompt() -> None:
+def test_characters_count_the_whole_prompt() -> None:
     """History and tools were left out of the count."""
     with asking(PLAIN, PLAIN, CALL) as (brain, _):
         first = brain.ask("12345", briefs=["1234567"])
@@ -125,7 +125,7 @@ def test_characters_are_those_of_the_whole_prompt() -> None:
     }
 
 
-def test_the_readme_s_way_to_tell_errors_apart_works() -> None:
+def test_readme_error_handling_works() -> None:
     """`except AuthenticationError` and `except RateLimitError: error.retry_after` were never reached."""
     refused = Fault("status", status=401, body={"error": {"message": "Invalid API key"}})
     busy = Fault("status", status=429, headers={"retry-after": "7"}, body={"error": {"message": "slow down"}})
@@ -141,7 +141,7 @@ def test_the_readme_s_way_to_tell_errors_apart_works() -> None:
     assert seen == [(401, False), (429, True, 7.0)]
 
 
-def test_an_error_in_a_stream_is_raised_and_not_handed_out_as_a_piece() -> None:
+def test_error_in_a_stream_is_raised() -> None:
     with asking(Fault("status", status=401)) as (brain, _), brain.stream("Hi") as stream:
         heard = []
         with pytest.raises(motet.AuthenticationError):
@@ -165,7 +165,7 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
-def test_what_is_kept_is_kept_for_the_whole_request_and_no_other(tmp_path: Path) -> None:
+def test_cassette_key_covers_the_whole_request(tmp_path: Path) -> None:
     """A cache whose key left out the schema and the seed gave answers to other questions."""
     path = tmp_path / "cassette.jsonl"
     with asking(final('{"text": "", "number": 1}'), transport=Cassette(path, mode="record")) as (brain, _):
@@ -177,7 +177,7 @@ def test_what_is_kept_is_kept_for_the_whole_request_and_no_other(tmp_path: Path)
                 brain.ask("Hi", **{"output": Answer, **change} if change else {})
 
 
-def test_two_slugs_that_share_a_model_keep_their_own_prices() -> None:
+def test_slugs_sharing_a_model_keep_their_prices() -> None:
     with ScriptedServer(lambda _: PLAIN) as server:
         cost = []
         for price in ("1", "2"):
@@ -186,7 +186,7 @@ def test_two_slugs_that_share_a_model_keep_their_own_prices() -> None:
     assert cost[1] == 2 * (cost[0] or Decimal(0))
 
 
-def test_a_price_of_the_caller_s_is_not_lost_when_the_service_names_the_model() -> None:
+def test_price_of_the_caller_survives_a_renamed_model() -> None:
     motet.register_atom("mine/oss", model="openai/gpt-oss-120b", price={"input": 1, "output": 1})
     try:
         with asking(PLAIN, slug="mine/oss") as (brain, _):
@@ -199,7 +199,7 @@ def test_a_price_of_the_caller_s_is_not_lost_when_the_service_names_the_model() 
 
 
 @pytest.mark.parametrize("day", ["2025-06-28", datetime.date(2025, 6, 28)])
-def test_a_prompt_can_be_the_same_on_another_day(day: Any) -> None:
+def test_prompt_can_be_fixed_to_a_date(day: Any) -> None:
     with asking(PLAIN, style="vllm", lane="ids") as (brain, server):
         counted = brain.estimate("Hi", current_date=day).tokens.input
         assert brain.ask("Hi", current_date=day).metrics.size.tokens.input == counted
@@ -208,7 +208,7 @@ def test_a_prompt_can_be_the_same_on_another_day(day: Any) -> None:
             brain.ask("Hi", current_date=20250628)  # type: ignore[call-overload]
 
 
-def test_a_guess_at_a_model_without_figures_is_no_figure() -> None:
+def test_model_without_figures_has_no_estimated_cost() -> None:
     """Half a price table, four characters a token and a thousand tokens of answer made up a sum."""
     with asking(slug="some/model") as (brain, _):
         estimate = brain.estimate("Hi", max_tokens=50)
@@ -219,14 +219,14 @@ def test_a_guess_at_a_model_without_figures_is_no_figure() -> None:
 # Shapes that servers could send, and that nobody had tried.
 
 
-def test_what_a_null_delta_stands_beside_is_read() -> None:
+def test_message_beside_a_null_delta_is_read() -> None:
     lane = ChatLane()
     lane.read({"delta": None, "message": {"role": "assistant", "content": "Hi!"}})
     lane.close("stop", None)
     assert lane.completion.text == "Hi!"
 
 
-def test_text_beside_an_empty_list_of_ids_is_read() -> None:
+def test_text_beside_empty_ids_is_read() -> None:
     lane = RawLane("ids", None)
     lane.read({"text": PLAIN, "token_ids": []})
     lane.close("stop", None)
@@ -235,7 +235,7 @@ def test_text_beside_an_empty_list_of_ids_is_read() -> None:
 
 
 @pytest.mark.parametrize("lane", ["ids", "text"])
-def test_together_gets_its_prompts_as_text(lane: Any) -> None:
+def test_together_gets_text_prompts(lane: Any) -> None:
     """Its completions take nothing else, and none of the fields of vLLM."""
     request = Request.of("openai/gpt-oss-120b", [{"role": "user", "content": "Hi"}])
     rendered = raw.prompt(request)
@@ -246,12 +246,12 @@ def test_together_gets_its_prompts_as_text(lane: Any) -> None:
     assert "extra_body" not in arguments
 
 
-def test_a_model_id_is_priced_however_its_letters_are_written() -> None:
+def test_model_id_is_priced_in_any_case() -> None:
     with asking(Turn(PLAIN, model="OpenAI/GPT-OSS-120B")) as (brain, _):
         assert brain.ask("Hi").metrics.cost.cash.total is not None
 
 
-def test_an_answer_that_a_filter_ended_says_so() -> None:
+def test_filtered_answer_is_reported() -> None:
     question = Question.of(motet.atom(SLUG).spec, "Hi", str, {})
     lane = ChatLane()
     lane.read({"message": {"content": "Half of "}})
@@ -262,7 +262,7 @@ def test_an_answer_that_a_filter_ended_says_so() -> None:
         question.finish(Reply(ChatLane().completion, "chat", "", finish="content_filter"))
 
 
-def test_a_cassette_is_never_passed_by(tmp_path: Path) -> None:
+def test_cassette_is_never_bypassed(tmp_path: Path) -> None:
     """Given as the transport alone, it once let what was awaited go out to the network."""
     path = tmp_path / "answers.jsonl"
     with (
@@ -278,7 +278,7 @@ def test_a_cassette_is_never_passed_by(tmp_path: Path) -> None:
     assert asyncio.run(awaited()) == told
 
 
-def test_a_given_client_says_whom_to_ask_for_what_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_async_requests_use_the_url_of_a_given_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
 
     async def awaited(url: str) -> Any:
@@ -292,7 +292,7 @@ def test_a_given_client_says_whom_to_ask_for_what_is_awaited(monkeypatch: pytest
         motet.atom(SLUG, client=together.AsyncTogether(api_key=KEY))
 
 
-def test_what_was_billed_without_a_word_has_its_cost() -> None:
+def test_answer_without_text_has_its_cost() -> None:
     with (
         asking(Turn(PLAIN, fault=Fault("no_choices"))) as (brain, _),
         pytest.raises(motet.StreamTruncatedError) as caught,

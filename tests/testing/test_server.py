@@ -83,7 +83,7 @@ SCHEMA = {"name": "answer", "schema": {"type": "object"}}
     ],
     ids=lambda one: str(one)[:60],
 )
-def test_a_wrong_request_is_refused_by_name(change: dict[str, Any], words: str) -> None:
+def test_invalid_request_is_refused_by_field(change: dict[str, Any], words: str) -> None:
     with ScriptedServer([PLAIN]) as server:
         refused = post(server, {**HELLO, **change})
         assert refused.status_code == 400
@@ -106,12 +106,12 @@ def test_a_wrong_request_is_refused_by_name(change: dict[str, Any], words: str) 
     ],
     ids=lambda one: str(one)[:60],
 )
-def test_what_the_service_documents_is_taken(change: dict[str, Any]) -> None:
+def test_documented_fields_are_accepted(change: dict[str, Any]) -> None:
     with ScriptedServer([PLAIN]) as server:
         assert post(server, {**HELLO, **change}).status_code == 200
 
 
-def test_a_prompt_of_ids_is_for_servers_that_take_one() -> None:
+def test_id_prompts_need_a_server_that_accepts_them() -> None:
     body = {"model": "m", "prompt": [1, 2, 3], "max_tokens": 50}
     for style, status in (("together", 400), ("vllm", 200), ("sglang", 200), ("llamacpp", 200)):
         with ScriptedServer([PLAIN], style=style) as server:  # type: ignore[arg-type]
@@ -125,14 +125,14 @@ def test_a_prompt_of_ids_is_for_servers_that_take_one() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b'"Hi"'])
-def test_a_body_that_is_no_object_is_refused(content: bytes) -> None:
+def test_non_object_body_is_refused(content: bytes) -> None:
     with ScriptedServer([PLAIN]) as server:
         headers = {"Authorization": f"Bearer {KEY}"}
         refused = httpx.post(f"{server.url}/v1/chat/completions", content=content, headers=headers)
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "bad_request")
 
 
-def test_the_key_is_checked() -> None:
+def test_key_is_checked() -> None:
     with ScriptedServer(lambda _: PLAIN, key=KEY) as server:
         assert [post(server, HELLO, key=key).status_code for key in (KEY, "wrong", f"{KEY}x")] == [200, 401, 401]
         assert httpx.post(f"{server.url}/v1/chat/completions", json=HELLO).status_code == 401
@@ -145,7 +145,7 @@ def test_the_key_is_checked() -> None:
 # The script.
 
 
-def test_a_script_is_a_list_or_a_function_and_may_go_on() -> None:
+def test_script_can_be_a_list_or_a_function() -> None:
     with ScriptedServer([final("one"), motet.encode(final("two"), special="token")]) as server:
         server.add(Turn(final("three")))
         assert [answer_of(post(server, HELLO)) for _ in range(3)] == ["one", "two", "three"]
@@ -166,7 +166,7 @@ def answer_of(response: httpx.Response) -> str:
     return str(response.json()["choices"][0]["message"]["content"])
 
 
-def test_a_script_that_fails_tells_the_test_and_is_not_asked_again() -> None:
+def test_failing_script_fails_the_test_without_retry() -> None:
     def script(body: Any) -> str:
         assert body["messages"][0]["content"] == "Hello", "the wrong question"
         return PLAIN
@@ -194,12 +194,12 @@ def test_a_script_that_fails_tells_the_test_and_is_not_asked_again() -> None:
         (lambda: Cassette("x", mode="play"), motet.ConfigError, "mode must be"),
     ],
 )
-def test_what_makes_no_sense_is_refused_at_once(make: Any, error: type[Exception], words: str) -> None:
+def test_invalid_scripts_are_refused_at_once(make: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()
 
 
-def test_a_turn_is_what_it_says() -> None:
+def test_turn_fields_are_in_the_answer() -> None:
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     turns = [
         Turn(PLAIN, model="other/model", usage=usage),
@@ -222,7 +222,7 @@ def test_a_turn_is_what_it_says() -> None:
 # The shapes of answers.
 
 
-def test_a_whole_answer_has_the_service_s_shape() -> None:
+def test_whole_answer_has_the_shape_of_the_service() -> None:
     with ScriptedServer([PLAIN, CALL]) as server:
         plain, call = post(server, HELLO).json(), post(server, {**HELLO, "tools": [WEATHER]}).json()
     assert (plain["object"], plain["model"]) == ("chat.completion", HELLO["model"])
@@ -242,13 +242,13 @@ def test_a_whole_answer_has_the_service_s_shape() -> None:
     assert found["function"] == {"name": "get_weather", "arguments": '{"city": "Zürich"}'}
 
 
-def test_the_content_beside_a_call_alone_is_null() -> None:
+def test_content_beside_a_lone_call_is_null() -> None:
     alone = "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{}<|call|>"
     with ScriptedServer([alone]) as server:
         assert post(server, HELLO).json()["choices"][0]["message"]["content"] is None
 
 
-def test_the_chunks_of_a_stream_have_the_service_s_shape() -> None:
+def test_chunks_have_the_shape_of_the_service() -> None:
     asked = {**HELLO, "tools": [WEATHER], "stream": True}
     with ScriptedServer([CALL]) as server:
         response = post(server, {**asked, "stream_options": {"include_usage": True}})
@@ -277,13 +277,13 @@ def test_the_chunks_of_a_stream_have_the_service_s_shape() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"stream_options": {"include_usage": False}}])
-def test_a_stream_has_its_usage_only_when_it_is_asked_for(options: Any) -> None:
+def test_stream_has_usage_only_on_request(options: Any) -> None:
     with ScriptedServer([PLAIN]) as server:
         found = chunks(post(server, {**HELLO, "stream": True, **options}))
     assert all(chunk["choices"] and "usage" not in chunk for chunk in found)
 
 
-def test_raw_answers_are_ids_and_text_without_the_stop_token() -> None:
+def test_raw_answers_have_ids_and_text_without_stop_token() -> None:
     body = {"model": "m", "prompt": "Hi", "return_token_ids": True, "skip_special_tokens": False}
     ids = motet.encode(PLAIN, special="token")
     with ScriptedServer([PLAIN, PLAIN, PLAIN], style="vllm") as server:
@@ -298,7 +298,7 @@ def test_raw_answers_are_ids_and_text_without_the_stop_token() -> None:
         assert "token_ids" not in bare
 
 
-def test_the_same_requests_get_the_same_bytes() -> None:
+def test_equal_requests_get_equal_bytes() -> None:
     def bytes_of(style: Any, path: str, body: dict[str, Any]) -> list[bytes]:
         with ScriptedServer(lambda _: CALL, style=style) as server:
             return [post(server, {**body, "stream": stream}, path).content for stream in (False, True)]
@@ -310,7 +310,7 @@ def test_the_same_requests_get_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_an_answer_comes_in_slices(size: int) -> None:
+def test_answer_is_sent_in_slices(size: int) -> None:
     asked = {**HELLO, "stream": True}
     with ScriptedServer([PLAIN, Turn(PLAIN, slice=size)]) as server:
         whole, sliced = post(server, asked), post(server, asked)
@@ -321,7 +321,7 @@ def test_an_answer_comes_in_slices(size: int) -> None:
         assert stream.answer.output == ANSWER
 
 
-def test_what_came_is_kept() -> None:
+def test_requests_are_recorded() -> None:
     with ScriptedServer([PLAIN]) as server:
         post(server, HELLO)
         httpx.get(f"{server.url}/v1/models", headers={"Authorization": "Bearer x"})
@@ -336,7 +336,7 @@ def test_what_came_is_kept() -> None:
 
 
 @pytest.mark.parametrize("turn", [Turn(PLAIN * 20, delay=0.005), Turn(PLAIN, delay=30), Fault("silence_before")])
-def test_it_is_noted_when_a_client_leaves(turn: Any) -> None:
+def test_client_disconnect_is_recorded(turn: Any) -> None:
     with ScriptedServer([turn]) as server:
         host, port = server.url.removeprefix("http://").split(":")
         connection = http.client.HTTPConnection(host, int(port))
@@ -350,14 +350,14 @@ def test_it_is_noted_when_a_client_leaves(turn: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["reset", "close", "half_event", "reset_before", "close_before"])
-def test_it_is_not_the_client_who_leaves_when_the_server_does(kind: str) -> None:
+def test_server_disconnect_is_not_a_client_disconnect(kind: str) -> None:
     with ScriptedServer([Turn(PLAIN, fault=Fault(kind, after=3))]) as server:
         with contextlib.suppress(httpx.HTTPError):
             post(server, {**HELLO, "stream": True})
         assert not server.hung_up.wait(0.1)
 
 
-def test_every_fault_ends_and_leaves_the_server_well() -> None:
+def test_every_fault_leaves_the_server_usable() -> None:
     with ScriptedServer(()) as server:
         for kind in FAULTS.keys() - {"silence", "silence_before", "comments"}:
             for stream in (False, True):
@@ -367,7 +367,7 @@ def test_every_fault_ends_and_leaves_the_server_well() -> None:
                 assert answer_of(post(server, HELLO)) == ANSWER, kind
 
 
-def test_a_port_that_is_taken_is_an_error_and_not_a_wait() -> None:
+def test_port_in_use_is_an_error() -> None:
     with ScriptedServer() as server:
         port = int(server.url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):
@@ -406,7 +406,7 @@ def ask(brain: motet.Atom, prompt: str = "Why?", **options: Any) -> Any:
 
 @pytest.mark.parametrize("how", [ask, stream_all], ids=["ask", "stream"])
 @pytest.mark.parametrize("script", [PLAIN, CALL], ids=["plain", "call"])
-def test_an_exchange_is_recorded_and_played_back(how: Any, script: str, tmp_path: Path) -> None:
+def test_exchange_is_recorded_and_replayed(how: Any, script: str, tmp_path: Path) -> None:
     path = tmp_path / "new" / "cassette.jsonl"
     before = recorded(path, lambda brain: how(brain, tools=[WEATHER]), script)
     assert len(path.read_text().splitlines()) == 1
@@ -414,7 +414,7 @@ def test_an_exchange_is_recorded_and_played_back(how: Any, script: str, tmp_path
 
 
 @pytest.mark.parametrize(("style", "lane"), [("vllm", "ids"), ("llamacpp", "text")])
-def test_raw_lanes_are_played_back_on_another_day(style: str, lane: str, tmp_path: Path) -> None:
+def test_raw_lanes_replay_on_another_day(style: str, lane: str, tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
     settings: Any = {"current_date": "2026-11-21", "lane": lane}
     before = recorded(path, lambda brain: stream_all(brain, **settings), PLAIN, style=style)
@@ -423,7 +423,7 @@ def test_raw_lanes_are_played_back_on_another_day(style: str, lane: str, tmp_pat
         replayed(path, lambda brain: stream_all(brain, current_date="2026-11-22", lane=lane))
 
 
-def test_an_exchange_is_recorded_and_played_back_awaited(tmp_path: Path) -> None:
+def test_async_exchange_is_recorded_and_replayed(tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
 
     async def main(brain: motet.Atom) -> Any:
@@ -441,7 +441,7 @@ def test_an_exchange_is_recorded_and_played_back_awaited(tmp_path: Path) -> None
     assert replayed(path, ask, lane="chat")[0] == before[0]
 
 
-def test_the_recording_holds_no_key_and_no_header_of_the_request(tmp_path: Path) -> None:
+def test_recording_has_no_key_and_no_request_headers(tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
     echo = Fault("status", status=401, body={"error": {"message": f"the key {KEY} is not known"}})
     secret = {"X-Team": "secret-team"}
@@ -461,7 +461,7 @@ def test_the_recording_holds_no_key_and_no_header_of_the_request(tmp_path: Path)
 
 
 @pytest.mark.parametrize("key", ["none", "test", "stop"])
-def test_a_key_that_is_a_word_leaves_other_words_alone(key: str, tmp_path: Path) -> None:
+def test_key_equal_to_a_word_redacts_only_the_key(key: str, tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
     with (
         ScriptedServer([final("none: test, stop.")]) as server,
@@ -472,7 +472,7 @@ def test_a_key_that_is_a_word_leaves_other_words_alone(key: str, tmp_path: Path)
     assert replayed(path, lambda brain: ask(brain, "Say none, test, stop.", lane="chat")) == before
 
 
-def test_a_miss_is_loud_and_says_what_was_asked(tmp_path: Path) -> None:
+def test_cassette_miss_shows_the_request(tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
     recorded(path, ask, PLAIN)
 
@@ -499,7 +499,7 @@ def test_a_miss_is_loud_and_says_what_was_asked(tmp_path: Path) -> None:
         Cassette(tmp_path / "none.jsonl")
 
 
-def test_what_is_only_played_back_needs_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_needs_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
     monkeypatch.delenv("TOGETHER_BASE_URL", raising=False)
     path = tmp_path / "cassette.jsonl"
@@ -510,7 +510,7 @@ def test_what_is_only_played_back_needs_no_key(tmp_path: Path, monkeypatch: pyte
         ask(brain)
 
 
-def test_auto_asks_for_what_it_does_not_hold_and_adds_it(tmp_path: Path) -> None:
+def test_auto_mode_records_missing_exchanges(tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
     with asking(final("one"), final("two"), transport=Cassette(path, mode="auto")) as (brain, server):
         first = [ask(brain, prompt)[0].text for prompt in ("1?", "2?", "1?")]
@@ -525,7 +525,7 @@ def test_auto_asks_for_what_it_does_not_hold_and_adds_it(tmp_path: Path) -> None
     assert len(path.read_text().splitlines()) == 1
 
 
-def test_the_same_request_twice_is_two_recordings(tmp_path: Path) -> None:
+def test_repeated_request_is_recorded_twice(tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
 
     def thrice(brain: motet.Atom) -> list[str]:
@@ -537,7 +537,7 @@ def test_the_same_request_twice_is_two_recordings(tmp_path: Path) -> None:
     assert replayed(path, lambda brain: [*thrice(brain), *thrice(brain)], lane="chat")[2:] == ["three"] * 4
 
 
-def test_attempts_are_recorded_like_other_exchanges(tmp_path: Path) -> None:
+def test_retries_are_recorded(tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
     busy = Fault("status", status=429, headers={"retry-after": "0"})
 
@@ -547,7 +547,7 @@ def test_attempts_are_recorded_like_other_exchanges(tmp_path: Path) -> None:
     assert recorded(path, attempts, busy, PLAIN) == replayed(path, attempts, lane="chat") == ["429", "200"]
 
 
-def test_a_stream_that_is_left_early_is_recorded_as_far_as_it_was_read(tmp_path: Path) -> None:
+def test_abandoned_stream_is_recorded_as_far_as_read(tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
 
     def limited(brain: motet.Atom) -> str:
@@ -561,7 +561,7 @@ def test_a_stream_that_is_left_early_is_recorded_as_far_as_it_was_read(tmp_path:
         replayed(path, stream_all, lane="chat")
 
 
-def test_a_connection_that_breaks_is_not_recorded(tmp_path: Path) -> None:
+def test_broken_connection_is_not_recorded(tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
 
     def broken(brain: motet.Atom) -> None:
@@ -572,7 +572,7 @@ def test_a_connection_that_breaks_is_not_recorded(tmp_path: Path) -> None:
     assert path.read_text() == ""
 
 
-def test_bytes_that_are_no_text_are_kept_as_they_are(tmp_path: Path) -> None:
+def test_binary_bodies_are_recorded(tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
 
     def broken(brain: motet.Atom) -> str:
@@ -584,7 +584,7 @@ def test_bytes_that_are_no_text_are_kept_as_they_are(tmp_path: Path) -> None:
     assert replayed(path, broken, lane="chat") == before
 
 
-def test_an_answer_that_is_compressed_all_the_same_can_be_read(tmp_path: Path) -> None:
+def test_compressed_answers_are_recorded_readably(tmp_path: Path) -> None:
     import gzip
 
     from aiohttp import web
@@ -616,7 +616,7 @@ def test_an_answer_that_is_compressed_all_the_same_can_be_read(tmp_path: Path) -
         '{"request": {}, "response": {"status": 200, "headers": {}, "body": 5}}',
     ],
 )
-def test_a_line_that_is_broken_is_named_by_its_number(line: str, tmp_path: Path) -> None:
+def test_broken_cassette_line_is_named_by_number(line: str, tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
     recorded(path, ask, PLAIN)
     path.write_text(f"{path.read_text()}{line}\n")
@@ -624,7 +624,7 @@ def test_a_line_that_is_broken_is_named_by_its_number(line: str, tmp_path: Path)
         Cassette(path)
 
 
-def test_a_cassette_is_a_context_manager_and_can_be_used_again(tmp_path: Path) -> None:
+def test_cassette_is_a_reusable_context_manager(tmp_path: Path) -> None:
     path = tmp_path / "cassette.jsonl"
     with Cassette(path, mode="auto") as cassette:
         for text in ("one", "two"):
@@ -637,7 +637,7 @@ def test_a_cassette_is_a_context_manager_and_can_be_used_again(tmp_path: Path) -
 # pytest.
 
 
-def test_the_fixture_starts_servers_and_ends_them(pytester: pytest.Pytester) -> None:
+def test_fixture_starts_and_stops_servers(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import httpx, motet, pytest
@@ -662,12 +662,12 @@ def test_the_fixture_starts_servers_and_ends_them(pytester: pytest.Pytester) -> 
     pytester.runpytest_subprocess("-W", "error", *plugin).assert_outcomes(passed=2)
 
 
-def test_pytest_is_told_of_the_plugin() -> None:
+def test_plugin_is_registered_with_pytest() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["pytest11"] == {"motet": "motet.testing.plugin"}
 
 
-def test_the_plugin_does_no_harm_where_its_extra_is_missing() -> None:
+def test_plugin_works_without_its_extra() -> None:
     """pytest loads it for everybody who has motet."""
     program = f"""
 import sys
@@ -686,7 +686,7 @@ except motet.ConfigError as error:
     assert (done.stdout.strip(), done.stderr) == ("motet.testing needs its extra: pip install 'motet[together]'", "")
 
 
-def test_names_of_the_package_are_there() -> None:
+def test_names_of_the_package_exist() -> None:
     import motet.testing
 
     for name in motet.testing.__all__:

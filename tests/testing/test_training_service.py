@@ -43,7 +43,7 @@ def sha(path: Path) -> str:
 # The server, as the SDK's own calls find it.
 
 
-def test_the_sdk_itself_goes_the_whole_way(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sdk_runs_the_whole_workflow(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from together.lib import DownloadManager
 
     with ScriptedServer() as server:
@@ -86,7 +86,7 @@ def test_the_sdk_itself_goes_the_whole_way(data: Path, tmp_path: Path, monkeypat
         assert server.training.storage.files[sdk.files.upload(big, check=False).id].data == big.read_bytes()
 
 
-def test_operations_that_are_none_are_refused() -> None:
+def test_unknown_operations_are_refused() -> None:
     with pytest.raises(ValueError, match="no operation is named sing; known are"):
         Training(faults={"sing": [RESET]})
 
@@ -94,7 +94,7 @@ def test_operations_that_are_none_are_refused() -> None:
 # An upload.
 
 
-def test_a_file_is_sent_once_and_validated(data: Path) -> None:
+def test_file_is_uploaded_once_and_validated(data: Path) -> None:
     told: list[tuple[int, int]] = []
     states: list[str] = []
     with service() as it:
@@ -116,7 +116,7 @@ def test_a_file_is_sent_once_and_validated(data: Path) -> None:
         assert tune.to_file(found.id, **it.how) == found
 
 
-def test_the_same_bytes_under_another_name_are_the_file_that_is_there(data: Path, tmp_path: Path) -> None:
+def test_equal_bytes_reuse_the_uploaded_file(data: Path, tmp_path: Path) -> None:
     with service() as it:
         found = it.file(data)
         copied = tmp_path / "copy.jsonl"
@@ -149,9 +149,7 @@ def test_the_same_bytes_under_another_name_are_the_file_that_is_there(data: Path
     ],
     ids=str,
 )
-def test_whatever_breaks_there_is_one_file_in_the_end(
-    data: Path, operation: str, fault: Fault, checksums: bool
-) -> None:
+def test_any_upload_fault_leaves_one_file(data: Path, operation: str, fault: Fault, checksums: bool) -> None:
     with service(faults={operation: [fault, fault]}, storage=Storage(knows_checksums=checksums)) as it:
         found = it.file(data)
         assert found.status == "COMPLETED"
@@ -164,7 +162,7 @@ def test_whatever_breaks_there_is_one_file_in_the_end(
 
 @pytest.mark.parametrize("operation", ["put", "preprocess"])
 @pytest.mark.parametrize("fault", [RESET, status(503), status(403, body="<Error>expired</Error>")], ids=str)
-def test_an_upload_that_fails_for_good_leaves_nothing_behind(data: Path, operation: str, fault: Fault) -> None:
+def test_failed_upload_leaves_no_file(data: Path, operation: str, fault: Fault) -> None:
     with service(faults={operation: [fault] * 9}) as it:
         with pytest.raises(ApiError):
             it.file(data)
@@ -173,7 +171,7 @@ def test_an_upload_that_fails_for_good_leaves_nothing_behind(data: Path, operati
         assert it.file(data).status == "COMPLETED"
 
 
-def test_what_could_not_be_deleted_is_named(data: Path) -> None:
+def test_undeletable_file_is_named(data: Path) -> None:
     left = r"left of it at the service is file-\w+-5c1d; it could not be"
     with (
         service(faults={"put": [RESET] * 9, "delete_file": [status(403)]}) as it,
@@ -182,7 +180,7 @@ def test_what_could_not_be_deleted_is_named(data: Path) -> None:
         it.file(data)
 
 
-def test_the_rest_of_a_cut_upload_is_cleared_away(data: Path) -> None:
+def test_leftovers_of_a_cut_upload_are_deleted(data: Path) -> None:
     """As after a process that was killed: nobody took away what it had begun."""
     with service(faults={"put": [RESET] * 9, "delete_file": [RESET]}, storage=Storage(knows_checksums=False)) as it:
         with pytest.raises(ConnectionFailedError):
@@ -193,7 +191,7 @@ def test_the_rest_of_a_cut_upload_is_cleared_away(data: Path) -> None:
         assert list(it.storage.files) == [found.id] != [torn]
 
 
-def test_a_place_that_is_taken_by_a_cut_upload_is_taken_back(data: Path) -> None:
+def test_reservation_of_a_cut_upload_is_reclaimed(data: Path) -> None:
     with service(faults={"put": [RESET] * 9, "delete_file": [RESET]}) as it:
         with pytest.raises(ConnectionFailedError):
             it.file(data)
@@ -206,7 +204,7 @@ def test_a_place_that_is_taken_by_a_cut_upload_is_taken_back(data: Path) -> None
         assert it.storage.files[found.id].data == data.read_bytes()
 
 
-def test_two_who_send_the_same_at_once_have_the_same_file(data: Path) -> None:
+def test_concurrent_equal_uploads_share_a_file(data: Path) -> None:
     with service() as it:
         found: list[tune.File] = []
         threads = [threading.Thread(target=lambda: found.append(it.file(data))) for _ in range(4)]
@@ -219,7 +217,7 @@ def test_two_who_send_the_same_at_once_have_the_same_file(data: Path) -> None:
         assert [one.data for one in it.storage.files.values()] == [data.read_bytes()]
 
 
-def test_a_file_that_changes_on_its_way_is_not_trained_on(data: Path) -> None:
+def test_file_changed_during_upload_is_refused(data: Path) -> None:
     """Between the hash that was checked and the bytes that are sent, somebody wrote to it."""
     before = data.read_bytes()
     for change in (before[:-3] + b" }\n", before + b"{}\n", before[:40]):
@@ -240,7 +238,7 @@ def test_a_file_that_changes_on_its_way_is_not_trained_on(data: Path) -> None:
             assert not it.asked("POST", "preprocess")
 
 
-def test_a_bad_file_is_refused_by_the_check_before_anything_is_sent(tmp_path: Path) -> None:
+def test_check_refuses_a_bad_file_before_sending(tmp_path: Path) -> None:
     bad = written(tmp_path / "bad.jsonl", [{"messages": [{"content": "no role"}]}])
     with service() as it:
         with pytest.raises(InvalidDatasetError, match=r"is not sent: its check finds .*motet data check"):
@@ -248,7 +246,7 @@ def test_a_bad_file_is_refused_by_the_check_before_anything_is_sent(tmp_path: Pa
         assert it.server.requests == []
 
 
-def test_a_bad_file_is_refused_by_the_service_with_its_report(tmp_path: Path) -> None:
+def test_service_refuses_a_bad_file_with_a_report(tmp_path: Path) -> None:
     some = [{"messages": [{"role": "user", "content": "Hi"}]}] * 6 + [
         {"messages": [{"role": "user"}, {"content": "?"}]}
     ]
@@ -264,7 +262,7 @@ def test_a_bad_file_is_refused_by_the_service_with_its_report(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("report", [None, {"valid": False}, {"valid": False, "error": "odd"}, ["?"], "?"], ids=str)
-def test_reports_of_any_shape_are_survived(data: Path, report: Any) -> None:
+def test_reports_of_any_shape_are_handled(data: Path, report: Any) -> None:
     shape = {"id": "file-1", "bytes": 3, "processing_status": "FAILED", "validation_report": report}
     with service(faults={"retrieve_file": [status(200, body=shape)] * 3}) as it:
         said = "odd" if isinstance(report, dict) and "error" in report else "does not say why"
@@ -273,7 +271,7 @@ def test_reports_of_any_shape_are_survived(data: Path, report: Any) -> None:
 
 
 @pytest.mark.parametrize("state", ["PENDING", "QUEUED", "RUNNING", "SCANNING", "pending"])
-def test_a_slow_validation_is_waited_for_until_it_is_too_slow(data: Path, state: str) -> None:
+def test_slow_validation_times_out(data: Path, state: str) -> None:
     with service(storage=Storage([state] * 12)) as it:
         assert it.file(data).status == "COMPLETED"
         assert it.clock.slept == sorted(it.clock.slept)
@@ -289,7 +287,7 @@ def test_a_slow_validation_is_waited_for_until_it_is_too_slow(data: Path, state:
         assert len(it.asked("PUT")) == 1
 
 
-def test_large_files_go_in_parts(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_files_are_uploaded_in_parts(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "ONE_PIECE", 100)
     monkeypatch.setattr(uploads, "PART", 64)
     faults = {"part": [None, RESET, Fault("reset", after=10), None, LOST], "multipart": [status(500), None, LOST]}
@@ -313,7 +311,7 @@ def test_large_files_go_in_parts(data: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("train.jsonl", "", "takes files from 1 byte"),
     ],
 )
-def test_what_cannot_be_sent_is_not(tmp_path: Path, name: str, text: str, says: str) -> None:
+def test_invalid_upload_paths_are_refused(tmp_path: Path, name: str, text: str, says: str) -> None:
     (tmp_path / name).write_text(text)
     with service() as it:
         with pytest.raises(ConfigError, match=says):
@@ -337,7 +335,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_no_name_of_a_file_does_anything(tmp_path: Path, name: str) -> None:
+def test_file_names_are_never_interpreted(tmp_path: Path, name: str) -> None:
     """The original put names of files, and the key, into a command for a shell."""
     data = written(tmp_path / name)
     with service() as it:
@@ -348,7 +346,7 @@ def test_no_name_of_a_file_does_anything(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../files", "ft-1/../x", "a b", "ft-1?x=1", "ft-1#", "", "ft-1\n", "é", "x" * 300])
-def test_no_id_is_more_than_an_id(name: str) -> None:
+def test_malformed_ids_are_refused(name: str) -> None:
     with service() as it:
         for call in (tune.job, tune.cancel, tune.watch, tune.download):
             with pytest.raises(ConfigError, match="must be an id"):
@@ -367,14 +365,14 @@ def test_no_id_is_more_than_an_id(name: str) -> None:
     ],
     ids=str,
 )
-def test_a_place_that_is_none_is_an_error(data: Path, headers: dict[str, str]) -> None:
+def test_invalid_upload_target_is_an_error(data: Path, headers: dict[str, str]) -> None:
     with service(faults={"reserve": [status(302, headers=headers)] * 9}) as it:
         with pytest.raises((BadPayloadError, ConfigError, ApiError)):
             it.file(data)
         assert not it.asked("PUT")
 
 
-def test_a_wrong_key_is_said_to_be_one(data: Path) -> None:
+def test_wrong_key_is_an_authentication_error(data: Path) -> None:
     """The SDK takes it for credits that are used up."""
     with service() as it:
         it.backend.client.api_key = "tgp_v1_wrong_0123456789abcdef"
@@ -383,7 +381,7 @@ def test_a_wrong_key_is_said_to_be_one(data: Path) -> None:
         assert "wrong_0123" not in str(caught.value)
 
 
-def test_a_server_that_echoes_the_key_does_not_get_it_shown(data: Path) -> None:
+def test_echoed_key_is_not_shown(data: Path) -> None:
     echoed = status(400, body={"error": {"message": f"Bearer {KEY} is odd"}})
     html = Fault("status", status=200, body=f"<html>{KEY}</html>")
     for fault in (echoed, html):
@@ -398,7 +396,7 @@ def test_a_server_that_echoes_the_key_does_not_get_it_shown(data: Path) -> None:
                 assert KEY not in f"{caught.value!r} {caught.value.raw} {caught.value.__cause__!r}"
 
 
-def test_a_file_of_the_service_is_taken_by_its_id(data: Path) -> None:
+def test_uploaded_file_is_used_by_id(data: Path) -> None:
     with service(storage=Storage(["RUNNING"] * 4)) as it:
         found = it.file(data)
         assert tune.to_file(found.id, **it.how).status == "COMPLETED"
@@ -406,7 +404,7 @@ def test_a_file_of_the_service_is_taken_by_its_id(data: Path) -> None:
             tune.to_file("file-none", **it.how)
 
 
-def test_a_file_without_validation_is_taken_as_it_is(data: Path) -> None:
+def test_file_without_validation_is_accepted(data: Path) -> None:
     """Of a service that has none."""
     shape = {"id": "file-1", "bytes": 3, "filename": "x"}
     with service(faults={"preprocess": [status(200, body=shape)]}) as it:
@@ -416,7 +414,7 @@ def test_a_file_without_validation_is_taken_as_it_is(data: Path) -> None:
 @pytest.mark.parametrize(
     "body", [None, [], "text", {"data": 7}, {"data": [1, None, {"id": 3}]}, {"data": None}], ids=str
 )
-def test_lists_of_any_shape_are_survived(data: Path, body: Any) -> None:
+def test_lists_of_any_shape_are_handled(data: Path, body: Any) -> None:
     fault = Fault("null") if body is None else status(200, body=json.dumps(body) if isinstance(body, str) else body)
     with service(faults={"list_files": [fault] * 9}) as it:
         try:

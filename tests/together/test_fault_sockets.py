@@ -134,7 +134,7 @@ SAID = {"bad_json", "bad_utf8", "html_event", "huge_event", "error_data", "error
 
 @pytest.mark.parametrize("kind", BREAKS)
 @pytest.mark.parametrize("how", ["stream", "astream"])
-def test_a_stream_breaks_off(how: str, kind: str, bench: Bench) -> None:
+def test_stream_breaks_off(how: str, kind: str, bench: Bench) -> None:
     error, known, options = BREAKS[kind]
     cells: list[tuple[str, int, str]] = []
     for lane in LANES:
@@ -165,7 +165,7 @@ def test_a_stream_breaks_off(how: str, kind: str, bench: Bench) -> None:
     "kind", ["bom", "crlf", "no_done", "no_usage", "after_done", "null_choice", "pings", "json_body"]
 )
 @pytest.mark.parametrize("how", HOWS)
-def test_an_answer_is_odd_and_whole(how: str, kind: str, bench: Bench) -> None:
+def test_unusual_complete_answers_are_read(how: str, kind: str, bench: Bench) -> None:
     turns = [Turn(SHORT.completion, fault=Fault(kind, 3), slice=size) for size in (None, 11)]
     cells = [(bench.cases.add(turn), {"lane": lane}) for turn in turns for lane in LANES]
     for found in bench.ask_all(how, cells):
@@ -179,7 +179,7 @@ def test_an_answer_is_odd_and_whole(how: str, kind: str, bench: Bench) -> None:
 @pytest.mark.parametrize("kind", ["no_finish", "no_choices"])
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", HOWS)
-def test_an_answer_without_an_end(how: str, lane: str, kind: str, bench: Bench) -> None:
+def test_answer_without_an_end(how: str, lane: str, kind: str, bench: Bench) -> None:
     prompt = bench.cases.add(Turn(SHORT.completion, fault=Fault(kind)))
     (found,) = bench.ask_all(how, [(prompt, {"lane": lane})])
     if kind == "no_choices" and not how.endswith("stream"):
@@ -219,7 +219,7 @@ BEFORE: dict[str, tuple[Fault, type[motet.MotetError], int, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("kind", BEFORE)
 @pytest.mark.parametrize("how", HOWS)
-def test_there_is_no_answer(how: str, kind: str, bench: Bench) -> None:
+def test_no_answer(how: str, kind: str, bench: Bench) -> None:
     fault, _, _, options = BEFORE[kind]
     cells = [(lane, bench.cases.add(fault), bench.cases.add(fault, SHORT)) for lane in LANES]
     asked = [(prompt, {"lane": lane, **options}) for lane, *prompts in cells for prompt in prompts]
@@ -249,7 +249,7 @@ def check_no_answer(kind: str, lasting: str, passing: str, failed: Outcome, aske
 
 @pytest.mark.parametrize("kind", ["reset", "close", "silence", "silence, with a deadline"])
 @pytest.mark.parametrize("how", ["ask", "aask"])
-def test_an_answer_in_one_piece_breaks_off(how: str, kind: str, bench: Bench) -> None:
+def test_whole_answer_breaks_off(how: str, kind: str, bench: Bench) -> None:
     options = {"timeout": 0.5} if "," in kind else {}
     cells: list[tuple[int, str, dict[str, Any]]] = []
     for lane in LANES:
@@ -315,7 +315,7 @@ TRICKLES: dict[str, tuple[tuple[bytes, ...], bytes]] = {
 
 @pytest.mark.parametrize("limit", ["timeout", "first_token_timeout"])
 @pytest.mark.parametrize("how", HOWS)
-def test_a_deadline_is_kept_though_something_always_comes(how: str, limit: str, bench: Bench) -> None:
+def test_deadline_holds_while_bytes_trickle_in(how: str, limit: str, bench: Bench) -> None:
     options: Any = {limit: 0.4}
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(trickling(*heads, drop=drop)) for heads, drop in TRICKLES.values()]
@@ -356,7 +356,7 @@ def ask_each(how: str, brains: Sequence[motet.Atom], runner: asyncio.Runner, **o
     return runner.run(each())
 
 
-def test_a_given_client_keeps_deadlines_too(bench: Bench) -> None:
+def test_deadline_holds_with_a_given_client(bench: Bench) -> None:
     import together
 
     for heads, drop in (TRICKLES["a header"], TRICKLES["a comment"]):
@@ -369,7 +369,7 @@ def test_a_given_client_keeps_deadlines_too(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_the_first_token_s_limit_is_no_limit_for_the_second(how: str, bench: Bench) -> None:
+def test_first_token_timeout_applies_to_the_first_only(how: str, bench: Bench) -> None:
     slow = bench.cases.add(Turn("<|channel|>final<|message|>Hi there.<|return|>", delay=0.15))
     silent = bench.cases.add(Turn(SHORT.completion, fault=Fault("comments", 2)))
     limits = {"first_token_timeout": 0.6, "lane": "chat"}
@@ -381,7 +381,7 @@ def test_the_first_token_s_limit_is_no_limit_for_the_second(how: str, bench: Ben
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_the_question_what_a_server_is_takes_a_part_of_the_time(how: str, bench: Bench) -> None:
+def test_lane_detection_counts_toward_the_timeout(how: str, bench: Bench) -> None:
     with trickling(*TRICKLES["a header"][0], drop=b"x") as (url, _):
         brain = built(motet.atom(SLUG, base_url=url, api_key=KEY))
         began = time.monotonic()
@@ -397,7 +397,7 @@ LONG = Turn("<|channel|>analysis<|message|>" + "word " * 400 + "<|end|>", delay=
 
 
 @pytest.mark.parametrize("how", ["stream", "astream"])
-def test_a_hundred_streams_are_left_at_random(how: str, bench: Bench) -> None:
+def test_streams_abandoned_at_random_close_connections(how: str, bench: Bench) -> None:
     rng = random.Random(7)
     leave = [
         (rng.choice(LANES), rng.randrange(60), rng.choice(["break", "close", "raise", "forget"])) for _ in range(100)
@@ -456,7 +456,7 @@ def test_a_hundred_streams_are_left_at_random(how: str, bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("lane", LANES)
-def test_a_forgotten_stream_waits_for_no_lock(lane: str, bench: Bench) -> None:
+def test_collected_stream_does_not_wait_for_a_lock(lane: str, bench: Bench) -> None:
     """Garbage is collected anywhere, and so within the HTTP client's own lock."""
     pool: Any = bench.brain.backend
     pool = pool.client._client._transport._pool
@@ -482,7 +482,7 @@ def test_a_forgotten_stream_waits_for_no_lock(lane: str, bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("how", ["aask", "astream"])
-def test_tasks_are_cancelled_at_random(how: str, bench: Bench) -> None:
+def test_tasks_cancelled_at_random_close_connections(how: str, bench: Bench) -> None:
     rng = random.Random(7)
     quiet = [
         LONG,
@@ -510,7 +510,7 @@ def test_tasks_are_cancelled_at_random(how: str, bench: Bench) -> None:
     bench.check_closed()
 
 
-def test_a_caller_s_own_time_limit_is_the_caller_s(bench: Bench) -> None:
+def test_asyncio_timeout_of_the_caller_passes_through(bench: Bench) -> None:
     """asyncio.timeout cancels; motet neither swallows that nor takes it for its own deadline."""
     prompt = bench.cases.add(Fault("silence_before"))
 
@@ -527,7 +527,7 @@ def test_a_caller_s_own_time_limit_is_the_caller_s(bench: Bench) -> None:
 
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", ["stream", "astream"])
-def test_an_interrupt_leaves_what_came(how: str, lane: str, bench: Bench) -> None:
+def test_interrupt_keeps_the_partial_answer(how: str, lane: str, bench: Bench) -> None:
     """D25: Ctrl-C while a service is silent within its answer."""
     chunks = chunks_of(lane)
     place = len(chunks) // 2

@@ -137,7 +137,7 @@ def check_complete(found: Outcome, usage_came: bool) -> None:
 @pytest.mark.parametrize("kind", CUTS)
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_stream_that_breaks_off(mode: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
+def test_stream_breaks_off(mode: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
     ask = stream_in_memory(lane, mode, runner)
     end, reason = CUTS[kind]
     for chunks, before, event in cells(lane):
@@ -157,7 +157,7 @@ def test_a_stream_that_breaks_off(mode: str, lane: str, kind: str, runner: async
 @pytest.mark.parametrize("kind", INSERTS)
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_stream_with_something_else_in_it(
+def test_stream_with_foreign_data(
     mode: str, lane: str, kind: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sse_room, "MAX_EVENT_BYTES", 65_536)
@@ -189,7 +189,7 @@ HARMLESS: dict[str, bytes] = {
 @pytest.mark.parametrize("kind", HARMLESS)
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_stream_with_something_harmless_in_it(mode: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
+def test_stream_with_harmless_data(mode: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
     ask = stream_in_memory(lane, mode, runner)
     events = [*map(sse, chunks_of(lane)), DONE]
     sound = ask(*events)[0]
@@ -201,7 +201,7 @@ def test_a_stream_with_something_harmless_in_it(mode: str, lane: str, kind: str,
 
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("mode", MODES)
-def test_an_early_done(mode: str, lane: str, runner: asyncio.Runner) -> None:
+def test_early_done(mode: str, lane: str, runner: asyncio.Runner) -> None:
     ask = stream_in_memory(lane, mode, runner)
     for chunks, before, event in cells(lane):
         found, _ = ask(*before, DONE, event)
@@ -218,7 +218,7 @@ def test_an_early_done(mode: str, lane: str, runner: asyncio.Runner) -> None:
 
 
 @pytest.mark.parametrize("lane", LANES)
-def test_a_stream_cut_at_every_byte(lane: str) -> None:
+def test_stream_cut_at_every_byte(lane: str) -> None:
     chunks = chunks_of(lane)
     events = [*map(sse, chunks), DONE]
     body = b"".join(events)
@@ -248,7 +248,7 @@ def test_a_stream_cut_at_every_byte(lane: str) -> None:
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("lane", LANES)
-def test_a_stream_in_slices_of_every_size(lane: str, mark: bytes, ending: bytes, kind: str) -> None:
+def test_stream_in_slices_of_every_size(lane: str, mark: bytes, ending: bytes, kind: str) -> None:
     body = b"".join([*map(sse, chunks_of(lane)), DONE]).replace(b"\n", ending)
     body = mark + b": ping" + ending * 2 + body + b"data: never" + ending * 2
     sound, error = drive(exchange(lane), [body])
@@ -264,7 +264,7 @@ def test_a_stream_in_slices_of_every_size(lane: str, mark: bytes, ending: bytes,
 
 @pytest.mark.parametrize("ascii_only", [True, False])
 @pytest.mark.parametrize("char", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1e", "\x00", "\u00a0", "\ufeff", "😀"])
-def test_what_other_readers_take_for_the_end_of_a_line(char: str, ascii_only: bool) -> None:
+def test_unicode_line_separators_do_not_end_lines(char: str, ascii_only: bool) -> None:
     text = f"a{char}b{char}"
     shape = {"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}
     body = b"data: " + json.dumps(shape, ensure_ascii=ascii_only).encode() + b"\n\n" + DONE
@@ -276,7 +276,7 @@ def test_what_other_readers_take_for_the_end_of_a_line(char: str, ascii_only: bo
 
 
 @pytest.mark.parametrize("first", range(1, 10))
-def test_halves_of_a_character_come_together(first: int) -> None:
+def test_split_characters_are_joined(first: int) -> None:
     """As services in JavaScript cut them: within the surrogates of UTF-16."""
     said = "a😀b🙃c\ud83d"
     units = [
@@ -323,7 +323,7 @@ def test_gzip_cut_at_every_byte(lane: str) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in CUTS if kind != "half an event"])
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", HOWS)
-def test_a_whole_answer_that_breaks_off(how: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
+def test_whole_answer_breaks_off(how: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
     body, (end, reason) = whole_of(lane), CUTS[kind]
     service = Service()
     brain = service.atom(lane, max_retries=0)
@@ -371,7 +371,7 @@ BODIES: dict[str, tuple[bytes, type[motet.MotetError] | None]] = {
 @pytest.mark.parametrize("kind", BODIES)
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", HOWS)
-def test_a_whole_answer_that_is_none(how: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
+def test_invalid_whole_answers(how: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
     service = Service()
     brain = service.atom(lane)
     body, error = BODIES[kind]
@@ -388,7 +388,7 @@ def test_a_whole_answer_that_is_none(how: str, lane: str, kind: str, runner: asy
 
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", HOWS)
-def test_a_stream_and_a_piece_are_told_apart_by_what_they_are(how: str, lane: str, runner: asyncio.Runner) -> None:
+def test_streams_are_detected_by_content(how: str, lane: str, runner: asyncio.Runner) -> None:
     """D13: whatever was asked for, and whatever the answer says that it is."""
     service = Service()
     brain = service.atom(lane)
@@ -449,7 +449,7 @@ def replaced(shape: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "piece"])
-def test_a_value_of_another_type_in_every_place(stream: bool, lane: str) -> None:
+def test_wrong_json_type_at_every_path(stream: bool, lane: str) -> None:
     call = Turn(CALL, cached=3, reasoning_tokens=True)
     shapes = chunks_of(lane, call) if stream else [json.loads(whole_of(lane, call))]
     question = Question.of(motet.atom(SLUG).spec, "Hi", str, {})
@@ -565,9 +565,7 @@ WAITS: list[tuple[dict[str, str], float | None]] = [
 @pytest.mark.parametrize("timeout", [None, 100.0, 5.0, 0.0005])
 @pytest.mark.parametrize("status", [429, 503, 529])
 @pytest.mark.parametrize(("headers", "asked"), WAITS)
-def test_how_long_a_service_asks_to_wait(
-    headers: dict[str, str], asked: float | None, status: int, timeout: float | None
-) -> None:
+def test_retry_after_values(headers: dict[str, str], asked: float | None, status: int, timeout: float | None) -> None:
     waits: list[float] = []
     made = exchange(timeout=timeout, retries=1)
     _, error = drive(made, [TOKEN, FINISH, DONE], opens=[refusal(status, **headers)], waits=waits)
@@ -588,7 +586,7 @@ def test_how_long_a_service_asks_to_wait(
 
 
 @pytest.mark.parametrize(("seconds", "retried"), [(30, True), (7200, False)])
-def test_a_service_asks_to_wait_until(seconds: float, retried: bool) -> None:
+def test_retry_after_dates(seconds: float, retried: bool) -> None:
     waits: list[float] = []
     date = email.utils.formatdate(time.time() + seconds, usegmt=True)
     _, error = drive(exchange(), [TOKEN, FINISH, DONE], opens=[refusal(429, retry_after=date)], waits=waits)
@@ -599,7 +597,7 @@ def test_a_service_asks_to_wait_until(seconds: float, retried: bool) -> None:
 
 @pytest.mark.parametrize("retries", [0, 1, 2, 5])
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 524, 529])
-def test_every_attempt_is_told(status: int, retries: int) -> None:
+def test_every_attempt_is_recorded(status: int, retries: int) -> None:
     for succeeding in range(retries + 2):
         waits: list[float] = []
         made = exchange(retries=retries)
@@ -614,7 +612,7 @@ def test_every_attempt_is_told(status: int, retries: int) -> None:
             check_error(error, type(error), status=status, attempts=(*failed, Attempt(str(status), 0.0, billable)))
 
 
-def test_a_service_may_forbid_to_ask_again() -> None:
+def test_service_can_forbid_retries() -> None:
     for status in (408, 429, 500, 503):
         waits: list[float] = []
         _, error = drive(exchange(), [], opens=[refusal(status, x_should_retry="false")], waits=waits)
@@ -642,7 +640,7 @@ def test_a_service_may_forbid_to_ask_again() -> None:
     ids=lambda one: type(one).__name__ if isinstance(one, Exception) else None,
 )
 @pytest.mark.parametrize("how", HOWS)
-def test_a_request_that_gets_no_answer(
+def test_request_without_an_answer(
     how: str, cause: Exception, kind: type[motet.ApiError], attempts: int, billable: bool, runner: asyncio.Runner
 ) -> None:
     """D4, D21: three attempts where nobody worked on it, or where it is not known; one where it may well be billed."""
@@ -654,7 +652,7 @@ def test_a_request_that_gets_no_answer(
         assert "HTTP_PROXY" in str(error)
 
 
-def test_what_quotes_the_key_is_no_cause() -> None:
+def test_causes_that_quote_the_key_are_dropped() -> None:
     """A traceback shows the causes of an error; the SDK's own quote what they got."""
     shown, hidden = together.APIConnectionError(request=REQUEST), together.APIConnectionError(request=REQUEST)
     shown.__cause__ = httpx.ConnectError("refused")
@@ -846,7 +844,7 @@ OVERFLOWS: list[tuple[int, Any, int | None, int | None]] = [
 
 @pytest.mark.parametrize(("status", "body", "tokens", "limit"), OVERFLOWS)
 @pytest.mark.parametrize("how", HOWS)
-def test_a_context_that_overflows(
+def test_context_overflow(
     how: str, status: int, body: Any, tokens: int | None, limit: int | None, runner: asyncio.Runner
 ) -> None:
     service = Service()
@@ -861,7 +859,7 @@ def test_a_context_that_overflows(
 
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", HOWS)
-def test_an_answer_cut_at_every_length(how: str, lane: str, runner: asyncio.Runner) -> None:
+def test_answer_cut_at_every_length(how: str, lane: str, runner: asyncio.Runner) -> None:
     """D12: a call whose arguments were cut is not given out to be run."""
     service = Service()
     brain = service.atom(lane)
@@ -878,7 +876,7 @@ def test_an_answer_cut_at_every_length(how: str, lane: str, runner: asyncio.Runn
 
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", HOWS)
-def test_another_model_answers(how: str, lane: str, runner: asyncio.Runner) -> None:
+def test_other_model_answers(how: str, lane: str, runner: asyncio.Runner) -> None:
     """D26: what came is priced as what it is, or not at all."""
     service = Service()
     for model, output_price in (("openai/gpt-oss-20b", Decimal("0.2")), ("new/model", None), (KEY[:4], None)):
@@ -931,7 +929,9 @@ FLOODS: dict[str, tuple[Callable[[], Iterator[bytes]], int, dict[str, str], type
 
 @pytest.mark.parametrize("kind", FLOODS)
 @pytest.mark.parametrize("how", HOWS)
-def test_floods_in_bounded_memory(how: str, kind: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_floods_use_bounded_memory(
+    how: str, kind: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """D20."""
     monkeypatch.setattr("motet.together.transport.request_machine.MAX_BODY_BYTES", 1_000_000)
     monkeypatch.setattr(sse_room, "MAX_EVENT_BYTES", 1_000_000)
@@ -956,9 +956,7 @@ def test_floods_in_bounded_memory(how: str, kind: str, runner: asyncio.Runner, m
 
 @pytest.mark.parametrize("how", ["sync", "async"])
 @pytest.mark.parametrize(("status", "body", "kind"), [(one[0], one[1], one[2]) for one in STATUSES])
-def test_the_list_of_models(
-    how: str, status: int, body: Any, kind: type[motet.ApiError], runner: asyncio.Runner
-) -> None:
+def test_list_of_models(how: str, status: int, body: Any, kind: type[motet.ApiError], runner: asyncio.Runner) -> None:
     data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
     transport = httpx.MockTransport(
         lambda _: httpx.Response(status, stream=Body([data]), headers={"x-should-retry": "false"})
@@ -980,7 +978,7 @@ def test_the_list_of_models(
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_a_server_that_is_starting_up_is_asked_again_what_it_is(how: str, runner: asyncio.Runner) -> None:
+def test_starting_server_is_probed_again(how: str, runner: asyncio.Runner) -> None:
     service = Service(models=[httpx.ReadTimeout("late"), httpx.Response(503)])
     brain = service.atom("auto")
     for lane in ("chat", "chat", "ids", "ids"):
@@ -992,7 +990,7 @@ def test_a_server_that_is_starting_up_is_asked_again_what_it_is(how: str, runner
 
 @pytest.mark.parametrize("lines", [1, 2, 1000])
 @pytest.mark.parametrize("size", [7, 1000, 4000, 100_000])
-def test_an_event_may_be_as_long_as_the_limit(size: int, lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_event_up_to_the_size_limit_is_read(size: int, lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse_room, "MAX_EVENT_BYTES", 20_000)
     for length in (19_000, 21_500):
         line = b"data:" + b"x" * (length // lines - 5)

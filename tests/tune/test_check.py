@@ -88,7 +88,7 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_what_is_right_passes_and_the_sdk_takes_it(name: str, tmp_path: Path) -> None:
+def test_valid_rows_pass_here_and_in_the_sdk(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(dumps(GOOD[name]))
     report = check(path)
@@ -188,7 +188,7 @@ BAD_ROWS: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("row", "path", "code"), BAD_ROWS, ids=lambda value: value if isinstance(value, str) else "")
-def test_each_broken_rule_of_a_row_is_found_where_it_is(row: dict[str, Any], path: str, code: str) -> None:
+def test_each_row_rule_is_reported_at_its_path(row: dict[str, Any], path: str, code: str) -> None:
     findings = report_of(line_of(GOOD["text"]) + line_of(row)).findings
     mine = [one for one in findings if (one.path, one.code, one.severity) == (path, code, "error")]
     assert mine, findings
@@ -212,7 +212,7 @@ def test_each_broken_rule_of_a_row_is_found_where_it_is(row: dict[str, Any], pat
         ({"prompt": "", "completion": "C"}, "prompt", "empty"),
     ],
 )
-def test_what_is_hardly_meant_is_a_warning(row: dict[str, Any], path: str, code: str) -> None:
+def test_suspicious_rows_are_warnings(row: dict[str, Any], path: str, code: str) -> None:
     report = report_of(line_of(row))
     assert [(one.path, one.code, one.severity) for one in report.findings] == [(path, code, "warning")]
     assert report.ok
@@ -256,11 +256,11 @@ U = line_of({"text": "U"})
         (T + line_of({"prompt": "P", "completion": "C"}), [(2, "", "mixed_formats", "error")]),
     ],
 )  # fmt: skip
-def test_each_broken_rule_of_a_file_is_found(data: bytes, findings: list[Any]) -> None:
+def test_each_file_rule_is_reported(data: bytes, findings: list[Any]) -> None:
     assert found(data) == findings
 
 
-def test_all_is_reported_and_nothing_ends_the_check() -> None:
+def test_check_reports_all_findings() -> None:
     rows = b"".join([line_of(row) for row, _, _ in BAD_ROWS]) * 2
     report = report_of(rows)
     lines = {one.line for one in report.findings if one.severity == "error"}
@@ -273,7 +273,7 @@ def test_all_is_reported_and_nothing_ends_the_check() -> None:
     )
 
 
-def test_more_findings_than_are_kept_are_counted_and_given() -> None:
+def test_findings_beyond_the_kept_ones_are_counted() -> None:
     heard: list[Finding] = []
     report = report_of(b"[]\n" * (KEPT + 5), on_finding=heard.append)
     assert len(heard) == report.errors == report.counts["not_object"] == KEPT + 5
@@ -281,7 +281,7 @@ def test_more_findings_than_are_kept_are_counted_and_given() -> None:
     assert f"{KEPT + 5 - 1000:,} more are not shown" in to_html(report)
 
 
-def test_the_name_and_the_size_of_the_file(tmp_path: Path) -> None:
+def test_file_name_and_size_rules(tmp_path: Path) -> None:
     path = tmp_path / "data.txt"
     path.write_bytes(T)
     assert [one.code for one in check(path).findings] == ["suffix"]
@@ -305,7 +305,7 @@ def test_the_name_and_the_size_of_the_file(tmp_path: Path) -> None:
         check(tmp_path / "none.jsonl")
 
 
-def test_what_is_too_long_is_found_to_the_token() -> None:
+def test_length_limit_is_exact_to_the_token() -> None:
     for row in GOOD.values():
         data = dumps(row)
         longest = max(report_of(data).lengths)
@@ -314,7 +314,7 @@ def test_what_is_too_long_is_found_to_the_token() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, row in GOOD.items() if "messages" in row])
-def test_tokens_are_those_of_the_rendered_training_sample(name: str) -> None:
+def test_tokens_equal_the_rendered_training_sample(name: str) -> None:
     row = GOOD[name]
     whole = motet.render_training(row["messages"], tools=row.get("tools", ()), dialect="chat_template")
     assert lengths_of(row, "conversational") == (len(whole.ids),)
@@ -348,7 +348,7 @@ def outcome(work: Any, *given: Any) -> Any:
 
 
 @given(nearly_plain(), st.sampled_from([None, [TOOL]]))
-def test_what_is_plain_is_treated_as_all_else_but_faster(messages: list[Any], tools: Any) -> None:
+def test_fast_path_equals_the_general_one(messages: list[Any], tools: Any) -> None:
     row = chat(*messages, **({"tools": tools} if tools else {}))
 
     def all_that_is_said() -> list[Any]:
@@ -419,7 +419,7 @@ ends = st.sampled_from(
 @given(st.lists(st.tuples(rows, st.booleans(), ends), max_size=3), st.binary(max_size=3))
 @example([({"text": "\u2028\x85"}, False, b"\n")], b"")
 @example([({"text": "a"}, True, b"\r")], b"")
-def test_what_passes_is_taken_by_the_sdk(data: list[tuple[Any, bool, bytes]], more: bytes) -> None:
+def test_rows_that_pass_are_accepted_by_the_sdk(data: list[tuple[Any, bool, bytes]], more: bytes) -> None:
     lines = [json.dumps(row, ensure_ascii=escaped).encode("utf-8") + end for row, escaped, end in data]
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").exists() else None) as folder:
         path = Path(folder) / "a.jsonl"
@@ -433,7 +433,7 @@ def test_what_passes_is_taken_by_the_sdk(data: list[tuple[Any, bool, bytes]], mo
 
 
 @given(st.binary())
-def test_no_bytes_are_too_odd(data: bytes) -> None:
+def test_any_bytes_can_be_checked(data: bytes) -> None:
     report = report_of(data)
     assert report.bytes == len(data)
     assert report.lines == data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
@@ -449,7 +449,7 @@ def test_no_bytes_are_too_odd(data: bytes) -> None:
         max_leaves=8,
     )
 )
-def test_a_line_that_is_written_is_read_again(value: Any) -> None:
+def test_written_lines_are_read_back(value: Any) -> None:
     data = dumps({"x": value})
     assert data.count(b"\n") == 1 and not {0x2028, 0x2029, 0x85} & set(map(ord, data.decode()))
     shape, findings = parse(Line(1, data, len(data)))
@@ -457,7 +457,7 @@ def test_a_line_that_is_written_is_read_again(value: Any) -> None:
 
 
 @given(st.lists(st.binary(max_size=30).map(lambda data: data.replace(b"\n", b""))), st.integers(0, 200))
-def test_lines_are_cut_where_they_end(lines: list[bytes], size: int) -> None:
+def test_lines_end_at_newlines_only(lines: list[bytes], size: int) -> None:
     data = b"\n".join(lines)
     for limit in (None, min(size, len(data))):
         read = list(lines_of(io.BytesIO(data), limit))
@@ -488,7 +488,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_secret_is_found_and_not_shown_and_may_be_allowed(kind: str) -> None:
+def test_each_kind_of_secret_is_found_hidden_and_allowable(kind: str) -> None:
     real, not_one = SECRETS[kind]
     for row in (chat(USER, {**ANSWER, "content": f"It is {real}."}), chat({**USER, "content": f'"{real}"'}, ANSWER)):
         for data in (dumps(row), json.dumps(row).replace("/", "\\/").encode() + b"\n"):
@@ -505,7 +505,7 @@ def test_each_kind_of_secret_is_found_and_not_shown_and_may_be_allowed(kind: str
 
 
 @given(st.sampled_from(KINDS), texts, texts, st.booleans())
-def test_what_the_fast_look_passes_over_has_no_secret(kind: str, before: str, after: str, escaped: bool) -> None:
+def test_prefilter_passes_every_secret(kind: str, before: str, after: str, escaped: bool) -> None:
     row = {"text": f"{before} {SECRETS[kind][0]} {after}"}
     data = json.dumps(row, ensure_ascii=escaped).encode()
     assert may_hold_secret(data)
@@ -514,7 +514,7 @@ def test_what_the_fast_look_passes_over_has_no_secret(kind: str, before: str, af
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_secret_ends_where_other_scripts_begin(kind: str) -> None:
+def test_secret_ends_at_other_scripts(kind: str) -> None:
     """So that what is found does not depend on what else is on the line."""
     for text in (f"é{SECRETS[kind][0]} é", f"鍵{SECRETS[kind][0]}鍵"):
         for more in ("", " a_long_run_of_letters_that_keys_are_made_of"):
@@ -526,7 +526,7 @@ def test_a_secret_ends_where_other_scripts_begin(kind: str) -> None:
 
 
 @given(st.lists(st.integers(1, 2**64 - 1) | st.integers(1, 50), max_size=300))
-def test_seen_is_a_dictionary(keys: list[int]) -> None:
+def test_seen_behaves_like_a_dictionary(keys: list[int]) -> None:
     seen, known = Seen(), dict[int, int]()
     for number, key in enumerate(keys):
         assert (key in seen) == (key in known)
@@ -542,7 +542,7 @@ def test_seen_grows() -> None:
     assert [seen.add(key, 0) for key in keys] == list(range(len(keys)))
 
 
-def test_what_is_normalised_away() -> None:
+def test_normalised_rows_are_equal() -> None:
     same = [
         {"a": "Hello  World\n", "b": 1},
         {"b": 1, "a": "hello\tworld"},
@@ -568,7 +568,7 @@ def test_percentiles_are_lengths_that_are_there() -> None:
     assert Report("x").percentile(0.5) is None
 
 
-def test_a_page_needs_nothing_else_and_nothing_breaks_out_of_it() -> None:
+def test_report_page_is_self_contained_and_escaped() -> None:
     row = chat({**USER, "role": "<script>alert(1)</script>"}, ANSWER)
     page = to_html(report_of(T + U + line_of(row)))
     assert "<script" not in page and "&lt;script&gt;" in page

@@ -59,7 +59,7 @@ def test_results_come_in_order_up_to_the_first_error(
     assert all(process.returncode is not None for process in started)
 
 
-def test_what_is_short_or_not_wanted_starts_nothing(started: list[Any]) -> None:
+def test_small_or_single_worker_input_starts_no_process(started: list[Any]) -> None:
     assert len([*each(int, numbers(1000), len)]) == 1000
     assert len([*each(int, numbers(1000), len, size=10**5, workers=4)]) == 1000
     assert len([*each(int, numbers(1000), len, size=10**9, workers=1)]) == 1000
@@ -69,13 +69,13 @@ def test_what_is_short_or_not_wanted_starts_nothing(started: list[Any]) -> None:
         next(each(int, [], len, workers=0))
 
 
-def test_a_first_result_is_there_before_the_second_item(eager: None) -> None:
+def test_first_result_arrives_before_the_second_item(eager: None) -> None:
     asked: list[int] = []
     results = each(abs, (asked.append(n) or n for n in range(9)), operator.index, workers=2)
     assert (next(results), asked) == (0, [0])
 
 
-def test_who_stops_early_leaves_no_process(eager: None, started: list[Any]) -> None:
+def test_early_stop_leaves_no_process(eager: None, started: list[Any]) -> None:
     results = each(int, numbers(100_000), len, size=10**7, workers=2)
     assert next(results) == 0
     results.close()
@@ -89,7 +89,7 @@ def quits(text: str) -> int:
     return int(text)
 
 
-def test_what_a_process_leaves_undone_is_done_here(
+def test_work_of_a_dead_process_is_done_locally(
     eager: None, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOTET_TEST_PID", str(os.getpid()))
@@ -109,7 +109,7 @@ def all_of(data: bytes | Path, **options: Any) -> tuple[Any, list[Finding], list
     return report.to_dict(), report.findings, heard
 
 
-def test_a_check_finds_the_same(tmp_path: Path, eager: None, started: list[Any]) -> None:
+def test_parallel_check_equals_the_serial_one(tmp_path: Path, eager: None, started: list[Any]) -> None:
     rows = [line_of(row) for row, _, _ in BAD_ROWS] + [line_of(row) for row in GOOD.values()]
     rows += [line_of({"text": secret}) for pair in SECRETS.values() for secret in pair]
     odd = [
@@ -141,7 +141,7 @@ def built(folder: Path, workers: int, **options: Any) -> Any:
     return result, [path.read_bytes() for path in paths if path.exists()]
 
 
-def test_a_data_set_is_the_same(tmp_path: Path, eager: None, started: list[Any]) -> None:
+def test_parallel_build_equals_the_serial_one(tmp_path: Path, eager: None, started: list[Any]) -> None:
     asked = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A", "reasoning": "T"}]
     given = [Example.of(f"Question {n % 90}?", f"Answer {n % 97}. " * 9, quality=n / 200) for n in range(200)]
     given += [Example.conversation(asked * 3), Example.plain("T"), Example.of("Q", "a " * 200), Example.of("q", "a")]
@@ -163,7 +163,7 @@ def test_a_data_set_is_the_same(tmp_path: Path, eager: None, started: list[Any])
     assert len(started) == 8
 
 
-def test_examples_are_read_the_same(tmp_path: Path, eager: None, started: list[Any]) -> None:
+def test_parallel_reading_equals_the_serial_one(tmp_path: Path, eager: None, started: list[Any]) -> None:
     @motet.tool
     def local(x: int) -> int:
         """What cannot be told to another process."""
@@ -198,7 +198,7 @@ print(other)
 
 
 @pytest.mark.parametrize("how", ["script", "repl"])
-def test_nothing_needs_a_guard(how: str, tmp_path: Path) -> None:
+def test_workers_need_no_main_guard(how: str, tmp_path: Path) -> None:
     """The main module is never imported again, and what stands where it was started is not taken for Python's own."""
     (tmp_path / "a.jsonl").write_bytes(line_of({"text": "T"}) * 50)
     (tmp_path / "script.py").write_text(SCRIPT)

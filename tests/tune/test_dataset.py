@@ -37,7 +37,7 @@ def made(folder: Path, *given: Example, **options: Any) -> tuple[Built, list[dic
     return built, [json.loads(line) for line in (folder / "train.jsonl").read_bytes().splitlines()]
 
 
-def test_each_format_from_what_has_a_place_in_it(tmp_path: Path) -> None:
+def test_each_format_takes_the_examples_that_fit(tmp_path: Path) -> None:
     plain = Example.of("Q", "A")
     thinking = Example.of("Q2", "A", thinking="T")
     pair = Example.of("Q3", "A", rejected="B")
@@ -62,7 +62,7 @@ def test_each_format_from_what_has_a_place_in_it(tmp_path: Path) -> None:
     assert rows == [{"text": "T"}]
 
 
-def test_each_answer_with_reasoning_is_the_last_of_a_row_of_its_own(tmp_path: Path) -> None:
+def test_each_answer_with_reasoning_ends_its_own_row(tmp_path: Path) -> None:
     conversation = [
         said("system", "S"),
         said("user", "Q1"),
@@ -102,7 +102,7 @@ def test_each_answer_with_reasoning_is_the_last_of_a_row_of_its_own(tmp_path: Pa
     assert [len(made(tmp_path, bare, split_answers=how)[1]) for how in ("reasoning", "all", "none")] == [1, 2, 1]
 
 
-def test_answers_of_the_weight_0_are_not_learned(tmp_path: Path) -> None:
+def test_answers_of_weight_0_are_not_trained_on(tmp_path: Path) -> None:
     conversation = [
         said("user", "Q1"),
         said("assistant", "A1", reasoning="T1", weight=0),
@@ -114,7 +114,7 @@ def test_answers_of_the_weight_0_are_not_learned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("dedupe", "rows"), [("none", 4), ("exact", 3), ("normalised", 2)])
-def test_duplicates_are_left_out(dedupe: Any, rows: int, tmp_path: Path) -> None:
+def test_duplicates_are_dropped(dedupe: Any, rows: int, tmp_path: Path) -> None:
     given = [
         Example.of("Is Paris  warm?", "Yes.\n"),
         Example.of("Is Paris  warm?", "Yes.\n", rejected="No."),
@@ -134,7 +134,7 @@ def test_filters(tmp_path: Path) -> None:
     assert built.left_out == {"filter": 8} and built.examples == 11
 
 
-def test_what_is_longer_than_the_model_takes_is_left_out(tmp_path: Path) -> None:
+def test_rows_above_the_length_limit_are_dropped(tmp_path: Path) -> None:
     short, long = Example.of("Q", "A"), Example.of("Q", "A " * 50)
     built, _ = made(tmp_path, short, long)
     most = max(built.train.lengths)
@@ -165,7 +165,7 @@ def questions(path: Path) -> set[str]:
     return {json.loads(line)["messages"][0]["content"] for line in path.read_bytes().splitlines()}
 
 
-def test_the_split_is_stable_and_no_question_is_on_both_sides(tmp_path: Path) -> None:
+def test_split_is_stable_and_separates_questions(tmp_path: Path) -> None:
     train, validation = tmp_path / "t.jsonl", tmp_path / "v.jsonl"
     given = [Example.of(f"Question {n % 400}?", f"Answer {n}.") for n in range(800)]
     build(given[:500], train, validation, fraction=0.2)
@@ -180,7 +180,7 @@ def test_the_split_is_stable_and_no_question_is_on_both_sides(tmp_path: Path) ->
     assert before <= questions(validation)
 
 
-def test_a_file_that_would_be_empty_is_refused(tmp_path: Path) -> None:
+def test_empty_data_set_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     for few, least in (([], None), ([Example.of("Q", "A")], 0.5), ([Example.plain("T")], None)):
         with pytest.raises(motet.DataError, match="nothing to train on"):
@@ -201,7 +201,7 @@ def test_wrong_options_are_refused(options: Any, tmp_path: Path) -> None:
 @given(
     st.lists(examples, min_size=1, max_size=4), st.sampled_from(["conversational", "preference", "text", "instruction"])
 )
-def test_what_is_built_passes_our_check_and_the_sdks(given: list[Example], form: Any) -> None:
+def test_built_files_pass_here_and_in_the_sdk(given: list[Example], form: Any) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").exists() else None) as folder:
         train = Path(folder) / "t.jsonl"
         try:
@@ -251,7 +251,7 @@ def test_memory_does_not_grow_with_the_file(quick_path: Path) -> None:
     assert grown < 4096
 
 
-def test_build_from_the_terminal(tmp_path: Path) -> None:
+def test_build_from_the_command_line(tmp_path: Path) -> None:
     kept = Examples(tmp_path / "examples.jsonl")
     kept.add(Example.of(f"Q{n}", "A", thinking="T") for n in range(60))
     kept.add(Example.plain("T"), Example.of("q1 ", "a", thinking="t"))

@@ -28,7 +28,7 @@ USER = {"role": "user", "content": "Q"}
 ANSWER = {"role": "assistant", "content": "A"}
 
 
-def test_a_question_and_its_answer() -> None:
+def test_example_from_question_and_answer() -> None:
     example = Example.of("Q", "A", thinking="T", system="S", rejected="B", quality=0.5, tags=["x", "x", "y"])
     assert example.messages == (
         {"role": "system", "content": "S"},
@@ -39,7 +39,7 @@ def test_a_question_and_its_answer() -> None:
     assert (example.quality, example.tags) == (0.5, ("x", "y"))
 
 
-def test_the_id_is_of_what_is_taught_and_of_nothing_else() -> None:
+def test_id_depends_on_trained_content_only() -> None:
     example = Example.of("Q", "A")
     assert len(example.id) == 32
     assert example.id == Example.of("Q", "A", quality=1, tags=["x"], source="s").id
@@ -55,7 +55,7 @@ def test_the_id_is_of_what_is_taught_and_of_nothing_else() -> None:
     assert len({example, Example.of("Q", "A")}) == 1
 
 
-def test_conversations_are_as_the_service_wants_them() -> None:
+def test_conversations_are_normalised_for_the_service() -> None:
     made = Example.conversation(
         [
             {"role": "developer", "content": "S"},
@@ -101,7 +101,7 @@ def test_conversations_are_as_the_service_wants_them() -> None:
         (lambda: Example.of("Q", "A", tools=["f"]), "tools"),
     ],
 )
-def test_what_teaches_nothing_is_refused(make: Any, code: str) -> None:
+def test_examples_without_an_answer_are_refused(make: Any, code: str) -> None:
     with pytest.raises(motet.DataError) as caught:
         make()
     assert code in [finding.code for finding in caught.value.findings]
@@ -128,12 +128,12 @@ examples = st.one_of(
 
 
 @given(examples)
-def test_an_example_is_the_same_after_a_way_through_json(example: Example) -> None:
+def test_example_survives_json(example: Example) -> None:
     assert Example.from_dict(json.loads(json.dumps(example.to_dict()))) == example
 
 
 @given(st.lists(examples, min_size=1, max_size=3), st.lists(examples, max_size=2))
-def test_a_file_holds_each_once(first: list[Example], second: list[Example]) -> None:
+def test_store_keeps_each_example_once(first: list[Example], second: list[Example]) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").exists() else None) as folder:
         kept = Examples(Path(folder) / "a.jsonl")
         ids = {example.id for example in first}
@@ -143,7 +143,7 @@ def test_a_file_holds_each_once(first: list[Example], second: list[Example]) -> 
         assert {*kept} <= {*first, *second}
 
 
-def test_examples_are_found_and_removed_by_how_their_id_begins(tmp_path: Path) -> None:
+def test_examples_are_found_and_removed_by_id_prefix(tmp_path: Path) -> None:
     kept = Examples(tmp_path / "a.jsonl")
     made = [Example.of(f"Q{n}", "A") for n in range(40)]
     kept.add(made)
@@ -160,7 +160,7 @@ def test_examples_are_found_and_removed_by_how_their_id_begins(tmp_path: Path) -
     assert kept.add(made) == 2
 
 
-def test_a_corrupt_line_is_reported_and_stays(tmp_path: Path) -> None:
+def test_corrupt_line_is_reported_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     kept = Examples(path)
     one, two = Example.of("1", "A"), Example.of("2", "A")
@@ -188,7 +188,7 @@ def test_a_corrupt_line_is_reported_and_stays(tmp_path: Path) -> None:
     assert lines[: len(bad)] == bad and len(lines) == len(bad) + 2
 
 
-def test_a_last_line_without_an_end_is_mended_if_it_is_whole_and_kept_aside_if_not(tmp_path: Path) -> None:
+def test_torn_last_line_is_mended_or_kept_aside(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     kept = Examples(path)
     one, two, three = [Example.of(str(n), "A") for n in range(3)]
@@ -260,7 +260,7 @@ def test_training_data_of_each_format_is_read(tmp_path: Path) -> None:
         "[]",
     ],
 )
-def test_a_line_with_nothing_to_learn_from_is_named(line: str, tmp_path: Path) -> None:
+def test_line_without_trainable_content_is_named(line: str, tmp_path: Path) -> None:
     with pytest.raises(motet.DataError, match="line 3: ") as caught:
         read(tmp_path, f'{{"text": "T"}}\n\n{line}\n')
     assert caught.value.line == 3
@@ -269,12 +269,12 @@ def test_a_line_with_nothing_to_learn_from_is_named(line: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     "data", ["", "\n\n", "Hello", "{", "[]", "3", '{"messages": 3}', '{"motet_run": 7}', "\xff", "[1e9]"]
 )
-def test_a_file_with_nothing_to_learn_from_is_named(data: str, tmp_path: Path) -> None:
+def test_file_without_trainable_content_is_named(data: str, tmp_path: Path) -> None:
     with pytest.raises(motet.DataError, match="source"):
         read(tmp_path, data)
 
 
-def test_a_saved_run_is_read_if_it_is_done(tmp_path: Path) -> None:
+def test_finished_saved_run_is_read(tmp_path: Path) -> None:
     @motet.tool
     def add(x: int) -> int:
         """Adds."""
@@ -296,7 +296,7 @@ def test_a_saved_run_is_read_if_it_is_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "ids", "messages", "object"])
-def test_a_transcript_is_read(form: str, tmp_path: Path) -> None:
+def test_transcript_is_read(form: str, tmp_path: Path) -> None:
     messages = [{"role": "system", "content": "S"}, USER, {**ANSWER, "reasoning": "T"}]
     prompt = motet.render_training(messages)
     data = {
@@ -316,7 +316,7 @@ def test_a_transcript_is_read(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lane", ["chat", "text", "ids"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_cassette_is_read(lane: str, stream: bool, tmp_path: Path) -> None:
+def test_cassette_is_read(lane: str, stream: bool, tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     style = {"chat": "together", "text": "vllm", "ids": "vllm"}[lane]
     options = {"transport": Cassette(path, mode="record"), "lane": lane, "style": style}
@@ -358,14 +358,14 @@ def command(folder: Path, *words: str, given: str = "", code: int = 0) -> str:
     return out.getvalue() if code == 0 else out.getvalue() + err.getvalue()
 
 
-def test_the_command_starts(tmp_path: Path) -> None:
+def test_data_command_starts(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "motet.cli", "data", "add", "--from", "-"]
     done = subprocess.run(words, cwd=tmp_path, input='{"text": "T"}\n', capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 new of 1 in examples.jsonl: ")
 
 
-def test_the_whole_way_by_hand(tmp_path: Path) -> None:
+def test_data_commands_end_to_end(tmp_path: Path) -> None:
     words = ("add", "--response", "Yes.", "--thinking", "24 degrees.", "--quality", "0.9", "--tag", "weather", "--json")
     added = json.loads(command(tmp_path, *words, "--request", "-", given="Is Paris warm?"))
     assert (added["read"], added["new"]) == (1, 1)
@@ -390,7 +390,7 @@ def test_the_whole_way_by_hand(tmp_path: Path) -> None:
     assert "may be trained on" in command(tmp_path, "check", "train.jsonl")
 
 
-def test_wrong_usage_and_corrupt_files_are_told(tmp_path: Path) -> None:
+def test_wrong_usage_and_corrupt_files_are_reported(tmp_path: Path) -> None:
     command(tmp_path, "add", code=2)
     command(tmp_path, "add", "--request", "Q", code=2)
     command(tmp_path, "add", "--request", "Q", "--response", "A", "--from", "x", code=2)

@@ -54,7 +54,7 @@ def data(tmp_path: Path) -> Path:
 # What a model allows, and what it costs.
 
 
-def test_limits_are_asked_of_the_service() -> None:
+def test_limits_come_from_the_service() -> None:
     with service() as it:
         found = tune.limits(MODEL, **it.how)
         assert (found.max_epochs, found.max_rank, found.max_tokens, found.full) == (20, 64, 16384, False)
@@ -97,7 +97,7 @@ def test_limits_are_asked_of_the_service() -> None:
     ],
     ids=str,
 )
-def test_what_a_model_does_not_allow_is_said_before_anything_is_sent(data: Path, settings: Any, says: str) -> None:
+def test_unsupported_settings_are_refused_before_sending(data: Path, settings: Any, says: str) -> None:
     with service() as it:
         for call in (tune.estimate, tune.start):
             with pytest.raises(ConfigError, match=f"cannot be trained so: .*{says}"):
@@ -105,7 +105,7 @@ def test_what_a_model_does_not_allow_is_said_before_anything_is_sent(data: Path,
         assert {one.method for one in it.server.requests} == {"GET"}
 
 
-def test_what_a_model_allows_goes_to_the_service_as_it_is(data: Path) -> None:
+def test_supported_settings_are_sent_unchanged(data: Path) -> None:
     settings: Any = {
         "n_epochs": 3,
         "n_checkpoints": 2,
@@ -161,7 +161,7 @@ SETTINGS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("vision", [False, True])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_a_job_is_asked_for_as_the_sdk_asks(data: Path, settings: dict[str, Any], vision: bool) -> None:
+def test_job_request_equals_that_of_the_sdk(data: Path, settings: dict[str, Any], vision: bool) -> None:
     """Field for field what its own `create` sends, and the same estimate before."""
     named = {"lora_rank": "lora_r", "seed": "random_seed", "method": "training_method"}
     theirs = {named.get(name, name): value for name, value in settings.items() if name != "full"}
@@ -185,7 +185,7 @@ def test_a_job_is_asked_for_as_the_sdk_asks(data: Path, settings: dict[str, Any]
         assert asked[1] == asked[0]
 
 
-def test_full_training_and_preferences_go_as_such(data: Path) -> None:
+def test_full_and_preference_training_are_sent(data: Path) -> None:
     with service() as it:
         it.training.limits["supports_full_training"] = True
         it.training.limits["full_training"] = {"max_batch_size": 32, "max_batch_size_dpo": 32, "min_batch_size": 8}
@@ -195,7 +195,7 @@ def test_full_training_and_preferences_go_as_such(data: Path) -> None:
         assert (asked["training_method"]["method"], asked["training_method"]["dpo_beta"]) == ("dpo", 0.2)
 
 
-def test_data_that_a_model_cannot_learn_is_refused(data: Path) -> None:
+def test_unsupported_data_format_is_refused(data: Path) -> None:
     report = {"valid": True, "dataset_has_tools": True, "dataset_has_reasoning": True}
     shape = {"id": "file-1", "bytes": 3, "processing_status": "COMPLETED", "validation_report": report}
     for feature in ("tools", "reasoning"):
@@ -205,14 +205,14 @@ def test_data_that_a_model_cannot_learn_is_refused(data: Path) -> None:
                 it.job(data)
 
 
-def test_validation_data_is_not_the_training_data(data: Path) -> None:
+def test_validation_data_must_differ_from_training_data(data: Path) -> None:
     with service() as it:
         found = it.file(data)
         with pytest.raises(ConfigError, match="the validation data is the training data"):
             tune.start(found, MODEL, validation=found.id, **it.how)
 
 
-def test_a_price_is_exact(data: Path) -> None:
+def test_estimated_price_is_exact(data: Path) -> None:
     with service(price="0.1") as it:
         found = tune.estimate(it.file(data), MODEL, n_epochs=3, **it.how)
         tokens = 3 * motet.count(data.read_text())
@@ -237,7 +237,7 @@ def test_a_price_is_exact(data: Path) -> None:
     ],
     ids=str,
 )
-def test_an_unknown_price_is_none_and_never_zero(data: Path, shape: Any, reason: str) -> None:
+def test_unknown_price_is_none_not_zero(data: Path, shape: Any, reason: str) -> None:
     with service(faults={"estimate": [status(200, body=shape)] * 9}) as it:
         found = tune.estimate(it.file(data), MODEL, **it.how)
         assert found.price is None
@@ -247,7 +247,7 @@ def test_an_unknown_price_is_none_and_never_zero(data: Path, shape: Any, reason:
         assert not it.training.jobs
 
 
-def test_nothing_starts_above_a_limit(data: Path) -> None:
+def test_job_above_the_cost_limit_is_not_started(data: Path) -> None:
     with service() as it:
         found = it.file(data)
         price = tune.estimate(found, MODEL, **it.how).price
@@ -261,7 +261,7 @@ def test_nothing_starts_above_a_limit(data: Path) -> None:
         assert tune.start(found, MODEL, max_cost=price, **it.how).id in it.training.jobs
 
 
-def test_nothing_starts_that_the_account_cannot_pay(data: Path) -> None:
+def test_job_above_the_account_balance_is_not_started(data: Path) -> None:
     with service(user_limit="0.00001") as it:
         with pytest.raises(QuotaError, match=r"its limit is 0\.00001 dollars"):
             it.job(data)
@@ -272,7 +272,7 @@ def test_nothing_starts_that_the_account_cannot_pay(data: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [LOST, RESET, status(500), status(503), HTML, Fault("empty"), Fault("list")], ids=str)
-def test_a_lost_answer_makes_no_second_job(data: Path, fault: Fault) -> None:
+def test_lost_response_starts_no_second_job(data: Path, fault: Fault) -> None:
     with service(faults={"create": [fault]}) as it:
         made = fault.kind == "reset_after"
         if made:
@@ -284,14 +284,14 @@ def test_a_lost_answer_makes_no_second_job(data: Path, fault: Fault) -> None:
         assert len([one for one in it.asked("POST") if one == "POST /v1/fine-tunes"]) == 1
 
 
-def test_whether_a_job_was_made_may_stay_unknown(data: Path) -> None:
+def test_unknown_job_creation_is_reported(data: Path) -> None:
     with service(faults={"create": [LOST], "list": [None, *[status(500)] * 9]}) as it:
         with pytest.raises(ConnectionFailedError, match="Whether the training was started is not known"):
             it.job(data)
         assert len(it.training.jobs) == 1
 
 
-def test_another_job_is_not_taken_for_the_lost_one(data: Path) -> None:
+def test_other_job_is_not_mistaken_for_the_lost_one(data: Path) -> None:
     with service(faults={"create": [None, RESET]}) as it:
         it.job(data, suffix="one")
         with pytest.raises(ConnectionFailedError):
@@ -299,14 +299,14 @@ def test_another_job_is_not_taken_for_the_lost_one(data: Path) -> None:
         assert len(it.training.jobs) == 1
 
 
-def test_a_job_id_is_read_and_not_guessed(data: Path) -> None:
+def test_job_id_comes_from_the_response(data: Path) -> None:
     """The original looked for it in what a command printed."""
     for body in ({"object": "fine-tune"}, {"id": 7}, {"message": "created ft-00000001-9e8d"}):
         with service(faults={"create": [status(200, body=body)]}) as it, pytest.raises(BadPayloadError):
             it.job(data)
 
 
-def test_a_service_that_asks_to_wait_for_a_day_is_not_waited_for(data: Path) -> None:
+def test_excessive_retry_after_is_not_waited_for(data: Path) -> None:
     for seconds, waits in ((30, True), (86_400, False)):
         busy = status(503, headers={"retry-after": str(seconds)})
         with service(faults={"list": [None, busy]}) as it:
@@ -319,7 +319,7 @@ def test_a_service_that_asks_to_wait_for_a_day_is_not_waited_for(data: Path) -> 
             assert (30.0 in it.clock.slept) == waits
 
 
-def test_the_key_is_nowhere_but_where_it_belongs(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_key_is_sent_only_to_the_service(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """In the original it stood in a command line and in the log."""
     caplog.set_level("DEBUG")
     with service(faults={"retrieve": [status(400, body={"error": f"bad key {KEY}"})]}) as it:
@@ -342,7 +342,7 @@ def seen_in(it: Service, job: Job | str, **options: Any) -> list[Job]:
     return list(tune.follow(job, **it.how, **options))
 
 
-def test_a_job_is_watched_to_its_end(data: Path) -> None:
+def test_job_is_watched_to_its_end(data: Path) -> None:
     with service() as it:
         job = it.job(data)
         seen = seen_in(it, job)
@@ -361,7 +361,7 @@ def test_a_job_is_watched_to_its_end(data: Path) -> None:
 
 
 @pytest.mark.parametrize("end", sorted(name for name, phase in PHASES.items() if phase in ENDED))
-def test_every_state_that_is_an_end_ends(data: Path, end: str) -> None:
+def test_every_final_state_ends_the_watch(data: Path, end: str) -> None:
     """'cancelled' was waited for without end in the original."""
     with service(stages=stages(4, end=end)) as it:
         told: list[str] = []
@@ -374,20 +374,20 @@ def test_every_state_that_is_an_end_ends(data: Path, end: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PHASES))
-def test_every_state_of_the_service_is_known(name: str) -> None:
+def test_every_documented_state_is_known(name: str) -> None:
     job = Job.read({"id": "ft-1", "status": name})
     assert (job.phase, job.ended) == (PHASES[name], PHASES[name] in ENDED)
     assert Job.read({"id": "ft-1", "status": name.upper()}).phase == job.phase
 
 
-def test_the_table_has_every_state_that_the_sdk_knows() -> None:
+def test_table_has_every_state_of_the_sdk() -> None:
     from together.types.finetune import COMPLETED_STATUSES, FinetuneJobStatus
 
     assert {one.value for one in FinetuneJobStatus} == set(PHASES)
     assert {one.value for one in COMPLETED_STATUSES} == {name for name, phase in PHASES.items() if phase in ENDED}
 
 
-def test_a_state_that_nobody_knows_is_shown_and_looked_at_again(data: Path) -> None:
+def test_unknown_state_is_shown_and_polled_again(data: Path) -> None:
     life = (Stage("pending"), Stage("defragmenting"), Stage("running", 2), Stage("completed", 2))
     with service(stages=life) as it:
         seen = seen_in(it, it.job(data))
@@ -395,7 +395,7 @@ def test_a_state_that_nobody_knows_is_shown_and_looked_at_again(data: Path) -> N
         assert (seen[1].phase, seen[1].ended) == ("unknown", False)
 
 
-def test_a_state_that_nobody_knows_has_a_deadline(data: Path) -> None:
+def test_unknown_state_has_a_deadline(data: Path) -> None:
     with service(stages=(Stage("pending"), Stage("defragmenting"))) as it:
         with pytest.raises(
             TuneError, match=r"is 'defragmenting' for 60 minutes, which is no state that motet"
@@ -406,7 +406,7 @@ def test_a_state_that_nobody_knows_has_a_deadline(data: Path) -> None:
         assert max(it.clock.slept) <= 60
 
 
-def test_a_known_state_has_none_but_the_callers(data: Path) -> None:
+def test_known_state_has_only_the_deadline_of_the_caller(data: Path) -> None:
     with service(stages=(*[Stage("queued")] * 400, Stage("completed"))) as it:
         job = it.job(data)
         with pytest.raises(MaxTimeError, match=r"has not ended within 7200 s: it is queued. It goes on") as caught:
@@ -430,7 +430,7 @@ FAILING = [
 
 
 @pytest.mark.parametrize("fault", FAILING, ids=str)
-def test_failures_while_it_is_watched_are_survived(data: Path, fault: Fault) -> None:
+def test_watching_survives_failed_requests(data: Path, fault: Fault) -> None:
     with service(faults={"retrieve": [None, fault, fault, None, fault]}) as it:
         seen = seen_in(it, it.job(data))
         assert seen[-1].ok
@@ -443,14 +443,14 @@ def test_failures_while_it_is_watched_are_survived(data: Path, fault: Fault) -> 
 
 @pytest.mark.parametrize("operation", ["events", "metrics"])
 @pytest.mark.parametrize("fault", FAILING, ids=str)
-def test_what_is_only_shown_may_fail(data: Path, operation: str, fault: Fault) -> None:
+def test_failed_display_requests_are_ignored(data: Path, operation: str, fault: Fault) -> None:
     with service(faults={operation: [fault] * 99}) as it:
         last = tune.watch(it.job(data), **it.how)
         assert last.ok
         assert bool(last.points) == (operation != "metrics")
 
 
-def test_a_service_that_is_gone_is_given_up(data: Path) -> None:
+def test_unreachable_service_ends_the_watch(data: Path) -> None:
     with service(faults={"retrieve": [None, *[status(500)] * 999]}) as it:
         with pytest.raises(ServerError) as caught:
             tune.watch(it.job(data), **it.how)
@@ -460,7 +460,7 @@ def test_a_service_that_is_gone_is_given_up(data: Path) -> None:
         tune.watch(it.job(data), **it.how)
 
 
-def test_what_will_not_pass_is_not_waited_for(data: Path) -> None:
+def test_permanent_errors_are_not_retried(data: Path) -> None:
     with service() as it:
         for call in (tune.watch, tune.job, tune.cancel, tune.download):
             with pytest.raises(NotFoundError):
@@ -468,7 +468,7 @@ def test_what_will_not_pass_is_not_waited_for(data: Path) -> None:
         assert it.clock.slept == []
 
 
-def test_no_date_that_jumps_moves_anything(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_jumps_do_not_affect_the_watch(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jumps = iter([1e9, 0.0, -1e9] * 10_000)
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
@@ -481,7 +481,7 @@ def test_no_date_that_jumps_moves_anything(data: Path, monkeypatch: pytest.Monke
         assert it.clock.time - 1000 < 120
 
 
-def test_the_real_clock_is_one_that_no_date_moves() -> None:
+def test_real_clock_is_monotonic() -> None:
     clock = tune.Clock()
     before = clock.now()
     clock.sleep(0.001)
@@ -525,7 +525,7 @@ ODD = (
         st.dictionaries(st.sampled_from(["train/global_step", "step", "train/loss", "eval/loss", "x"]), ODD), max_size=5
     ),
 )
-def test_a_job_of_any_shape_can_be_read_and_drawn(shape: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
+def test_job_of_any_shape_can_be_read_and_drawn(shape: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
     job = Job.read({"id": "ft-1", **shape}, (), metrics)
     assert job.phase in {*PHASES.values(), "unknown"}
     assert job.share is None or 0 <= job.share <= 1
@@ -537,7 +537,7 @@ def test_a_job_of_any_shape_can_be_read_and_drawn(shape: dict[str, Any], metrics
     )
 
 
-def test_numbers_are_read_as_the_service_means_them() -> None:
+def test_job_numbers_are_read_in_their_units() -> None:
     job = Job.read({"id": "ft-1", "status": "running", "total_price": 4_580_000_000, "steps_completed": 3.0})
     assert (job.price, job.step, job.share) == (Decimal("4.58"), 3, None)
     assert Job.read({"id": "ft-1", "total_price": 0}).price == 0
@@ -549,7 +549,7 @@ def test_numbers_are_read_as_the_service_means_them() -> None:
     assert Point.read({"train/loss": 1.0}) is None
 
 
-def test_jobs_are_listed_the_newest_first(data: Path) -> None:
+def test_jobs_are_listed_newest_first(data: Path) -> None:
     with service(faults={"list": [status(500), RESET]}) as it:
         assert tune.jobs(**it.how) == ()
         made = [it.job(data, suffix=name).id for name in ("a", "b")]
@@ -561,7 +561,7 @@ def test_jobs_are_listed_the_newest_first(data: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [0, 2, 4, 8])
-def test_a_job_is_cancelled_and_that_is_seen(data: Path, after: int) -> None:
+def test_cancelled_job_is_confirmed(data: Path, after: int) -> None:
     with service() as it:
         job = it.job(data)
         for _ in range(after):
@@ -571,18 +571,18 @@ def test_a_job_is_cancelled_and_that_is_seen(data: Path, after: int) -> None:
 
 
 @pytest.mark.parametrize("fault", [LOST, RESET, status(500), HTML], ids=str)
-def test_a_cancelling_whose_answer_is_lost_is_done_all_the_same(data: Path, fault: Fault) -> None:
+def test_lost_response_to_cancel_is_confirmed(data: Path, fault: Fault) -> None:
     with service(faults={"cancel": [fault, fault], "retrieve": [None, status(500)]}) as it:
         assert tune.cancel(it.job(data), **it.how).phase == "cancelled"
 
 
-def test_what_has_ended_is_not_cancelled(data: Path) -> None:
+def test_ended_job_is_not_cancelled(data: Path) -> None:
     with service() as it:
         done = tune.watch(it.job(data), **it.how)
         assert tune.cancel(done, **it.how).phase == "completed"
 
 
-def test_a_cancelling_that_takes_too_long_says_so(data: Path) -> None:
+def test_slow_cancellation_times_out(data: Path) -> None:
     with service(stages=(Stage("running"),)) as it:
         job = it.job(data)
         it.training.cancel = lambda job: job.shape.update(status="cancel_requested")  # type: ignore[method-assign]
@@ -603,7 +603,7 @@ def done(it: Service, data: Path) -> Job:
 BIG = checkpoint_archive({"model.safetensors": b"".join([hashlib.sha256(b"%d" % n).digest() for n in range(4000)])})
 
 
-def test_a_checkpoint_comes_here(data: Path, tmp_path: Path) -> None:
+def test_checkpoint_is_downloaded(data: Path, tmp_path: Path) -> None:
     with service(archive=BIG) as it:
         job = done(it, data)
         told: list[tuple[int, int | None]] = []
@@ -619,7 +619,7 @@ def test_a_checkpoint_comes_here(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("digest", [True, False])
 @pytest.mark.parametrize("kind", ["reset", "close"])
-def test_a_download_that_is_cut_goes_on(data: Path, tmp_path: Path, kind: str, digest: bool) -> None:
+def test_cut_download_is_resumed(data: Path, tmp_path: Path, kind: str, digest: bool) -> None:
     cuts = [
         Fault(kind, after=1000),
         Fault(kind, after=1),
@@ -640,7 +640,7 @@ def test_a_download_that_is_cut_goes_on(data: Path, tmp_path: Path, kind: str, d
         assert starts[-1] > 0
 
 
-def test_a_download_goes_on_in_another_process(data: Path, tmp_path: Path) -> None:
+def test_download_is_resumed_by_another_process(data: Path, tmp_path: Path) -> None:
     with service(archive=BIG, faults={"download": [Fault("reset", after=2000), *[RESET] * 9]}) as it:
         job = done(it, data)
         with pytest.raises(ConnectionFailedError):
@@ -655,7 +655,7 @@ def test_a_download_goes_on_in_another_process(data: Path, tmp_path: Path) -> No
         assert [path.name for path in tmp_path.glob("m*")] == ["m"]
 
 
-def test_bytes_of_another_version_are_not_mixed_in(data: Path, tmp_path: Path) -> None:
+def test_versions_are_not_mixed_in_a_download(data: Path, tmp_path: Path) -> None:
     """What is at the service changed between two halves of a download."""
     for other in (BIG[:900] + bytes(len(BIG) - 900), BIG[:1500], BIG + b"more"):
         with service(archive=BIG, faults={"download": [Fault("reset", after=2000), *[RESET] * 9]}) as it:
@@ -669,7 +669,7 @@ def test_bytes_of_another_version_are_not_mixed_in(data: Path, tmp_path: Path) -
             assert found.resumed_at == 0
 
 
-def test_a_store_that_mixes_versions_is_noticed(data: Path, tmp_path: Path) -> None:
+def test_server_that_mixes_versions_is_detected(data: Path, tmp_path: Path) -> None:
     """It sends the rest of other bytes, whatever version was asked for."""
     other = BIG[:900] + bytes(len(BIG) - 900)
     rest = {"Content-Range": f"bytes 2000-{len(other) - 1}/{len(other)}", "ETag": '"other"'}
@@ -679,7 +679,7 @@ def test_a_store_that_mixes_versions_is_noticed(data: Path, tmp_path: Path) -> N
         assert (found.path.read_bytes(), found.resumed_at) == (BIG, 0)
 
 
-def test_a_part_of_unknown_origin_is_not_gone_on_with(data: Path, tmp_path: Path) -> None:
+def test_part_of_unknown_origin_is_not_resumed(data: Path, tmp_path: Path) -> None:
     (tmp_path / "m.part").write_bytes(b"something else")
     (tmp_path / "m.part.json").write_text('{"etag": "x"')
     with service(archive=BIG) as it:
@@ -696,7 +696,7 @@ def test_a_part_of_unknown_origin_is_not_gone_on_with(data: Path, tmp_path: Path
         assert tune.download(job, tmp_path / "m", kind="adapter", **it.how).resumed_at == 100
 
 
-def test_a_wrong_checksum_replaces_nothing(data: Path, tmp_path: Path) -> None:
+def test_wrong_checksum_replaces_no_file(data: Path, tmp_path: Path) -> None:
     (tmp_path / "m").write_text("what was there")
     with service(archive=BIG) as it:
         job = done(it, data)
@@ -725,9 +725,7 @@ def test_a_wrong_checksum_replaces_nothing(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "headers", [{"Content-Range": "bytes 5-9/10"}, {"Content-Range": "bytes 0-9/10", "ETag": '"z"'}, {}], ids=str
 )
-def test_an_answer_that_is_not_the_rest_is_not_taken_for_it(
-    data: Path, tmp_path: Path, headers: dict[str, str]
-) -> None:
+def test_wrong_range_response_is_refused(data: Path, tmp_path: Path, headers: dict[str, str]) -> None:
     odd = Fault("status", status=206, headers={**headers, "Repr-Digest": "sha-256=:AAAA:"}, body="x" * 5)
     with service(archive=BIG, faults={"download": [Fault("reset", after=2000), odd]}) as it:
         job = done(it, data)
@@ -737,7 +735,7 @@ def test_an_answer_that_is_not_the_rest_is_not_taken_for_it(
             assert not (tmp_path / "m").exists()
 
 
-def test_where_the_checkpoint_lies_elsewhere_the_key_stays_here(data: Path, tmp_path: Path) -> None:
+def test_key_is_not_sent_to_redirect_targets(data: Path, tmp_path: Path) -> None:
     with service(archive=BIG, redirect_downloads=True, faults={"stored": [Fault("reset", after=500)]}) as it:
         found = tune.download(done(it, data), tmp_path / "m", **it.how)
         assert (found.path.read_bytes(), found.verified) == (BIG, "sha256")
@@ -748,12 +746,12 @@ def test_where_the_checkpoint_lies_elsewhere_the_key_stays_here(data: Path, tmp_
 
 
 @pytest.mark.parametrize("place", ["ftp://elsewhere/x", "file:///etc/passwd", ""])
-def test_a_checkpoint_is_not_fetched_from_anywhere(data: Path, tmp_path: Path, place: str) -> None:
+def test_unsafe_redirect_targets_are_refused(data: Path, tmp_path: Path, place: str) -> None:
     with service(faults={"download": [status(302, headers={"Location": place})] * 99}) as it, pytest.raises(ApiError):
         tune.download(done(it, data), tmp_path / "m", **it.how)
 
 
-def test_two_downloads_do_not_write_to_one_part(data: Path, tmp_path: Path) -> None:
+def test_concurrent_downloads_do_not_share_a_part(data: Path, tmp_path: Path) -> None:
     with service(archive=BIG) as it:
         job = done(it, data)
 
@@ -764,7 +762,7 @@ def test_two_downloads_do_not_write_to_one_part(data: Path, tmp_path: Path) -> N
         assert tune.download(job, tmp_path / "m", on_progress=again, **it.how).path.read_bytes() == BIG
 
 
-def test_a_link_in_the_place_of_the_part_is_not_followed(data: Path, tmp_path: Path) -> None:
+def test_symlink_at_the_part_is_not_followed(data: Path, tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("mine")
     (tmp_path / "m.part").symlink_to(tmp_path / "victim")
     with service(archive=BIG) as it:
@@ -773,13 +771,13 @@ def test_a_link_in_the_place_of_the_part_is_not_followed(data: Path, tmp_path: P
         assert (tmp_path / "victim").read_text() == "mine"
 
 
-def test_a_job_without_a_model_has_none_to_fetch(data: Path, tmp_path: Path) -> None:
+def test_job_without_a_model_has_no_download(data: Path, tmp_path: Path) -> None:
     with service() as it, pytest.raises(ConfigError, match="is pending, and has no model yet"):
         tune.download(it.job(data), tmp_path, **it.how)
 
 
 @pytest.mark.parametrize("name", ["../../etc/model", "/etc/passwd", "a/b\x00c", "....", "é/ü", ".bashrc"])
-def test_no_name_of_a_model_leads_out_of_the_folder(data: Path, tmp_path: Path, name: str) -> None:
+def test_model_names_cannot_leave_the_folder(data: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "in"
     with service() as it:
         job = done(it, data)
@@ -789,7 +787,7 @@ def test_no_name_of_a_model_leads_out_of_the_folder(data: Path, tmp_path: Path, 
         assert not found.path.name.startswith(".")
 
 
-def test_where_there_is_only_an_adapter_that_is_fetched(data: Path, tmp_path: Path) -> None:
+def test_adapter_is_downloaded_if_there_is_no_merged_model(data: Path, tmp_path: Path) -> None:
     with service() as it:
         it.training.limits["merge_output_lora"] = False
         found = tune.download(done(it, data), f"{tmp_path}/m/", **it.how)
@@ -834,7 +832,7 @@ UNSAFE = {
 
 
 @pytest.mark.parametrize("name", UNSAFE)
-def test_what_would_be_written_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+def test_archive_members_outside_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     archive = tmp_path / "in" / "a.tar.gz"
     archive.parent.mkdir()
     archive.write_bytes(UNSAFE[name])
@@ -845,7 +843,7 @@ def test_what_would_be_written_elsewhere_is_refused(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("compress", [True, False])
-def test_what_is_sound_is_unpacked(tmp_path: Path, compress: bool) -> None:
+def test_sound_archives_are_unpacked(tmp_path: Path, compress: bool) -> None:
     packed = tar(
         (".", None), ("./a", b"1"), ("sub", None), ("sub/b", b"2" * 70_000), ("deep/er/c", b""), compress=compress
     )
@@ -858,21 +856,21 @@ def test_what_is_sound_is_unpacked(tmp_path: Path, compress: bool) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 5, 40, -3, -9])
-def test_a_damaged_archive_leaves_nothing(tmp_path: Path, cut: int) -> None:
+def test_damaged_archive_leaves_no_files(tmp_path: Path, cut: int) -> None:
     (tmp_path / "a").write_bytes(tar(("a", bytes(range(256)) * 9))[:cut])
     with pytest.raises(TuneError, match="is damaged"):
         unpack(tmp_path / "a", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_zstandard_is_said_to_be_missing_where_it_is(tmp_path: Path) -> None:
+def test_missing_zstandard_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
     with pytest.raises((ConfigError, TuneError)) as caught:
         unpack(tmp_path / "a", tmp_path / "out")
     assert "backports.zstd" in str(caught.value) or "damaged" in str(caught.value)
 
 
-def test_a_checkpoint_is_unpacked_beside_its_archive(data: Path, tmp_path: Path) -> None:
+def test_checkpoint_is_unpacked_beside_its_archive(data: Path, tmp_path: Path) -> None:
     with service() as it:
         found = tune.download(done(it, data), f"{tmp_path}/m/", extract=True, **it.how)
         assert [path.name for path in found.files] == ["adapter_config.json", "adapter_model.safetensors"]
@@ -892,7 +890,7 @@ def answering(body: dict[str, Any]) -> str:
     return final(f"Town {number}, I think.")
 
 
-def test_two_models_are_asked_the_same(data: Path) -> None:
+def test_both_models_get_the_same_requests(data: Path) -> None:
     with service(answering) as it:
         job = done(it, data)
         told: list[str] = []
@@ -979,7 +977,7 @@ def test_calls_are_compared_by_value(row: dict[str, Any], calls: float) -> None:
     ],
     ids=str,
 )
-def test_examples_of_every_form_can_be_asked(row: dict[str, Any], expected: str | None) -> None:
+def test_examples_of_every_form_can_be_evaluated(row: dict[str, Any], expected: str | None) -> None:
     with service(lambda _: final("Town 1")) as it:
         found = tune.compare(MODEL, [row], backend=it.backend).tuned
         assert found.results[0].row.expected == expected
@@ -1000,7 +998,7 @@ def test_examples_of_every_form_can_be_asked(row: dict[str, Any], expected: str 
     ],
     ids=str,
 )
-def test_what_is_no_example_is_named_by_its_line(tmp_path: Path, row: Any) -> None:
+def test_invalid_example_is_named_by_line(tmp_path: Path, row: Any) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(f"{json.dumps(rows(1)[0])}\n\n{json.dumps(row)}\n")
     with service() as it:
@@ -1015,7 +1013,7 @@ def test_what_is_no_example_is_named_by_its_line(tmp_path: Path, row: Any) -> No
         assert it.server.requests == []
 
 
-def test_an_example_without_an_answer_counts_as_wrong(data: Path) -> None:
+def test_example_without_an_answer_counts_as_wrong(data: Path) -> None:
     def script(body: dict[str, Any]) -> Any:
         return status(400) if " 3?" in body["messages"][-1]["content"] else answering({**body, "model": "scripted/x"})
 
@@ -1027,7 +1025,7 @@ def test_an_example_without_an_answer_counts_as_wrong(data: Path) -> None:
         assert found.cost > 0
 
 
-def test_a_model_that_is_not_served_is_said_to_be_none(data: Path) -> None:
+def test_unserved_model_is_reported(data: Path) -> None:
     """And not once for each example."""
     with service(lambda _: status(404)) as it:
         with pytest.raises(NotFoundError):
@@ -1035,7 +1033,7 @@ def test_a_model_that_is_not_served_is_said_to_be_none(data: Path) -> None:
         assert len(it.server.requests) <= 2
 
 
-def test_answers_that_were_paid_for_are_kept(data: Path) -> None:
+def test_answers_are_kept_after_an_error(data: Path) -> None:
     """A base model may not be served any more, when the one that was trained from it is."""
 
     def script(body: dict[str, Any]) -> Any:
@@ -1049,7 +1047,7 @@ def test_answers_that_were_paid_for_are_kept(data: Path) -> None:
         assert "no such model" in found.to_dict()["stopped"]
 
 
-def test_a_budget_ends_the_asking(data: Path) -> None:
+def test_budget_ends_the_evaluation(data: Path) -> None:
     with service(answering) as it:
         whole = tune.compare(MODEL, data, parallel=1, backend=it.backend).tuned.cost
         assert whole is not None
@@ -1077,14 +1075,14 @@ def test_a_budget_ends_the_asking(data: Path) -> None:
         ("a a a b", "a b b", 0, 0, 4 / 7),
     ],
 )
-def test_answers_are_measured(text: str, expected: str, exact: float, normalised: float, f1: float) -> None:
+def test_answers_are_scored(text: str, expected: str, exact: float, normalised: float, f1: float) -> None:
     found = score(text, (), expected, ())
     assert (found.exact, found.normalised, found.f1) == (exact, normalised, pytest.approx(f1))
     assert found.calls is None
 
 
 @given(st.text(), st.text())
-def test_measures_are_shares_and_the_same_is_the_same(one: str, other: str) -> None:
+def test_scores_are_shares_and_1_for_equal_texts(one: str, other: str) -> None:
     found = score(one, (), other, ())
     for value in (found.exact, found.normalised, found.f1):
         assert value is None or 0 <= value <= 1
@@ -1099,7 +1097,7 @@ BREAKING = [RESET, LOST, status(500), HTML, Fault("empty"), Fault("close", after
 
 
 @pytest.mark.parametrize("operation", Training.OPERATIONS)
-def test_whatever_breaks_on_the_way_it_is_gone(data: Path, tmp_path: Path, operation: str) -> None:
+def test_any_single_fault_does_not_stop_the_workflow(data: Path, tmp_path: Path, operation: str) -> None:
     """Each request of the way fails once, in each of the ways, and after one that went well. Only a new job is not
     asked for twice: who starts it again after an error that says that there is none gets one."""
     for number, fault in enumerate([*BREAKING, RESET, LOST]):
@@ -1131,7 +1129,7 @@ def points(*losses: float, every: int = 1) -> tuple[Point, ...]:
     return tuple([Point(1 + step * every, {"train/loss": loss}) for step, loss in enumerate(losses)])
 
 
-def test_a_curve_is_drawn_of_text() -> None:
+def test_curve_is_drawn_as_text() -> None:
     assert tune.curve(()) == ""
     drawn = tune.curve([*points(2.0, 1.5, 1.2, 1.1), Point(4, {"eval/loss": 1.3})], width=40, height=8)
     lines = drawn.splitlines()
@@ -1143,7 +1141,7 @@ def test_a_curve_is_drawn_of_text() -> None:
     assert tune.curve(points(math.nan, math.inf)) == ""
 
 
-def test_an_svg_is_sound_and_needs_nothing_else() -> None:
+def test_svg_is_valid_and_self_contained() -> None:
     picture = tune.svg([*points(2.0, 1.5, math.nan, 1.1), Point(4, {"eval/loss": 1.3})], title='<b>&"x"')
     root = xml.etree.ElementTree.fromstring(picture)
     name = "{http://www.w3.org/2000/svg}"
@@ -1157,7 +1155,7 @@ def test_an_svg_is_sound_and_needs_nothing_else() -> None:
 # Names.
 
 
-def test_every_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     for name in tune.__all__:
         assert getattr(tune, name) is not None
     with pytest.raises(AttributeError, match=r"motet.tune.*no attribute 'nothing'"):

@@ -105,7 +105,7 @@ TRIED: dict[tuple[str, ...], int] = {}
 @pytest.mark.parametrize("name", WORKS)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize(("call", "how"), FAULTS)
-def test_files_are_old_or_new_whatever_fails(
+def test_files_are_old_or_new_after_any_fault(
     name: str, code: int, how: str, call: str, quick_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = WORKS[name]
@@ -176,7 +176,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", WORKS)
-def test_a_full_disk_leaves_the_old_files(name: str, small_disk: Path) -> None:
+def test_full_disk_leaves_the_old_files(name: str, small_disk: Path) -> None:
     work = WORKS[name]
     full = 0
     work.begin(small_disk)
@@ -219,7 +219,7 @@ def limited(folder: Path, name: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("name", WORKS)
-def test_a_file_that_may_not_grow_stays_the_old_one(name: str, quick_path: Path) -> None:
+def test_file_size_limit_leaves_the_old_file(name: str, quick_path: Path) -> None:
     work = WORKS[name]
     work.begin(quick_path)
     before = work.state(quick_path)
@@ -263,7 +263,7 @@ def removing(path: Path, told: Any) -> None:
 
 
 @pytest.mark.parametrize("work", [adding, removing, rebuilding])
-def test_a_killed_process_leaves_whole_lines(work: Any, quick_path: Path) -> None:
+def test_killed_process_leaves_whole_lines(work: Any, quick_path: Path) -> None:
     path = quick_path / "examples.jsonl"
     Examples(path).add(OLD)
     if work is rebuilding:
@@ -308,7 +308,7 @@ def crowd(path: Path, own: int, ready: Any) -> None:
         examples.add(mine + shared)
 
 
-def test_two_processes_that_add_ten_thousand_each_lose_none(quick_path: Path) -> None:
+def test_concurrent_appends_lose_no_example(quick_path: Path) -> None:
     path = quick_path / "examples.jsonl"
     ready = fork.Barrier(3)
     processes = [fork.Process(target=crowd, args=(path, own, ready)) for own in range(2)]
@@ -328,7 +328,7 @@ def test_two_processes_that_add_ten_thousand_each_lose_none(quick_path: Path) ->
     assert {*asked} == {f"{own} {n}?" for own in range(2) for n in range(10_000)} | {f"both {n}?" for n in range(1000)}
 
 
-def test_readers_see_what_was_there_when_they_began(quick_path: Path) -> None:
+def test_readers_see_a_snapshot(quick_path: Path) -> None:
     examples = Examples(quick_path / "examples.jsonl")
     examples.add(OLD)
     reading = iter(examples)
@@ -339,7 +339,7 @@ def test_readers_see_what_was_there_when_they_began(quick_path: Path) -> None:
     assert [*examples] == [*OLD[:5], *OLD[6:], *NEW]
 
 
-def test_what_was_left_unfinished_is_swept_away_and_what_is_being_written_is_not(tmp_path: Path) -> None:
+def test_stale_temp_files_are_removed_and_active_ones_kept(tmp_path: Path) -> None:
     left = tmp_path / ".one.abc.part"
     left.write_text("half")
     other = tmp_path / ".two.abc.part"
@@ -352,7 +352,7 @@ def test_what_was_left_unfinished_is_swept_away_and_what_is_being_written_is_not
     assert not left.exists() and other.exists()
 
 
-def test_several_files_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:
+def test_several_files_are_replaced_all_or_none(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("old")
     link = tmp_path / "link"

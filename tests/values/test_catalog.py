@@ -120,7 +120,7 @@ def test_each_atom_has_its_figures(slug: str) -> None:
     assert spec.harmony is slug.startswith("together/gpt-oss/")
 
 
-def test_what_gpt_oss_can_do_is_known_and_of_others_nothing_is_guessed() -> None:
+def test_capabilities_are_known_for_gpt_oss_only() -> None:
     for slug in KNOWN:
         gain = catalog.find(slug).gain
         skills = (gain.skills.tools, gain.skills.reasoning, gain.skills.vision)
@@ -128,7 +128,7 @@ def test_what_gpt_oss_can_do_is_known_and_of_others_nothing_is_guessed() -> None
         assert (gain.cutoff, skills) == (("2024-06", (True, True, False)) if known else (None, (None, None, None)))
 
 
-def test_no_other_atom_is_there_and_none_of_the_seeds_is_missing() -> None:
+def test_catalogue_holds_exactly_the_seeds() -> None:
     assert [spec.slug for spec in catalog.specs()] == list(KNOWN)
     assert {f"together/{name}" for name in SEEDS.split()} < set(KNOWN)
     assert [brain.slug for brain in motet.get_brain_atoms()] == list(KNOWN)
@@ -156,7 +156,7 @@ def test_each_figure_has_a_source_and_a_date(slug: str) -> None:
 
 
 @pytest.mark.parametrize("slug", KNOWN)
-def test_what_is_not_served_names_a_successor_that_is(slug: str) -> None:
+def test_removed_models_name_a_served_successor(slug: str) -> None:
     spec = catalog.find(slug)
     if spec.removed is None and slug not in GONE:
         assert (spec.obituary(), spec.successor) == (None, None)
@@ -167,7 +167,7 @@ def test_what_is_not_served_names_a_successor_that_is(slug: str) -> None:
     assert (spec.gone is not None) is (slug in GONE)
 
 
-def test_an_obituary_tells_what_was_from_what_will_be() -> None:
+def test_removal_notice_tells_past_from_future() -> None:
     spec = catalog.find(SLUG)
     tomorrow = (datetime.date.today() + datetime.timedelta(1)).isoformat()
     today = datetime.date.today().isoformat()
@@ -175,7 +175,7 @@ def test_an_obituary_tells_what_was_from_what_will_be() -> None:
     assert replace(spec, removed=today).obituary() == f"{SLUG} was removed from the service on {today}"
 
 
-def test_atoms_are_found_by_slug_and_by_model_and_missed_with_their_neighbours() -> None:
+def test_atoms_are_found_by_slug_and_by_model() -> None:
     for slug, (model, *_) in KNOWN.items():
         assert catalog.find(slug).slug == slug
         if model is not None:
@@ -192,7 +192,7 @@ def test_atoms_are_found_by_slug_and_by_model_and_missed_with_their_neighbours()
     assert caught.value.matches == ()
 
 
-def test_an_atom_that_no_service_has_says_whom_to_ask() -> None:
+def test_unserved_atom_names_its_successor() -> None:
     with asking(PLAIN, slug="together/deepseek/v3.2") as (brain, server):
         with pytest.raises(motet.ConfigError, match=r"known to have .*; ask together/deepseek/v4.1-flash instead"):
             brain.ask("Hi")
@@ -202,7 +202,7 @@ def test_an_atom_that_no_service_has_says_whom_to_ask() -> None:
 # The caller's own.
 
 
-def test_a_registered_atom_is_asked_and_paid_as_it_says() -> None:
+def test_registered_atom_uses_its_own_model_and_price() -> None:
     spec = motet.register_atom(
         "mine/small",
         model="me/small",
@@ -221,7 +221,7 @@ def test_a_registered_atom_is_asked_and_paid_as_it_says() -> None:
     assert (cash.input, cash.output) == (Decimal(tokens.input) / 10**6, Decimal(2) * tokens.output / 10**6)  # type: ignore[arg-type,operator]
 
 
-def test_an_atom_is_replaced_by_registering_its_slug() -> None:
+def test_registering_a_slug_again_replaces_the_atom() -> None:
     motet.register_atom(SLUG, model="openai/gpt-oss-120b", price={"input": 1, "output": 2})
     assert motet.atom(SLUG).spec.cost.cash == Price(Decimal(1), Decimal(2))
     assert motet.atom(SLUG).spec.harmony
@@ -241,7 +241,7 @@ BAD_PRICES: list[tuple[Any, type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("price", "error", "words"), BAD_PRICES, ids=repr)
-def test_a_price_that_is_none_is_refused_when_it_is_given(price: Any, error: type[Exception], words: str) -> None:
+def test_invalid_price_is_refused_when_given(price: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         motet.register_atom("mine/small", model="me/small", price=price)
     with pytest.raises(error, match=words):
@@ -249,14 +249,14 @@ def test_a_price_that_is_none_is_refused_when_it_is_given(price: Any, error: typ
 
 
 @pytest.mark.parametrize("context", [0, -1, True, "many", 1.5])
-def test_a_context_that_is_none_is_refused_when_it_is_given(context: Any) -> None:
+def test_invalid_context_is_refused_when_given(context: Any) -> None:
     with pytest.raises(ValueError, match="context must be a whole number of tokens"):
         motet.register_atom("mine/small", model="me/small", context=context)
     with pytest.raises(ValueError, match="context must be a whole number of tokens"):
         motet.atom(SLUG, context=context)
 
 
-def test_what_the_caller_gives_has_the_caller_as_its_source() -> None:
+def test_given_figures_have_the_caller_as_source() -> None:
     spec = motet.atom(SLUG, price={"input": "1"}, context=9).spec
     today = datetime.date.today().isoformat()
     assert spec.cost.cash == Price(Decimal(1))
@@ -269,7 +269,7 @@ def test_what_the_caller_gives_has_the_caller_as_its_source() -> None:
     ("value", "money"),
     [("0.05", "0.05"), (3, "3"), (0, "0"), (Decimal("1.50"), "1.50"), ("1e-3", "0.001")],
 )
-def test_money_is_read_as_it_is_written(value: Any, money: str) -> None:
+def test_prices_keep_their_written_digits(value: Any, money: str) -> None:
     assert catalog.to_money(value, "max_cost") == Decimal(money)
 
 
@@ -278,7 +278,7 @@ def test_money_is_read_as_it_is_written(value: Any, money: str) -> None:
     [(0.05, TypeError), (True, TypeError), (None, TypeError), ([], TypeError), (b"1", TypeError)]
     + [(word, ValueError) for word in ("", "much", "-0.01", "nan", "inf", "-inf", "1,5", "$1", -1)],
 )
-def test_what_is_no_money_is_refused_by_name(value: Any, error: type[Exception]) -> None:
+def test_invalid_money_is_refused_by_name(value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"^max_cost must be"):
         catalog.to_money(value, "max_cost")
 
@@ -293,7 +293,7 @@ def override(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Path
     return path
 
 
-def test_a_file_is_laid_over_the_catalogue_figure_by_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_file_overrides_single_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = override(
         tmp_path,
         monkeypatch,
@@ -363,7 +363,7 @@ ATOM = '[[atom]]\nslug = "mine/new"\n'
         ("[sources]\nx = 5", "subscriptable"),
     ],
 )
-def test_a_file_that_is_broken_is_named_with_what_is_wrong(
+def test_broken_user_file_is_named_with_its_fault(
     text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = override(tmp_path, monkeypatch, text)
@@ -372,7 +372,7 @@ def test_a_file_that_is_broken_is_named_with_what_is_wrong(
     assert str(caught.value).startswith(f"MOTET_CATALOG names {path}, which cannot be read: ")
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_user_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTET_CATALOG", str(tmp_path / "none.toml"))
     with pytest.raises(motet.ConfigError, match=r"MOTET_CATALOG names .*none\.toml, which cannot be read"):
         catalog.specs()
@@ -401,7 +401,7 @@ def service() -> Iterator[tuple[ScriptedServer, Backend]]:
         yield server, backend
 
 
-def test_a_service_s_prices_count_more_than_the_catalogue_s(service: tuple[ScriptedServer, Backend]) -> None:
+def test_service_prices_override_the_catalogue(service: tuple[ScriptedServer, Backend]) -> None:
     server, backend = service
     found = motet.models(backend=backend)
     assert (found.source, found.error, len(server.requests)) == ("service", None, 1)
@@ -424,7 +424,7 @@ def test_a_service_s_prices_count_more_than_the_catalogue_s(service: tuple[Scrip
     assert len(found) == len(KNOWN) + 2
 
 
-def test_what_was_learned_is_used_in_answers(service: tuple[ScriptedServer, Backend]) -> None:
+def test_service_data_is_used_in_answers(service: tuple[ScriptedServer, Backend]) -> None:
     _, backend = service
     before = motet.atom(SLUG, backend=backend).spec.cost.cash.output
     motet.models(backend=backend)
@@ -441,7 +441,7 @@ def test_what_was_learned_is_used_in_answers(service: tuple[ScriptedServer, Back
     assert motet.atom(SLUG, price={"input": 8}).spec.cost.cash == Price(Decimal(8))
 
 
-def test_a_user_s_file_counts_more_than_the_service(
+def test_user_file_overrides_the_service(
     service: tuple[ScriptedServer, Backend], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     override(
@@ -455,7 +455,7 @@ def test_a_user_s_file_counts_more_than_the_service(
     assert spec.removed == "2026-01-01"
 
 
-def test_a_list_is_kept_for_a_while_and_refreshed_when_asked(service: tuple[ScriptedServer, Backend]) -> None:
+def test_model_list_is_cached_until_refreshed(service: tuple[ScriptedServer, Backend]) -> None:
     server, backend = service
     assert [motet.models(backend=backend).source for _ in range(3)] == ["service", "cache", "cache"]
     assert len(server.requests) == 1
@@ -466,14 +466,14 @@ def test_a_list_is_kept_for_a_while_and_refreshed_when_asked(service: tuple[Scri
     assert catalog.find(SLUG).cost.cash.input == Decimal("0.3")
 
 
-def test_a_list_grows_old(service: tuple[ScriptedServer, Backend]) -> None:
+def test_model_list_expires(service: tuple[ScriptedServer, Backend]) -> None:
     server, _ = service
     with Backend(base_url=server.url, api_key=KEY, cache_ttl=0.0) as backend:
         assert [backend.list_models().source for _ in range(2)] == ["service", "service"]
     assert len(server.requests) == 2
 
 
-def test_a_stale_list_stands_in_and_says_why(service: tuple[ScriptedServer, Backend]) -> None:
+def test_stale_list_is_used_with_a_reason_on_failure(service: tuple[ScriptedServer, Backend]) -> None:
     server, backend = service
     first = motet.models(backend=backend)
     server.model_faults = [Fault("status", status=500)]
@@ -493,7 +493,7 @@ def test_a_stale_list_stands_in_and_says_why(service: tuple[ScriptedServer, Back
         (Fault("close_before"), motet.ConnectionFailedError),
     ],
 )
-def test_without_a_list_the_catalogue_stands_alone(
+def test_catalogue_is_used_without_a_list(
     fault: Fault, error: type[motet.ApiError], service: tuple[ScriptedServer, Backend]
 ) -> None:
     server, backend = service
@@ -505,14 +505,14 @@ def test_without_a_list_the_catalogue_stands_alone(
         backend.list_models()
 
 
-def test_without_a_key_the_catalogue_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_catalogue_is_used_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
     monkeypatch.delenv("TOGETHER_BASE_URL", raising=False)
     found = motet.models()
     assert (found.source, type(found.error)) == ("catalogue", motet.MissingKeyError)
 
 
-def test_the_same_way_to_a_service_shares_its_list() -> None:
+def test_equal_backends_share_a_model_list() -> None:
     with ScriptedServer() as server:
         settings: Any = {"base_url": server.url, "api_key": KEY}
         assert [motet.models(**settings).source for _ in range(2)] == ["service", "cache"]
@@ -541,7 +541,7 @@ def test_the_same_way_to_a_service_shares_its_list() -> None:
     ],
     ids=repr,
 )
-def test_what_a_service_lists_is_read_with_care(
+def test_malformed_model_lists_are_read_safely(
     row: dict[str, Any], price: Price, context: int | None, service: tuple[ScriptedServer, Backend]
 ) -> None:
     server, backend = service
@@ -556,7 +556,7 @@ async def _alist(backend: Backend) -> Any:
 
 
 @pytest.mark.parametrize("style", ["together", "vllm"])
-def test_both_shapes_of_a_list_are_read(style: Any) -> None:
+def test_both_shapes_of_model_lists_are_read(style: Any) -> None:
     with ScriptedServer(style=style) as server, Backend(base_url=server.url, api_key=KEY) as backend:
         assert [(model.id, model.context) for model in backend.list_models()] == [("openai/gpt-oss-120b", 131072)]
 
@@ -564,7 +564,7 @@ def test_both_shapes_of_a_list_are_read(style: Any) -> None:
 # Whether it answers.
 
 
-def test_health_says_what_is_known() -> None:
+def test_health_reports_the_service() -> None:
     with ScriptedServer(key=KEY) as server:
         with motet.atom(SLUG, base_url=server.url, api_key=KEY) as brain:
             good = brain.health()

@@ -13,7 +13,7 @@ CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubcla
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_each_is_public_pickles_and_keeps_what_it_knows(cls: type[errors.MotetError]) -> None:
+def test_errors_are_public_and_pickle_with_attributes(cls: type[errors.MotetError]) -> None:
     assert cls.__name__ in errors.__all__
     assert cls.__name__ in (errors.__doc__ or "")
     error = cls("what happened", position=3)

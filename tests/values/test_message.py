@@ -44,7 +44,7 @@ SHAPES: list[tuple[motet.Part, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("part", "shape"), SHAPES, ids=lambda item: type(item).__name__)
-def test_each_part_has_its_shape(part: motet.Part, shape: dict[str, Any]) -> None:
+def test_each_part_has_its_dict(part: motet.Part, shape: dict[str, Any]) -> None:
     assert part.to_dict() == shape
     assert type(part).from_dict(shape) == part
     with pytest.raises(ValueError, match="not the dict of a"):
@@ -59,7 +59,7 @@ def test_each_part_has_its_shape(part: motet.Part, shape: dict[str, Any]) -> Non
         setattr(part, dataclasses.fields(part)[0].name, "other")
 
 
-def test_messages_keep_their_name_and_their_order() -> None:
+def test_messages_keep_name_and_order() -> None:
     message = Message("user", (Text("a"), Text("b")), "alice")
     assert message.to_dict() == {
         "role": "user",
@@ -72,14 +72,14 @@ def test_messages_keep_their_name_and_their_order() -> None:
     assert Message("user", "hi") == Message("user", [Text("hi")]) == Message("user", (Text("hi"),))  # type: ignore[arg-type]
 
 
-def test_what_stood_on_the_wire_is_kept_but_means_nothing() -> None:
+def test_header_details_are_kept_but_not_compared() -> None:
     call = motet.parse("<|channel|>analysis to=functions.f code<|message|>{}<|call|>").tool_calls[0]
     assert (call.channel, call.content_type, call.recipient_at) == ("analysis", "code", "channel")
     assert call == ToolCall("f", "{}", call.id)
     assert dataclasses.replace(call, arguments="[]").channel == "analysis"
 
 
-def test_a_repr_fits_a_line() -> None:
+def test_repr_fits_on_a_line() -> None:
     text = repr(Message("assistant", (Reasoning("x" * 1000), ToolCall("f", "{}", "call_1"))))
     assert len(text) < 200
     assert "(1000 characters)" in text
@@ -90,12 +90,12 @@ def test_a_repr_fits_a_line() -> None:
 @pytest.mark.parametrize(
     "wrong", [{}, {"role": "robot", "content": []}, {"role": "user", "content": [{"type": "image"}]}, {"role": "user"}]
 )
-def test_other_dicts_are_refused(wrong: dict[str, Any]) -> None:
+def test_unknown_dicts_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not the dict of a"):
         Message.from_dict(wrong)
 
 
-def test_arguments_that_are_no_json_keep_their_text() -> None:
+def test_invalid_json_arguments_keep_their_text() -> None:
     with pytest.raises(motet.InvalidArgumentsError, match="arguments of 'f' are not JSON") as caught:
         ToolCall("f", '{"a": ').args()
     assert caught.value.raw == '{"a": '

@@ -75,7 +75,7 @@ def leaves(value: Any, path: str = "") -> dict[str, Any]:
         ({"reasoning_tokens": 9, "completion_tokens_details": "none"}, Usage(reasoning=9)),
     ],
 )
-def test_usage_is_read_from_wherever_it_stands(shape: dict[str, Any], usage: Usage) -> None:
+def test_usage_is_read_from_every_known_field(shape: dict[str, Any], usage: Usage) -> None:
     assert Usage.read(shape) == usage
 
 
@@ -102,7 +102,7 @@ def test_usage_is_read_from_wherever_it_stands(shape: dict[str, Any], usage: Usa
     ],
     ids=repr,
 )
-def test_what_is_no_count_is_not_known(key: str, value: Any, count: int | None) -> None:
+def test_invalid_counts_are_unknown(key: str, value: Any, count: int | None) -> None:
     read = Usage.read({key: value})
     got = {
         "prompt_tokens": read.input,
@@ -126,7 +126,7 @@ def test_reading_usage_never_fails(shape: dict[str, Any]) -> None:
 
 
 @given(USAGES, st.none() | PRICES, CHANNELS, st.booleans(), MAYBE)
-def test_channels_sum_to_the_output_and_the_parts_to_the_total(
+def test_channel_costs_sum_to_the_total(
     usage: Usage, price: Price | None, channels: dict[str, int], own: bool, counted: int | None
 ) -> None:
     found = measured(usage, price, channels, own_vocabulary=own, counted_input=counted)
@@ -147,7 +147,7 @@ def test_channels_sum_to_the_output_and_the_parts_to_the_total(
 
 
 @given(USAGES, st.none() | PRICES, CHANNELS, st.booleans(), MAYBE)
-def test_money_is_a_decimal_and_each_unknown_figure_says_why(
+def test_unknown_costs_have_a_reason(
     usage: Usage, price: Price | None, channels: dict[str, int], own: bool, counted: int | None
 ) -> None:
     found = measured(usage, price, channels, own_vocabulary=own, counted_input=counted)
@@ -163,7 +163,7 @@ def test_money_is_a_decimal_and_each_unknown_figure_says_why(
 
 
 @given(COUNTS, COUNTS, MONEY, MONEY, MONEY, st.data())
-def test_a_cached_token_is_paid_once(
+def test_cached_tokens_are_charged_once(
     prompt: int, output: int, fresh: Decimal, cached_price: Decimal, written: Decimal, data: st.DataObject
 ) -> None:
     cached = data.draw(st.integers(0, prompt))
@@ -177,7 +177,7 @@ def test_a_cached_token_is_paid_once(
 
 
 @given(COUNTS, MONEY)
-def test_sums_do_not_depend_on_the_caller_s_arithmetic(count: int, price: Decimal) -> None:
+def test_costs_ignore_the_decimal_context(count: int, price: Decimal) -> None:
     usage, prices = Usage(count, count, count // 2), Price(price, price, price / 3)
     exact = measured(usage, prices, {"final": count // 3})
     with decimal.localcontext(prec=3):
@@ -187,20 +187,20 @@ def test_sums_do_not_depend_on_the_caller_s_arithmetic(count: int, price: Decima
 # Single cases.
 
 
-def test_more_cached_tokens_than_there_are_is_said_and_costs_no_less_than_nothing() -> None:
+def test_excess_cached_tokens_are_noted_and_cost_nothing() -> None:
     found = measured(Usage(10, 0, 50), Price(1, 1, 0))  # type: ignore[arg-type]
     assert (found.cost.cash.input, found.cost.cash.cache) == (Decimal("0.00001"), 0)
     assert any("50 cached tokens in a prompt of 10" in note for note in found.notes)
     assert found.size.tokens.cache.get == 50
 
 
-def test_a_service_that_says_nothing_of_its_cache_is_noted_where_it_matters() -> None:
+def test_missing_cache_counts_are_noted() -> None:
     apart, alike = Price(1, 1, Decimal("0.1")), Price(1, 1)  # type: ignore[arg-type]
     assert any("had cached" in note for note in measured(Usage(10, 0), apart).notes)
     assert measured(Usage(10, 0), alike).notes == measured(Usage(10, 0, 5), apart).notes == ()
 
 
-def test_reasoning_is_what_the_service_counted_if_it_did() -> None:
+def test_reasoning_prefers_the_count_of_the_service() -> None:
     seen = {"analysis": 30, "final": 10}
     told = measured(Usage(5, 60, reasoning=40), channels=seen)
     assert told.size.tokens.by_channel == {"analysis": 40, "commentary": 0, "final": 10, "markup": 10}
@@ -210,18 +210,18 @@ def test_reasoning_is_what_the_service_counted_if_it_did() -> None:
     assert own.notes == ("the service gave no count of reasoning: motet counted it",)
 
 
-def test_more_reasoning_than_output_is_all_of_the_output() -> None:
+def test_reasoning_is_capped_at_the_output() -> None:
     found = measured(Usage(5, 20, reasoning=70), channels={"final": 3})
     assert found.size.tokens.by_channel == {"analysis": 20, "commentary": 0, "final": 0, "markup": 0}
 
 
-def test_counts_that_do_not_fit_are_shares() -> None:
+def test_mismatched_counts_are_used_as_shares() -> None:
     found = measured(Usage(5, 10), channels={"analysis": 30, "final": 30}, own_vocabulary=False)
     assert found.size.tokens.by_channel == {"analysis": 5, "commentary": 0, "final": 5, "markup": 0}
     assert any("shares" in note for note in found.notes)
 
 
-def test_the_hidden_share_is_thought_and_markup() -> None:
+def test_hidden_share_is_reasoning_and_markup() -> None:
     found = measured(Usage(0, 100, 0, 50), Price(0, 1), {"final": 30})  # type: ignore[arg-type]
     assert found.hidden_share == 0.7
     free = measured(Usage(10, 10), Price(0, 0))  # type: ignore[arg-type]
@@ -229,13 +229,13 @@ def test_the_hidden_share_is_thought_and_markup() -> None:
     assert free.unknown["hidden_share"] == "the answer cost nothing"
 
 
-def test_the_drift_is_the_service_s_count_less_motet_s_own() -> None:
+def test_drift_is_the_difference_of_the_counts() -> None:
     assert measured(Usage(10, 1), counted_input=7).drift == 3
     assert measured(Usage(10, 1), counted_input=10).notes == ()
     assert "+3 tokens" in measured(Usage(10, 1), counted_input=7).notes[0]
 
 
-def test_reasons_are_named_once() -> None:
+def test_each_reason_is_named_once() -> None:
     nothing = measured()
     assert nothing.unknown["cost.cash.total"] == "the service sent no count of tokens"
     assert measured(Usage(1, 1)).unknown["cost.cash.total"] == "nobody knows the price"
@@ -250,18 +250,16 @@ def test_reasons_are_named_once() -> None:
     [(0.15, TypeError), (True, TypeError), ([], TypeError), ("free", ValueError), ("-1", ValueError), (-1, ValueError)]
     + [(Decimal(word), ValueError) for word in ("NaN", "Infinity", "-0.01")],
 )
-def test_a_price_that_is_none_is_refused_before_anything_is_paid(
-    field: str, value: Any, error: type[Exception]
-) -> None:
+def test_invalid_price_is_refused_before_the_request(field: str, value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=f"^{field} must be"):
         Price(**{field: value})
 
 
-def test_prices_are_decimals_however_they_are_written() -> None:
+def test_prices_are_decimals_for_every_input_type() -> None:
     price = Price("0.15", 2, Decimal("0.01"))  # type: ignore[arg-type]
     assert leaves(price) == {"input": Decimal("0.15"), "output": Decimal(2), "cached": Decimal("0.01")}
     assert leaves(Price()) == dict.fromkeys(("input", "output", "cached"))
 
 
-def test_time_reads_as_seconds() -> None:
+def test_durations_are_shown_in_seconds() -> None:
     assert (str(Time(1.234)), float(Time(1.234))) == ("1.23 s", 1.234)

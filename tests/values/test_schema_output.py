@@ -221,7 +221,7 @@ def objects(schema: Any, named: bool = False) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("wanted", TYPES, ids=name_of)
 @examples(25)
 @given(data=st.data())
-def test_a_value_comes_back_from_its_json(wanted: Any, data: st.DataObject) -> None:
+def test_values_survive_their_json(wanted: Any, data: st.DataObject) -> None:
     value = data.draw(TYPES[wanted])
     output = Output.of(wanted)
     shape = json.loads(output._adapter.dump_json(value, by_alias=True))
@@ -246,7 +246,7 @@ def test_the_schema_is_strict_everywhere(wanted: Any) -> None:
 
 
 @pytest.mark.parametrize("wanted", TYPES, ids=name_of)
-def test_the_name_is_one_that_services_take(wanted: Any) -> None:
+def test_schema_name_is_valid_for_services(wanted: Any) -> None:
     name = Output.of(wanted).name
     assert 0 < len(name) <= 64
     assert name.isascii()
@@ -263,11 +263,11 @@ def test_the_name_is_one_that_services_take(wanted: Any) -> None:
         ("x" * 99, "x" * 64),
     ],
 )
-def test_names_are_made_such_as_services_take(name: str, sane: str) -> None:
+def test_schema_names_are_sanitized(name: str, sane: str) -> None:
     assert Output.of(type(name, (BaseModel,), {})).name == sane
 
 
-def test_names_of_the_user_s_are_no_words_of_the_schema() -> None:
+def test_field_names_equal_to_keywords_are_not_keywords() -> None:
     schema = Output.of(Words).schema
     assert schema is not None
     assert list(schema["properties"]) == schema["required"] == ["default", "required", "properties", "enum", "const"]
@@ -276,7 +276,7 @@ def test_names_of_the_user_s_are_no_words_of_the_schema() -> None:
     assert schema["properties"]["const"]["example"] == {"default": 1}
 
 
-def test_a_type_that_contains_itself_is_written_out_once() -> None:
+def test_recursive_type_is_defined_once() -> None:
     schema = Output.of(Tree).schema
     assert schema is not None
     assert schema["properties"]["children"]["items"] == {"$ref": "#/$defs/Tree"}
@@ -284,20 +284,20 @@ def test_a_type_that_contains_itself_is_written_out_once() -> None:
     assert "$defs" not in schema["$defs"]["Tree"]
 
 
-def test_a_model_that_takes_more_is_asked_for_what_it_names() -> None:
+def test_models_with_extra_fields_are_closed_in_the_schema() -> None:
     assert Output.of(Free).schema["additionalProperties"] is False  # type: ignore[index]
     # A mapping has no names that could be listed.
     assert Output.of(dict[str, int]).schema["additionalProperties"] == {"type": "integer"}  # type: ignore[index]
     assert Output.of(dict).schema["additionalProperties"] is True  # type: ignore[index]
 
 
-def test_patterns_are_names_too() -> None:
+def test_pattern_properties_are_names() -> None:
     schema = Output.of(dict[Annotated[str, Field(pattern="default")], int]).schema
     assert schema is not None
     assert schema["patternProperties"] == {"default": {"type": "integer"}}
 
 
-def test_a_typed_dict_keeps_its_words_and_its_one_definition() -> None:
+def test_typed_dict_keeps_its_single_definition() -> None:
     schema = Output.of(tuple[Place, Place]).schema
     assert schema is not None
     assert list(schema["$defs"]) == ["Place"]
@@ -305,7 +305,7 @@ def test_a_typed_dict_keeps_its_words_and_its_one_definition() -> None:
     assert Output.of(Place).name == "Place"
 
 
-def test_str_is_text_as_it_is() -> None:
+def test_str_output_is_the_plain_text() -> None:
     output = Output.of(str)
     assert (output.schema, output.wrapped) == (None, False)
     for text in ("null", "", '{"value": 1}', "\ud800"):
@@ -331,9 +331,7 @@ def test_str_is_text_as_it_is() -> None:
         (dict[str, int], '{"a": 1, "a": 2}', {"a": 2}, None),
     ],
 )
-def test_what_models_write_is_read_and_what_was_overlooked_is_said(
-    wanted: Any, text: str, value: Any, note: str | None
-) -> None:
+def test_tolerated_output_deviations_are_reported(wanted: Any, text: str, value: Any, note: str | None) -> None:
     found, said = Output.of(wanted).read(text)
     assert found == value
     assert said is None if note is None else note in str(said)
@@ -346,7 +344,7 @@ def test_what_models_write_is_read_and_what_was_overlooked_is_said(
     + ["[" * 500 + "]" * 500],
     ids=lambda text: text[:12],
 )
-def test_what_is_no_json_is_said_and_kept(text: str) -> None:
+def test_invalid_json_output_keeps_the_text(text: str) -> None:
     with pytest.raises(motet.InvalidJsonError, match="the answer is not JSON") as caught:
         Output.of(list[Any]).read(text)
     assert caught.value.raw == text
@@ -366,7 +364,7 @@ def test_what_is_no_json_is_said_and_kept(text: str) -> None:
         (tuple[int, int], '{"value": [1]}', ["1: Field required"]),
     ],
 )
-def test_what_is_of_another_type_is_said_place_by_place(wanted: Any, text: str, problems: list[str]) -> None:
+def test_type_mismatches_are_listed_by_path(wanted: Any, text: str, problems: list[str]) -> None:
     with pytest.raises(motet.SchemaMismatchError, match="the answer is not a ") as caught:
         Output.of(wanted).read(text)
     assert caught.value.raw == text
@@ -374,7 +372,7 @@ def test_what_is_of_another_type_is_said_place_by_place(wanted: Any, text: str, 
         assert any(one.startswith(problem) for one in caught.value.problems), caught.value.problems
 
 
-def test_a_rule_of_the_user_s_is_a_mismatch_too() -> None:
+def test_validator_failures_are_mismatches() -> None:
     class Even(BaseModel):
         number: int
 
@@ -390,7 +388,7 @@ def test_a_rule_of_the_user_s_is_a_mismatch_too() -> None:
 
 
 @given(st.text())
-def test_no_text_breaks_the_reading(text: str) -> None:
+def test_any_text_gives_a_value_or_an_output_error(text: str) -> None:
     for wanted in (int, Place, Any):
         try:
             Output.of(wanted).read(text)
@@ -413,18 +411,18 @@ def test_no_text_breaks_the_reading(text: str) -> None:
     ],
     ids=lambda one: type(one).__name__,
 )
-def test_what_has_no_schema_is_refused(wanted: Any) -> None:
+def test_types_without_a_schema_are_refused(wanted: Any) -> None:
     with pytest.raises(TypeError, match=r"^output=.* cannot be written as JSON Schema: "):
         Output.of(wanted)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes it there")
-def test_a_typed_dict_that_contains_itself_is_refused_with_what_to_take() -> None:
+def test_recursive_typed_dict_is_refused_with_a_hint() -> None:
     with pytest.raises(TypeError, match=r"contains itself: before Python 3\.12, take typing_extensions\.TypedDict"):
         Output.of(Ring)
 
 
-def test_types_of_one_name_are_kept_apart() -> None:
+def test_types_with_equal_names_stay_distinct() -> None:
     other: Any = type("Issue", (BaseModel,), {"__annotations__": {"text": str}})
     output = Output.of(tuple[Issue, other])
     assert output.schema is not None

@@ -175,7 +175,7 @@ SCHEMAS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("function", "schema", "typescript"), SCHEMAS, ids=lambda one: getattr(one, "__name__", ""))
-def test_a_parameter_s_schema_is_its_type_s(function: Callable[..., Any], schema: Any, typescript: str) -> None:
+def test_parameter_schema_is_that_of_its_type(function: Callable[..., Any], schema: Any, typescript: str) -> None:
     assert field(function) == schema
     assert f"type {function.__name__} = (_: {{\n{typescript}\n}}) => any;" in shown(function)
     assert shape(function)["additionalProperties"] is False
@@ -185,7 +185,7 @@ def test_a_parameter_s_schema_is_its_type_s(function: Callable[..., Any], schema
 def grow(node: Node, more: list[Node] | None = None) -> None: ...
 
 
-def test_a_type_that_contains_itself_points_to_itself_and_to_nothing_that_is_not_there() -> None:
+def test_recursive_type_refs_resolve() -> None:
     schema = shape(grow)
     pointers = [one for one in json.dumps(schema).split('"') if one.startswith("#/$defs/")]
     assert set(pointers) == {"#/$defs/Node"}
@@ -201,7 +201,7 @@ class Twice(BaseModel):
     a: Any = None
 
 
-def test_types_that_grow_without_end_are_refused() -> None:
+def test_infinitely_growing_types_are_refused() -> None:
     level: Any = Twice
     for number in range(20):
         level = dataclasses.make_dataclass(f"L{number}", [("a", level), ("b", level)])
@@ -216,7 +216,7 @@ def odd(schema: int, json: int, self: int, _x: int, model_config: int, p0: int, 
     return {"schema": schema, "json": json, "self": self, "_x": _x, "model_config": model_config, "p0": p0, **kwargs}
 
 
-def test_any_name_will_do() -> None:
+def test_any_parameter_name_is_allowed() -> None:
     given = {name: number for number, name in enumerate(["schema", "json", "self", "_x", "model_config", "p0"])}
     assert list(shape(odd)["properties"]) == list(given)
     assert called(odd, json.dumps(given)) == given
@@ -233,7 +233,7 @@ def catching(kind: Annotated[str, Field(alias="class")], **rest: Any) -> Any:
     return kind, rest
 
 
-def test_an_alias_is_what_the_model_is_shown() -> None:
+def test_alias_is_the_name_in_the_schema() -> None:
     assert list(shape(renamed)["properties"]) == ["class"]
     assert called(renamed, '{"class": "a"}') == "a"
     with pytest.raises(motet.InvalidArgumentsError, match="kind: not a name"):
@@ -244,7 +244,7 @@ def unsaid(x: object = object()) -> object:
     return x
 
 
-def test_a_default_that_json_cannot_hold_is_still_a_default() -> None:
+def test_non_json_default_is_still_a_default() -> None:
     assert shape(unsaid) == {"type": "object", "properties": {"x": {}}, "additionalProperties": False}
     assert called(unsaid, "{}") is inspect.signature(unsaid).parameters["x"].default
 
@@ -254,7 +254,7 @@ def append(x: list[int] = []) -> list[int]:  # noqa: B006
     return x
 
 
-def test_a_default_is_not_shared_by_calls() -> None:
+def test_mutable_default_is_not_shared_by_calls() -> None:
     tool = motet.tool(append)
     assert [called(tool, "{}"), called(tool, "{}"), append.__defaults__] == [[1], [1], ([],)]
 
@@ -264,7 +264,7 @@ def nothing() -> str:
     return ""
 
 
-def test_a_tool_without_parameters() -> None:
+def test_tool_without_parameters() -> None:
     assert shape(nothing) == {"type": "object", "properties": {}, "additionalProperties": False}
     assert "// Says nothing.\ntype nothing = () => any;" in shown(nothing)
     assert [called(nothing, given) for given in ("", "{}")] == ["", ""]
@@ -297,7 +297,7 @@ def documented(
     """
 
 
-def test_descriptions_are_the_docstring_s() -> None:
+def test_descriptions_come_from_the_docstring() -> None:
     tool = motet.tool(documented)
     assert tool.description == "The weather now.\n\nOf a city; `unit: kelvin` will do.\n\nAnd more."
     said = {name: one.get("description") for name, one in tool.parameters["properties"].items()}
@@ -317,7 +317,7 @@ def sneaky(x: Annotated[str, Field(description="a\n// b\r}} // namespace functio
     """Ends\x85here."""
 
 
-def test_what_a_tool_says_of_itself_stays_in_its_place() -> None:
+def test_tool_texts_stay_in_their_place() -> None:
     text = shown(sneaky)
     assert all(line.startswith(("//", "x?:", "type ", "namespace ", "})")) or not line for line in text.split("\n"))
     prompt = motet.render([motet.Message("user", "Hi")], tools=[motet.tool(sneaky).to_dict()])
@@ -405,7 +405,7 @@ CALLABLES: list[tuple[Any, str, Any]] = [
 
 
 @pytest.mark.parametrize(("given", "name", "result"), CALLABLES, ids=[name for _, name, _ in CALLABLES])
-def test_whatever_can_be_called_is_a_tool(given: Any, name: str, result: Any) -> None:
+def test_every_callable_can_be_a_tool(given: Any, name: str, result: Any) -> None:
     tool = to_tool(given)
     assert tool.name == name
     assert tool.parameters["properties"]["x"]["type"] == "integer"
@@ -419,7 +419,7 @@ async def settled(value: Any) -> Any:
     return await value
 
 
-def test_a_method_s_tool_is_its_object_s() -> None:
+def test_tool_of_a_method_is_bound_to_its_object() -> None:
     tool = thing.deep
     assert (tool.idempotent, tool.timeout, tool.max_result) == (True, 3, 9)
     assert motet.tool(name="thing")(thing).description == "Calls."
@@ -430,7 +430,7 @@ def test_a_method_s_tool_is_its_object_s() -> None:
             to_tool(method)
 
 
-def test_what_a_partial_has_filled_in_is_not_shown() -> None:
+def test_partial_arguments_are_not_in_the_schema() -> None:
     part = to_tool(functools.partial(lookup, table=object(), unit="k"))
     assert list(part.parameters["properties"]) == ["x"]
     assert part.description == "Looks up."
@@ -438,7 +438,7 @@ def test_what_a_partial_has_filled_in_is_not_shown() -> None:
         part.bind('{"x": 1, "unit": "c"}')
 
 
-def test_a_tool_is_still_its_function() -> None:
+def test_tool_is_still_callable() -> None:
     assert motet.tool(append)(x=[5]) == [5, 1]
     assert repr(motet.tool(append)) == "Tool('append')"
     assert motet.tool(append) == motet.tool(append)
@@ -480,18 +480,18 @@ def undefined(x: Nowhere) -> None: ...  # type: ignore[name-defined] # noqa: F82
         ({"type": "function", "function": {"name": "f"}}, "motet.tools_from"),
     ],
 )
-def test_what_cannot_be_a_tool_is_refused_by_name(given: Any, message: str) -> None:
+def test_invalid_tools_are_refused_by_name(given: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         to_tool(given)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "<|end|>", "a\n", "ä"])
-def test_a_name_that_the_format_has_no_place_for_is_refused(name: str) -> None:
+def test_invalid_tool_name_is_refused(name: str) -> None:
     with pytest.raises(TypeError, match="a tool needs a name"):
         motet.tool(name=name)(plain)
 
 
-def test_settings_that_make_no_sense_are_refused() -> None:
+def test_invalid_tool_settings_are_refused() -> None:
     with pytest.raises(TypeError, match="is a tool already"):
         motet.tool(motet.tool(plain))  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="timeout must be seconds"):
@@ -508,7 +508,7 @@ def many(n: int, place: Place, when: datetime.date, color: Color = Color.RED, *,
     return n, place, when, color, node
 
 
-def test_arguments_come_as_their_types() -> None:
+def test_arguments_are_converted_to_their_types() -> None:
     given = '{"n": 1, "place": {"city": "Oslo"}, "when": "2026-11-21", "color": "blue", "node": {"meta": {"key": 1}}}'
     n, place, when, color, node = called(many, given)
     assert (n, place, when, color) == (1, {"city": "Oslo"}, datetime.date(2026, 11, 21), Color.BLUE)
@@ -535,7 +535,7 @@ def test_arguments_come_as_their_types() -> None:
         ("[" * 10_000, ""),
     ],
 )
-def test_arguments_that_do_not_fit_say_where(arguments: str, problem: str) -> None:
+def test_mismatched_arguments_are_listed_by_path(arguments: str, problem: str) -> None:
     with pytest.raises(motet.InvalidArgumentsError) as caught:
         motet.tool(plain).bind(arguments)
     assert "the arguments of plain are wrong: " in str(caught.value)
@@ -548,7 +548,7 @@ def test_arguments_that_do_not_fit_say_where(arguments: str, problem: str) -> No
     st.text()
     | st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists).map(json.dumps)
 )
-def test_whatever_the_model_writes_is_bound_or_refused(arguments: str) -> None:
+def test_any_arguments_are_bound_or_refused(arguments: str) -> None:
     for tool in (motet.tool(plain), *motet.tools_from([{"name": "f"}], lambda name, values: values)):
         try:
             tool.bind(arguments)
@@ -559,7 +559,7 @@ def test_whatever_the_model_writes_is_bound_or_refused(arguments: str) -> None:
 # Tools from dicts, and those that gpt-oss was trained with.
 
 
-def test_tools_from_dicts_go_through_one_function() -> None:
+def test_dict_tools_share_one_handler() -> None:
     dicts = [
         {
             "type": "function",
@@ -591,14 +591,14 @@ def test_tools_from_dicts_go_through_one_function() -> None:
 
 
 @pytest.mark.parametrize("wrong", [3, {}, {"function": 3}, {"function": {"name": "a b"}}, "f", {"name": 3}])
-def test_a_dict_that_is_no_tool_is_refused(wrong: Any) -> None:
+def test_dict_that_is_not_a_tool_is_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match="not an OpenAI tool dict with a name"):
         motet.tools_from([wrong], print)
     with pytest.raises(TypeError, match="dispatch must be a function"):
         motet.tools_from([], "f")  # type: ignore[arg-type]
 
 
-def test_the_tools_that_gpt_oss_knows() -> None:
+def test_built_in_tools_of_gpt_oss() -> None:
     class Browser:
         def search(self, query: str, topn: int = 10) -> str:
             return f"{query} {topn}"
@@ -624,7 +624,7 @@ def test_the_tools_that_gpt_oss_knows() -> None:
         ({"browser": {"find": 3}}, TypeError),
     ],
 )
-def test_built_in_tools_that_nobody_carries_out_are_refused(wrong: Any, error: type[Exception]) -> None:
+def test_built_in_tools_without_a_handler_are_refused(wrong: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="builtin_tools"):
         builtin_tools(wrong)
 
@@ -667,7 +667,7 @@ RESULTS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("value", "text"), RESULTS, ids=lambda one: repr(one)[:30])
-def test_a_result_becomes_text_by_one_rule(value: Any, text: str) -> None:
+def test_tool_result_becomes_text(value: Any, text: str) -> None:
     assert result_text(value) == (text, None)
 
 
@@ -680,12 +680,12 @@ LOOP.append(LOOP)
     [b"x", bytearray(b"x"), memoryview(b"x"), {"a": b"\xff"}, object(), int, print, LOOP, ValueError("x"), thing],
     ids=lambda one: type(one).__name__,
 )
-def test_a_result_that_has_no_text_is_refused(value: Any) -> None:
+def test_result_without_a_text_form_is_refused(value: Any) -> None:
     with pytest.raises(motet.ToolResultError, match="the tool returned"):
         result_text(value)
 
 
-def test_a_long_result_is_cut_with_a_mark() -> None:
+def test_long_result_is_truncated_with_a_mark() -> None:
     text, whole = result_text("ab" * 10, 5)
     assert (text, whole) == ("ababa\n[cut: 15 of 20 characters left out]", "ab" * 10)
     assert result_text("ababa", 5) == ("ababa", None)
@@ -701,7 +701,7 @@ def test_a_long_result_is_cut_with_a_mark() -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_any_json_value_can_be_told(value: Any) -> None:
+def test_any_json_value_can_be_a_result(value: Any) -> None:
     text, whole = result_text(value, 50)
     text.encode()
     assert (whole is None) == (len(text) <= 50 and "[cut:" not in text)
@@ -719,6 +719,6 @@ def test_markers_in_a_result_stay_text_in_the_prompt(value: str) -> None:
     assert parsed[-1].content[0].content == value  # type: ignore[union-attr]
 
 
-def test_tools_are_the_same_for_the_type_checker() -> None:
+def test_type_checker_keeps_the_signature_of_tools() -> None:
     assert isinstance(thing.bare, Tool)
     assert isinstance(Thermometer.inner, Tool)

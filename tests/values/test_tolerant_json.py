@@ -30,7 +30,7 @@ junk = st.lists(st.sampled_from(SIGNS) | st.text(max_size=3), max_size=20).map("
 
 
 @given(texts)
-def test_json_is_read_as_json_reads_it(text: str) -> None:
+def test_valid_json_parses_as_in_the_standard_library(text: str) -> None:
     reading = repaired_json(text)
     assert (reading.value, reading.changes, reading.complete) == (json.loads(text), (), True)
     assert repr(reading.value) == repr(json.loads(text))
@@ -40,7 +40,7 @@ def test_json_is_read_as_json_reads_it(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ['"\\ud83d"', '"\\ud83d\\u0041"', '"\\ude00"', "[1e999]", '{"a":1,"a":2}', " null\n"])
-def test_odd_json_is_read_as_json_reads_it(text: str) -> None:
+def test_unusual_json_parses_as_in_the_standard_library(text: str) -> None:
     # Once by `json` itself, and once by the reader, behind a word that makes it look further.
     assert repaired_json(text) == motet.JsonReading(json.loads(text))
     wrapped = repaired_json(f"x[{text}]")
@@ -48,7 +48,7 @@ def test_odd_json_is_read_as_json_reads_it(text: str) -> None:
 
 
 @given(texts)
-def test_the_reader_agrees_with_json(text: str) -> None:
+def test_tolerant_parser_agrees_with_json(text: str) -> None:
     reading = repaired_json(f"json[{text}]")
     assert repr(reading.value) == repr([json.loads(text)])
     assert reading.changes == ("'json' at 0, before the value, is left out",)
@@ -59,7 +59,7 @@ def test_the_reader_agrees_with_json(text: str) -> None:
 @example("[1 2]")
 @example("{'a': '\\x4")
 @given(junk)
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_parses_or_is_refused(text: str) -> None:
     for read in (repaired_json, motet.partial_json):
         try:
             reading = read(text)
@@ -118,7 +118,7 @@ def test_growing_text_gives_growing_values(text: str) -> None:
 
 
 @given(texts)
-def test_text_that_is_cut_keeps_what_came(text: str) -> None:
+def test_truncated_text_keeps_its_complete_values(text: str) -> None:
     final = json.loads(text)
     for end in range(len(text)):
         cut = text[:end]
@@ -180,7 +180,7 @@ CASES: list[tuple[str, Any, list[str]]] = [
 
 
 @pytest.mark.parametrize(("text", "value", "said"), CASES, ids=lambda value: repr(value)[:30])
-def test_what_models_send_is_read_and_said(text: str, value: Any, said: list[str]) -> None:
+def test_deviations_of_models_are_parsed_and_reported(text: str, value: Any, said: list[str]) -> None:
     reading = motet.ToolCall("f", text).repaired_args()
     assert same(reading.value, value)
     assert len(reading.changes) == len(said), reading.changes
@@ -188,7 +188,7 @@ def test_what_models_send_is_read_and_said(text: str, value: Any, said: list[str
         assert piece in change
 
 
-def test_numbers_that_are_none_are_said() -> None:
+def test_invalid_numbers_are_reported() -> None:
     reading = repaired_json('{"a": NaN, "b": [Infinity, -Infinity]}')
     assert math.isnan(reading.value["a"])
     assert reading.value["b"] == [math.inf, -math.inf]
@@ -206,13 +206,13 @@ def test_numbers_that_are_none_are_said() -> None:
     ],
     ids=lambda text: text[:20],
 )  # fmt: skip
-def test_what_has_no_one_meaning_is_refused(text: str) -> None:
+def test_ambiguous_json_is_refused(text: str) -> None:
     with pytest.raises(motet.InvalidArgumentsError, match="arguments of 'f' cannot be read at") as caught:
         motet.ToolCall("f", text).repaired_args()
     assert caught.value.raw == text
 
 
-def test_types_are_named() -> None:
+def test_wrong_types_of_json_are_named() -> None:
     with pytest.raises(TypeError, match="text must be str, not bytes"):
         motet.partial_json(b"{}")  # type: ignore[arg-type]
 
@@ -252,7 +252,7 @@ def test_depth_is_bounded_and_time_is_linear() -> None:
             assert time.perf_counter() - began < 5, shape
 
 
-def test_arguments_are_read_while_they_arrive() -> None:
+def test_arguments_are_parsed_while_they_arrive() -> None:
     parser = motet.StreamParser(tools=["write"])
     parser.feed("<|channel|>commentary to=functions.write <|constrain|>json<|message|>")
     seen = []
