@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from motet.errors import ApiError, ConfigError, DownloadError, InvalidRequestError
 from motet.tune import archives
-from motet.tune.clock import REAL, TRIES, Clock, passing, patiently
+from motet.tune.clock import POLICY, REAL, Clock, is_transient, retry
 from motet.tune.states import Job
 from motet.tune.training import jobs_of
 
@@ -79,7 +79,7 @@ def download(
     known = jobs_of(backend)
     if isinstance(job, str):
         job_id = job
-        job = Job.read(patiently(lambda: known.retrieve(job_id), clock))
+        job = Job.read(retry(lambda: known.retrieve(job_id), clock))
     if not job.ok and step is None:
         raise ConfigError(f"{job.id} is {job.status}, and has no model yet; with step= a checkpoint of it may be there")
     wanted = kind or ("model" if job.full else _offered(known, job.id, clock))
@@ -101,7 +101,7 @@ def download(
 
 def _offered(known: Jobs, job_id: str, clock: Clock) -> Literal["merged", "adapter"]:
     """What there is after the training of an adapter: of some models, nothing but that."""
-    there = {shape.get("checkpoint") for shape in patiently(lambda: known.checkpoints(job_id), clock)}
+    there = {shape.get("checkpoint") for shape in retry(lambda: known.checkpoints(job_id), clock)}
     return "adapter" if "adapter" in there and "model" not in there else "merged"
 
 
@@ -252,7 +252,7 @@ class _Fetch:
                 self.part.empty()
             except ApiError as error:
                 failed = 1 if self.part.size > before else failed + 1
-                if not passing(error) or failed >= TRIES:
+                if not is_transient(error) or failed >= POLICY.tries:
                     raise
                 clock.sleep(min(2.0 ** (failed - 1), 30.0))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from motet import catalog
 from motet.errors import ApiError, ConfigError, MaxCostError, QuotaError, UnknownAtomError
 from motet.metrics import to_money
-from motet.tune.clock import REAL, Clock, passing, patiently
+from motet.tune.clock import REAL, Clock, is_transient, retry
 from motet.tune.settings import Limits, Settings, check_settings, price_settings, wire_settings
 from motet.tune.states import ENDED, Job, count_of
 from motet.tune.uploads import File, service_of, to_file
@@ -81,7 +81,7 @@ def jobs_of(backend: Backend | None) -> Jobs:
 def limits(model: str, *, backend: Backend | None = None, clock: Clock = REAL) -> Limits:
     """What a model can be trained with, as the service says today. Raises `NotFoundError` for one that cannot be."""
     jobs, name = jobs_of(backend), model_id(model)
-    return Limits.read(name, patiently(lambda: jobs.limits(name), clock))
+    return Limits.read(name, retry(lambda: jobs.limits(name), clock))
 
 
 def model_id(model: str) -> str:
@@ -194,17 +194,17 @@ class _Plan:
         asked = {"training_file": self.training.id, "model": self.model, **price_settings(self.settings, self.limits)}
         if self.validation is not None:
             asked["validation_file"] = self.validation.id
-        return PriceEstimate.read(patiently(lambda: self.jobs.estimate(asked), self.clock))
+        return PriceEstimate.read(retry(lambda: self.jobs.estimate(asked), self.clock))
 
     def start(self) -> Job:
         asked = {"training_file": self.training.id, "model": self.model, **wire_settings(self.settings, self.limits)}
         if self.validation is not None:
             asked["validation_file"] = self.validation.id
-        before = {str(shape.get("id")) for shape in patiently(self.jobs.list, self.clock)}
+        before = {str(shape.get("id")) for shape in retry(self.jobs.list, self.clock)}
         try:
             return Job.read(self.jobs.create(asked))
         except ApiError as error:
-            if not passing(error):
+            if not is_transient(error):
                 raise
             made = self._made_since(before, error)
             if made is None:
@@ -214,7 +214,7 @@ class _Plan:
     def _made_since(self, before: set[str], error: ApiError) -> Job | None:
         """The job that was made although its answer was lost. `None`: none was."""
         try:
-            after = patiently(self.jobs.list, self.clock)
+            after = retry(self.jobs.list, self.clock)
         except ApiError as worse:
             raise type(error)(
                 f"{error}. Whether the training was started is not known, since the service does not list its jobs "

@@ -25,7 +25,7 @@ from motet.errors import (
     NotFoundError,
     TuneError,
 )
-from motet.tune.clock import REAL, Clock, patiently
+from motet.tune.clock import REAL, Clock, retry
 
 if TYPE_CHECKING:
     from motet.together import Backend
@@ -125,7 +125,7 @@ def to_file(given: str | Path | File, **options: Any) -> File:
     if isinstance(given, str) and _ID.fullmatch(given) and not Path(given).exists():
         clock: Clock = options.get("clock", REAL)
         files = _files(options.get("backend"))
-        shape = patiently(lambda: files.retrieve(given), clock)
+        shape = retry(lambda: files.retrieve(given), clock)
         return _validated(files, File.read(shape), options.get("timeout", 3600.0), options.get("on_state"), clock)
     return upload(given, **options)
 
@@ -197,7 +197,7 @@ class _Sending:
 
     def known(self) -> File | None:
         """The file of this name, if all of it is there."""
-        same = [shape for shape in patiently(self.files.list, self.clock) if shape.get("filename") == self.name]
+        same = [shape for shape in retry(self.files.list, self.clock) if shape.get("filename") == self.name]
         self.torn = tuple([str(shape.get("id")) for shape in same if shape.get("bytes") != self.size])
         return next((self._whole(shape) for shape in same if shape.get("bytes") == self.size), None)
 
@@ -206,27 +206,27 @@ class _Sending:
         found = File.read(shape)
         if found.status is not None:
             return found
-        return File.read(patiently(lambda: self.files.preprocess(found.id), self.clock))
+        return File.read(retry(lambda: self.files.preprocess(found.id), self.clock))
 
     def send(self) -> File:
         """The three steps. Whatever ends them early, nothing half stays behind."""
         parts = [(0, self.size)]
         if self.size > ONE_PIECE:
             parts = [(at, min(PART, self.size - at)) for at in range(0, self.size, PART)]
-        place = patiently(lambda: self._reserve(len(parts)), self.clock)
+        place = retry(lambda: self._reserve(len(parts)), self.clock)
         if not place.urls:
             found = self._adopted(place.id)
             if found is not None:
                 return found
-            place = patiently(lambda: self._reserve(len(parts)), self.clock)
+            place = retry(lambda: self._reserve(len(parts)), self.clock)
             if not place.urls:
                 raise TuneError(f"{place.id} has the bytes of {self.path}, but not all of them; try again later")
         try:
             etags = self._put_all(place, parts)
             if place.upload is None:
-                found = File.read(patiently(lambda: self.files.preprocess(place.id), self.clock))
+                found = File.read(retry(lambda: self.files.preprocess(place.id), self.clock))
             else:
-                found = File.read(patiently(lambda: self.files.complete(place, etags), self.clock))
+                found = File.read(retry(lambda: self.files.complete(place, etags), self.clock))
         except BaseException as error:
             if not isinstance(error, NotFoundError):
                 left = self._forget(place)
@@ -248,7 +248,7 @@ class _Sending:
         minute, so it was left by an upload that was cut; then it is deleted."""
         ends = self.clock.now() + _TORN_AFTER
         while True:
-            shape = patiently(lambda: self.files.retrieve(file_id), self.clock)
+            shape = retry(lambda: self.files.retrieve(file_id), self.clock)
             if shape.get("bytes") == self.size:
                 return self._whole(shape)
             if self.clock.now() >= ends:
@@ -290,7 +290,7 @@ class _Sending:
             tried.append(before.copy())
             return self._pieces(file, start, length, tried[-1])
 
-        etag = patiently(lambda: self.files.put(url, body, length), self.clock)
+        etag = retry(lambda: self.files.put(url, body, length), self.clock)
         return (etag or "").strip('"'), tried[-1]
 
     def _pieces(self, file: Any, start: int, length: int, hashed: Any) -> Iterator[bytes]:
@@ -314,7 +314,7 @@ def _validated(files: Files, found: File, timeout: float, on_state: Callable[[st
     ends, pause, file_id = clock.now() + timeout, 1.0, found.id
 
     def look() -> File:
-        return File.read(patiently(lambda: files.retrieve(file_id), clock))
+        return File.read(retry(lambda: files.retrieve(file_id), clock))
 
     while found.status is not None and found.status not in ("COMPLETED", "FAILED", "INVALID_FORMAT"):
         if on_state is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from motet.errors import ApiError, MaxTimeError, TuneError
-from motet.tune.clock import REAL, TOO_LONG, Clock, passing, patiently
+from motet.tune.clock import POLICY, REAL, Clock, is_transient, retry
 from motet.tune.states import ENDED, Job
 from motet.tune.training import jobs_of
 from motet.tune.uploads import service_of
@@ -29,7 +29,7 @@ UNKNOWN = 3600.0
 def jobs(*, backend: Backend | None = None, clock: Clock = REAL) -> tuple[Job, ...]:
     """All jobs of the account, the newest first."""
     known = jobs_of(backend)
-    shapes = [shape for shape in patiently(known.list, clock) if isinstance(shape.get("id"), str)]
+    shapes = [shape for shape in retry(known.list, clock) if isinstance(shape.get("id"), str)]
     found = [Job.read(shape) for shape in shapes]
     return tuple(sorted(found, key=lambda one: one.created_at or "", reverse=True))
 
@@ -37,7 +37,7 @@ def jobs(*, backend: Backend | None = None, clock: Clock = REAL) -> tuple[Job, .
 def job(job_id: str, *, backend: Backend | None = None, clock: Clock = REAL) -> Job:
     """A job as it is now, with its events and what was measured. Raises `NotFoundError`."""
     known = jobs_of(backend)
-    return _Look(known, job_id).take(patiently(lambda: known.retrieve(job_id), clock))
+    return _Look(known, job_id).take(retry(lambda: known.retrieve(job_id), clock))
 
 
 def watch(
@@ -81,11 +81,11 @@ def follow(
             seen = look.take(known.retrieve(look.job_id))
             answered = clock.now()
         except ApiError as error:
-            if not passing(error) or clock.now() - answered >= PATIENCE:
+            if not is_transient(error) or clock.now() - answered >= PATIENCE:
                 error.partial = last
                 raise
             seen = None if last is None else replace(last, trouble=str(error))
-            pause = max(pause, min(getattr(error, "retry_after", None) or 0.0, TOO_LONG))
+            pause = max(pause, min(getattr(error, "retry_after", None) or 0.0, POLICY.max_retry_after))
         if seen is not None and seen != last:
             if seen.trouble is None:
                 pause, changed = SOON, clock.now()
@@ -170,7 +170,7 @@ def cancel(job: Job | str, *, timeout: float = 300.0, backend: Backend | None = 
             raise error
         return look.take(known.retrieve(job_id))
 
-    seen = patiently(ask, clock)
+    seen = retry(ask, clock)
     if seen.ended:
         return seen
     return watch(seen, timeout=timeout, backend=backend, clock=clock)

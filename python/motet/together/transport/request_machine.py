@@ -8,7 +8,6 @@ broken answers and what is kept of them stands here, one time.
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import httpx
 
 from motet._core import Event
+from motet._retry import RetryPolicy
 from motet.backend import Attempt, Reply
 from motet.errors import (
     ApiError,
@@ -219,18 +219,15 @@ class Exchange:
         tried = len(self._attempts)
         # An answer that did not come in time may have been made, and is billed for each attempt.
         unanswered = isinstance(error, RequestTimeoutError) and error.status is None
-        if tried >= self._call.retries or not error.retryable or unanswered:
+        if not error.retryable or unanswered:
             return None
         headers = got.response.headers if hasattr(got, "response") else {}
         if headers.get("x-should-retry") == "false":
             return None
-        wait = retry_after(headers)
-        if wait is None:
-            wait = min(FIRST_WAIT * 2**tried, LAST_WAIT) * random.uniform(0.75, 1.0)
-        elif wait > LONGEST_WAIT:
-            return None
+        policy = RetryPolicy(self._call.retries + 1, FIRST_WAIT, LAST_WAIT, LONGEST_WAIT)
+        wait = policy.wait_after(tried + 1, retry_after(headers))
         deadline = self.deadline
-        if deadline is not None and self._clock() + wait >= deadline:
+        if wait is not None and deadline is not None and self._clock() + wait >= deadline:
             return None
         return wait
 
