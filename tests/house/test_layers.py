@@ -15,7 +15,7 @@ ROOMS = {
     name: height
     for height, names in enumerate(
         [
-            "errors _lazy _context _retry",
+            "errors _lazy _context _retry _plot",
             "_core tolerant_json _atomic_files",
             "message metrics",
             "catalog schema dialects",

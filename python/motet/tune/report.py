@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 from collections import Counter
 
+from motet._plot import Bar, bars_svg, bars_text
 from motet.tune.checks import Report
 from motet.tune.findings import Finding
 
 __all__ = ["bins_of", "to_html", "to_text"]
 
 _SHOWN = 1000
-_BARS = 48
+_BARS = 24
 
 
 def to_text(report: Report) -> str:
@@ -27,7 +28,7 @@ def to_text(report: Report) -> str:
     lines.append(f"  found     {report.errors:,} errors, {report.warnings:,} warnings")
     lines += [f"  {times:>9,} {code}" for code, times in report.counts.most_common()]
     if report.lengths:
-        lines += ["", *_bars(report.lengths)]
+        lines += ["", *[f"  {line}" for line in bars_text(_bars(report.lengths, 16))]]
     return "\n".join(lines)
 
 
@@ -57,14 +58,9 @@ def _steps() -> list[int]:
     return [digit * 10**zeros for zeros in range(12) for digit in (1, 2, 5)]
 
 
-def _bars(lengths: Counter[int]) -> list[str]:
-    bins = bins_of(lengths, 16)
-    tallest = max([times for _, _, times in bins])
-    width = len(f"{bins[-1][1]:,}")
-    return [
-        f"  {first:>{width},} to {last:>{width},}  {times:>9,} {'█' * -(-40 * times // tallest)}"
-        for first, last, times in bins
-    ]
+def _bars(lengths: Counter[int], most: int) -> list[Bar]:
+    """A histogram of lengths."""
+    return [Bar(times, f"{first:,} to {last:,}", f"{times:,}") for first, last, times in bins_of(lengths, most)]
 
 
 def to_html(report: Report) -> str:
@@ -112,24 +108,7 @@ def _row(finding: Finding) -> str:
 
 
 def _histogram(lengths: Counter[int]) -> str:
-    """How many sequences have how many tokens: a drawing, with the numbers under the mouse."""
-    bins = bins_of(lengths, _BARS)
-    tallest = max([times for _, _, times in bins])
-    step = 800 / len(bins)
-    bars, marks = [], []
-    for index, (first, last, times) in enumerate(bins):
-        # What is there is seen.
-        tall = max(200 * times / tallest, 1.5) if times else 0.0
-        where = f'x="{60 + index * step:.1f}" y="{220 - tall:.1f}" width="{max(step - 1, 1):.1f}" height="{tall:.1f}"'
-        bars.append(f"<rect {where}><title>{first:,} to {last:,} tokens: {times:,}</title></rect>")
-        if index % -(-len(bins) // 8) == 0:
-            marks.append(f'<text x="{60 + index * step:.1f}" y="238">{first:,}</text>')
-    return f"""<h2>Tokens of each sequence</h2>
-<svg viewBox="0 0 880 262" role="img" aria-label="How many sequences have how many tokens">
-<g class="bars">{"".join(bars)}</g>
-<line x1="60" y1="220" x2="860" y2="220"/><line x1="60" y1="20" x2="60" y2="220"/>
-<text x="54" y="26" class="end">{tallest:,}</text><text x="54" y="222" class="end">0</text>
-{"".join(marks)}<text x="460" y="258" class="middle">tokens</text></svg>"""
+    return bars_svg([("", _bars(lengths, _BARS))], title="Tokens of each sequence", background=None)
 
 
 _STYLE = """
@@ -142,6 +121,5 @@ table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:
 border-bottom:1px solid var(--line);overflow-wrap:anywhere}.facts th{font-weight:600;white-space:nowrap}
 .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.findings{width:100%}
 .error .n{color:var(--bad);font-weight:600}.warning .n{color:var(--warn)}
-svg{width:100%;height:auto}rect{fill:var(--bar)}line{stroke:currentColor;stroke-width:1}
-text{font-size:12px;fill:currentColor}.end{text-anchor:end}.middle{text-anchor:middle}
+svg{max-width:100%;height:auto}rect{fill:var(--bar)}text{fill:currentColor}
 """
