@@ -34,7 +34,7 @@ def quick_path() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def lent_vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vocabulary")
-    vocabulary.lend(folder)
+    vocabulary.export_for_peers(folder)
     return folder
 
 

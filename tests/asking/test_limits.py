@@ -15,7 +15,7 @@ import pytest
 import motet
 from motet import limits
 from motet.testing import Fault, Turn
-from tests.support.fake_backend import calls, puppet, turns
+from tests.support.fake_backend import calls, fake_atom, turns
 from tests.support.server_scripts import PLAIN, asking, final
 
 LONG = final("word " * 200)
@@ -130,7 +130,7 @@ def test_prompt_above_the_remaining_budget_is_not_sent() -> None:
 
 
 def test_time_limit_during_a_tool_is_reported_on_resume() -> None:
-    brain, _ = puppet(turns(calls("nap", "text"), final("A")))
+    brain, _ = fake_atom(turns(calls("nap", "text"), final("A")))
     with pytest.raises(motet.MaxTimeError) as caught:
         brain.run("Go.", tools=[nap, text], max_time=0.2)
     assert [one.signal for one in caught.value.state.steps[0].calls] == ["error:malfunction", "success"]
@@ -149,11 +149,11 @@ def test_call_limit_ignores_whitespace_in_arguments() -> None:
     def echo(a: int, b: int) -> int:
         return a
 
-    brain, _ = puppet(turns(*made, final("A")))
+    brain, _ = fake_atom(turns(*made, final("A")))
     with pytest.raises(motet.RepeatedCallError):
         brain.run("Go.", tools=[echo], max_repeats=2)
     other = [calls(("echo", f'{{"a": {n}, "b": 2}}')) for n in range(9)]
-    brain, _ = puppet(turns(*other, final("A")))
+    brain, _ = fake_atom(turns(*other, final("A")))
     assert brain.run("Go.", tools=[echo], max_repeats=2).text == "A"
 
 
@@ -280,7 +280,7 @@ def test_budget_passed_as_an_argument() -> None:
 
 
 def test_budget_of_a_loop_covers_its_tools() -> None:
-    inner, _ = puppet(turns(final("inner")))
+    inner, _ = fake_atom(turns(final("inner")))
 
     def asks() -> str:
         return inner.ask("Go.").text
@@ -288,7 +288,7 @@ def test_budget_of_a_loop_covers_its_tools() -> None:
     async def asks_async() -> str:
         return (await inner.aask("Go.")).text
 
-    brain, _ = puppet(turns(calls("asks", "asks_async"), final("A")))
+    brain, _ = fake_atom(turns(calls("asks", "asks_async"), final("A")))
     one = inner.ask("Go.").metrics.cost.cash.total
     assert one is not None
     for how in ("run", "arun"):

@@ -16,16 +16,7 @@ from pydantic import BaseModel
 
 import motet
 from motet.testing import Fault, ScriptedServer, Turn
-from tests.support.server_scripts import ANSWER, CALL, KEY, PLAIN, SLUG, THOUGHT, WEATHER, asking, final
-
-LANES = [
-    ("together", "chat"),
-    ("vllm", "chat"),
-    ("vllm", "ids"),
-    ("vllm", "text"),
-    ("llamacpp", "text"),
-    ("sglang", "ids"),
-]
+from tests.support.server_scripts import ANSWER, CALL, KEY, LANES, PLAIN, SLUG, THOUGHT, WEATHER, asking, final
 
 
 class Review(BaseModel):

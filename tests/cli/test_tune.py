@@ -23,12 +23,11 @@ from motet.cli import main
 from motet.cli.commands import training as shown
 from motet.testing import Fault, ScriptedServer, Stage, Storage, stages
 from tests.support.server_scripts import KEY
-from tests.support.tune_service import MODEL, Service, rows, service, written
-from tests.tune.test_tune import BIG, answering
+from tests.support.tune_service import BIG, MODEL, TuneService, answering, rows, service, written
 
 
 @pytest.fixture
-def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[TuneService]:
     """A service that the environment names, and waits that are told and not slept."""
     with service(answering) as made:
         monkeypatch.setenv("TOGETHER_API_KEY", KEY)
@@ -43,11 +42,11 @@ def data(tmp_path: Path) -> str:
     return str(written(tmp_path / "train.jsonl"))
 
 
-def ids(it: Service) -> list[str]:
+def ids(it: TuneService) -> list[str]:
     return list(it.training.jobs)
 
 
-def start(it: Service, data: str, *more: str) -> str:
+def start(it: TuneService, data: str, *more: str) -> str:
     assert main(["tune", "start", data, "-m", MODEL, "--no-check", "--yes", *more]) == 0
     return ids(it)[-1]
 
@@ -71,7 +70,7 @@ def out(capsys: pytest.CaptureFixture[str]) -> Out:
     return Out(capsys)
 
 
-def test_estimate_prints_and_starts_no_job(it: Service, data: str, out: Out) -> None:
+def test_estimate_prints_and_starts_no_job(it: TuneService, data: str, out: Out) -> None:
     held = str(written(Path(data).with_name("held.jsonl"), rows(2)))
     asked = [
         "tune",
@@ -97,7 +96,7 @@ def test_estimate_prints_and_starts_no_job(it: Service, data: str, out: Out) -> 
     assert {one.body["model"] for one in it.server.requests if one.path.endswith("price")} == {MODEL}
 
 
-def test_unknown_price_is_printed_as_unknown(it: Service, data: str, out: Out) -> None:
+def test_unknown_price_is_printed_as_unknown(it: TuneService, data: str, out: Out) -> None:
     it.training.price = None
     assert main(["tune", "estimate", data, "-m", MODEL, "--no-check"]) == 0
     assert "price            unknown: the service prices no data with images" in out()[0]
@@ -106,7 +105,7 @@ def test_unknown_price_is_printed_as_unknown(it: Service, data: str, out: Out) -
     assert not it.training.jobs
 
 
-def test_settings_are_checked_before_sending(it: Service, data: str, out: Out) -> None:
+def test_settings_are_checked_before_sending(it: TuneService, data: str, out: Out) -> None:
     assert (
         main(["tune", "start", data, "-m", MODEL, "--yes", "--epochs", "99", "--lora-rank", "999", "--suffix", "$(x)"])
         == 2
@@ -115,7 +114,9 @@ def test_settings_are_checked_before_sending(it: Service, data: str, out: Out) -
     assert not it.asked("POST")
 
 
-def test_start_without_a_terminal_needs_yes(it: Service, data: str, out: Out, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_without_a_terminal_needs_yes(
+    it: TuneService, data: str, out: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main(["tune", "start", data, "-m", MODEL]) == 2
     assert "give --max-cost USD, or --yes" in out()[1]
@@ -146,7 +147,7 @@ class Terminal:
 
 @pytest.mark.parametrize(("answer", "started"), [("y", 1), ("YES", 1), ("", 0), ("n", 0), ("what?", 0), (None, 0)])
 def test_start_asks_for_confirmation(
-    it: Service, data: str, out: Out, monkeypatch: pytest.MonkeyPatch, answer: str | None, started: int
+    it: TuneService, data: str, out: Out, monkeypatch: pytest.MonkeyPatch, answer: str | None, started: int
 ) -> None:
     monkeypatch.setattr("sys.stdin", Terminal(*([] if answer is None else [answer])))
     assert main(["tune", "start", data, "-m", MODEL, "--no-check"]) == 1 - started
@@ -161,7 +162,7 @@ def test_start_asks_for_confirmation(
 
 
 def test_price_rise_after_confirmation_is_refused(
-    it: Service, data: str, out: Out, monkeypatch: pytest.MonkeyPatch
+    it: TuneService, data: str, out: Out, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Dearer(Terminal):
         def readline(self, *_: int) -> str:
@@ -173,7 +174,7 @@ def test_price_rise_after_confirmation_is_refused(
     assert not it.training.jobs
 
 
-def test_watch_prints_line_by_line(it: Service, data: str, out: Out, tmp_path: Path) -> None:
+def test_watch_prints_line_by_line(it: TuneService, data: str, out: Out, tmp_path: Path) -> None:
     name = start(it, data)
     out()
     assert main(["tune", "watch", name, "--svg", str(tmp_path / "loss.svg")]) == 0
@@ -190,7 +191,7 @@ def test_watch_prints_line_by_line(it: Service, data: str, out: Out, tmp_path: P
 
 
 @pytest.mark.parametrize(("end", "code"), [("completed", 0), ("error", 1), ("user_error", 1), ("cancelled", 1)])
-def test_final_state_is_the_exit_code(it: Service, data: str, out: Out, end: str, code: int) -> None:
+def test_final_state_is_the_exit_code(it: TuneService, data: str, out: Out, end: str, code: int) -> None:
     it.training.stages = lambda: stages(4, end=end)
     name = start(it, data)
     assert main(["tune", "watch", name]) == code
@@ -200,7 +201,7 @@ def test_final_state_is_the_exit_code(it: Service, data: str, out: Out, end: str
     assert "It goes on" in out()[1]
 
 
-def test_control_sequences_are_not_printed(it: Service, data: str, out: Out) -> None:
+def test_control_sequences_are_not_printed(it: TuneService, data: str, out: Out) -> None:
     it.training.stages = lambda: (
         Stage("run\x1b[2Jning", events=("job_start",), message="\x1b]0;x\x07"),
         Stage("error", 1, ("job_error",), "\x1b[31m"),
@@ -215,7 +216,7 @@ def test_control_sequences_are_not_printed(it: Service, data: str, out: Out) -> 
     assert "\\x1b" in printed
 
 
-def test_jobs_are_listed(it: Service, data: str, out: Out) -> None:
+def test_jobs_are_listed(it: TuneService, data: str, out: Out) -> None:
     assert main(["tune", "list"]) == 0
     assert "no jobs yet" in out()[0]
     name = start(it, data, "--suffix", "a")
@@ -228,7 +229,7 @@ def test_jobs_are_listed(it: Service, data: str, out: Out) -> None:
     assert out.json()[0]["id"] == name
 
 
-def test_cancel_cancels_the_job(it: Service, data: str, out: Out) -> None:
+def test_cancel_cancels_the_job(it: TuneService, data: str, out: Out) -> None:
     name = start(it, data)
     assert main(["tune", "cancel", name]) == 0
     assert "cancelled" in out()[0]
@@ -241,7 +242,7 @@ def test_cancel_cancels_the_job(it: Service, data: str, out: Out) -> None:
     assert main(["tune", "cancel", "../files"]) == 2
 
 
-def test_download_writes_the_model(it: Service, data: str, out: Out, tmp_path: Path) -> None:
+def test_download_writes_the_model(it: TuneService, data: str, out: Out, tmp_path: Path) -> None:
     name = start(it, data)
     assert main(["tune", "download", name, "-o", str(tmp_path)]) == 2
     assert "has no model yet" in out()[1]
@@ -259,7 +260,7 @@ def test_download_writes_the_model(it: Service, data: str, out: Out, tmp_path: P
     assert "nothing was replaced" in out()[1]
 
 
-def test_test_compares_model_and_base(it: Service, data: str, out: Out) -> None:
+def test_test_compares_model_and_base(it: TuneService, data: str, out: Out) -> None:
     name = start(it, data)
     assert main(["tune", "watch", name]) == 0
     out()

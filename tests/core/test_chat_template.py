@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import motet
 from motet import DeveloperContent, Message, Preamble, Reasoning, SystemContent, Text, ToolCall, ToolResult
-from tests.core.test_render import json_values, keys, line, names
 from tests.support import chat_template_rules as rules
+from tests.support.conversations import json_values, keys, line, names
 
 GOLDENS = [json.loads(row) for row in (Path(__file__).parent / "chat_template.jsonl").read_text().splitlines()]
 DATE = "2026-11-21"

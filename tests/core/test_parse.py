@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import motet
 from motet import Completion, Event, Frame, Message, Reasoning, Text, ToolCall
-from tests.core.test_render import conversations, tools
+from tests.support.conversations import conversations, tools
 
 CORPUS = sorted((Path(__file__).parents[1] / "corpus").glob("*.txt"))
 

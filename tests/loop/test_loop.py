@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 import motet
 from motet.testing import Fault, ScriptedServer, Turn
-from tests.support.fake_backend import call, calls, puppet, turns
+from tests.support.fake_backend import call, calls, fake_atom, turns
 from tests.support.server_scripts import KEY, SLUG, asking, final
 
 LANES = [("together", "chat"), ("vllm", "ids"), ("llamacpp", "text")]
@@ -368,7 +368,7 @@ def test_duplicate_call_ids_in_an_answer_are_renamed() -> None:
     twice = motet.Message(
         "assistant", (motet.ToolCall("good", '{"x": 1}', "c"), motet.ToolCall("good", '{"x": 5}', "c"))
     )
-    brain, backend = puppet(turns(calls("text", "text"), final("A")))
+    brain, backend = fake_atom(turns(calls("text", "text"), final("A")))
     execute = backend.execute
 
     def equal(request: Any) -> Any:
@@ -423,7 +423,7 @@ def test_parallel_calls_are_bounded() -> None:
         with lock:
             at_work -= 1
 
-    brain, _ = puppet(turns(calls(*["meets"] * (2 * SIDE_BY_SIDE)), final("A")))
+    brain, _ = fake_atom(turns(calls(*["meets"] * (2 * SIDE_BY_SIDE)), final("A")))
     for run in (brain.run("Go.", tools=[meets]), asyncio.run(brain.arun("Go.", tools=[meets]))):
         assert {one.signal for one in run.steps[0].calls} == {"success"}
     assert 1 < most <= SIDE_BY_SIDE
@@ -434,7 +434,7 @@ def test_timeout_of_a_tool_overrides_that_of_the_loop() -> None:
     def quick() -> None:
         WAKE.wait(60)
 
-    brain, _ = puppet(turns(calls("quick", "hangs"), final("A")))
+    brain, _ = fake_atom(turns(calls("quick", "hangs"), final("A")))
     run = brain.run("Go.", tools=[quick, hangs], tool_timeout=0.1)
     assert ["within 0.05 s" in one.content for one in run.steps[0].calls] == [True, False]
     assert ["within 0.1 s" in one.content for one in run.steps[0].calls] == [False, True]
@@ -458,7 +458,7 @@ def test_late_async_tools_are_cancelled_or_abandoned() -> None:
             except asyncio.CancelledError:
                 heeded.append("stubborn")
 
-    brain, _ = puppet(turns(calls("heeds", "stubborn"), final("A")))
+    brain, _ = fake_atom(turns(calls("heeds", "stubborn"), final("A")))
     for run in (
         brain.run("Go.", tools=[heeds, stubborn], tool_timeout=0.1),
         asyncio.run(brain.arun("Go.", tools=[heeds, stubborn], tool_timeout=0.1)),
@@ -475,7 +475,7 @@ def test_cancelled_error_inside_a_tool_is_its_failure() -> None:
     async def times_out() -> None:
         raise TimeoutError("upstream")
 
-    brain, _ = puppet(turns(calls("cancels", "times_out"), final("A")))
+    brain, _ = fake_atom(turns(calls("cancels", "times_out"), final("A")))
     for run in (
         brain.run("Go.", tools=[cancels, times_out]),
         asyncio.run(brain.arun("Go.", tools=[cancels, times_out])),
@@ -492,7 +492,7 @@ def test_hanging_tool_does_not_block_process_exit(tmp_path: Path) -> None:
     page.write_text(
         "import asyncio, time\nfrom tests.support.fake_backend import *\nfrom tests.support.server_scripts import final\n"
         "def hangs() -> None:\n    time.sleep(600)\n"
-        "brain, _ = puppet(turns(calls('hangs'), final('A')))\n"
+        "brain, _ = fake_atom(turns(calls('hangs'), final('A')))\n"
         "print(brain.run('Go.', tools=[hangs], tool_timeout=0.1).text)\n"
         "print(asyncio.run(brain.arun('Go.', tools=[hangs], tool_timeout=0.1)).text)\n"
     )
@@ -515,12 +515,12 @@ def environment() -> dict[str, str]:
 
 
 def test_tools_can_run_loops_themselves() -> None:
-    inner, _ = puppet(turns(calls("good"), final("inner")))
+    inner, _ = fake_atom(turns(calls("good"), final("inner")))
 
     def asks() -> str:
         return inner.run("Go.", tools=[good]).text
 
-    brain, _ = puppet(turns(calls("asks"), final("A")))
+    brain, _ = fake_atom(turns(calls("asks"), final("A")))
     assert brain.run("Go.", tools=[asks]).steps[0].calls[0].content == "inner"
 
 
@@ -645,7 +645,7 @@ def test_built_in_tool_result_is_named_in_the_stream(house: House) -> None:
     ],
 )
 def test_invalid_run_options_send_nothing(options: Any, error: type[Exception], message: str) -> None:
-    brain, backend = puppet(turns(final("A")))
+    brain, backend = fake_atom(turns(final("A")))
     with pytest.raises(error, match=message):
         brain.run("Go.", **options)
     assert backend.requests == []
@@ -750,7 +750,7 @@ def test_fatal_error_in_a_tool_keeps_other_results(
         dies()
 
     tools = [other, motet.tool(name="dies")(dies if flavour == "sync" else dies_async)]
-    brain, _ = puppet(turns(calls("other", "dies"), final("A")))
+    brain, _ = fake_atom(turns(calls("other", "dies"), final("A")))
     path = tmp_path / "run.json"
     with pytest.raises(kind) as caught:
         ran(house, brain, how, "Go.", tools=tools, checkpoint=path)
@@ -773,7 +773,7 @@ def test_cancelled_task_can_be_resumed(tmp_path: Path) -> None:
         await asyncio.sleep(0.01 if len(made) > 1 else 60)
         return "waited"
 
-    brain, _ = puppet(turns(calls("waits"), final("A")))
+    brain, _ = fake_atom(turns(calls("waits"), final("A")))
     path = tmp_path / "run.json"
 
     async def main() -> None:
@@ -793,7 +793,7 @@ def test_cancelled_task_can_be_resumed(tmp_path: Path) -> None:
 def test_errors_pickle_with_their_run() -> None:
     import pickle
 
-    brain, _ = puppet(turns(*[calls("text")] * 3, final("A")))
+    brain, _ = fake_atom(turns(*[calls("text")] * 3, final("A")))
     with pytest.raises(motet.MaxStepsError) as caught:
         brain.run("Go.", tools=[text], max_steps=2)
     again = pickle.loads(pickle.dumps(caught.value))
@@ -805,7 +805,7 @@ def test_errors_pickle_with_their_run() -> None:
 
 
 def test_output_type_is_restored_after_a_crash(tmp_path: Path) -> None:
-    brain, _ = puppet(turns(calls("text"), final('{"celsius": 20}')))
+    brain, _ = fake_atom(turns(calls("text"), final('{"celsius": 20}')))
     path = tmp_path / "run.json"
     assert brain.run("Go.", tools=[text], output=Weather, checkpoint=path).output == Weather(celsius=20)
     assert motet.Run.load(path).output is None
@@ -817,7 +817,7 @@ def test_output_type_is_restored_after_a_crash(tmp_path: Path) -> None:
 
 def test_answer_of_the_wrong_type_is_not_a_step() -> None:
     answers = iter([calls("text"), final("no JSON"), final('{"celsius": 3}')])
-    brain, _ = puppet(lambda messages: next(answers))
+    brain, _ = fake_atom(lambda messages: next(answers))
     with pytest.raises(motet.InvalidJsonError) as caught:
         brain.run("Go.", tools=[text], output=Weather)
     state = caught.value.state  # type: ignore[attr-defined]
@@ -880,7 +880,7 @@ def test_manual_loop_waits_for_each_decision(house: House, lane: str) -> None:
 
 
 def test_async_manual_loop_decides_whole_steps() -> None:
-    brain, _ = puppet(turns(calls("text", "text"), calls("text"), final("A")))
+    brain, _ = fake_atom(turns(calls("text", "text"), calls("text"), final("A")))
 
     async def main() -> motet.Run:
         async with brain.asteps("Go.", tools=[text]) as loop:
@@ -901,7 +901,7 @@ def test_manual_run_resumes_manually(tmp_path: Path) -> None:
             raise Fatal
         return x
 
-    brain, _ = puppet(turns(calls(("counts", '{"x": 1}')), calls(("counts", '{"x": 2}')), final("A")))
+    brain, _ = fake_atom(turns(calls(("counts", '{"x": 1}')), calls(("counts", '{"x": 2}')), final("A")))
     path = tmp_path / "run.json"
     with brain.steps("Go.", tools=[counts], checkpoint=path) as loop:
         next(iter(loop))

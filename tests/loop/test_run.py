@@ -23,7 +23,7 @@ from motet.loop import run as runs
 from motet.loop.run import CallRecord, Run, Store
 from motet.message import Preamble, Reasoning
 from motet.metrics import Cash, Chars, Cost, Metrics, Size, Time, Tokens
-from tests.support.fake_backend import Puppet, calls, puppet, turns
+from tests.support.fake_backend import FakeBackend, calls, fake_atom, turns
 from tests.support.hypothesis_profiles import examples
 from tests.support.server_scripts import final
 
@@ -190,8 +190,8 @@ class Counter:
         return x + 1
 
 
-def begun(path: Path | None = None, **options: Any) -> tuple[motet.Atom, Puppet, Counter, Run]:
-    brain, backend = puppet(turns(*SAID))
+def begun(path: Path | None = None, **options: Any) -> tuple[motet.Atom, FakeBackend, Counter, Run]:
+    brain, backend = fake_atom(turns(*SAID))
     counter = Counter()
     if path is not None:
         options["checkpoint"] = path
@@ -220,7 +220,7 @@ def test_run_exposes_messages_and_episode() -> None:
     assert [message.role for message in run.messages] == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
     assert run.episode.messages == run.messages
     with pytest.raises(motet.RepeatedCallError) as caught:
-        puppet(turns(calls("add"), calls("add"), final("A")))[0].run("Go.", tools=[counter.add], max_repeats=1)
+        fake_atom(turns(calls("add"), calls("add"), final("A")))[0].run("Go.", tools=[counter.add], max_repeats=1)
     state = caught.value.state
     # A call without its result is said, but the conversation does not hold it: nobody could answer it.
     assert [message.role for message in state.messages] == ["user", "assistant", "tool", "assistant"]
@@ -279,7 +279,7 @@ def test_resumed_run_keeps_sequential_calls() -> None:
         names.append(threading.current_thread().name)
         assert sum(thread.name.startswith("tool-") for thread in threading.enumerate()) == 1
 
-    brain, _ = puppet(turns(calls("who"), calls("who", "who", "who"), final("A")))
+    brain, _ = fake_atom(turns(calls("who"), calls("who", "who", "who"), final("A")))
     with pytest.raises(motet.MaxStepsError) as caught:
         brain.run("Go.", tools=[who], parallel=False, max_steps=1)
     run = brain.resume(caught.value.state, tools=[who], max_steps=9)
@@ -304,7 +304,7 @@ def interrupted(path: Path, **flags: Any) -> tuple[motet.Atom, Counter, Any]:
             raise Fatal
         return x + 1
 
-    brain, _ = puppet(turns(*SAID))
+    brain, _ = fake_atom(turns(*SAID))
     with pytest.raises(Fatal):
         brain.run("Go.", tools=[add], checkpoint=path)
     assert sorted(counter.made) == [1, 5]
@@ -373,7 +373,7 @@ def test_journal_records_each_call_before_and_after(tmp_path: Path) -> None:
         seen.append(["begin" if "begin" in line else "end" for line in lines])
         assert [one.name for one in Run.load(path).unfinished] == ["look"]
 
-    brain, _ = puppet(turns(calls("look", "look"), final("A")))
+    brain, _ = fake_atom(turns(calls("look", "look"), final("A")))
     brain.run("Go.", tools=[look], checkpoint=path, parallel=False)
     assert seen == [["begin"], ["begin", "end", "begin"]]
     assert names(tmp_path) == ["run.json"]
@@ -389,7 +389,7 @@ def test_journal_has_the_untruncated_result(tmp_path: Path) -> None:
     def dies() -> None:
         raise Fatal
 
-    brain, _ = puppet(turns(calls("huge", "dies"), final("A")))
+    brain, _ = fake_atom(turns(calls("huge", "dies"), final("A")))
     with pytest.raises(Fatal):
         brain.run("Go.", tools=[huge, dies], checkpoint=path, parallel=False)
     assert Run.load(path).steps[0].calls[0].whole == "x" * 10_000_000
@@ -539,7 +539,7 @@ def test_full_disk_ends_the_run_without_loss(
         path = tmp_path / f"{n}.json"
         counter = Counter()
         add = motet.tool(idempotent=idempotent)(counter.add)
-        brain, _ = puppet(turns(*SAID))
+        brain, _ = fake_atom(turns(*SAID))
         disk.left = n
         try:
             brain.run("Go.", tools=[add], checkpoint=path, parallel=bool(n % 2))
@@ -578,7 +578,7 @@ path, *sizes = sys.argv[1:]
 def big(n: int) -> str:
     print("made", n, flush=True)
     return "x" * n
-brain, _ = puppet(turns(*[calls(("big", '{"n": %s}' % size)) for size in sizes], final("A")))
+brain, _ = fake_atom(turns(*[calls(("big", '{"n": %s}' % size)) for size in sizes], final("A")))
 resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))
 try:
     brain.run("Go.", tools=[big], checkpoint=path)
@@ -635,7 +635,7 @@ def add(x: int = 1) -> int:
     with open(sys.argv[1] + ".made", "a") as file:
         file.write(f"{x}\\n")
     return x + 1
-brain, _ = puppet(turns(calls("add", ("add", '{"x": 5}')), calls(("add", '{"x": 7}')), final("A")))
+brain, _ = fake_atom(turns(calls("add", ("add", '{"x": 5}')), calls(("add", '{"x": 7}')), final("A")))
 brain.run("Go.", tools=[add], checkpoint=sys.argv[1], parallel=False)
 """
 
@@ -669,7 +669,7 @@ def test_checkpoint_is_never_partial_after_a_kill(tmp_path: Path, forkserver: An
         counter = [int(line) for line in made.read_text().split()] if made.exists() else []
 
         after = Counter()
-        brain, _ = puppet(turns(*SAID))
+        brain, _ = fake_atom(turns(*SAID))
         reported: list[int] = []
         try:
             run = brain.resume(path, tools=[after.add])

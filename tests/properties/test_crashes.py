@@ -8,7 +8,6 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ import pytest
 
 import motet
 from motet.testing import ScriptedServer
-from tests.support.crash_points import BOMB, Crash, ticking
-from tests.support.fake_backend import calls, puppet, turns
+from tests.support.crash_points import CRASH_POINT, Crash, World, crash_points
+from tests.support.fake_backend import calls, fake_atom, turns
 from tests.support.server_scripts import KEY, SLUG, final
 
 # In the process.
@@ -27,7 +26,7 @@ from tests.support.server_scripts import KEY, SLUG, final
 
 @pytest.fixture(autouse=True)
 def ticks(request: pytest.FixtureRequest) -> Iterator[None]:
-    with contextlib.nullcontext() if "killed" in request.node.name else ticking():
+    with contextlib.nullcontext() if "killed" in request.node.name else crash_points():
         yield
 
 
@@ -49,44 +48,33 @@ CONVERSATIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-class World:
-    """What the tools did, which no crash undoes."""
+def adder(world: World, kind: str, *, awaited: bool) -> Any:
+    """The tool `add` of a kind; it acts on the world."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.done: collections.Counter[int] = collections.Counter()
-        self._lock = threading.Lock()
-
-    def act(self, x: int) -> str:
-        BOMB.tick()
-        if self.kind == "slow":
-            time.sleep(0.002)
-        with self._lock:
-            self.done[x] += 1
-        BOMB.tick()
-        if self.kind == "raising":
+    def act(x: int) -> str:
+        world.act(x, seconds=0.002 if kind == "slow" else 0)
+        if kind == "raising":
             raise ValueError(f"could not add {x}")
         return f"added {x}"
 
-    def tool(self, *, awaited: bool) -> Any:
-        async def later(x: int) -> str:
-            await asyncio.sleep(0)
-            return self.act(x)
+    async def later(x: int) -> str:
+        await asyncio.sleep(0)
+        return act(x)
 
-        def plain(x: int) -> str:
-            return self.act(x)
+    def plain(x: int) -> str:
+        return act(x)
 
-        return motet.tool(name="add", idempotent=self.kind == "idempotent")(later if awaited else plain)
+    return motet.tool(name="add", idempotent=kind == "idempotent")(later if awaited else plain)
 
 
 KINDS = ["once", "idempotent", "slow", "raising"]
 
 
-def go_on(world: World, path: Path, said: tuple[str, ...], policy: Any, awaited: bool) -> motet.Run:
+def go_on(world: World, kind: str, path: Path, said: tuple[str, ...], policy: Any, awaited: bool) -> motet.Run:
     """A process: begins the run, or goes on with it from what is on the disk."""
-    brain, backend = puppet(turns(*said))
-    backend.before = BOMB.tick
-    options: Any = {"tools": [world.tool(awaited=awaited)], "parallel": world.kind != "once"}
+    brain, backend = fake_atom(turns(*said))
+    backend.before = CRASH_POINT.tick
+    options: Any = {"tools": [adder(world, kind, awaited=awaited)], "parallel": kind != "once"}
     if not path.exists():
         options["checkpoint"] = path
         return asyncio.run(brain.arun("Go.", **options)) if awaited else brain.run("Go.", **options)
@@ -96,7 +84,7 @@ def go_on(world: World, path: Path, said: tuple[str, ...], policy: Any, awaited:
 
 def crash_and_go_on(folder: Path, name: str, kind: str, n: int) -> bool:
     """One cell: crashes at the n-th tick, and again while it goes on; then to the end. False if nothing crashed."""
-    said, world, path = CONVERSATIONS[name], World(kind), folder / f"{n}.json"
+    said, world, path = CONVERSATIONS[name], World(), folder / f"{n}.json"
     expected = collections.Counter(
         call.args()["x"]
         for turn in said
@@ -107,10 +95,10 @@ def crash_and_go_on(folder: Path, name: str, kind: str, n: int) -> bool:
     policy: Any = "raise"
     # A process that goes on crashes, too: early for some n, late for others, not at all for others again.
     for left in (n, (n * 7) % 23, 0):
-        BOMB.left = left
+        CRASH_POINT.left = left
         saved = motet.Run.load(path) if path.exists() else None
         try:
-            run = go_on(world, path, said, policy, awaited=n % 3 == 0)
+            run = go_on(world, kind, path, said, policy, awaited=n % 3 == 0)
             break
         except Crash:
             crashes += 1
@@ -118,7 +106,7 @@ def crash_and_go_on(folder: Path, name: str, kind: str, n: int) -> bool:
         except motet.UnfinishedCallError as error:
             reported.update(call.args()["x"] for call in error.calls)
             policy = "skip"
-        BOMB.left = 0
+        CRASH_POINT.left = 0
         if path.exists():
             # Whatever was on the disk before is there still.
             now = motet.Run.load(path)
@@ -126,13 +114,13 @@ def crash_and_go_on(folder: Path, name: str, kind: str, n: int) -> bool:
         else:
             assert not world.done
     else:
-        BOMB.left = 0
+        CRASH_POINT.left = 0
         try:
-            run = go_on(world, path, said, policy, awaited=False)
+            run = go_on(world, kind, path, said, policy, awaited=False)
         except motet.UnfinishedCallError as error:
             reported.update(call.args()["x"] for call in error.calls)
-            run = go_on(world, path, said, "skip", awaited=False)
-    BOMB.left = 0
+            run = go_on(world, kind, path, said, "skip", awaited=False)
+    CRASH_POINT.left = 0
     assert (run.text, run.output, len(run.steps)) == ("A", "A", len(said))
     assert [record.signal is not None for step in run.steps for record in step.calls] == [True] * sum(
         len(step.calls) for step in run.steps

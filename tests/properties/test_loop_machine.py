@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import functools
 import shutil
 import tempfile
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import motet
-from tests.support.crash_points import BOMB, Crash, ticking
-from tests.support.fake_backend import calls, puppet, turns
+from tests.support.crash_points import CRASH_POINT, Crash, World, crash_points
+from tests.support.fake_backend import calls, fake_atom, turns
 from tests.support.hypothesis_profiles import examples
 from tests.support.server_scripts import final
 
@@ -26,38 +24,26 @@ KINDS = ["once", "again", "raises", "refuses", "awaited", "unknown", "wrong"]
 SHARED = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-class World:
-    """What the tools did, which no crash undoes."""
+def tools_of(world: World) -> list[motet.Tool]:
+    """One tool of each kind that exists; they act on the world."""
 
-    def __init__(self) -> None:
-        self.done: collections.Counter[int] = collections.Counter()
-        self._lock = threading.Lock()
+    def once(x: int) -> int:
+        return world.act(x)
 
-    def act(self, x: int) -> int:
-        BOMB.tick()
-        with self._lock:
-            self.done[x] += 1
-        BOMB.tick()
-        return x
+    def raises(x: int) -> None:
+        raise OSError(f"broken after {world.act(x)}")
 
-    @functools.cached_property
-    def tools(self) -> list[motet.Tool]:
-        def once(x: int) -> int:
-            return self.act(x)
+    def refuses(x: int) -> None:
+        raise motet.ToolConstraintError(f"not {world.act(x)}")
 
-        def raises(x: int) -> None:
-            raise OSError(f"broken after {self.act(x)}")
+    async def awaited(x: int) -> int:
+        await asyncio.sleep(0)
+        return world.act(x)
 
-        def refuses(x: int) -> None:
-            raise motet.ToolConstraintError(f"not {self.act(x)}")
-
-        async def awaited(x: int) -> int:
-            await asyncio.sleep(0)
-            return self.act(x)
-
-        return [motet.tool(idempotent=made.__name__ == "again")(made) for made in (once, raises, refuses, awaited)] + [
-            motet.tool(name="again", idempotent=True)(once)
-        ]
+    return [
+        *map(motet.tool, (once, raises, refuses, awaited)),
+        motet.tool(name="again", idempotent=True)(once),
+    ]
 
 
 class Loops(RuleBasedStateMachine):
@@ -69,10 +55,11 @@ class Loops(RuleBasedStateMachine):
     )
     def converse(self, conversation: list[list[str]], parallel: bool) -> None:
         self.stack = ExitStack()
-        self.stack.enter_context(ticking())
+        self.stack.enter_context(crash_points())
         self.folder = Path(tempfile.mkdtemp(dir=SHARED))
         self.path = self.folder / "run.json"
         self.world = World()
+        self.tools = tools_of(self.world)
         self.kinds: dict[int, str] = {}
         said = []
         for step in conversation:
@@ -83,8 +70,8 @@ class Loops(RuleBasedStateMachine):
                 made.append((kind if kind != "wrong" else "once", '{"y": 1}' if kind == "wrong" else f'{{"x": {x}}}'))
             said.append(calls(*made))
         self.said = (*said, final("A"))
-        self.brain, backend = puppet(turns(*self.said))
-        backend.before = BOMB.tick
+        self.brain, backend = fake_atom(turns(*self.said))
+        backend.before = CRASH_POINT.tick
         self.parallel = parallel
         self.reported: collections.Counter[int] = collections.Counter()
         self.steps = 0
@@ -93,8 +80,8 @@ class Loops(RuleBasedStateMachine):
 
     def attempt(self, how: str, crash: int, **options: Any) -> motet.Run | None:
         """A process: begins the run or goes on with it, and may crash."""
-        options = {"tools": self.world.tools, "max_steps": 20, **options}
-        BOMB.left = crash
+        options = {"tools": self.tools, "max_steps": 20, **options}
+        CRASH_POINT.left = crash
         try:
             if self.path.exists():
                 return self.going_on(how, **options, unfinished=self.policy)
@@ -112,7 +99,7 @@ class Loops(RuleBasedStateMachine):
             assert not error.state.done
             self.policy = "raise"
         finally:
-            BOMB.left = 0
+            CRASH_POINT.left = 0
         return None
 
     def going_on(self, how: str, **options: Any) -> motet.Run:
@@ -144,7 +131,7 @@ class Loops(RuleBasedStateMachine):
     @rule(events=st.integers(1, 30))
     def leave(self, events: int) -> None:
         """Somebody listens for a while."""
-        options: Any = {"tools": self.world.tools, "max_steps": 20}
+        options: Any = {"tools": self.tools, "max_steps": 20}
         if self.path.exists():
             stream = self.brain.resume(self.path, stream=True, unfinished=self.policy, **options)
         else:
@@ -168,7 +155,7 @@ class Loops(RuleBasedStateMachine):
         kept = self.path.read_bytes()
         n = data.draw(st.integers(0, len(run.steps)))
         other = World()
-        fork = self.brain.resume(run.fork(n), tools=other.tools, unfinished="skip", max_steps=20)
+        fork = self.brain.resume(run.fork(n), tools=tools_of(other), unfinished="skip", max_steps=20)
         assert (fork.text, len(fork.steps)) == ("A", len(self.said))
         known = {
             x for step in run.steps[:n] for record in step.calls if record.signal or record.begun for x in _x(record)

@@ -22,8 +22,7 @@ from motet.testing import Cassette, CassetteMissError, Fault, ScriptedServer, Tu
 from motet.together.lanes import raw
 from motet.together.lanes.chat import ChatLane
 from motet.together.lanes.raw import RawLane
-from tests.atoms.test_atoms import LANES
-from tests.support.server_scripts import ANSWER, CALL, KEY, PLAIN, SLUG, WEATHER, asking, final
+from tests.support.server_scripts import ANSWER, CALL, KEY, LANES, PLAIN, SLUG, WEATHER, asking, final
 
 ALONE = '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Oslo"}<|call|>'
 SERVED = [spec for spec in catalog.specs() if spec.model is not None]

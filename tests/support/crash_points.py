@@ -1,9 +1,11 @@
-"""Crashes within the process: whatever touches the world fails for the n-th time."""
+"""Crashes within the process: the n-th operation on a file, a tool or a model raises `Crash`."""
 
 from __future__ import annotations
 
+import collections
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +16,7 @@ class Crash(BaseException):
     """The process ends here: no handler of `Exception` sees it, and what was in memory is gone."""
 
 
-class Bomb:
+class CrashPoint:
     """Counts what touches the world, and goes off at the n-th time."""
 
     def __init__(self) -> None:
@@ -29,39 +31,57 @@ class Bomb:
             raise Crash
 
 
-BOMB = Bomb()
+CRASH_POINT = CrashPoint()
 
 
 @contextmanager
-def ticking() -> Iterator[None]:
+def crash_points() -> Iterator[None]:
     """Each write to a file ticks before it, and in the middle of it. Nothing waits for the disk: it is not the machine
     that crashes here."""
     real: dict[str, Any] = {name: getattr(os, name) for name in ("write", "replace", "ftruncate")}
 
     def write(handle: int, data: bytes) -> Any:
-        BOMB.tick()
+        CRASH_POINT.tick()
         half = len(data) // 2
         written = real["write"](handle, data[:half])
-        BOMB.tick()
+        CRASH_POINT.tick()
         return written + real["write"](handle, data[half:])
 
     def replace(*names: Any) -> None:
-        BOMB.tick()
+        CRASH_POINT.tick()
         real["replace"](*names)
-        BOMB.tick()
+        CRASH_POINT.tick()
 
     def ftruncate(handle: int, size: int) -> None:
         # A process that has crashed does not mend what it has written.
-        if BOMB.left != 0:
-            BOMB.tick()
+        if CRASH_POINT.left != 0:
+            CRASH_POINT.tick()
             real["ftruncate"](handle, size)
 
-    BOMB.left = 0
+    CRASH_POINT.left = 0
     with (
         mock.patch("os.write", write),
         mock.patch("os.replace", replace),
         mock.patch("os.ftruncate", ftruncate),
-        mock.patch("os.fsync", lambda handle: BOMB.tick()),
+        mock.patch("os.fsync", lambda handle: CRASH_POINT.tick()),
     ):
         yield
-    BOMB.left = 0
+    CRASH_POINT.left = 0
+
+
+class World:
+    """The effects of tool calls, which outlive the crashes of the process that makes them."""
+
+    def __init__(self) -> None:
+        self.done: collections.Counter[int] = collections.Counter()
+        self._lock = threading.Lock()
+
+    def act(self, x: int, *, seconds: float = 0) -> int:
+        """Counts `x` after some time, with a crash point before and one after."""
+        CRASH_POINT.tick()
+        if seconds:
+            time.sleep(seconds)
+        with self._lock:
+            self.done[x] += 1
+        CRASH_POINT.tick()
+        return x

@@ -28,7 +28,7 @@ def calls(*made: str | tuple[str, str], thought: str = "I need a tool.") -> str:
     return f"<|channel|>analysis<|message|>{thought}<|end|>{''.join(written)}"
 
 
-class Puppet:
+class FakeBackend:
     """A backend that says what a script says of the conversation: the same again, whoever asks and how often."""
 
     def __init__(self, script: Script) -> None:
@@ -38,7 +38,7 @@ class Puppet:
         """Called before an answer."""
 
     def execute(self, request: Request) -> Reply:
-        stream = PuppetStream(self, request)
+        stream = FakeStream(self, request)
         for _ in stream:
             pass
         return stream.reply
@@ -47,11 +47,11 @@ class Puppet:
         await asyncio.sleep(0)
         return self.execute(request)
 
-    def stream(self, request: Request) -> PuppetStream:
-        return PuppetStream(self, request)
+    def stream(self, request: Request) -> FakeStream:
+        return FakeStream(self, request)
 
-    def astream(self, request: Request) -> AsyncPuppetStream:
-        return AsyncPuppetStream(self, request)
+    def astream(self, request: Request) -> AsyncFakeStream:
+        return AsyncFakeStream(self, request)
 
     def count_prompt(self, request: Request) -> int | None:
         return len(harmony.render(request.messages, tools=request.tools, current_date=request.current_date))
@@ -72,11 +72,11 @@ class Puppet:
     async def aclose(self) -> None: ...
 
 
-class PuppetStream:
+class FakeStream:
     """Events, token by token."""
 
-    def __init__(self, puppet: Puppet, request: Request) -> None:
-        self._puppet = puppet
+    def __init__(self, backend: FakeBackend, request: Request) -> None:
+        self._backend = backend
         self._request = request
         self._parser = motet.StreamParser(tools=request.tools)
         self._prompt = 0
@@ -84,10 +84,10 @@ class PuppetStream:
         self._events = self._run()
 
     def _run(self) -> Iterator[Any]:
-        self._puppet.requests.append(self._request)
-        self._puppet.before()
-        self._prompt = self._puppet.count_prompt(self._request) or 0
-        ids = motet.encode(self._puppet.script(self._request.messages), special="token")
+        self._backend.requests.append(self._request)
+        self._backend.before()
+        self._prompt = self._backend.count_prompt(self._request) or 0
+        ids = motet.encode(self._backend.script(self._request.messages), special="token")
         for token in ids[: self._request.max_tokens]:
             yield from self._parser.feed(token)
         yield from self._parser.close()
@@ -107,11 +107,17 @@ class PuppetStream:
         completion = self._parser.completion
         finish = "length" if completion.stop is None and self._usage is not None else "stop"
         return Reply(
-            completion, "ids", "a puppet", self._request.model, self._usage, finish, prompt_tokens=self._prompt or None
+            completion,
+            "ids",
+            "a fake backend",
+            self._request.model,
+            self._usage,
+            finish,
+            prompt_tokens=self._prompt or None,
         )
 
 
-class AsyncPuppetStream(PuppetStream):
+class AsyncFakeStream(FakeStream):
     def __aiter__(self) -> AsyncIterator[Any]:
         return self._arun()
 
@@ -127,9 +133,9 @@ class AsyncPuppetStream(PuppetStream):
     async def aclose(self) -> None: ...
 
 
-def puppet(script: Script) -> tuple[motet.Atom, Puppet]:
+def fake_atom(script: Script) -> tuple[motet.Atom, FakeBackend]:
     """An atom that is moved by a script."""
-    backend = Puppet(script)
+    backend = FakeBackend(script)
     return motet.Atom(motet.atom(SLUG).spec, backend), backend
 
 

@@ -23,6 +23,7 @@ from motet.testing.server import wire_shapes as shapes
 from motet.together.lanes.chat import ChatLane
 from motet.together.lanes.raw import RawLane
 from motet.together.transport.request_machine import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
+from tests.support.fake_clock import FakeClock
 from tests.support.server_scripts import KEY, SLUG
 
 SHORT = Turn(
@@ -99,7 +100,7 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 @dataclass
-class Service:
+class InMemoryService:
     """Answers every request with what it is told, without a socket."""
 
     answer: httpx.Response | Exception = field(default_factory=lambda: httpx.Response(500))
@@ -289,21 +290,12 @@ def no_key_in_logs() -> Iterator[None]:
 # An exchange without anything that does it.
 
 
-class Clock:
-    """Time that passes when it is told to."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def exchange(lane: str = "chat", *, clock: Clock | None = None, stream: bool = True, **settings: Any) -> Exchange:
+def exchange(lane: str = "chat", *, clock: FakeClock | None = None, stream: bool = True, **settings: Any) -> Exchange:
     reader = ChatLane() if lane == "chat" else RawLane(lane, None)  # type: ignore[arg-type]
     endpoint: Any = "chat" if lane == "chat" else "completions"
     settings = {"retries": 2, "timeout": None, "first_token_timeout": None, "prompt_tokens": 70, **settings}
     call = Call(endpoint=endpoint, arguments={}, stream=stream, reader=reader, key=KEY, lane_reason="", **settings)
-    return Exchange(call, clock=clock or Clock())
+    return Exchange(call, clock=clock or FakeClock())
 
 
 def drive(
@@ -315,7 +307,7 @@ def drive(
     waits: list[float] | None = None,
 ) -> tuple[list[motet.Event], motet.MotetError | None]:
     """Does what an exchange asks for. What is read is bytes, an exception, or a number: seconds in which nothing comes."""
-    clock: Clock = made._clock  # type: ignore[assignment]
+    clock: FakeClock = made._clock  # type: ignore[assignment]
     steps, reads, opens = made.steps(), iter(reads), iter(opens)
     events: list[motet.Event] = []
     answer: Any = None
@@ -327,16 +319,16 @@ def drive(
                 case Open():
                     answer = next(opens, None) or Opened(200, headers)
                 case Sleep(seconds):
-                    clock.now += seconds
+                    clock.time += seconds
                     if waits is not None:
                         waits.append(seconds)
                 case Read():
                     answer = next(reads, b"")
                     while isinstance(answer, int | float):
-                        if made.deadline is not None and clock.now + answer >= made.deadline:
-                            clock.now, answer = made.deadline, DeadlinePassed()
+                        if made.deadline is not None and clock.time + answer >= made.deadline:
+                            clock.time, answer = made.deadline, DeadlinePassed()
                         else:
-                            clock.now, answer = clock.now + answer, next(reads, b"")
+                            clock.time, answer = clock.time + answer, next(reads, b"")
                 case heard:
                     events += heard
     except StopIteration:

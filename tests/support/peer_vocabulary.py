@@ -7,13 +7,13 @@ from pathlib import Path
 
 from motet import _core
 
-__all__ = ["lend"]
+__all__ = ["export_for_peers"]
 
 # The name under which tiktoken looks for the file: the sha1 of where it was published.
 _CACHED_AS = "fb374d419588a4632f3f557e76b4b70aebbca790"
 
 
-def lend(folder: Path) -> None:
+def export_for_peers(folder: Path) -> None:
     """Writes the vocabulary into a folder, and points tiktoken and openai-harmony at it."""
     for name in ("o200k_base.tiktoken", _CACHED_AS):
         (folder / name).write_bytes(_core._vocabulary())

@@ -45,3 +45,13 @@ def asking(*script: Any, slug: str = SLUG, **settings: Any) -> Iterator[tuple[mo
         motet.atom(slug, base_url=server.url, api_key=KEY, **settings) as brain,
     ):
         yield brain, server
+
+
+LANES = [
+    ("together", "chat"),
+    ("vllm", "chat"),
+    ("vllm", "ids"),
+    ("vllm", "text"),
+    ("llamacpp", "text"),
+    ("sglang", "ids"),
+]

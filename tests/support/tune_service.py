@@ -1,7 +1,8 @@
-"""A service that trains, a file for it, and a clock that is told the time."""
+"""A scripted service that trains, and files for it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,10 @@ import httpx
 
 from motet import tune
 from motet.testing import Fault, ScriptedServer, Training
+from motet.testing.server.training_service import checkpoint_archive
 from motet.together import Backend
-from tests.support.server_scripts import KEY, PLAIN
+from tests.support.fake_clock import FakeClock
+from tests.support.server_scripts import KEY, PLAIN, final
 
 MODEL = "openai/gpt-oss-120b"
 OK: dict[str, Any] = {"check": False}
@@ -28,30 +31,14 @@ def status(code: int, **more: Any) -> Fault:
     return Fault("status", status=code, **more)
 
 
-class Told(tune.Clock):
-    """Its time goes on only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds > 0
-        self.slept.append(seconds)
-        self.time += seconds
-
-
-class Service:
+class TuneService:
     """A scripted server, how to reach it, and what it was asked."""
 
     def __init__(self, server: ScriptedServer) -> None:
         self.server = server
         self.training = server.training
         self.storage = server.training.storage
-        self.clock = Told()
+        self.clock = FakeClock()
         # Without certificates, which take longer to be read than all else.
         self.backend = Backend(base_url=server.url, api_key=KEY, transport=httpx.HTTPTransport(verify=False))
         self.how: dict[str, Any] = {"backend": self.backend, "clock": self.clock}
@@ -71,9 +58,9 @@ class Service:
 @contextmanager
 def service(
     script: Any = None, *, faults: dict[str, Sequence[Fault | None]] | None = None, **training: Any
-) -> Iterator[Service]:
+) -> Iterator[TuneService]:
     with ScriptedServer(script or (lambda _: PLAIN), key=KEY, training=Training(faults=faults, **training)) as server:
-        made = Service(server)
+        made = TuneService(server)
         with made.backend:
             yield made
 
@@ -93,3 +80,15 @@ def rows(count: int = 6) -> list[dict[str, Any]]:
 def written(path: Path, some: list[dict[str, Any]] | None = None) -> Path:
     path.write_text("".join([json.dumps(row) + "\n" for row in some or rows()]))
     return path
+
+
+# What cannot be packed smaller.
+BIG = checkpoint_archive({"model.safetensors": b"".join([hashlib.sha256(b"%d" % n).digest() for n in range(4000)])})
+
+
+def answering(body: dict[str, Any]) -> str:
+    """The trained model knows; the other one knows half."""
+    number = body["messages"][-1]["content"].rpartition(" ")[2].rstrip("?")
+    if "scripted/" in body["model"]:
+        return final(f"The capital of country {number} is Town {number}.")
+    return final(f"Town {number}, I think.")

@@ -26,6 +26,7 @@ from motet.backend import Attempt
 from motet.testing import Turn
 from motet.together.errors import from_exception
 from motet.together.transport import sse as sse_room
+from tests.support.fake_clock import FakeClock
 from tests.support.fault_cases import (
     DONE,
     HOWS,
@@ -34,9 +35,8 @@ from tests.support.fault_cases import (
     SHORT,
     SSE,
     Body,
-    Clock,
+    InMemoryService,
     Outcome,
-    Service,
     check_error,
     check_partial,
     chunks_of,
@@ -111,11 +111,11 @@ def cells(lane: str) -> Iterator[tuple[list[dict[str, Any]], list[bytes], bytes]
         yield chunks[:place], events[:place], event
 
 
-def stream_in_memory(lane: str, mode: str, runner: asyncio.Runner) -> Callable[..., tuple[Outcome, Service]]:
-    service = Service()
+def stream_in_memory(lane: str, mode: str, runner: asyncio.Runner) -> Callable[..., tuple[Outcome, InMemoryService]]:
+    service = InMemoryService()
     brain = service.atom(lane)
 
-    def ask(*pieces: bytes, end: BaseException | None = None) -> tuple[Outcome, Service]:
+    def ask(*pieces: bytes, end: BaseException | None = None) -> tuple[Outcome, InMemoryService]:
         body = service.tell(*pieces, end=end)
         found = outcome(brain, "stream" if mode == "sync" else "astream", runner=runner)
         assert body.closed
@@ -302,7 +302,7 @@ def test_gzip_cut_at_every_byte(lane: str) -> None:
     chunks = chunks_of(lane)
     body = b"".join([*map(sse, chunks), DONE])
     packed = gzip.compress(body)
-    service = Service()
+    service = InMemoryService()
     brain = service.atom(lane)
     headers = {**SSE, "content-encoding": "gzip"}
     for cut in range(0, len(packed) + 1, 7 if lane != "chat" else 1):
@@ -325,7 +325,7 @@ def test_gzip_cut_at_every_byte(lane: str) -> None:
 @pytest.mark.parametrize("how", HOWS)
 def test_whole_answer_breaks_off(how: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
     body, (end, reason) = whole_of(lane), CUTS[kind]
-    service = Service()
+    service = InMemoryService()
     brain = service.atom(lane, max_retries=0)
     for place in (0, 1, 2, 20, len(body) // 2, len(body) - 2, len(body) - 1):
         sent = service.tell(body[:place], end=end, headers={"content-type": "application/json"})
@@ -372,7 +372,7 @@ BODIES: dict[str, tuple[bytes, type[motet.MotetError] | None]] = {
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", HOWS)
 def test_invalid_whole_answers(how: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
-    service = Service()
+    service = InMemoryService()
     brain = service.atom(lane)
     body, error = BODIES[kind]
     for said in ("application/json", "text/html", "text/event-stream"):
@@ -390,7 +390,7 @@ def test_invalid_whole_answers(how: str, lane: str, kind: str, runner: asyncio.R
 @pytest.mark.parametrize("how", HOWS)
 def test_streams_are_detected_by_content(how: str, lane: str, runner: asyncio.Runner) -> None:
     """D13: whatever was asked for, and whatever the answer says that it is."""
-    service = Service()
+    service = InMemoryService()
     brain = service.atom(lane)
     stream = [*map(sse, chunks_of(lane)), DONE]
     for pieces in (
@@ -506,15 +506,15 @@ PING = b": still there\n\n"
 def test_deadlines(
     timeout: float | None, first: float | None, reads: list[Any], passed: float | None, named: str
 ) -> None:
-    clock = Clock()
+    clock = FakeClock()
     made = exchange(clock=clock, timeout=timeout, first_token_timeout=first)
-    began = clock.now
+    began = clock.time
     events, error = drive(made, reads)
     if passed is None:
         assert error is None
         assert made.reply.finish == "stop"
         return
-    assert clock.now - began == pytest.approx(passed)
+    assert clock.time - began == pytest.approx(passed)
     known = check_error(error, motet.RequestTimeoutError, retryable=True, attempts=(Attempt("200"),))
     assert f"within {named} s" in str(known)
     assert "".join([event.delta for event in events]) == made.reply.completion.text
@@ -644,7 +644,7 @@ def test_request_without_an_answer(
     how: str, cause: Exception, kind: type[motet.ApiError], attempts: int, billable: bool, runner: asyncio.Runner
 ) -> None:
     """D4, D21: three attempts where nobody worked on it, or where it is not known; one where it may well be billed."""
-    service = Service(cause)
+    service = InMemoryService(cause)
     error = check_error(outcome(service.atom(), how, runner=runner).error, kind, status=None, partial=None, cost=None)
     assert [(one.outcome, one.may_be_billed) for one in error.attempts] == [(kind.__name__, billable)] * attempts
     assert len(service.asked) == attempts
@@ -697,7 +697,7 @@ def test_statuses(
 ) -> None:
     data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
     headers = {"location": "http://elsewhere.test/v1", "x-request-id": "r-7"}
-    service = Service()
+    service = InMemoryService()
     # Whole; broken off; and with the key where the excerpt ends: the status says enough.
     for pieces, end in (([data], None), ([data], httpx.ReadError("reset")), ([b"x" * 290, KEY.encode() * 900], None)):
         sent = service.tell(*pieces, end=end, status=status, headers=headers)
@@ -847,7 +847,7 @@ OVERFLOWS: list[tuple[int, Any, int | None, int | None]] = [
 def test_context_overflow(
     how: str, status: int, body: Any, tokens: int | None, limit: int | None, runner: asyncio.Runner
 ) -> None:
-    service = Service()
+    service = InMemoryService()
     service.tell(body.encode() if isinstance(body, str) else json.dumps(body).encode(), status=status)
     found = outcome(service.atom(), how, runner=runner).error
     error = check_error(found, motet.ContextOverflowError, status=status, tokens=tokens, limit=limit, retryable=False)
@@ -861,7 +861,7 @@ def test_context_overflow(
 @pytest.mark.parametrize("how", HOWS)
 def test_answer_cut_at_every_length(how: str, lane: str, runner: asyncio.Runner) -> None:
     """D12: a call whose arguments were cut is not given out to be run."""
-    service = Service()
+    service = InMemoryService()
     brain = service.atom(lane)
     turn = Turn(CALL)
     for most in range(1, len(turn.ids)):
@@ -878,7 +878,7 @@ def test_answer_cut_at_every_length(how: str, lane: str, runner: asyncio.Runner)
 @pytest.mark.parametrize("how", HOWS)
 def test_other_model_answers(how: str, lane: str, runner: asyncio.Runner) -> None:
     """D26: what came is priced as what it is, or not at all."""
-    service = Service()
+    service = InMemoryService()
     for model, output_price in (("openai/gpt-oss-20b", Decimal("0.2")), ("new/model", None), (KEY[:4], None)):
         turn = Turn(SHORT.completion, model=model)
         whole = whole_of(lane, turn)
@@ -936,7 +936,7 @@ def test_floods_use_bounded_memory(
     monkeypatch.setattr("motet.together.transport.request_machine.MAX_BODY_BYTES", 1_000_000)
     monkeypatch.setattr(sse_room, "MAX_EVENT_BYTES", 1_000_000)
     pieces, status, headers, error = FLOODS[kind]
-    service = Service()
+    service = InMemoryService()
     brain = service.atom(max_retries=0)
     sent = service.tell(*pieces() if pieces is bomb else (), status=status, headers=headers)
     sent.pieces = sent.pieces or pieces()
@@ -979,7 +979,7 @@ def test_list_of_models(how: str, status: int, body: Any, kind: type[motet.ApiEr
 
 @pytest.mark.parametrize("how", HOWS)
 def test_starting_server_is_probed_again(how: str, runner: asyncio.Runner) -> None:
-    service = Service(models=[httpx.ReadTimeout("late"), httpx.Response(503)])
+    service = InMemoryService(models=[httpx.ReadTimeout("late"), httpx.Response(503)])
     brain = service.atom("auto")
     for lane in ("chat", "chat", "ids", "ids"):
         service.tell(whole_of(lane))

@@ -17,7 +17,7 @@ import pytest
 import motet
 from motet.tune import Built, Example, Examples, Finding, build, check, crew, read_examples
 from motet.tune.crew import each
-from tests.tune.test_check import BAD_ROWS, GOOD, SECRETS, chat, line_of
+from tests.support.training_rows import BAD_ROWS, GOOD, SECRETS, chat, line_of
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from together.lib.utils import check_file
 
 import motet
 from motet.tune import Built, Example, Examples, build, check
-from tests.tune.test_check import SECRETS
-from tests.tune.test_examples import TOOL, command, examples
+from tests.support.training_examples import TOOL, command, examples
+from tests.support.training_rows import SECRETS
 
 CALL = {
     "role": "assistant",

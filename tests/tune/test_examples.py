@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import subprocess
 import sys
@@ -16,14 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import motet
-from motet.cli import main
 from motet.testing import Cassette
 from motet.tune import Example, Examples, read_examples
 from motet.tune.examples import Corrupt
-from tests.support.fake_backend import calls, puppet, turns
+from tests.support.fake_backend import calls, fake_atom, turns
 from tests.support.server_scripts import CALL, KEY, PLAIN, SLUG, WEATHER, asking, final
+from tests.support.training_examples import TOOL, command, examples
 
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 USER = {"role": "user", "content": "Q"}
 ANSWER = {"role": "assistant", "content": "A"}
 
@@ -105,26 +102,6 @@ def test_examples_without_an_answer_are_refused(make: Any, code: str) -> None:
     with pytest.raises(motet.DataError) as caught:
         make()
     assert code in [finding.code for finding in caught.value.findings]
-
-
-texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9).filter(
-    lambda text: bool(text.strip())
-)
-examples = st.one_of(
-    st.builds(
-        lambda q, a, **more: Example.of(q, a, **more),
-        texts,
-        texts,
-        thinking=st.none() | texts,
-        system=st.none() | texts,
-        rejected=st.none() | texts,
-        quality=st.none() | st.floats(0, 1),
-        tags=st.lists(texts, max_size=2),
-        source=st.none() | texts,
-        tools=st.sampled_from([[], [TOOL]]),
-    ),
-    st.builds(Example.plain, texts),
-)
 
 
 @given(examples)
@@ -280,7 +257,7 @@ def test_finished_saved_run_is_read(tmp_path: Path) -> None:
         """Adds."""
         return x + 1
 
-    brain, _ = puppet(turns(calls(("add", '{"x": 5}')), final("Six.")))
+    brain, _ = fake_atom(turns(calls(("add", '{"x": 5}')), final("Six.")))
     run = brain.run("Add.", tools=[add])
     run.save(tmp_path / "run.json")
     (example,) = read_examples(tmp_path / "run.json", tools=[add])
@@ -342,20 +319,6 @@ def test_cassette_is_read(lane: str, stream: bool, tmp_path: Path) -> None:
 
 
 # From the terminal.
-
-
-def command(folder: Path, *words: str, given: str = "", code: int = 0) -> str:
-    """Runs a command in this process: what is tested is not how one starts."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        patch.chdir(folder)
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
-        try:
-            ended = main(["data", *words])
-        except SystemExit as wrong:
-            ended = int(wrong.code or 0)
-    assert ended == code, err.getvalue()
-    return out.getvalue() if code == 0 else out.getvalue() + err.getvalue()
 
 
 def test_data_command_starts(tmp_path: Path) -> None:

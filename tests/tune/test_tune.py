@@ -38,12 +38,23 @@ from motet.errors import (
     UnsafeArchiveError,
 )
 from motet.testing import Fault, Stage, Training, stages
-from motet.testing.server.training_service import checkpoint_archive
 from motet.tune.archives import unpack
 from motet.tune.scores import score, words
 from motet.tune.states import ENDED, PHASES, Job, Point
 from tests.support.server_scripts import KEY, final
-from tests.support.tune_service import HTML, LOST, MODEL, RESET, Service, rows, service, status, written
+from tests.support.tune_service import (
+    BIG,
+    HTML,
+    LOST,
+    MODEL,
+    RESET,
+    TuneService,
+    answering,
+    rows,
+    service,
+    status,
+    written,
+)
 
 
 @pytest.fixture
@@ -338,7 +349,7 @@ def test_key_is_sent_only_to_the_service(data: Path, tmp_path: Path, caplog: pyt
 # Watching.
 
 
-def seen_in(it: Service, job: Job | str, **options: Any) -> list[Job]:
+def seen_in(it: TuneService, job: Job | str, **options: Any) -> list[Job]:
     return list(tune.follow(job, **it.how, **options))
 
 
@@ -595,12 +606,8 @@ def test_slow_cancellation_times_out(data: Path) -> None:
 # Downloads.
 
 
-def done(it: Service, data: Path) -> Job:
+def done(it: TuneService, data: Path) -> Job:
     return tune.watch(it.job(data), **it.how)
-
-
-# What cannot be packed smaller.
-BIG = checkpoint_archive({"model.safetensors": b"".join([hashlib.sha256(b"%d" % n).digest() for n in range(4000)])})
 
 
 def test_checkpoint_is_downloaded(data: Path, tmp_path: Path) -> None:
@@ -880,14 +887,6 @@ def test_checkpoint_is_unpacked_beside_its_archive(data: Path, tmp_path: Path) -
 
 
 # The test of a model.
-
-
-def answering(body: dict[str, Any]) -> str:
-    """The trained model knows; the other one knows half."""
-    number = body["messages"][-1]["content"].rpartition(" ")[2].rstrip("?")
-    if "scripted/" in body["model"]:
-        return final(f"The capital of country {number} is Town {number}.")
-    return final(f"Town {number}, I think.")
 
 
 def test_both_models_get_the_same_requests(data: Path) -> None:
