@@ -101,7 +101,8 @@ from motet.message import (
 if TYPE_CHECKING:
     from motet.asking.answer import Answer, Estimate
     from motet.asking.episode import Episode, Exchange
-    from motet.asking.request import Options, RemovedAtomWarning
+    from motet.asking.options import Options
+    from motet.asking.request import RemovedAtomWarning
     from motet.asking.stream import AnswerStream, AsyncAnswerStream
     from motet.atoms.atom import Atom
     from motet.atoms.factory import Models, atom, gen_brain_atom, get_brain_atoms, models
@@ -131,7 +132,7 @@ _LATER = {
     "JsonReading": "tolerant_json",
     "Metrics": "metrics",
     "Models": "atoms.factory",
-    "Options": "asking.request",
+    "Options": "asking.options",
     "Price": "metrics",
     "RemovedAtomWarning": "asking.request",
     "Run": "loop.run",

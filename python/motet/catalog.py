@@ -1,7 +1,7 @@
 """What is known of each atom: data in models.toml, looked up here. Nothing here asks a service.
 
 A user's own file of the same shape, named by the environment variable `MOTET_CATALOG`, is read once and laid over the
-package's, figure by figure; `register` adds single atoms; `learn` takes what a service said of its prices.
+package's, figure by figure; `register` adds single atoms; `record_service_data` adds the prices of a service.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from motet.metrics import Price, to_money
 __all__ = [
     "Source",
     "Spec",
+    "apply_service_data",
     "find",
+    "find_by_model",
     "forget",
-    "learn",
-    "of_model",
+    "record_service_data",
     "register",
     "speaks_harmony",
     "specs",
     "to_context",
     "to_money",
     "to_price",
-    "unlisted",
-    "with_learned",
+    "uncatalogued",
 ]
 
 
@@ -134,7 +134,7 @@ class Spec:
         parts = self.slug.split("/")
         return parts[1] if len(parts) == 3 else self.slug
 
-    def obituary(self) -> str | None:
+    def removal_notice(self) -> str | None:
         """That it is not served any more, and what to ask instead. `None`: it is served, as far as is known."""
         if self.removed is not None and self.removed <= datetime.date.today().isoformat():
             what = f"{self.slug} was removed from the service on {self.removed}"
@@ -279,7 +279,7 @@ def _spec(slug: str, figures: _Figures) -> Spec:
 def specs() -> tuple[Spec, ...]:
     """All atoms that are known: the package's, then those of `MOTET_CATALOG`, then registered ones."""
     known = _read(os.environ.get("MOTET_CATALOG"))[0] | _registered
-    return tuple([with_learned(spec) for spec in known.values()])
+    return tuple([apply_service_data(spec) for spec in known.values()])
 
 
 def find(slug: str) -> Spec:
@@ -296,10 +296,10 @@ def find(slug: str) -> Spec:
     raise UnknownAtomError(f"no atom has the slug {slug!r}{hint}", slug=slug, matches=matches)
 
 
-def of_model(model: str) -> Spec | None:
+def find_by_model(model: str) -> Spec | None:
     """The atom whose model id this is: of the catalogue, or one that a service has told of."""
     spec = next((spec for spec in specs() if spec.model is not None and spec.model.lower() == model.lower()), None)
-    return unlisted(model) if spec is None and model in _learned else spec
+    return uncatalogued(model) if spec is None and model in _learned else spec
 
 
 def register(
@@ -347,11 +347,11 @@ def speaks_harmony(model: str) -> bool:
     return "gpt-oss" in model.lower()
 
 
-def unlisted(model: str) -> Spec:
+def uncatalogued(model: str) -> Spec:
     """What is known of a model that is in no catalogue: its name, and what a service has told of it."""
     speaks = _VOCABULARY if speaks_harmony(model) else None
     gain = Gain(SpecSize(Context()), Grades())
-    return with_learned(Spec(model, model, "", SpecCost(Price()), gain, vocabulary=speaks))
+    return apply_service_data(Spec(model, model, "", SpecCost(Price()), gain, vocabulary=speaks))
 
 
 def to_price(price: Price | Mapping[str, Any] | None) -> Price:
@@ -368,17 +368,17 @@ def to_price(price: Price | Mapping[str, Any] | None) -> Price:
     return Price(**price)
 
 
-def learn(model: str, price: Price, context: int | None, source: Source) -> None:
+def record_service_data(model: str, price: Price, context: int | None, source: Source) -> None:
     """Takes what a service said of a model; it counts more than the package's own data, less than the user's.
 
     A server that names no price of a model that the catalogue knows is another one than the catalogue's.
     """
-    if price == Price() and of_model(model) is not None:
+    if price == Price() and find_by_model(model) is not None:
         return
     _learned[model] = (price, context, source)
 
 
-def with_learned(spec: Spec) -> Spec:
+def apply_service_data(spec: Spec) -> Spec:
     """The spec with what its service said of it, if it did."""
     if spec.model is None or spec.model not in _learned or spec.slug in _registered:
         return spec

@@ -21,7 +21,7 @@ __all__ = [
     "Time",
     "Tokens",
     "Usage",
-    "cash",
+    "cost_of",
     "measure",
     "to_money",
 ]
@@ -102,7 +102,7 @@ class Price:
                 object.__setattr__(self, one.name, to_money(value, one.name))
 
 
-def cash(price: Price, prompt: int, written: int) -> Decimal | None:
+def cost_of(price: Price, prompt: int, written: int) -> Decimal | None:
     """US dollars for a prompt of which nothing is cached, and an answer. `None`: a price is missing."""
     if price.input is None or price.output is None:
         return None

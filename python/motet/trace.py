@@ -69,8 +69,8 @@ class Span:
                 attributes["gen_ai.tool.definitions"] = _json(request.tools)
         self._span = _tracer.start_span(f"chat {request.model}", kind=SpanKind.CLIENT, attributes=attributes)
 
-    def heard(self, answer: T) -> T:
-        """Notes an answer, ends the span, and gives the answer back."""
+    def record(self, answer: T) -> T:
+        """Records an answer, ends the span, and returns the answer."""
         if self._span is not None:
             self._note(answer)
             self.end()
@@ -98,7 +98,7 @@ class Span:
             self._span.set_attribute("gen_ai.output.messages", _json(said))
 
     def failed(self, error: BaseException) -> None:
-        """Notes an error, with what arrived before it, and ends the span."""
+        """Records an error and its partial answer, and ends the span."""
         if self._span is None:
             return
         from opentelemetry.trace import StatusCode
@@ -111,7 +111,7 @@ class Span:
         self.end()
 
     def end(self) -> None:
-        """Ends the span, if it has not ended."""
+        """Ends the span unless it has ended."""
         if self._span is not None:
             self._span.end()
             self._span = None

@@ -210,7 +210,7 @@ async def aspend(brain: motet.Atom, prompt: str, **options: Any) -> tuple[bool, 
 
 
 def settled(budget: limits.Budget) -> bool:
-    return not budget._held
+    return not budget._reservations
 
 
 @pytest.mark.parametrize(

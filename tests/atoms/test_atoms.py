@@ -190,7 +190,7 @@ def test_invalid_prompts_are_refused_before_sending(prompt: Any, error: type[Exc
 
 
 def test_unknown_option_is_named() -> None:
-    with asking(PLAIN) as (brain, _), pytest.raises(TypeError, match=r"max_token; known are .*max_tokens"):
+    with asking(PLAIN) as (brain, _), pytest.raises(TypeError, match=r"max_token; options are .*max_tokens"):
         brain.ask("Hi", max_token=3)  # type: ignore[call-overload]
 
 
@@ -815,5 +815,5 @@ def test_tool_choice_of_an_unknown_tool_is_not_sent() -> None:
 def test_missing_ids_are_noted() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 900}
     with asking(Turn(PLAIN, usage=usage), PLAIN, style="vllm", lane="ids") as (brain, _):
-        assert any("some of the text may be missing" in note for note in brain.ask("Hi").notes)
+        assert any("some text may be missing" in note for note in brain.ask("Hi").notes)
         assert brain.ask("Hi").notes == ()

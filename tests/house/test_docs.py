@@ -85,7 +85,7 @@ def test_links_of_pages_exist(page: Path) -> None:
 
 def test_model_table_of_the_readme_equals_the_catalogue() -> None:
     table = (ROOT / "README.md").read_text().split("prints -->\n")[1].split("\n<!-- /models -->")[0]
-    assert table == markdown([spec for spec in catalog.specs() if spec.obituary() is None])
+    assert table == markdown([spec for spec in catalog.specs() if spec.removal_notice() is None])
 
 
 def test_architecture_page_names_every_module() -> None:

@@ -253,7 +253,7 @@ def test_tool_results_keep_the_order_of_the_calls(
     for record, (_, _, (signal, said)) in zip(records, behaviours, strict=True):
         assert record.signal == signal, record
         assert said in record.content if signal != "success" or len(record.content) > 1000 else said == record.content
-        assert record.whole == (HUGE if record.call.name == "huge" else None)
+        assert record.full_content == (HUGE if record.call.name == "huge" else None)
     assert len({record.call.id for record in records}) == len(records)
     render_each_step(run)
     sums(run)
@@ -410,7 +410,7 @@ def test_calls_run_in_parallel_or_in_order(house: House) -> None:
 
 
 def test_parallel_calls_are_bounded() -> None:
-    from motet.loop.runner import SIDE_BY_SIDE
+    from motet.loop.executor import MAX_PARALLEL_CALLS
 
     at_work, most, lock = 0, 0, threading.Lock()
 
@@ -423,10 +423,10 @@ def test_parallel_calls_are_bounded() -> None:
         with lock:
             at_work -= 1
 
-    brain, _ = fake_atom(turns(calls(*["meets"] * (2 * SIDE_BY_SIDE)), final("A")))
+    brain, _ = fake_atom(turns(calls(*["meets"] * (2 * MAX_PARALLEL_CALLS)), final("A")))
     for run in (brain.run("Go.", tools=[meets]), asyncio.run(brain.arun("Go.", tools=[meets]))):
         assert {one.signal for one in run.steps[0].calls} == {"success"}
-    assert 1 < most <= SIDE_BY_SIDE
+    assert 1 < most <= MAX_PARALLEL_CALLS
 
 
 def test_timeout_of_a_tool_overrides_that_of_the_loop() -> None:
@@ -635,8 +635,8 @@ def test_built_in_tool_result_is_named_in_the_stream(house: House) -> None:
             "two tools have the name python",
         ),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, TypeError, r"motet\.tools_from"),
-        ({"builtin_tools": ["python"]}, TypeError, "must say who carries them out"),
-        ({"max_stepz": 3}, TypeError, "unknown option max_stepz; known are .*max_steps"),
+        ({"builtin_tools": ["python"]}, TypeError, "must be a dict with their implementations"),
+        ({"max_stepz": 3}, TypeError, "unknown option max_stepz; options are .*max_steps"),
         ({"max_cost": 0.1}, TypeError, "not float"),
         ({"max_steps": 0}, ValueError, "max_steps must be a whole number from 1 on"),
         ({"max_tokens": "many"}, ValueError, "max_tokens must be"),
@@ -872,7 +872,7 @@ def test_manual_loop_waits_for_each_decision(house: House, lane: str) -> None:
         '{"found":"elsewhere"}',
         "40",
     ]
-    assert "nobody approved the call" in step.calls[5].content
+    assert "the call was not approved" in step.calls[5].content
     # The model sees what was called, and not what it had written.
     assert [one.args()["x"] for one in step.message.tool_calls[:6]] == [0, 1, 20, 3, 40, 5]
     assert '"x": 20' in str(server.requests[1].body).replace("\\", "") or lane == "ids"
@@ -906,7 +906,7 @@ def test_manual_run_resumes_manually(tmp_path: Path) -> None:
     with brain.steps("Go.", tools=[counts], checkpoint=path) as loop:
         next(iter(loop))
     assert made == []
-    with pytest.raises(motet.ConfigError, match=r"nobody has approved its calls; go on with steps\(run\)"):
+    with pytest.raises(motet.ConfigError, match=r"its calls need approval; continue it with steps\(run\)"):
         brain.resume(path, tools=[counts])
     with pytest.raises(Fatal), brain.steps(motet.Run.load(path), tools=[counts], checkpoint=path) as loop:
         for step in loop:

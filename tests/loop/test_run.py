@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 import motet
 from motet.asking.episode import Episode
-from motet.loop import run as runs
-from motet.loop.run import CallRecord, Run, Store
+from motet.loop import checkpoint
+from motet.loop.checkpoint import CheckpointStore
+from motet.loop.run import CallRecord, Run
 from motet.message import Preamble, Reasoning
 from motet.metrics import Cash, Chars, Cost, Metrics, Size, Time, Tokens
 from tests.support.fake_backend import FakeBackend, calls, fake_atom, turns
@@ -84,7 +85,7 @@ messages = st.builds(
 )
 exchanges = st.builds(motet.Exchange, st.lists(messages, max_size=2).map(tuple), messages)
 records = st.one_of(
-    st.builds(CallRecord, tool_calls, begun=st.booleans()),
+    st.builds(CallRecord, tool_calls, started=st.booleans()),
     st.builds(
         CallRecord,
         tool_calls,
@@ -211,7 +212,7 @@ def test_run_can_be_forked_at_each_step() -> None:
         assert len(backend.requests) == 3 - n
         assert [message.to_dict() for message in other.messages] == [message.to_dict() for message in run.messages]
     for n in (-1, 4):
-        with pytest.raises(ValueError, match="the run has steps 0 to 3"):
+        with pytest.raises(ValueError, match="n must be between 0 and 3"):
             run.fork(n)
 
 
@@ -264,7 +265,7 @@ def test_resumed_run_keeps_its_options(tmp_path: Path) -> None:
     assert "Be brief." in str(request.messages[0])
     assert (run.options["max_steps"], run.options["max_cost"], run.options["parallel"]) == (5, "1", False)
     for late in ({"briefs": ["More."]}, {"on": run.episode}):
-        with pytest.raises(TypeError, match="cannot be given to a run that has begun"):
+        with pytest.raises(TypeError, match="cannot change when a run is resumed"):
             brain.resume(run, **late)
     with pytest.raises(ValueError, match="unfinished must be"):
         brain.resume(run, unfinished="again")  # type: ignore[arg-type]
@@ -392,7 +393,7 @@ def test_journal_has_the_untruncated_result(tmp_path: Path) -> None:
     brain, _ = fake_atom(turns(calls("huge", "dies"), final("A")))
     with pytest.raises(Fatal):
         brain.run("Go.", tools=[huge, dies], checkpoint=path, parallel=False)
-    assert Run.load(path).steps[0].calls[0].whole == "x" * 10_000_000
+    assert Run.load(path).steps[0].calls[0].full_content == "x" * 10_000_000
 
 
 def test_journal_torn_at_any_byte_keeps_whole_records(tmp_path: Path) -> None:
@@ -408,7 +409,7 @@ def test_journal_torn_at_any_byte_keeps_whole_records(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in data[: max([end for end in ends if end <= size], default=0)].splitlines()]
         begun = {line["begin"] for line in lines if "begin" in line} - {line["end"] for line in lines if "end" in line}
         run = Run.load(path)
-        assert {place for place, one in enumerate(run.steps[0].calls) if one.begun} == begun
+        assert {place for place, one in enumerate(run.steps[0].calls) if one.started} == begun
         if size % 20 == 0 or size in ends:
             # And it is written on: each call is made once more at most, and nothing is lost.
             assert brain.resume(path, tools=[add], unfinished="skip").text == "A"
@@ -453,7 +454,7 @@ def test_unfinished_run_is_not_overwritten(tmp_path: Path) -> None:
     assert brain.run("Go.", tools=[add], checkpoint=path).done
     other = tmp_path / "notes.txt"
     other.write_text("my notes")
-    with pytest.raises(motet.ConfigError, match="holds something else than a run"):
+    with pytest.raises(motet.ConfigError, match="is not a run and is not overwritten"):
         brain.run("Go.", tools=[add], checkpoint=other)
     (tmp_path / "empty").touch()
     assert brain.run("Go.", tools=[add], checkpoint=tmp_path / "empty").done
@@ -466,15 +467,15 @@ def test_two_loops_cannot_resume_one_run(tmp_path: Path) -> None:
     late = brain.resume(path, tools=[add], unfinished="skip", stream=True)
     with stream:
         next(iter(stream))
-        with pytest.raises(motet.ConfigError, match=r"another loop has .*, here or in another process"):
+        with pytest.raises(motet.ConfigError, match=r"is locked by another loop in this or another process"):
             brain.resume(path, tools=[add], unfinished="skip")
-    with pytest.raises(motet.ConfigError, match="was gone on with elsewhere in the meantime"):
+    with pytest.raises(motet.ConfigError, match="has changed since it was loaded"):
         late.finish()
     assert brain.resume(path, tools=[add], unfinished="skip").text == "A"
 
 
 def held_elsewhere(path: str, ready: Any, done: Any) -> None:
-    store = Store(path)
+    store = CheckpointStore(path)
     store.open(fresh=False)
     ready.set()
     done.wait(30)
@@ -489,7 +490,7 @@ def test_run_is_locked_until_its_process_ends(tmp_path: Path) -> None:
     process = context.Process(target=held_elsewhere, args=(str(path), ready, done))
     process.start()
     assert ready.wait(30)
-    with pytest.raises(motet.ConfigError, match="another loop has"):
+    with pytest.raises(motet.ConfigError, match="is locked by another loop"):
         brain.resume(path, tools=[add], unfinished="skip")
     done.set()
     process.join(30)
@@ -517,7 +518,7 @@ class Disk:
         self.left = -1
         self._real = getattr(os, call)
         self._half = half
-        monkeypatch.setattr(runs.os, call, self._fail)
+        monkeypatch.setattr(checkpoint.os, call, self._fail)
 
     def _fail(self, *arguments: Any) -> Any:
         self.left -= 1
@@ -553,7 +554,7 @@ def test_full_disk_ends_the_run_without_loss(
         if path.exists():
             # The file is the old one or the new one, and knows of each call that was made.
             loaded = Run.load(path)
-            known = [one for step in loaded.steps for one in step.calls if one.begun or one.signal is not None]
+            known = [one for step in loaded.steps for one in step.calls if one.started or one.signal is not None]
             assert len(known) >= len(counter.made)
         made = len(counter.made)
         # What is in the error knows all; what is on the disk, all but what it could not hold.

@@ -158,7 +158,7 @@ class Loops(RuleBasedStateMachine):
         fork = self.brain.resume(run.fork(n), tools=tools_of(other), unfinished="skip", max_steps=20)
         assert (fork.text, len(fork.steps)) == ("A", len(self.said))
         known = {
-            x for step in run.steps[:n] for record in step.calls if record.signal or record.begun for x in _x(record)
+            x for step in run.steps[:n] for record in step.calls if record.signal or record.started for x in _x(record)
         }
         assert not known & set(other.done) or any(self.kinds[x] == "again" for x in known & set(other.done))
         assert max(other.done.values(), default=0) <= 1

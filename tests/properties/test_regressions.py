@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 import motet
 from motet import catalog
-from motet.asking.request import Question
+from motet.asking.options import PreparedOptions
+from motet.asking.request import prepare
 from motet.backend import Reply, Request
 from motet.testing import Cassette, CassetteMissError, Fault, ScriptedServer, Turn
 from motet.together.lanes import raw
@@ -251,7 +252,7 @@ def test_model_id_is_priced_in_any_case() -> None:
 
 
 def test_filtered_answer_is_reported() -> None:
-    question = Question.of(motet.atom(SLUG).spec, "Hi", str, {})
+    question = prepare(motet.atom(SLUG).spec, "Hi", PreparedOptions.of(str, {}))
     lane = ChatLane()
     lane.read({"message": {"content": "Half of "}})
     lane.close("content_filter", None)

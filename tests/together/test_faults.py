@@ -21,7 +21,8 @@ import pytest
 import together
 
 import motet
-from motet.asking.request import Question
+from motet.asking.options import PreparedOptions
+from motet.asking.request import prepare
 from motet.backend import Attempt
 from motet.testing import Turn
 from motet.together.errors import from_exception
@@ -452,7 +453,7 @@ def replaced(shape: Any, path: tuple[Any, ...], value: Any) -> Any:
 def test_wrong_json_type_at_every_path(stream: bool, lane: str) -> None:
     call = Turn(CALL, cached=3, reasoning_tokens=True)
     shapes = chunks_of(lane, call) if stream else [json.loads(whole_of(lane, call))]
-    question = Question.of(motet.atom(SLUG).spec, "Hi", str, {})
+    question = prepare(motet.atom(SLUG).spec, "Hi", PreparedOptions.of(str, {}))
     # Of chunks that are alike, the first is enough.
     kinds = {
         repr([(path, type(value)) for path, value in places(shape)]): place
@@ -471,7 +472,7 @@ def test_wrong_json_type_at_every_path(stream: bool, lane: str) -> None:
             except motet.OutputError as found:
                 error = found
             if error is not None and KEY not in repr(made.reply.completion):
-                check_error(question.explain(error), type(error))
+                check_error(question.enrich_error(error), type(error))
 
 
 # Time, with a clock that is told what it is.

@@ -159,11 +159,11 @@ def test_each_figure_has_a_source_and_a_date(slug: str) -> None:
 def test_removed_models_name_a_served_successor(slug: str) -> None:
     spec = catalog.find(slug)
     if spec.removed is None and slug not in GONE:
-        assert (spec.obituary(), spec.successor) == (None, None)
+        assert (spec.removal_notice(), spec.successor) == (None, None)
         return
     assert spec.successor is not None
-    assert catalog.find(spec.successor).obituary() is None
-    assert (spec.obituary() or "").endswith(f"; ask {spec.successor} instead")
+    assert catalog.find(spec.successor).removal_notice() is None
+    assert (spec.removal_notice() or "").endswith(f"; ask {spec.successor} instead")
     assert (spec.gone is not None) is (slug in GONE)
 
 
@@ -171,19 +171,19 @@ def test_removal_notice_tells_past_from_future() -> None:
     spec = catalog.find(SLUG)
     tomorrow = (datetime.date.today() + datetime.timedelta(1)).isoformat()
     today = datetime.date.today().isoformat()
-    assert replace(spec, removed=tomorrow).obituary() == f"{SLUG} will be removed from the service on {tomorrow}"
-    assert replace(spec, removed=today).obituary() == f"{SLUG} was removed from the service on {today}"
+    assert replace(spec, removed=tomorrow).removal_notice() == f"{SLUG} will be removed from the service on {tomorrow}"
+    assert replace(spec, removed=today).removal_notice() == f"{SLUG} was removed from the service on {today}"
 
 
 def test_atoms_are_found_by_slug_and_by_model() -> None:
     for slug, (model, *_) in KNOWN.items():
         assert catalog.find(slug).slug == slug
         if model is not None:
-            found = catalog.of_model(model)
+            found = catalog.find_by_model(model)
             assert catalog.find(model).slug == slug
             assert found is not None
             assert found.slug == slug
-    assert catalog.of_model("nobody/nothing") is None
+    assert catalog.find_by_model("nobody/nothing") is None
     with pytest.raises(motet.UnknownAtomError, match="did you mean") as caught:
         catalog.find("together/qwen3/coder")
     assert (caught.value.slug, caught.value.matches[0]) == ("together/qwen3/coder", "together/qwen3/coder-next")
@@ -328,9 +328,9 @@ def test_user_file_overrides_single_figures(tmp_path: Path, monkeypatch: pytest.
     assert ours.sources["cost.cash.output"].text.startswith("litellm 1.109.1")
     assert catalog.find("together/glm/5.3").removed == "2027-01-02"
     assert "will be removed from the service on 2027-01-02; ask mine/new" in (
-        catalog.find("together/glm/5.3").obituary() or ""
+        catalog.find("together/glm/5.3").removal_notice() or ""
     )
-    assert catalog.find("together/glm/4.7").obituary() is None
+    assert catalog.find("together/glm/4.7").removal_notice() is None
     new = catalog.find("me/new")
     assert (new.slug, new.harmony, new.cost.cash) == ("mine/new", True, Price(Decimal(1), Decimal("2.5")))
     today = datetime.date.today().isoformat()
@@ -415,7 +415,7 @@ def test_service_prices_override_the_catalogue(service: tuple[ScriptedServer, Ba
     # A price of zero is none: what is sold by the hour alone is not served, and the catalogue's figures stay.
     small = specs["together/gpt-oss/20b"]
     assert small.cost.cash.input == Decimal("0.05")
-    assert "removed" in (small.obituary() or "")
+    assert "removed" in (small.removal_notice() or "")
     assert small.sources["cost.cash.input"].as_of == "2026-11"
     # What only the service knows comes last.
     assert list(specs)[-2:] == ["new/model", "free/model-Free"]
@@ -432,7 +432,7 @@ def test_service_data_is_used_in_answers(service: tuple[ScriptedServer, Backend]
     assert before == Decimal("0.6")
     assert answer.metrics.cost.cash.output == Decimal("0.7") * answer.metrics.size.tokens.output / 10**6  # type: ignore[operator]
     assert motet.atom("new/model").spec.cost.cash.input == Decimal("0.05")
-    found = catalog.of_model("new/model")
+    found = catalog.find_by_model("new/model")
     assert found is not None
     assert found.cost.cash.output == Decimal("0.1")
     # What the caller says counts more.

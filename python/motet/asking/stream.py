@@ -1,4 +1,4 @@
-"""Answers while they arrive: events passed on, counted against the caller's limits, and put together at the end."""
+"""Answers while they arrive: events passed on, counted against the limits, and assembled at the end."""
 
 from __future__ import annotations
 
@@ -11,137 +11,143 @@ from motet import _core, trace
 from motet._context import AsyncClosing, Closing
 from motet._core import Event
 from motet.asking.answer import Answer
-from motet.asking.request import Question
+from motet.asking.request import PreparedRequest
 from motet.backend import Backend
 from motet.errors import ConfigError, LimitError, MaxCostError, MaxTokensError, MotetError, OutputError
-from motet.metrics import Price, cash
+from motet.limits import Reservation
+from motet.metrics import Price, cost_of
 
 __all__ = ["AnswerStream", "AsyncAnswerStream"]
 
+_NEXT_CHUNK = 16
+"""Tokens that a reservation keeps ahead of the answer: services send one or two at a time, and the header of a call is
+as long."""
 
-class _Meter:
-    """Counts an answer while it arrives, and says when it is enough."""
 
-    def __init__(self, backend: Backend, question: Question) -> None:
-        self._question = question
+class UsageMeter:
+    """Counts an answer while it arrives, and finds the limit that it exceeds."""
+
+    def __init__(self, backend: Backend, prepared: PreparedRequest) -> None:
+        self._prepared = prepared
         self._counters: dict[int, tuple[str | None, _core.StreamEncoder]] = {}
         self._price = Price()
-        self._prompt = 0
-        self._markup = 0
-        self._sent = False
-        if question.max_cost is None and not question.budgets:
+        self._prompt_tokens = 0
+        self._markup_tokens = 0
+        self.reservation: Reservation | None = None
+        if prepared.max_cost is None and not prepared.budgets:
             return
-        self._price, no_price = question.price(question.request.model)
-        self._prompt = question.count(backend)[0]
-        alone = cash(self._price, self._prompt, 0)
-        if alone is None:
-            raise ConfigError(f"what an answer may cost cannot be limited: {no_price}")
-        if question.max_cost is not None and alone > question.max_cost:
+        self._price, no_price = prepared.price(prepared.request.model)
+        self._prompt_tokens = prepared.count(backend)[0]
+        prompt_cost = cost_of(self._price, self._prompt_tokens, 0)
+        if prompt_cost is None:
+            raise ConfigError(f"the cost of an answer cannot be limited: {no_price}")
+        if prepared.max_cost is not None and prompt_cost > prepared.max_cost:
             raise MaxCostError(
-                f"the prompt alone costs {alone} dollars, more than max_cost={question.max_cost}; nothing was sent",
-                limit=question.max_cost,
+                f"the prompt alone costs {prompt_cost} dollars, more than max_cost={prepared.max_cost}; "
+                "nothing was sent",
+                limit=prepared.max_cost,
                 option="max_cost",
                 cost=Decimal(0),
             )
+        if prepared.budgets:
+            max_output = self._max_output()
+            most = None if max_output is None else self._cost(max_output)
+            least = self._cost(_NEXT_CHUNK)
+            if most is not None and prepared.request.max_tokens is not None:
+                least = most
+            self.reservation = Reservation(prepared.budgets, least=least, most=most)
 
-    def open(self) -> None:
-        """Takes what the prompt and the first piece of the answer cost out of the budgets. Raises `MaxCostError` if so
-        much is not left; then nothing is to be sent."""
-        try:
-            self._hold()
-        except MaxCostError as error:
-            error.cost = Decimal(0)
-            raise
-        self._sent = True
+    def _max_output(self) -> int | None:
+        """The most tokens that the answer can have; `None` if neither `max_tokens` nor the context bounds it."""
+        context = self._prepared.spec.gain.size.context.tokens
+        room = None if context is None else max(context - self._prompt_tokens, _NEXT_CHUNK)
+        bounds = [bound for bound in (self._prepared.request.max_tokens, room) if bound is not None]
+        return min(bounds, default=None)
 
-    def hear(self, event: Event) -> LimitError | None:
-        """Takes note of an event. Gives the error, if it passes a limit."""
-        if event.type not in ("start", "delta"):
+    def record(self, event: Event) -> LimitError | None:
+        """Counts an event. Returns the error if it exceeds a limit."""
+        if not _is_counted(event):
             return None
         if event.index not in self._counters:
-            self._markup += _markup(event, first=not self._counters)
+            self._markup_tokens += _markup_tokens(event, first=not self._counters)
             self._counters[event.index] = (event.kind, _core.StreamEncoder())
         self._counters[event.index][1].feed(event.delta)
         try:
             self._check()
-            self._hold()
         except LimitError as error:
             return error
-        return None
+        if self.reservation is None:
+            return None
+        written = self._written
+        return self.reservation.spend(self._cost(written), self._cost(written + _NEXT_CHUNK))
 
     @property
     def cost(self) -> Decimal:
-        """What was written so far costs, prompt included."""
-        return self._cost_of(0)
+        """US dollars of the prompt and of what has arrived; 0 if nothing is limited."""
+        return self._cost(self._written)
 
-    def _cost_of(self, ahead: int) -> Decimal:
-        """What was written, and so many more tokens, cost; 0 without a price, for then nothing is limited."""
-        written = sum(encoder.count for _, encoder in self._counters.values()) + self._markup
-        return cash(self._price, self._prompt, written + ahead) or Decimal(0)
+    @property
+    def _written(self) -> int:
+        return sum(encoder.count for _, encoder in self._counters.values()) + self._markup_tokens
 
-    def _hold(self) -> None:
-        """Takes what there is, and the next piece, out of the budgets."""
-        for budget in self._question.budgets:
-            budget.hold(self, self._cost_of(_NEXT_PIECE))
+    def _cost(self, output_tokens: int) -> Decimal:
+        return cost_of(self._price, self._prompt_tokens, output_tokens) or Decimal(0)
 
     def settle(self, cost: Decimal | None) -> None:
-        """The request has ended. `None`: what it cost is not known; then what was counted is taken, if it was sent."""
-        counted = self.cost if self._sent else Decimal(0)
-        for budget in self._question.budgets:
-            budget.settle(self, counted if cost is None else cost)
+        """Ends the reservation. `None`: the cost is unknown, and the counted cost is taken."""
+        if self.reservation is not None:
+            self.reservation.settle(self.cost if cost is None else cost)
 
     def _check(self) -> None:
-        question = self._question
-        thought = sum(encoder.count for kind, encoder in self._counters.values() if kind == "reasoning")
-        if question.max_reasoning_tokens is not None and thought > question.max_reasoning_tokens:
+        prepared = self._prepared
+        reasoning = sum(encoder.count for kind, encoder in self._counters.values() if kind == "reasoning")
+        if prepared.max_reasoning_tokens is not None and reasoning > prepared.max_reasoning_tokens:
             raise MaxTokensError(
-                f"the reasoning is longer than max_reasoning_tokens={question.max_reasoning_tokens}; "
+                f"the reasoning is longer than max_reasoning_tokens={prepared.max_reasoning_tokens}; "
                 "the stream was ended, and what came is in .partial",
-                limit=question.max_reasoning_tokens,
+                limit=prepared.max_reasoning_tokens,
                 option="max_reasoning_tokens",
             )
-        most = question.request.max_tokens
-        if most is not None and sum(encoder.count for _, encoder in self._counters.values()) > most:
+        max_tokens = prepared.request.max_tokens
+        if max_tokens is not None and sum(encoder.count for _, encoder in self._counters.values()) > max_tokens:
             raise MaxTokensError(
-                f"the answer is longer than max_tokens={most}, which the service did not keep; "
+                f"the answer is longer than max_tokens={max_tokens}, which the service did not keep; "
                 "the stream was ended, and what came is in .partial",
-                limit=most,
+                limit=max_tokens,
                 option="max_tokens",
             )
-        if question.max_cost is not None and self.cost > question.max_cost:
+        if prepared.max_cost is not None and self.cost > prepared.max_cost:
             raise MaxCostError(
-                f"the answer costs more than max_cost={question.max_cost} dollars; "
+                f"the answer costs more than max_cost={prepared.max_cost} dollars; "
                 "the stream was ended, and what came is in .partial",
-                limit=question.max_cost,
+                limit=prepared.max_cost,
                 option="max_cost",
             )
 
 
-_NEXT_PIECE = 16
-"""Tokens that are taken out of a budget before the next piece of an answer is read: services send one or two, and the
-header of a call is as long."""
+def _is_counted(event: Event) -> bool:
+    return event.type in ("start", "delta")
 
 
-def _markup(event: Event, *, first: bool) -> int:
-    """The tokens of a frame's header and of its end, which are paid for, too: `<|start|>assistant`, which stands in the
-    prompt for the first frame, `<|channel|>`, `<|message|>`, `<|end|>`, and the words between them."""
-    to = f" to={event.recipient} " if event.recipient else ""
-    kind = event.content_type or ("<|constrain|>json" if event.kind == "tool_call" else "")
-    words = _core.encode(f"{event.channel or 'commentary'}{to}{kind}", special="token")
-    return len(words) + (3 if first else 5)
+def _markup_tokens(event: Event, *, first: bool) -> int:
+    """Tokens of a frame's header and end. The start of the first frame stands in the prompt."""
+    recipient = f" to={event.recipient} " if event.recipient else ""
+    content_type = event.content_type or ("<|constrain|>json" if event.kind == "tool_call" else "")
+    header = _core.encode(f"{event.channel or 'commentary'}{recipient}{content_type}", special="token")
+    return len(header) + (3 if first else 5)
 
 
-class _Heard:
-    """What both kinds of streams do with what comes: the answer, and the errors on the way."""
+class StreamState:
+    """State shared by the sync and async streams: the answer, its span, its reservation and its errors."""
 
-    def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
+    def __init__(self, backend: Backend, prepared: PreparedRequest, on_answer: Callable[[Answer[Any]], Any]) -> None:
         self.backend = backend
-        self.question = question
-        self._heard = heard
+        self.prepared = prepared
+        self._on_answer = on_answer
         self.stream: Any = None
-        self._meter: _Meter | None = None
+        self._meter: UsageMeter | None = None
         self._answer: Answer[Any] | None = None
-        self._span = trace.Span(question.request)
+        self._span = trace.Span(prepared.request)
 
     @property
     def answer(self) -> Answer[Any]:
@@ -149,36 +155,46 @@ class _Heard:
             return self._answer
         if self.stream is None:
             raise ValueError("there is no answer yet: iterate over the stream first")
-        return self.question.answer(self.stream.reply, cut=True)
+        return self.prepared.answer(self.stream.reply, cut=True)
 
-    def begin(self) -> _Meter:
-        """Budgets are asked when the request is about to be sent: a stream that nobody reads holds nothing."""
-        self._meter = _Meter(self.backend, self.question)
-        self._meter.open()
-        return self._meter
+    def begin(self) -> UsageMeter:
+        """Reserves budget at send time: an unread stream reserves none."""
+        meter = UsageMeter(self.backend, self.prepared)
+        if meter.reservation is not None:
+            meter.reservation.acquire(self.prepared.request.timeout)
+        self._meter = meter
+        return meter
+
+    async def abegin(self) -> UsageMeter:
+        """`begin`, awaited."""
+        meter = UsageMeter(self.backend, self.prepared)
+        if meter.reservation is not None:
+            await meter.reservation.aacquire(self.prepared.request.timeout)
+        self._meter = meter
+        return meter
 
     def end(self) -> None:
         try:
-            self._answer = self.question.finish(self.stream.reply)
+            self._answer = self.prepared.finish(self.stream.reply)
         except OutputError as error:
             self._answer = error.partial
             self._span.failed(error)
             raise
-        self._heard(self._span.heard(self._answer))
+        self._on_answer(self._span.record(self._answer))
 
     def fail(self, error: MotetError) -> MotetError:
         if error.partial is None and isinstance(error, LimitError) and self.stream is not None:
-            # What a service or its connection broke off brings along what arrived, if anything did.
+            # Errors of the backend carry their own partial reply.
             error.partial = self.stream.reply
-        error = self.question.explain(error)
+        error = self.prepared.enrich_error(error)
         if isinstance(error.partial, Answer):
             self._answer = error.partial
-        self.settle(free=_refused(error))
+        self.settle(free=_was_refused(error))
         self._span.failed(error)
         return error
 
     def settle(self, *, free: bool = False) -> None:
-        """The budgets learn what it cost in the end. `free`: nothing, if nothing came."""
+        """Ends the reservation with the cost of the answer. `free`: a request without frames cost nothing."""
         if self._meter is None:
             return
         cost = self._answer.metrics.cost.cash.total if self._answer is not None else None
@@ -188,7 +204,7 @@ class _Heard:
         self._meter = None
 
     def leave(self) -> None:
-        """The stream has ended, or somebody left it before its end: then what came is paid for."""
+        """The stream has ended or was closed early; what arrived is paid for."""
         if self._meter is not None:
             with contextlib.suppress(ValueError):
                 self._answer = self.answer
@@ -196,112 +212,114 @@ class _Heard:
         self._span.end()
 
 
-def _refused(error: MotetError) -> bool:
-    """Whether the service did not even begin to answer, so that it does not bill."""
+def _was_refused(error: MotetError) -> bool:
+    """True if the service did not begin to answer, so that it does not bill."""
     attempts = getattr(error, "attempts", ())
-    return bool(attempts) and not any(one.may_be_billed or one.outcome == "200" for one in attempts)
+    return bool(attempts) and not any(attempt.may_be_billed or attempt.outcome == "200" for attempt in attempts)
 
 
-# The generators know what was heard and not the stream that gives them out. So a stream that is forgotten is no cycle:
-# its connection is closed when it is dropped, and not whenever garbage is collected.
+# The generators hold the state and not the stream object: a dropped stream is then part of no reference cycle, and its
+# connection closes at once.
 
 
-def _events(heard: _Heard) -> Generator[Event, None, None]:
+def _events(state: StreamState) -> Generator[Event, None, None]:
     try:
-        meter = heard.begin()
-        heard.stream = heard.backend.stream(heard.question.request)
-        for event in heard.stream:
-            # What passes a limit is given out, too: it is paid for.
-            passed = meter.hear(event)
+        meter = state.begin()
+        state.stream = state.backend.stream(state.prepared.request)
+        exceeded: LimitError | None = None
+        for event in state.stream:
+            # An answer that is complete when it exceeds a limit is kept: it is paid for.
+            if exceeded is not None and _is_counted(event):
+                raise exceeded
+            exceeded = meter.record(event) or exceeded
             yield event
-            if passed is not None:
-                raise passed
-        heard.end()
+        state.end()
     except OutputError:
         raise
     except MotetError as error:
-        if heard.stream is not None:
-            heard.stream.close()
-        raise heard.fail(error) from error.__cause__
+        if state.stream is not None:
+            state.stream.close()
+        raise state.fail(error) from error.__cause__
     finally:
-        # Also where the iterator alone was left, without a `with` block around the stream.
-        heard.leave()
+        # Runs as well when the iterator is left without a `with` block around the stream.
+        state.leave()
 
 
-async def _aevents(heard: _Heard) -> AsyncGenerator[Event, None]:
+async def _aevents(state: StreamState) -> AsyncGenerator[Event, None]:
     try:
-        meter = heard.begin()
-        async with heard.backend.astream(heard.question.request) as heard.stream:
-            async for event in heard.stream:
-                # What passes a limit is given out, too: it is paid for.
-                passed = meter.hear(event)
+        meter = await state.abegin()
+        async with state.backend.astream(state.prepared.request) as state.stream:
+            exceeded: LimitError | None = None
+            async for event in state.stream:
+                # An answer that is complete when it exceeds a limit is kept: it is paid for.
+                if exceeded is not None and _is_counted(event):
+                    raise exceeded
+                exceeded = meter.record(event) or exceeded
                 yield event
-                if passed is not None:
-                    raise passed
-            heard.end()
+            state.end()
     except OutputError:
         raise
     except MotetError as error:
-        raise heard.fail(error) from error.__cause__
+        raise state.fail(error) from error.__cause__
     finally:
-        heard.leave()
+        state.leave()
 
 
 class AnswerStream(Closing):
-    """Events while they arrive. Leaving the `with` block, or closing it, closes the connection."""
+    """Events while they arrive. Leaving the `with` block, or `close`, closes the connection."""
 
-    def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
-        self._heard = _Heard(backend, question, heard)
-        self._events = _events(self._heard)
+    def __init__(self, backend: Backend, prepared: PreparedRequest, on_answer: Callable[[Answer[Any]], Any]) -> None:
+        self._state = StreamState(backend, prepared, on_answer)
+        self._events = _events(self._state)
 
     def __iter__(self) -> Iterator[Event]:
         return self._events
 
     @property
     def text(self) -> Iterator[str]:
-        """The pieces of the answer alone, without reasoning and calls."""
+        """The chunks of the answer text, without reasoning and calls."""
         return (event.delta for event in self if event.type == "delta" and event.kind == "text")
 
     @property
     def answer(self) -> Answer[Any]:
-        """The answer. Before the end, and after an error, what there is of it; its `output` is `None` then.
+        """The answer. Before the end, and after an error, the part that has arrived, with `output` `None`.
 
-        Raises `ValueError` before anything was asked.
+        Raises `ValueError` before the request is sent.
         """
-        return self._heard.answer
+        return self._state.answer
 
     def close(self) -> None:
-        """Closes the connection; the service stops writing, and billing."""
-        if self._heard.stream is not None:
-            self._heard.stream.close()
+        """Closes the connection; the service then stops generating and billing."""
+        if self._state.stream is not None:
+            self._state.stream.close()
         self._events.close()
 
 
 class AsyncAnswerStream(AsyncClosing):
     """`AnswerStream`, awaited."""
 
-    def __init__(self, backend: Backend, question: Question, heard: Callable[[Answer[Any]], Any]) -> None:
-        self._heard = _Heard(backend, question, heard)
-        self._events = _aevents(self._heard)
+    def __init__(self, backend: Backend, prepared: PreparedRequest, on_answer: Callable[[Answer[Any]], Any]) -> None:
+        self._state = StreamState(backend, prepared, on_answer)
+        self._events = _aevents(self._state)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
 
     @property
     async def text(self) -> AsyncIterator[str]:
-        """The pieces of the answer alone, without reasoning and calls."""
+        """The chunks of the answer text, without reasoning and calls."""
         async for event in self:
             if event.type == "delta" and event.kind == "text":
                 yield event.delta
 
     @property
     def answer(self) -> Answer[Any]:
-        """The answer. Before the end, and after an error, what there is of it; its `output` is `None` then.
+        """The answer. Before the end, and after an error, the part that has arrived, with `output` `None`.
 
-        Raises `ValueError` before anything was asked.
+        Raises `ValueError` before the request is sent.
         """
-        return self._heard.answer
+        return self._state.answer
 
     async def aclose(self) -> None:
-        """Closes the connection; the service stops writing, and billing."""
+        """Closes the connection; the service then stops generating and billing."""
         await self._events.aclose()

@@ -1,25 +1,27 @@
-"""Atoms: models behind a slug, to be asked. How words travel is the backend's affair, and what they cost metrics'."""
+"""Atoms: models behind a slug, with `ask`, `stream`, `estimate`, `run` and their async twins."""
 
 from __future__ import annotations
 
 import collections
 import logging
 import statistics
+import warnings
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack, overload
 
-from motet import trace
 from motet._context import AsyncClosing, Closing
 from motet.asking.answer import Answer, Estimate, EstimatedTokens, Range
-from motet.asking.request import Options, Prompt, Question
+from motet.asking.client import ModelClient
+from motet.asking.options import Options, PreparedOptions
+from motet.asking.request import PreparedRequest, Prompt, RemovedAtomWarning, prepare
 from motet.asking.stream import AnswerStream, AsyncAnswerStream
 from motet.backend import Backend, Health
 from motet.catalog import Spec
-from motet.errors import MotetError
 from motet.loop.machine import Loop, RunOptions, Unfinished
+from motet.loop.manual import AsyncStepLoop, StepLoop
 from motet.loop.run import Run
-from motet.loop.runner import AsyncRunStream, AsyncStepLoop, RunStream, StepLoop
-from motet.metrics import cash as cash_of
+from motet.loop.runner import AsyncRunStream, RunStream
+from motet.metrics import cost_of
 
 __all__ = ["Atom"]
 
@@ -29,7 +31,7 @@ log = logging.getLogger("motet")
 log.addHandler(logging.NullHandler())
 
 EXPECTED_OUTPUT = 1000
-"""Tokens of an answer, where there were none yet to learn from. A rule of thumb, and said to be one."""
+"""Expected tokens of an answer before the atom has answered: a rule of thumb, and `Estimate.notes` says so."""
 
 
 class Atom(Closing, AsyncClosing):
@@ -42,6 +44,7 @@ class Atom(Closing, AsyncClosing):
         self._spec = spec
         self.backend = backend
         self._lengths: collections.deque[int] = collections.deque(maxlen=100)
+        self._client = ModelClient(backend, self._on_answer)
 
     @property
     def slug(self) -> str:
@@ -67,6 +70,16 @@ class Atom(Closing, AsyncClosing):
 
     # Asking.
 
+    def _prepare(self, prompt: Prompt, output: Any, options: Any) -> PreparedRequest:
+        self._warn_of_removal()
+        return prepare(self._spec, prompt, PreparedOptions.of(output, options))
+
+    def _warn_of_removal(self) -> None:
+        notice = self._spec.removal_notice()
+        if notice is not None and self._spec.model is not None:
+            # The warning points at the caller of the public method, two frames above `_prepare` and `_loop`.
+            warnings.warn(notice, RemovedAtomWarning, stacklevel=4)
+
     @overload
     def ask(self, prompt: Prompt, **options: Unpack[Options]) -> Answer[str]: ...
     @overload
@@ -82,17 +95,7 @@ class Atom(Closing, AsyncClosing):
 
         Raises `ApiError`, `StreamError`, `OutputError` or `LimitError`; each holds what arrived and what it cost.
         """
-        question = Question.of(self._spec, prompt, output, options)
-        if question.limited:
-            with AnswerStream(self.backend, question, self._learn) as stream:
-                for _ in stream:
-                    pass
-                return stream.answer
-        with trace.Span(question.request) as span:
-            try:
-                return self._learn(span.heard(question.finish(self.backend.execute(question.request))))
-            except MotetError as error:
-                raise question.explain(error) from error.__cause__
+        return self._client.ask(self._prepare(prompt, output, options))
 
     @overload
     async def aask(self, prompt: Prompt, **options: Unpack[Options]) -> Answer[str]: ...
@@ -102,26 +105,16 @@ class Atom(Closing, AsyncClosing):
     async def aask(self, prompt: Prompt, *, output: Any, **options: Unpack[Options]) -> Answer[Any]: ...
     async def aask(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> Answer[Any]:
         """`ask`, awaited."""
-        question = Question.of(self._spec, prompt, output, options)
-        if question.limited:
-            async with AsyncAnswerStream(self.backend, question, self._learn) as stream:
-                async for _ in stream:
-                    pass
-                return stream.answer
-        with trace.Span(question.request) as span:
-            try:
-                return self._learn(span.heard(question.finish(await self.backend.aexecute(question.request))))
-            except MotetError as error:
-                raise question.explain(error) from error.__cause__
+        return await self._client.aask(self._prepare(prompt, output, options))
 
     def stream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> AnswerStream:
         """Asks, and gives the events while they arrive: `with brain.stream(...) as s: for event in s: ...`, then
         `s.answer`. Takes and raises what `ask` does; the request is sent when the first event is asked for."""
-        return AnswerStream(self.backend, Question.of(self._spec, prompt, output, options), self._learn)
+        return self._client.stream(self._prepare(prompt, output, options))
 
     def astream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> AsyncAnswerStream:
         """`stream`, awaited: `async with brain.astream(...) as s: async for event in s: ...`"""
-        return AsyncAnswerStream(self.backend, Question.of(self._spec, prompt, output, options), self._learn)
+        return self._client.astream(self._prepare(prompt, output, options))
 
     # Loops.
 
@@ -145,18 +138,18 @@ class Atom(Closing, AsyncClosing):
         What goes wrong in a tool is told to the model. Raises `LimitError`, and what `ask` raises; the run so far is in
         the error's `.state`, and `resume` goes on with it.
         """
-        loop = Loop.begin(self._spec, prompt, {**options, "output": output})
+        loop = self._loop(prompt, output, options)
         return self._run(loop, stream=stream)
 
     async def arun(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> Run:
         """`run`, awaited. Calls that the model makes together run as tasks, sync tools in threads."""
-        loop = Loop.begin(self._spec, prompt, {**options, "output": output})
-        return await AsyncRunStream(self, loop, listen=False).finish()
+        loop = self._loop(prompt, output, options)
+        return await AsyncRunStream(self._client, loop, stream_events=False).finish()
 
     def arun_stream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> AsyncRunStream:
         """`run(stream=True)`, awaited: `async with brain.arun_stream(...) as s: async for event in s: ...`"""
-        loop = Loop.begin(self._spec, prompt, {**options, "output": output})
-        return AsyncRunStream(self, loop, listen=True)
+        loop = self._loop(prompt, output, options)
+        return AsyncRunStream(self._client, loop, stream_events=True)
 
     def resume(
         self,
@@ -177,7 +170,7 @@ class Atom(Closing, AsyncClosing):
         `options` are those of `run`; what is not given is as it was, but `tools`, `builtin_tools`, `output` and
         `budget` have to be given again. A run that was made by hand is gone on with by `steps(run)`.
         """
-        loop = Loop.resume(self._spec, state, {**options, "output": output}, unfinished)
+        loop = self._resumed(state, output, options, unfinished)
         return self._run(loop, stream=stream)
 
     async def aresume(
@@ -189,8 +182,8 @@ class Atom(Closing, AsyncClosing):
         **options: Unpack[RunOptions],
     ) -> Run:
         """`resume`, awaited."""
-        loop = Loop.resume(self._spec, state, {**options, "output": output}, unfinished)
-        return await AsyncRunStream(self, loop, listen=False).finish()
+        loop = self._resumed(state, output, options, unfinished)
+        return await AsyncRunStream(self._client, loop, stream_events=False).finish()
 
     def aresume_stream(
         self,
@@ -201,8 +194,8 @@ class Atom(Closing, AsyncClosing):
         **options: Unpack[RunOptions],
     ) -> AsyncRunStream:
         """`resume(stream=True)`, awaited."""
-        loop = Loop.resume(self._spec, state, {**options, "output": output}, unfinished)
-        return AsyncRunStream(self, loop, listen=True)
+        loop = self._resumed(state, output, options, unfinished)
+        return AsyncRunStream(self._client, loop, stream_events=True)
 
     def steps(
         self,
@@ -215,8 +208,11 @@ class Atom(Closing, AsyncClosing):
         """A run by hand: `with brain.steps(...) as loop: for step in loop: step.approve()`. Each step is yielded before
         its calls are made; each call can be approved, denied, made with other arguments, or given a result. What is not
         decided is denied. `loop.run` is the run so far. In place of the prompt stands a `Run` that is to go on."""
-        loop = self._by_hand(prompt, {**options, "output": output}, unfinished)
-        return StepLoop(self, loop, listen=False)
+        if isinstance(prompt, Run):
+            loop = self._resumed(prompt, output, options, unfinished, by_hand=True)
+        else:
+            loop = self._loop(prompt, output, options, by_hand=True)
+        return StepLoop(self._client, loop, stream_events=False)
 
     def asteps(
         self,
@@ -227,16 +223,24 @@ class Atom(Closing, AsyncClosing):
         **options: Unpack[RunOptions],
     ) -> AsyncStepLoop:
         """`steps`, awaited."""
-        loop = self._by_hand(prompt, {**options, "output": output}, unfinished)
-        return AsyncStepLoop(self, loop, listen=False)
-
-    def _by_hand(self, prompt: Prompt | Run, options: dict[str, Any], unfinished: Unfinished) -> Loop:
         if isinstance(prompt, Run):
-            return Loop.resume(self._spec, prompt, options, unfinished, by_hand=True)
-        return Loop.begin(self._spec, prompt, options, by_hand=True)
+            loop = self._resumed(prompt, output, options, unfinished, by_hand=True)
+        else:
+            loop = self._loop(prompt, output, options, by_hand=True)
+        return AsyncStepLoop(self._client, loop, stream_events=False)
+
+    def _loop(self, prompt: Prompt, output: Any, options: Any, *, by_hand: bool = False) -> Loop:
+        self._warn_of_removal()
+        return Loop.begin(self._spec, prompt, output, options, by_hand=by_hand)
+
+    def _resumed(
+        self, state: Run | str | Path, output: Any, options: Any, policy: Unfinished, *, by_hand: bool = False
+    ) -> Loop:
+        self._warn_of_removal()
+        return Loop.resume(self._spec, state, output, options, policy, by_hand=by_hand)
 
     def _run(self, loop: Loop, *, stream: bool) -> Run | RunStream:
-        running = RunStream(self, loop, listen=stream)
+        running = RunStream(self._client, loop, stream_events=stream)
         return running if stream else running.finish()
 
     def estimate(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> Estimate:
@@ -245,13 +249,13 @@ class Atom(Closing, AsyncClosing):
         The prompt of a model that speaks harmony is counted exactly, that of others with motet's own vocabulary. The
         answer is expected to be as long as this atom's last ones were (their mean).
         """
-        question = Question.of(self._spec, prompt, output, options)
-        counted, exact, notes = question.count(self.backend)
-        price, no_price = question.price(self._spec.model)
+        prepared = self._prepare(prompt, output, options)
+        prompt_tokens, exact, notes = prepared.count(self.backend)
+        price, no_price = prepared.price(self._spec.model)
         context = self._spec.gain.size.context.tokens
-        high = question.request.max_tokens
+        high = prepared.request.max_tokens
         if context is not None:
-            room = max(context - counted, 0)
+            room = max(context - prompt_tokens, 0)
             high = room if high is None else min(high, room)
         expected: int | None
         if self._lengths:
@@ -263,12 +267,12 @@ class Atom(Closing, AsyncClosing):
             expected = min(expected, high)
         lengths = Range(0, expected, high)
         ends = (0, expected, high)
-        cash = Range(*[None if length is None else cash_of(price, counted, length) for length in ends])
+        cash = Range(*[None if length is None else cost_of(price, prompt_tokens, length) for length in ends])
         if cash.low is None:
             notes.append(no_price)
         elif cash.high is None:
             notes.append("without max_tokens and a known context there is no upper bound")
-        return Estimate(EstimatedTokens(counted, lengths), cash, exact, tuple(notes))
+        return Estimate(EstimatedTokens(prompt_tokens, lengths), cash, exact, tuple(notes))
 
     def health(self) -> Health:
         """Whether the service answers, knows the key, and serves this model."""
@@ -286,8 +290,8 @@ class Atom(Closing, AsyncClosing):
         """`close`, awaited."""
         await self.backend.aclose()
 
-    def _learn(self, answer: Answer[Any]) -> Answer[Any]:
-        """Remembers how long an answer was, for estimates, and logs it: what was said at DEBUG alone."""
+    def _on_answer(self, answer: Answer[Any]) -> Answer[Any]:
+        """Keeps the length of an answer for estimates, and logs it; its content at DEBUG only."""
         cost, tokens = answer.metrics.cost, answer.metrics.size.tokens
         log.info(
             "%s: %s tokens in, %s out, %s, $%s", answer.model, tokens.input, tokens.output, cost.time, cost.cash.total

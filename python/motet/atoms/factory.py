@@ -63,7 +63,7 @@ def _spec(slug: str, *, own_service: bool) -> Spec:
     except UnknownAtomError as error:
         # A model id has one slash; a slug of the catalogue that is misspelled has two, and looks like another.
         if own_service or (slug.count("/") == 1 and not error.matches):
-            return catalog.unlisted(slug)
+            return catalog.uncatalogued(slug)
         raise
 
 
@@ -116,10 +116,10 @@ def models(*, refresh: bool = False, backend: Backend | None = None, **service: 
             shared.close()
     source = Source("the service's list of models", found.fetched_at.date().isoformat())
     for model in found:
-        catalog.learn(model.id, model.price, model.context, source)
+        catalog.record_service_data(model.id, model.price, model.context, source)
     known = catalog.specs()
     named = {spec.model for spec in known}
-    others = [catalog.unlisted(model.id) for model in found if model.id not in named]
+    others = [catalog.uncatalogued(model.id) for model in found if model.id not in named]
     return Models((*known, *others), found.source, found.fetched_at, found.error)
 
 

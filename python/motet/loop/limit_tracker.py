@@ -1,4 +1,4 @@
-"""What the limits of a run leave for its next asking, and which of them an error stands for. It asks nothing."""
+"""What the limits of a run leave for its next request, and which limit an error stands for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from motet import _core
+from motet.asking.options import PreparedOptions
 from motet.catalog import Spec
 from motet.errors import (
     ConfigError,
@@ -24,11 +25,11 @@ from motet.errors import (
 from motet.limits import Limits
 from motet.loop.run import Run, Step
 from motet.message import Message, Reasoning, Text, ToolCall
-from motet.metrics import Metrics, cash
+from motet.metrics import Metrics, cost_of
 
-__all__ = ["Bounds", "worst_case"]
+__all__ = ["LimitTracker", "worst_case"]
 
-_KINDS: Mapping[str, type[LimitError]] = {
+_ERRORS: Mapping[str, type[LimitError]] = {
     "max_steps": MaxStepsError,
     "max_tokens": MaxTokensError,
     "max_reasoning_tokens": MaxTokensError,
@@ -38,71 +39,73 @@ _KINDS: Mapping[str, type[LimitError]] = {
 }
 
 
-class Bounds:
-    """The limits of a run. Their time begins when this is made."""
+class LimitTracker:
+    """The limits of a run. `max_time` counts from the construction of the tracker."""
 
     def __init__(self, limits: Limits, worst_case: Callable[[], Decimal]) -> None:
         self.limits = limits
         self._worst_case = worst_case
-        self._began = time.monotonic()
+        self._start_time = time.monotonic()
 
-    def of_asking(self, run: Run, timeout: float | None) -> tuple[dict[str, Any], set[str]]:
-        """The options of the next asking that are no more than the limits leave; and which limits they stand for.
-        `timeout`: the seconds that the caller gives an asking. Raises a `LimitError` where nothing is left."""
-        limits, options = self.limits, dict[str, Any]()
+    def options_for_next_request(self, run: Run, options: PreparedOptions) -> tuple[PreparedOptions, set[str]]:
+        """The options with no more than the limits leave, and the names of the limits that they stand for. Raises a
+        `LimitError` if nothing is left."""
+        limits, remaining = self.limits, dict[str, Any]()
         if limits.max_steps is not None and len(run.steps) >= limits.max_steps:
-            raise self.reached(run, "max_steps")
-        for name, most, taken in (
-            ("max_tokens", limits.max_tokens, written(run)),
-            ("max_reasoning_tokens", limits.max_reasoning_tokens, _thought(run)),
+            raise self.limit_error(run, "max_steps")
+        for name, limit, used in (
+            ("max_tokens", limits.max_tokens, output_tokens(run)),
+            ("max_reasoning_tokens", limits.max_reasoning_tokens, _reasoning_tokens(run)),
         ):
-            if most is not None:
-                if taken >= most:
-                    raise self.reached(run, name)
-                options[name] = most - taken
+            if limit is not None:
+                if used >= limit:
+                    raise self.limit_error(run, name)
+                remaining[name] = limit - used
         if limits.max_cost is not None:
             metrics = [*[step.metrics for step in run.steps], *run.aborted]
-            options["max_cost"] = limits.max_cost - sum(map(self._cost, metrics), Decimal(0))
-            if options["max_cost"] <= 0:
-                raise self.reached(run, "max_cost")
-        bounds = set(options)
+            remaining["max_cost"] = limits.max_cost - sum(map(self._cost, metrics), Decimal(0))
+            if remaining["max_cost"] <= 0:
+                raise self.limit_error(run, "max_cost")
+        names = set(remaining)
         left = self.time_left(run)
-        if left is not None and (timeout is None or timeout >= left):
-            options["timeout"] = left
-            bounds.add("max_time")
-        return options, bounds
+        if left is not None and (options.timeout is None or options.timeout >= left):
+            remaining["timeout"] = left
+            names.add("max_time")
+        return options.limited_to(remaining), names
 
-    def met(self, run: Run, error: MotetError, bounds: set[str]) -> str | None:
-        """Which of the limits an error of the asking stands for, if it is one of `bounds`."""
+    def exceeded_limit(self, run: Run, error: MotetError, names: set[str]) -> str | None:
+        """The limit of the run, one of `names`, that a request's error stands for; `None` for other errors."""
         if isinstance(error, LimitError):
-            return error.option if error.option in bounds else None
-        if isinstance(error, RequestTimeoutError) and "max_time" in bounds:
-            # The service may have given up by itself. Clocks differ by a little.
+            return error.option if error.option in names else None
+        if isinstance(error, RequestTimeoutError) and "max_time" in names:
+            # The service may have its own time limit. 0.05 s allows for differences between the clocks.
             return "max_time" if (self._seconds_left() or 0) < 0.05 else None
         if isinstance(error, TruncatedOutputError) and self.limits.max_tokens is not None:
-            # Or the answer was as long as the service allows.
-            return "max_tokens" if written(run) >= self.limits.max_tokens else None
+            # The cut may come from the service's own limit on the answer.
+            return "max_tokens" if output_tokens(run) >= self.limits.max_tokens else None
         return None
 
     def time_left(self, run: Run) -> float | None:
-        """Seconds that are left; `None` without a limit. Raises `MaxTimeError` if there are none."""
+        """Seconds left, `None` without a limit. Raises `MaxTimeError` if none are left."""
         left = self._seconds_left()
         if left is not None and left <= 0:
-            raise self.reached(run, "max_time")
+            raise self.limit_error(run, "max_time")
         return left
 
     def _seconds_left(self) -> float | None:
-        return None if self.limits.max_time is None else self.limits.max_time - (time.monotonic() - self._began)
+        if self.limits.max_time is None:
+            return None
+        return self.limits.max_time - (time.monotonic() - self._start_time)
 
     def _cost(self, metrics: Metrics) -> Decimal:
-        """What an answer cost. Where the service did not say, the worst: prompt and answer fill the context."""
+        """Cost of an answer; the worst case where the service sent no usage."""
         cost = metrics.cost.cash.total
         return self._worst_case() if cost is None else cost
 
-    def reached(self, run: Run, name: str, error: MotetError | None = None) -> LimitError:
-        """The error for a limit that is reached, with what there is of the answer in which it was."""
+    def limit_error(self, run: Run, name: str, error: MotetError | None = None) -> LimitError:
+        """The error for a limit, with the partial answer of `error`."""
         limit = getattr(self.limits, name)
-        return _KINDS[name](
+        return _ERRORS[name](
             f"the run has reached {name}={limit} after {len(run.steps)} steps; "
             "its state is in .state, and resume() goes on with it under a higher limit",
             limit=limit,
@@ -113,41 +116,41 @@ class Bounds:
 
 
 def worst_case(spec: Spec) -> Decimal:
-    """What an answer costs at most: a context full of the dearer kind of tokens."""
+    """US dollars of the most expensive answer: a context full of the more expensive kind of tokens.
+
+    Raises `ConfigError` if the price or the context is unknown.
+    """
     price, context = spec.cost.cash, spec.gain.size.context.tokens or 0
-    dearest = max((cash(price, context, 0) or 0, cash(price, 0, context) or 0))
-    if not dearest:
+    cost = max((cost_of(price, context, 0) or 0, cost_of(price, 0, context) or 0))
+    if not cost:
         raise ConfigError(
             f"the service sent no usage, and the worst case of {spec.slug} is not known; give price= and context="
         )
-    return Decimal(dearest)
+    return Decimal(cost)
 
 
-def written(run: Run) -> int:
-    """The tokens of the answers; motet's own count, where the service gave none."""
-    return sum(map(_written, run.steps)) + sum([_cut(one)[0] for one in run.aborted])
+def output_tokens(run: Run) -> int:
+    """Tokens of all answers, by motet's own count where the service sent none."""
+    return sum(map(_step_tokens, run.steps)) + sum([_aborted_tokens(metrics)[0] for metrics in run.aborted])
 
 
-def _thought(run: Run) -> int:
-    """The tokens of the reasoning."""
-    return sum(map(_thought_in, run.steps)) + sum([_cut(one)[1] for one in run.aborted])
+def _reasoning_tokens(run: Run) -> int:
+    return sum(map(_step_reasoning, run.steps)) + sum([_aborted_tokens(metrics)[1] for metrics in run.aborted])
 
 
-def _written(step: Step) -> int:
-    """The tokens of a step; motet's own count, if the service gave none."""
-    counted = step.metrics.size.tokens.output
-    return counted if counted is not None else sum(_core.count(text) for text in _texts(step.message))
+def _step_tokens(step: Step) -> int:
+    tokens = step.metrics.size.tokens.output
+    return tokens if tokens is not None else sum(_core.count(text) for text in _texts(step.message))
 
 
-def _cut(metrics: Metrics) -> tuple[int, int]:
-    """The tokens of an answer that was cut, and those of its reasoning: if nobody counted them, no more than its
-    characters."""
+def _aborted_tokens(metrics: Metrics) -> tuple[int, int]:
+    """Tokens of a cut answer and of its reasoning; characters, which are no fewer, where there is no count."""
     tokens, chars = metrics.size.tokens, metrics.size.chars
-    written = chars.output if tokens.output is None else tokens.output
-    return written, (chars.by_channel if tokens.by_channel is None else tokens.by_channel).get("analysis", 0)
+    output = chars.output if tokens.output is None else tokens.output
+    return output, (chars.by_channel if tokens.by_channel is None else tokens.by_channel).get("analysis", 0)
 
 
-def _thought_in(step: Step) -> int:
+def _step_reasoning(step: Step) -> int:
     by_channel = step.metrics.size.tokens.by_channel
     return by_channel["analysis"] if by_channel is not None else _core.count(step.message.reasoning)
 

@@ -1,7 +1,6 @@
-"""The tool loop: ask, call, answer, until the model has answered. It knows `ask` and tools, and never tokens.
+"""The decisions of the tool loop: ask, call tools, send results, until the model answers without calls.
 
-`Loop.commands` decides and waits for nothing: it yields what is to be asked and called, and is sent what came. The
-drivers at the end do that, with and without `await`.
+`Loop.commands` is a generator that yields commands and receives their results; it performs no I/O but the checkpoint's.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from motet.asking.answer import Answer
-from motet.asking.request import Options, Prompt, conversation, seconds
+from motet.asking.options import Options, PreparedOptions, seconds
+from motet.asking.request import PreparedRequest, Prompt, prepare, resolve_conversation
 from motet.catalog import Spec, to_money
 from motet.errors import (
     ConfigError,
@@ -28,245 +28,264 @@ from motet.errors import (
     UnknownToolError,
 )
 from motet.limits import Limits
-from motet.loop.limit_tracker import Bounds, worst_case
-from motet.loop.run import CallRecord, Run, Signal, Step, Store
+from motet.loop.checkpoint import CheckpointStore
+from motet.loop.limit_tracker import LimitTracker, worst_case
+from motet.loop.run import CallRecord, Run, Signal, Step
 from motet.message import Message, Text, ToolCall
-from motet.schema.output import Output
 from motet.schema.tool import Tool, builtin_tools, result_text, to_tool
 
-__all__ = ["Ask", "Command", "Decide", "Execute", "Loop", "Ready", "RunOptions", "Told", "Unfinished", "refused"]
+__all__ = [
+    "Ask",
+    "AwaitDecision",
+    "Command",
+    "Execute",
+    "Loop",
+    "PreparedCall",
+    "RunOptions",
+    "ToolResultsReady",
+    "Unfinished",
+    "denied",
+]
 
 Unfinished: TypeAlias = Literal["raise", "rerun", "skip"] | Callable[[ToolCall], Any]
 
 
 class RunOptions(Options, total=False):
-    """What `run`, `steps` and `resume` take, with their async twins: `Options`, and these. The limits `max_tokens`,
-    `max_reasoning_tokens` and `max_cost` are for the whole run."""
+    """Options of `run`, `steps` and `resume`, and of their async twins: `Options`, and these. `max_tokens`,
+    `max_reasoning_tokens` and `max_cost` limit the whole run."""
 
     checkpoint: str | Path | None
-    """A file that holds the run after each step; beside it a journal of the calls."""
+    """A file for the run after each step, with a journal of the calls beside it."""
     parallel: bool
-    """Whether calls that the model makes together run side by side (the default); results keep their order."""
+    """True (default): calls of one step run in parallel; results keep their order."""
     allow_text_calls: bool
-    """Whether calls are run that were read from text, where an answer that quotes one looks alike. Default: no."""
+    """True: calls parsed from text run as well, where a quoted call looks like a real one. Default: False."""
     tool_timeout: float | None
-    """Seconds for a call, unless its tool says otherwise. Default: none."""
+    """Seconds for a call whose tool has no timeout of its own. Default: no limit."""
     max_steps: int | None
-    """How often the model is asked. Default: 20."""
+    """Requests to the model, from 1. Default: 20."""
     max_time: float | None
-    """Seconds, from when the run was begun or gone on with. Default: no limit."""
+    """Seconds from the start of the run, or from its resumption. Default: no limit."""
     max_repeats: int | None
-    """How often the very same calls may be made in a row. Default: 5."""
+    """Identical sets of calls in consecutive steps, from 1. Default: 5."""
 
 
-_OF_LIMITS = tuple(Limits.__dataclass_fields__)
-_OF_LOOP = ("checkpoint", "parallel", "allow_text_calls", "tool_timeout", "by_hand")
-_OF_CONVERSATION = ("briefs", "on", "tools", "builtin_tools")
+_LIMIT_OPTIONS = tuple(Limits.__dataclass_fields__)
+_LOOP_OPTIONS = ("checkpoint", "parallel", "allow_text_calls", "tool_timeout", "by_hand")
+_CONVERSATION_OPTIONS = ("briefs", "on", "tools", "builtin_tools")
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask the model. The answer is an `Answer`; an error is thrown in."""
+    """Command: send this request. The result is an `Answer`; an error is thrown into the generator."""
 
-    prompt: tuple[Message, ...]
-    options: Mapping[str, Any]
+    prepared: PreparedRequest
 
 
 @dataclass(slots=True)
-class Ready:
-    """A call that can be made."""
+class PreparedCall:
+    """A call with a known tool and valid arguments, ready to run."""
 
     loop: Loop
     place: int
+    """Index of the call in its step."""
     call: ToolCall
     tool: Tool
-    make: Callable[[], Any]
+    invoke: Callable[[], Any]
     record: CallRecord | None = None
     timeout: float | None = None
-    """Seconds, from when it is begun."""
-    started: float = 0.0
+    """Seconds from the start of the call; `None`: no limit."""
+    start_time: float = 0.0
 
     @property
     def deadline(self) -> float | None:
-        """When its time is up, by the monotonic clock."""
-        return None if self.timeout is None else self.started + self.timeout
+        """End of the call's time on the monotonic clock."""
+        return None if self.timeout is None else self.start_time + self.timeout
 
     def begin(self) -> None:
-        """To be called before the call is made, which counts as begun from here on. Raises if the disk cannot hold
-        that, or if there is no time left."""
+        """Records that the call starts. Raises `OSError` if the journal cannot be written and `MaxTimeError` if no time
+        is left; the call must not run then."""
         self.timeout = self.loop.time_for(self.tool)
         if self.loop.store is not None:
             self.loop.store.begin(self.place, self.call)
-        self.started = time.monotonic()
-        self.loop.note(self.place, CallRecord(self.call, begun=True))
+        self.start_time = time.monotonic()
+        self.loop.record(self.place, CallRecord(self.call, started=True))
 
-    def told(self, value: Any) -> tuple[str, str | None]:
-        """A result, as the model is told of it. It is the tool's own time that this takes: a value may be made while it
-        is written."""
+    def result_text(self, value: Any) -> tuple[str, str | None]:
+        """The result text for the model, and the complete text if that is a shortened form. Serialising belongs to the
+        call's own time: a value may be computed while it is written."""
         return result_text(value, self.tool.max_result)
 
-    def end(self, told: tuple[str, str | None] = ("", None), error: Exception | None = None) -> None:
-        """To be called when the call was made, with what `told` gave or what was raised."""
+    def end(self, text: tuple[str, str | None] = ("", None), error: Exception | None = None) -> None:
+        """Records the outcome: the texts of `result_text`, or the error that the call raised."""
         if self.record is not None:
             return
-        content, whole = told
+        content, full_content = text
         signal: Signal = "success"
         if error is not None:
-            signal, content, whole = *_failed(error), None
-        self.record = CallRecord(self.call, signal, content, time.monotonic() - self.started, whole)
-        self.loop.note(self.place, self.record)
+            signal, content, full_content = *_error_result(error), None
+        self.record = CallRecord(self.call, signal, content, time.monotonic() - self.start_time, full_content)
+        self.loop.record(self.place, self.record)
         if self.loop.store is not None:
             self.loop.store.end(self.place, self.record)
 
-    def late(self) -> TimeoutError:
-        """What the model is told when its time is up."""
+    def timeout_error(self) -> TimeoutError:
+        """The error of a call whose time is over."""
         return TimeoutError(f"no result within {self.timeout:g} s; the tool may still be at work")
 
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Make these calls: `begin` each, call it, and `end` it. There is no answer."""
+    """Command: run these calls; `begin` each, invoke it, `end` it. No result."""
 
-    calls: tuple[Ready, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """A person may decide about these calls. The answer is those that are to be made, as `(Ready, CallRecord | None)`:
-    a record is a result that stands in for the call."""
-
-    step: Step
-    calls: tuple[Ready, ...]
+    calls: tuple[PreparedCall, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The results of a step, as the model will be told of them. There is no answer."""
+class AwaitDecision:
+    """Command: let the caller decide on these calls. The result is a list of `(PreparedCall, CallRecord | None)`; a
+    record replaces the call's result."""
+
+    step: Step
+    calls: tuple[PreparedCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResultsReady:
+    """Command: the results of this step are complete. No result."""
 
     step: Step
 
 
-Command: TypeAlias = Ask | Execute | Decide | Told
+Command: TypeAlias = Ask | Execute | AwaitDecision | ToolResultsReady
 
-_LONGEST_ERROR = 2000
-"""Characters of an error's text that the model is shown."""
+_MAX_ERROR_CHARS = 2000
+"""Characters of an error text in a tool result."""
 
 
-def _failed(error: Exception) -> tuple[Signal, str]:
-    """The signal of what a tool raised, and what the model is told of it."""
+def _error_result(error: Exception) -> tuple[Signal, str]:
+    """Signal and result text of an error that a tool raised."""
     if isinstance(error, ToolConstraintError):
-        return "error:constraint", _told(str(error), "error:constraint")
-    said = str(error) if isinstance(error, ToolResultError) else f"{type(error).__name__}: {error}"
-    return "error:malfunction", _told(said, "error:malfunction")
+        return "error:constraint", _error_text(str(error), "error:constraint")
+    text = str(error) if isinstance(error, ToolResultError) else f"{type(error).__name__}: {error}"
+    return "error:malfunction", _error_text(text, "error:malfunction")
 
 
-def _told(message: str, signal: Signal) -> str:
-    """An error, as the model is told of it."""
-    message = message[:_LONGEST_ERROR].encode("utf-8", "backslashreplace").decode("utf-8")
+def _error_text(message: str, signal: Signal) -> str:
+    message = message[:_MAX_ERROR_CHARS].encode("utf-8", "backslashreplace").decode("utf-8")
     return json.dumps({"error": message, "signal": signal}, ensure_ascii=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSettings:
+    """The options of a loop besides those of its requests."""
+
+    allow_text_calls: bool = False
+    tool_timeout: float | None = None
+    parallel: bool = True
+    by_hand: bool = False
+    policy: Unfinished = "raise"
+    """For calls that started before a resumption and have no recorded end."""
+
+
 class Loop:
-    """A run and what decides how it goes on. `run` is the state; it is replaced, never changed."""
+    """A run and the decisions on how it continues. `run` is the state; it is replaced, never changed."""
 
     def __init__(
         self,
         run: Run,
+        spec: Spec,
         tools: Sequence[Tool],
         *,
-        bounds: Bounds,
-        options: Mapping[str, Any],
-        store: Store | None,
-        allow_text_calls: bool,
-        tool_timeout: float | None,
-        parallel: bool = True,
-        by_hand: bool = False,
-        fresh: bool = True,
-        policy: Unfinished = "raise",
+        options: PreparedOptions,
+        limits: LimitTracker,
+        settings: LoopSettings,
+        store: CheckpointStore | None,
+        fresh: bool,
     ) -> None:
         self.run = run
         self.store = store
-        self.bounds = bounds
-        self.parallel = parallel
+        self.parallel = settings.parallel
+        self._spec = spec
         self._tools = {tool.name: tool for tool in tools}
-        self._options = dict(options)
-        self._allow_text_calls = allow_text_calls
-        self._tool_timeout = tool_timeout
-        self._by_hand = by_hand
+        self._options = options
+        self._limits = limits
+        self._settings = settings
         self._fresh = fresh
-        self._policy = policy
 
     @classmethod
-    def begin(cls, spec: Spec, prompt: Prompt, options: Mapping[str, Any], *, by_hand: bool = False) -> Loop:
+    def begin(
+        cls, spec: Spec, prompt: Prompt, output: Any, options: Mapping[str, Any], *, by_hand: bool = False
+    ) -> Loop:
         """A new run."""
-        before, asked = conversation(prompt, options.get("on"), options.get("briefs") or ())
         options = {**options, "by_hand": True} if by_hand else options
-        run = Run(spec.slug, asked, before, options=_saved(options))
-        return cls._of(run, spec, options, None)
+        tools, builtin = _tools(options)
+        prepared = _prepared_options(output, options, tools, builtin)
+        episode, messages = resolve_conversation(prompt, prepared.on, prepared.briefs)
+        run = Run(spec.slug, messages, episode, options=_saved(options))
+        path = options.get("checkpoint")
+        store = None if path is None else CheckpointStore(path)
+        return cls._of(run, spec, (*tools, *builtin), prepared, options, store=store, fresh=True)
 
     @classmethod
     def resume(
         cls,
         spec: Spec,
         state: Run | str | Path,
+        output: Any,
         options: Mapping[str, Any],
         policy: Unfinished = "raise",
         *,
         by_hand: bool = False,
     ) -> Loop:
-        """A run that goes on: with its own options, where none are given."""
+        """A run that continues, with its own options where `options` has none."""
         if policy not in ("raise", "rerun", "skip") and not callable(policy):
             raise ValueError(f"unfinished must be 'raise', 'rerun', 'skip' or a function, not {policy!r}")
-        if given := {"briefs", "on"} & set(options):
-            raise TypeError(f"{', '.join(sorted(given))} cannot be given to a run that has begun")
+        if fixed := sorted({"briefs", "on"} & set(options)):
+            raise TypeError(f"{', '.join(fixed)} cannot change when a run is resumed")
         store = None
         if not isinstance(state, Run):
-            store = Store(state)
+            store = CheckpointStore(state)
             state = store.load()
-        if options.get("checkpoint") is not None and (store is None or Path(options["checkpoint"]) != store.path):
-            store = Store(options["checkpoint"])
+        path = options.get("checkpoint")
+        if path is not None and (store is None or Path(path) != store.path):
+            store = CheckpointStore(path)
         if state.options.get("by_hand") and not by_hand:
-            raise ConfigError("the run was made by hand, and nobody has approved its calls; go on with steps(run)")
+            raise ConfigError("the run was made by hand and its calls need approval; continue it with steps(run)")
         options = {**state.options, **options, **({"by_hand": True} if by_hand else {})}
+        tools, builtin = _tools(options)
+        prepared = _prepared_options(output, options, tools, builtin)
         run = replace(state, options=_saved(options))
-        return cls._of(run, spec, options, store, fresh=False, policy=policy)
+        return cls._of(run, spec, (*tools, *builtin), prepared, options, store=store, fresh=False, policy=policy)
 
     @classmethod
-    def _of(cls, run: Run, spec: Spec, options: Mapping[str, Any], store: Store | None, **how: Any) -> Loop:
-        unknown = set(options) - set(RunOptions.__annotations__) - {"output", "by_hand"}
-        if unknown:
-            known = ", ".join(sorted(RunOptions.__annotations__))
-            raise TypeError(f"unknown option {', '.join(sorted(unknown))}; known are {known}")
-        limits = {name: options[name] for name in _OF_LIMITS if name in options}
+    def _of(
+        cls,
+        run: Run,
+        spec: Spec,
+        tools: Sequence[Tool],
+        prepared: PreparedOptions,
+        options: Mapping[str, Any],
+        *,
+        store: CheckpointStore | None,
+        fresh: bool,
+        policy: Unfinished = "raise",
+    ) -> Loop:
+        limits = {name: options[name] for name in _LIMIT_OPTIONS if name in options}
         if limits.get("max_cost") is not None:
             limits["max_cost"] = to_money(limits["max_cost"], "max_cost")
-        given = options.get("builtin_tools") or {}
-        if not isinstance(given, Mapping):
-            raise TypeError("in a run, builtin_tools must say who carries them out: {'python': run_code}")
-        functions = [to_tool(one) for one in options.get("tools") or ()]
-        functions_and_builtin = [*functions, *builtin_tools(given)]
-        names = [tool.name for tool in functions_and_builtin]
-        if doubled := {name for name in names if names.count(name) > 1}:
-            raise ConfigError(f"two tools have the name {', '.join(sorted(doubled))}")
-        own = {*_OF_LIMITS, *_OF_LOOP, *_OF_CONVERSATION}
-        rest = {name: value for name, value in options.items() if name not in own}
-        if how.get("fresh", True) and options.get("checkpoint") is not None:
-            store = Store(options["checkpoint"])
-        return cls(
-            run,
-            functions_and_builtin,
-            bounds=Bounds(Limits(**limits), lambda: worst_case(spec)),
-            options={**rest, "tools": functions, "builtin_tools": tuple(given)},
-            store=store,
+        settings = LoopSettings(
             allow_text_calls=bool(options.get("allow_text_calls")),
             tool_timeout=seconds(options.get("tool_timeout"), "tool_timeout"),
             parallel=bool(options.get("parallel", True)),
             by_hand=bool(options.get("by_hand")),
-            **how,
+            policy=policy,
         )
+        tracker = LimitTracker(Limits(**limits), lambda: worst_case(spec))
+        return cls(run, spec, tools, options=prepared, limits=tracker, settings=settings, store=store, fresh=fresh)
 
     def commands(self) -> Generator[Command, Any, None]:
-        """What is to be done. Whatever is raised has the run so far in its `state`."""
+        """The commands of the loop, in order. Every error that is raised carries the run so far in `.state`."""
         try:
             if self.store is not None:
                 self.store.open(fresh=self._fresh)
@@ -278,11 +297,11 @@ class Loop:
                 yield from self._ask()
                 if not self.run.done:
                     yield from self._call()
-                elif self._by_hand:
-                    yield Decide(self.run.steps[-1], ())
+                elif self._settings.by_hand:
+                    yield AwaitDecision(self.run.steps[-1], ())
             if self.run.output is None:
-                # It was answered in another process, that did not live to tell.
-                self.run = replace(self.run, output=Output.of(self._options.get("output", str)).read(self.run.text)[0])
+                # A resumed run that was already done: its output is not saved.
+                self.run = replace(self.run, output=self._options.output.read(self.run.text)[0])
         except GeneratorExit:
             raise
         except BaseException as error:
@@ -293,14 +312,14 @@ class Loop:
             if self.store is not None:
                 self.store.close()
 
-    def note(self, place: int, record: CallRecord) -> None:
-        """What is known of a call of the last step."""
+    def record(self, place: int, record: CallRecord) -> None:
+        """Sets the record of a call of the last step."""
         step = self.run.steps[-1]
         calls = (*step.calls[:place], record, *step.calls[place + 1 :])
         self.run = replace(self.run, steps=(*self.run.steps[:-1], replace(step, calls=calls)))
 
-    def left(self, answer: Answer[Any]) -> None:
-        """An answer was left before its end. It is no step, but it is paid for."""
+    def record_aborted(self, answer: Answer[Any]) -> None:
+        """Records an answer that ended early: it makes no step, but it is paid for."""
         if answer.completion.frames:
             self.run = replace(self.run, aborted=(*self.run.aborted, answer.metrics))
             self._save()
@@ -308,121 +327,121 @@ class Loop:
     # The model.
 
     def _ask(self) -> Generator[Command, Any, None]:
-        limited, bounds = self.bounds.of_asking(self.run, self._options.get("timeout"))
-        options = {**self._options, **limited, "on": self.run.episode}
-        if self.run.steps:
-            # To demand a call again and again would never end.
-            options["tool_choice"] = "none" if options.get("tool_choice") == "none" else None
+        options, limits = self._limits.options_for_next_request(self.run, self._options)
+        options = replace(options, on=self.run.episode, briefs=())
+        if self.run.steps and options.tool_choice != "none":
+            # A forced call in every step would never end.
+            options = replace(options, tool_choice=None)
         try:
-            answer: Answer[Any] = yield Ask(self.run.next_input, options)
+            answer: Answer[Any] = yield Ask(prepare(self._spec, self.run.next_input, options))
         except MotetError as error:
             if isinstance(error.partial, Answer):
-                self.left(error.partial)
-            if (name := self.bounds.met(self.run, error, bounds)) is not None:
-                raise self.bounds.reached(self.run, name, error) from error
+                self.record_aborted(error.partial)
+            if (name := self._limits.exceeded_limit(self.run, error, limits)) is not None:
+                raise self._limits.limit_error(self.run, name, error) from error
             raise
-        message = self._with_own_ids(answer.message)
+        message = self._with_unique_ids(answer.message)
         calls = tuple([CallRecord(call) for call in message.tool_calls])
         step = Step(len(self.run.steps) + 1, message, calls, answer.metrics, answer.model)
         self.run = replace(self.run, steps=(*self.run.steps, step), output=answer.output)
         self._save()
 
-    def _with_own_ids(self, message: Message) -> Message:
-        """The message, each call with an id that no other call of the conversation has: some servers count from 0 in
-        each answer."""
-        used = {call.id for earlier in self.run.messages for call in earlier.tool_calls}
+    def _with_unique_ids(self, message: Message) -> Message:
+        """The message with call ids that are unique in the conversation: some servers count from 0 in each answer."""
+        used_ids = {call.id for earlier in self.run.messages for call in earlier.tool_calls}
         content = []
         for part in message.content:
             if isinstance(part, ToolCall):
-                own, number = part.id or "call", 1
-                while own in used:
+                call_id, number = part.id or "call", 1
+                while call_id in used_ids:
                     number += 1
-                    own = f"{part.id or 'call'}-{number}"
-                used.add(own)
-                part = part if own == part.id else replace(part, id=own)
+                    call_id = f"{part.id or 'call'}-{number}"
+                used_ids.add(call_id)
+                part = part if call_id == part.id else replace(part, id=call_id)
             content.append(part)
         return replace(message, content=tuple(content))
 
     # The tools.
 
     def time_for(self, tool: Tool) -> float | None:
-        """Seconds that a call may take. Raises `MaxTimeError` if none are left."""
-        limits = [limit for limit in (tool.timeout, self._tool_timeout) if limit is not None][:1]
-        left = self.bounds.time_left(self.run)
-        return min([*limits, *([] if left is None else [left])], default=None)
+        """Seconds that a call may take; `None`: no limit. Raises `MaxTimeError` if the run has no time left."""
+        own = tool.timeout if tool.timeout is not None else self._settings.tool_timeout
+        left = self._limits.time_left(self.run)
+        return min([limit for limit in (own, left) if limit is not None], default=None)
 
     def _call(self) -> Generator[Command, Any, None]:
         self._check_repeats()
-        ready: list[Ready] = []
+        prepared: list[PreparedCall] = []
         for place, record in enumerate(self.run.steps[-1].calls):
             if record.signal is not None:
                 continue
             try:
-                ready.append(self._ready(self.run.steps[-1], place, record.call))
+                prepared.append(self._prepared_call(self.run.steps[-1], place, record.call))
             except (ToolConstraintError, InvalidArgumentsError) as error:
-                self.note(place, refused(record.call, str(error)))
-        if self._by_hand:
-            decided = yield Decide(self.run.steps[-1], tuple(ready))
-            ready = [one for one, record in decided if record is None]
-            for one, record in decided:
-                self.note(one.place, record or CallRecord(one.call))
-        if ready:
-            yield Execute(tuple(ready))
-        # What a person replaced stands in the message, too: the model is to see what was called.
+                self.record(place, denied(record.call, str(error)))
+        if self._settings.by_hand:
+            decisions = yield AwaitDecision(self.run.steps[-1], tuple(prepared))
+            prepared = [call for call, record in decisions if record is None]
+            for call, record in decisions:
+                self.record(call.place, record or CallRecord(call.call))
+        if prepared:
+            yield Execute(tuple(prepared))
+        # The caller may have changed arguments: the message shows the calls as they were made.
         step = self.run.steps[-1]
         calls = iter(step.calls)
         parts = tuple([next(calls).call if isinstance(part, ToolCall) else part for part in step.message.content])
         done = replace(step, message=replace(step.message, content=parts))
         self.run = replace(self.run, steps=(*self.run.steps[:-1], done))
         self._save()
-        yield Told(done)
+        yield ToolResultsReady(done)
 
-    def _ready(self, step: Step, place: int, call: ToolCall) -> Ready:
-        """The call, ready to be made. Raises what the model is told instead."""
+    def _prepared_call(self, step: Step, place: int, call: ToolCall) -> PreparedCall:
+        """The call if the loop may run it. Raises the error that becomes its result otherwise."""
         if not call.trusted:
-            if not self._allow_text_calls:
+            if not self._settings.allow_text_calls:
                 raise ToolConstraintError("calls that are read from text are not run; answer without tools")
-            if _after_answer(step.message, place):
+            if _follows_answer(step.message, place):
                 raise ToolConstraintError("a call that stands behind an answer is not run")
-        return self.ready(place, call)
+        return self.prepared_call(place, call)
 
-    def ready(self, place: int, call: ToolCall) -> Ready:
-        """A call of a tool that was given, with arguments that fit."""
+    def prepared_call(self, place: int, call: ToolCall) -> PreparedCall:
+        """A call of one of the run's tools. Raises `UnknownToolError` or `InvalidArgumentsError`."""
         tool = self._tools.get(call.name)
         if tool is None:
-            known = ", ".join(self._tools) or "none"
+            names = ", ".join(self._tools) or "none"
             raise UnknownToolError(
-                f"there is no tool {call.name}; the tools are: {known}", name=call.name, known=tuple(self._tools)
+                f"there is no tool {call.name}; the tools are: {names}", name=call.name, known=tuple(self._tools)
             )
-        return Ready(self, place, call, tool, tool.bind(call.arguments))
+        return PreparedCall(self, place, call, tool, tool.bind(call.arguments))
 
     def _check_repeats(self) -> None:
-        most = self.bounds.limits.max_repeats
-        made = [[_same(record.call) for record in step.calls] for step in self.run.steps]
-        same = 0
-        for calls in reversed(made):
-            if calls != made[-1]:
+        max_repeats = self._limits.limits.max_repeats
+        calls_by_step = [[_call_key(record.call) for record in step.calls] for step in self.run.steps]
+        repeats = 0
+        for calls in reversed(calls_by_step):
+            if calls != calls_by_step[-1]:
                 break
-            same += 1
-        if most is not None and same > most:
-            raise self.bounds.reached(self.run, "max_repeats")
+            repeats += 1
+        if max_repeats is not None and repeats > max_repeats:
+            raise self._limits.limit_error(self.run, "max_repeats")
 
     def _settle_unfinished(self) -> None:
-        """Decides about calls that were begun and did not end, here or in another process."""
+        """Applies the policy to calls that started, here or in another process, and have no recorded end."""
+        policy = self._settings.policy
         unclear = []
         for place, record in enumerate(self.run.steps[-1].calls):
-            if not record.begun:
+            if not record.started:
                 continue
             call, tool = record.call, self._tools.get(record.call.name)
-            if self._policy == "rerun" or (tool is not None and tool.idempotent):
-                self.note(place, CallRecord(call))
-            elif self._policy == "skip":
-                content = _told("it is not known whether the tool did its work", "error:malfunction")
-                self.note(place, CallRecord(call, "error:malfunction", content))
-            elif self._policy == "raise":
+            if policy == "rerun" or (tool is not None and tool.idempotent):
+                self.record(place, CallRecord(call))
+            elif policy == "skip":
+                content = _error_text("it is not known whether the tool did its work", "error:malfunction")
+                self.record(place, CallRecord(call, "error:malfunction", content))
+            elif policy == "raise":
                 unclear.append(call)
             else:
-                self.note(place, _decided(call, self._policy))
+                self.record(place, _result_of_policy(call, policy))
         if unclear:
             names = ", ".join([f"{call.name}({call.arguments})" for call in unclear])
             raise UnfinishedCallError(
@@ -436,22 +455,49 @@ class Loop:
             self.store.save(self.run)
 
 
-def refused(call: ToolCall, why: str) -> CallRecord:
-    """A call that is not made."""
-    return CallRecord(call, "error:constraint", _told(why, "error:constraint"))
+def _tools(options: Mapping[str, Any]) -> tuple[list[Tool], list[Tool]]:
+    """The functions and the built-in tools of a run. Raises `TypeError` and `ConfigError`."""
+    unknown = sorted(set(options) - set(RunOptions.__annotations__) - {"by_hand"})
+    if unknown:
+        listed = ", ".join(sorted(RunOptions.__annotations__))
+        raise TypeError(f"unknown option {', '.join(unknown)}; options are {listed}")
+    implementations = options.get("builtin_tools") or {}
+    if not isinstance(implementations, Mapping):
+        raise TypeError("in a run, builtin_tools must be a dict with their implementations: {'python': run_code}")
+    functions = [to_tool(tool) for tool in options.get("tools") or ()]
+    builtin = builtin_tools(implementations)
+    names = [tool.name for tool in (*functions, *builtin)]
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"two tools have the name {', '.join(duplicates)}")
+    return functions, builtin
 
 
-def _decided(call: ToolCall, policy: Callable[[ToolCall], Any]) -> CallRecord:
-    """The result that a caller's function gives an unfinished call; what it raises is told as a tool's errors are."""
+def _prepared_options(
+    output: Any, options: Mapping[str, Any], functions: Sequence[Tool], builtin: Sequence[Tool]
+) -> PreparedOptions:
+    """The options of the run's requests: without the limits, which the tracker divides over the requests."""
+    excluded = {*_LIMIT_OPTIONS, *_LOOP_OPTIONS}
+    own = {name: value for name, value in options.items() if name not in excluded}
+    builtin_names = tuple(options.get("builtin_tools") or {}) if builtin else ()
+    return PreparedOptions.of(output, {**own, "tools": functions, "builtin_tools": builtin_names})
+
+
+def denied(call: ToolCall, reason: str) -> CallRecord:
+    """The record of a call that is not made."""
+    return CallRecord(call, "error:constraint", _error_text(reason, "error:constraint"))
+
+
+def _result_of_policy(call: ToolCall, policy: Callable[[ToolCall], Any]) -> CallRecord:
+    """The result that the caller's function gives an unfinished call; its errors are results like those of tools."""
     try:
-        content, whole = result_text(policy(call))
+        content, full_content = result_text(policy(call))
     except Exception as error:
-        return CallRecord(call, *_failed(error))
-    return CallRecord(call, "success", content, 0.0, whole)
+        return CallRecord(call, *_error_result(error))
+    return CallRecord(call, "success", content, 0.0, full_content)
 
 
-def _same(call: ToolCall) -> Any:
-    """What two calls have in common that are the same: spaces between the arguments make no other call."""
+def _call_key(call: ToolCall) -> Any:
+    """Equal for calls that differ only in the white space and key order of their arguments."""
     try:
         return call.name, json.dumps(json.loads(call.arguments), sort_keys=True)
     except (ValueError, RecursionError):
@@ -459,10 +505,10 @@ def _same(call: ToolCall) -> Any:
 
 
 def _saved(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a saved run keeps: those that JSON can hold, and that mean the same elsewhere."""
+    """The options that a saved run keeps: JSON values that mean the same in another process."""
     kept = {}
     for name, value in options.items():
-        if name in (*_OF_CONVERSATION, "checkpoint", "output", "budget"):
+        if name in (*_CONVERSATION_OPTIONS, "checkpoint", "budget"):
             continue
         value = str(value) if isinstance(value, Decimal) else value
         try:
@@ -472,13 +518,13 @@ def _saved(options: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _after_answer(message: Message, place: int) -> bool:
-    """Whether an answer begins before a call."""
-    seen = -1
+def _follows_answer(message: Message, place: int) -> bool:
+    """True if answer text stands before the call at `place`."""
+    calls = -1
     for part in message.content:
         if isinstance(part, Text) and part.text.strip():
             return True
-        seen += isinstance(part, ToolCall)
-        if seen == place:
+        calls += isinstance(part, ToolCall)
+        if calls == place:
             return False
     return False

@@ -51,7 +51,7 @@ def run_models(options: argparse.Namespace) -> None:
         from motet.catalog import specs
 
         found = specs()
-    shown = [spec for spec in found if options.all or spec.obituary() is None]
+    shown = [spec for spec in found if options.all or spec.removal_notice() is None]
     if options.json:
         print(json.dumps([_shape(spec) for spec in shown], ensure_ascii=False, indent=2))
     elif options.markdown:
@@ -91,8 +91,8 @@ def _table(specs: list[motet.Spec]) -> str:
     for row, spec in zip(rows, [None, *specs], strict=True):
         cells = [row[0].ljust(widths[0]), *[cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]]
         line = "  ".join(cells)
-        obituary = None if spec is None else spec.obituary()
-        lines.append(line if obituary is None else f"{line}  {_short(spec)}")
+        removal_notice = None if spec is None else spec.removal_notice()
+        lines.append(line if removal_notice is None else f"{line}  {_short(spec)}")
     return "\n".join([*lines, "", "US dollars for a million tokens; --json has the source of each figure"])
 
 

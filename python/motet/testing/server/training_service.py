@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from motet import _core
-from motet.metrics import Price, cash
+from motet.metrics import Price, cost_of
 from motet.testing.script import Fault
 from motet.testing.server.storage import Storage
 
@@ -214,7 +214,7 @@ class Training:
             return {"estimation_available": False, "unavailable_reason": "multimodal_dataset"}
         trained = tokens[0] * int(asked.get("n_epochs") or 1)
         evaluated = tokens[1] * int(asked.get("n_evals") or 0)
-        total = cash(Price(Decimal(self.price), Decimal(self.price)), trained, evaluated)
+        total = cost_of(Price(Decimal(self.price), Decimal(self.price)), trained, evaluated)
         assert total is not None, "both prices are known"
         return {
             "estimation_available": True,

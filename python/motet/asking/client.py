@@ -1,0 +1,57 @@
+"""Sends prepared requests to one model: the way from a request to its answer that atoms and loops share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from motet import trace
+from motet.asking.answer import Answer
+from motet.asking.request import PreparedRequest
+from motet.asking.stream import AnswerStream, AsyncAnswerStream
+from motet.backend import Backend
+from motet.errors import MotetError
+
+__all__ = ["ModelClient"]
+
+
+class ModelClient:
+    """A backend, and the callback that receives each answer."""
+
+    def __init__(self, backend: Backend, on_answer: Callable[[Answer[Any]], Answer[Any]]) -> None:
+        self.backend = backend
+        self._on_answer = on_answer
+
+    def ask(self, prepared: PreparedRequest) -> Answer[Any]:
+        """Sends a request and waits for its answer."""
+        if prepared.needs_streaming:
+            with self.stream(prepared) as stream:
+                for _ in stream:
+                    pass
+                return stream.answer
+        with trace.Span(prepared.request) as span:
+            try:
+                return self._on_answer(span.record(prepared.finish(self.backend.execute(prepared.request))))
+            except MotetError as error:
+                raise prepared.enrich_error(error) from error.__cause__
+
+    async def aask(self, prepared: PreparedRequest) -> Answer[Any]:
+        """`ask`, awaited."""
+        if prepared.needs_streaming:
+            async with self.astream(prepared) as stream:
+                async for _ in stream:
+                    pass
+                return stream.answer
+        with trace.Span(prepared.request) as span:
+            try:
+                return self._on_answer(span.record(prepared.finish(await self.backend.aexecute(prepared.request))))
+            except MotetError as error:
+                raise prepared.enrich_error(error) from error.__cause__
+
+    def stream(self, prepared: PreparedRequest) -> AnswerStream:
+        """A stream of the answer; the request is sent when the first event is read."""
+        return AnswerStream(self.backend, prepared, self._on_answer)
+
+    def astream(self, prepared: PreparedRequest) -> AsyncAnswerStream:
+        """`stream`, awaited."""
+        return AsyncAnswerStream(self.backend, prepared, self._on_answer)

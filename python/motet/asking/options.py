@@ -1,0 +1,233 @@
+"""The options of a question: what callers may give, checked once."""
+
+from __future__ import annotations
+
+import datetime
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from motet import catalog
+from motet.asking.answer import Answer
+from motet.asking.episode import Episode
+from motet.backend import LaneChoice
+from motet.errors import ConfigError, UnknownToolError
+from motet.harmony import Effort
+from motet.limits import Budget, active
+from motet.message import Lane
+from motet.schema.output import Output
+from motet.schema.tool import to_tool
+
+__all__ = ["Options", "PreparedOptions", "seconds"]
+
+
+class Options(TypedDict, total=False):
+    """Options of `ask`, `stream` and `estimate`, and of their async twins."""
+
+    briefs: Sequence[str | Path]
+    """Texts and files for the system side of the prompt, in this order. A `Path` names a file, and so does a text of
+    one word that ends in `.md` or `.txt`."""
+    tools: Sequence[Any]
+    """Tools made with `motet.tool`, functions, OpenAI tool dicts, or names of tools without parameters."""
+    builtin_tools: Iterable[Literal["browser", "python"]] | Mapping[str, Any]
+    """Built-in tools of gpt-oss, in the raw lanes. In a run, a dict from each to its implementation:
+    `{"python": run_code}`, `{"browser": browser}`."""
+    tool_choice: str | Mapping[str, Any] | None
+    """`auto`, `none`, `required`, or a dict that names one tool. Default: the service's, which is `auto`. Any other
+    value needs the chat lane, where the service enforces it."""
+    on: Episode | Answer[Any] | None
+    """The conversation to continue: an episode, or the answer at its end."""
+    reasoning_effort: Effort | None
+    """`low`, `medium` or `high`. Default: the service's, which is `medium`."""
+    max_tokens: int | None
+    """Tokens of the answer, reasoning included, from 1. An answer cut there raises `TruncatedOutputError`."""
+    max_reasoning_tokens: int | None
+    """Tokens of the reasoning, from 1. More of them end the stream with `MaxTokensError`."""
+    max_cost: Decimal | str | int | None
+    """US dollars. A higher cost ends the stream with `MaxCostError`."""
+    timeout: float | None
+    """Seconds for the whole answer, retries included; then `RequestTimeoutError`. Default: no limit."""
+    first_token_timeout: float | None
+    """Seconds until the first token. Default: no limit."""
+    temperature: float | None
+    """From 0. Default: the service's, which is 1 for gpt-oss."""
+    top_p: float | None
+    """From 0 to 1. Default: the service's, which is 1 for gpt-oss."""
+    seed: int | None
+    """Seed of the sampling, where the service supports it."""
+    sampling: Mapping[str, Any]
+    """Further sampling settings under the SDK's names: `top_k`, `repetition_penalty`, ..."""
+    extra: Mapping[str, Any]
+    """Further keys of the request body, sent unchanged."""
+    budget: Budget | None
+    """A budget that pays for this, besides those of the enclosing `with` blocks."""
+    current_date: str | datetime.date | None
+    """The date in prompts that motet renders, as `2026-11-21`. Default: today's; a fixed date keeps prompts equal from
+    day to day."""
+    lane: LaneChoice | None
+    """`ids`, `text`, `chat` or `auto`. Default: the backend's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedOptions:
+    """Options after all checks. Made by `PreparedOptions.of`; the fields are those of `Options`."""
+
+    output: Output[Any]
+    briefs: tuple[str | Path, ...] = ()
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """OpenAI tool dicts."""
+    builtin_tools: tuple[Literal["browser", "python"], ...] = ()
+    tool_choice: str | Mapping[str, Any] | None = None
+    on: Episode = field(default_factory=Episode)
+    reasoning_effort: Effort | None = None
+    max_tokens: int | None = None
+    max_reasoning_tokens: int | None = None
+    max_cost: Decimal | None = None
+    timeout: float | None = None
+    first_token_timeout: float | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    budget: Budget | None = None
+    current_date: str | None = None
+    """`None`: the day of the request."""
+    lane: LaneChoice | None = None
+
+    @classmethod
+    def of(cls, output: Any, options: Mapping[str, Any]) -> PreparedOptions:
+        """Checks options. Raises `TypeError`, `ValueError` or `ConfigError`, which name the option."""
+        if unknown := sorted(set(options) - set(Options.__annotations__)):
+            names = ", ".join(sorted(Options.__annotations__))
+            raise TypeError(f"unknown option {', '.join(unknown)}; options are {names}")
+        values: Any = {name: value for name, value in options.items() if value is not None}
+        tools = _tool_dicts(values.get("tools", ()))
+        budget = values.get("budget")
+        if budget is not None and not isinstance(budget, Budget):
+            raise TypeError(f"budget must be made by motet.budget, not {budget!r}")
+        return cls(
+            output=Output.of(output),
+            briefs=_briefs(values.get("briefs", ())),
+            tools=tools,
+            builtin_tools=tuple(values.get("builtin_tools", ())),
+            tool_choice=_tool_choice(values.get("tool_choice"), tools),
+            on=_episode(values.get("on")),
+            reasoning_effort=values.get("reasoning_effort"),
+            max_tokens=_positive(values.get("max_tokens"), "max_tokens"),
+            max_reasoning_tokens=_positive(values.get("max_reasoning_tokens"), "max_reasoning_tokens"),
+            max_cost=catalog.to_money(values["max_cost"], "max_cost") if "max_cost" in values else None,
+            timeout=seconds(values.get("timeout"), "timeout"),
+            first_token_timeout=seconds(values.get("first_token_timeout"), "first_token_timeout"),
+            sampling=_sampling(values),
+            extra=_mapping(values, "extra"),
+            budget=budget,
+            current_date=_day(values["current_date"]) if "current_date" in values else None,
+            lane=_lane(values.get("lane")),
+        )
+
+    def limited_to(self, limits: Mapping[str, Any]) -> PreparedOptions:
+        """The options with other values for `max_tokens`, `max_reasoning_tokens`, `max_cost` or `timeout`."""
+        return replace(self, **limits)
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budgets that pay: those of the enclosing `with` blocks and `budget`, each once."""
+        own = () if self.budget is None else (self.budget,)
+        return tuple(dict.fromkeys((*active(), *own)))
+
+
+def seconds(value: float | None, name: str) -> float | None:
+    """A time limit, unchanged. Raises `ValueError` unless it is a number above 0 or `None`."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+        raise ValueError(f"{name} must be seconds, more than 0, not {value!r}")
+    return value
+
+
+def _positive(value: int | None, name: str) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}")
+    return value
+
+
+def _briefs(briefs: Any) -> tuple[str | Path, ...]:
+    if isinstance(briefs, str | Path):
+        raise TypeError(f"briefs must be a list of texts and paths, not a {type(briefs).__name__}")
+    return tuple(briefs)
+
+
+def _episode(value: Any) -> Episode:
+    episode = value.episode if isinstance(value, Answer) else value or Episode()
+    if not isinstance(episode, Episode):
+        raise TypeError(f"on must be an Episode or an Answer, not {type(episode).__name__}")
+    return episode
+
+
+def _tool_dicts(tools: Any) -> tuple[Mapping[str, Any], ...]:
+    if isinstance(tools, str | Mapping) or not isinstance(tools, Iterable):
+        raise TypeError(f"tools must be a list of tools, not {type(tools).__name__}")
+    dicts: list[Mapping[str, Any]] = []
+    for tool in tools:
+        if isinstance(tool, str):
+            dicts.append({"type": "function", "function": {"name": tool}})
+        elif isinstance(tool, Mapping):
+            dicts.append(tool)
+        else:
+            dicts.append(to_tool(tool).to_dict())
+    return tuple(dicts)
+
+
+def _tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
+    if choice is None or choice in ("auto", "none", "required"):
+        return choice
+    function = choice.get("function") if isinstance(choice, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    if not isinstance(name, str):
+        forms = "'auto', 'none', 'required' or {'type': 'function', 'function': {'name': ...}}"
+        raise ValueError(f"tool_choice must be {forms}, not {choice!r}")
+    names = tuple([str((tool.get("function") or tool).get("name")) for tool in tools])
+    if name not in names:
+        listed = ", ".join(names) or "none"
+        raise UnknownToolError(f"tool_choice names {name}, and the tools are: {listed}", name=name, known=names)
+    return choice
+
+
+def _day(value: Any) -> str:
+    if not isinstance(value, str | datetime.date):
+        raise TypeError(f"current_date must be a date or a str as '2025-06-28', not {type(value).__name__}")
+    day = value if isinstance(value, str) else value.strftime("%Y-%m-%d")
+    try:
+        valid = datetime.date.fromisoformat(day).isoformat() == day
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"current_date must be a date as '2025-06-28', not {day!r}")
+    return day
+
+
+def _lane(value: Any) -> LaneChoice | None:
+    if value not in (None, *typing.get_args(Lane), "auto"):
+        raise ConfigError(f"lane must be 'auto', 'chat', 'text' or 'ids', not {value!r}")
+    return value  # type: ignore[no-any-return]
+
+
+_RESERVED_OPTIONS = frozenset(
+    ("model", "messages", "prompt", "stream", "tools", "tool_choice", "response_format", "max_tokens", "extra_body")
+)
+"""Keys of a request body that other options set, so that `sampling` may not."""
+
+
+def _sampling(values: Mapping[str, Any]) -> dict[str, Any]:
+    named = {name: values[name] for name in ("temperature", "top_p", "seed") if name in values}
+    further = _mapping(values, "sampling")
+    if reserved := sorted(_RESERVED_OPTIONS & set(further)):
+        verb = "is" if len(reserved) == 1 else "are"
+        raise TypeError(f"sampling holds {', '.join(reserved)}, which {verb} set elsewhere")
+    return {**named, **further}
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    mapping = values.get(name, {})
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{name} must be a dict, not {type(mapping).__name__}")
+    return dict(mapping)
