@@ -222,9 +222,13 @@ def test_jobs_are_listed(it: TuneService, data: str, out: Out) -> None:
     name = start(it, data, "--suffix", "a")
     out()
     assert main(["tune", "list"]) == 0
-    head, line = out()[0].splitlines()
-    assert head.split()[:2] == ["job", "status"]
-    assert line.split()[:4] == [name, "pending", MODEL, "scripted/gpt-oss-120b-a-00000001"]
+    printed = out()[0]
+    head, _, line, models = printed.splitlines()
+    assert head.split() == ["job", "status", "price", "created", "base", "model"]
+    assert line.split()[:2] == [name, "pending"]
+    assert line.split()[-1] == MODEL
+    assert models.strip() == "scripted/gpt-oss-120b-a-00000001"
+    assert max(map(len, printed.splitlines())) <= 80
     assert main(["tune", "list", "--json"]) == 0
     assert out.json()[0]["id"] == name
 
@@ -265,9 +269,10 @@ def test_test_compares_model_and_base(it: TuneService, data: str, out: Out) -> N
     assert main(["tune", "watch", name]) == 0
     out()
     assert main(["tune", "test", name, data, "--price", "0.15/0.60", "--max-tokens", "200"]) == 0
-    table = {line[:13].strip(): line[13:].split() for line in out()[0].splitlines()}
+    printed = out()[0]
+    table = {line[:13].strip(): line[13:].split() for line in printed.splitlines()}
     assert table[""] == ["base", "tuned"]
-    assert table["model"] == [MODEL, "scripted/gpt-oss-120b-00000001"]
+    assert printed.startswith(f"base   {MODEL}\ntuned  scripted/gpt-oss-120b-00000001\n\n")
     assert table["same text"] == ["0.0%", "100.0%"]
     assert [cost[0] for cost in table["cost"]] == ["$", "$"]
     assert main(["tune", "test", name, data, "--json", "--limit", "2"]) == 0

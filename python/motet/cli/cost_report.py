@@ -8,6 +8,7 @@ from typing import Any
 
 import motet
 from motet.cli.style import Style
+from motet.cli.table import aligned
 
 __all__ = ["bill", "bill_dict", "dollars"]
 
@@ -33,23 +34,11 @@ def bill(answer: motet.Answer[Any], style: Style) -> str:
             rows.append((channel, kind, count, None if cash.by_channel is None else cash.by_channel[channel]))
     whole = None if tokens.input is None or tokens.output is None else tokens.input + tokens.output
     rows.append(("total", "title", whole, cash.total))
-    amounts = _aligned([paid for _, _, _, paid in rows])
-    lines = [
-        style(kind, f"{name:<16} {'?' if count is None else count:>8}  {amount}")
-        for (name, kind, count, _), amount in zip(rows, amounts, strict=True)
-    ]
+    cells = aligned([[name, "?" if n is None else str(n), dollars(cost)] for name, _, n, cost in rows], "<>.")
+    lines = [style(kind, "  ".join(row).rstrip()) for (_, kind, _, _), row in zip(rows, cells, strict=True)]
     lines.append(style("markup", ", ".join(_facts(answer))))
     lines += [style("repair", f"! {note}") for note in _notes(answer)]
     return "\n".join(lines)
-
-
-def _aligned(amounts: list[Decimal | None]) -> list[str]:
-    """Amounts under one another, point under point."""
-    texts = [dollars(amount) for amount in amounts]
-    ends = [len(text.partition(".")[2]) for text in texts]
-    padded = [text + " " * (max(ends) - end) for text, end in zip(texts, ends, strict=True)]
-    width = max([len(text) for text in padded])
-    return [text.rjust(width).rstrip() for text in padded]
 
 
 def _facts(answer: motet.Answer[Any]) -> Iterable[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import motet
 from motet.cli.commands.ask import add_service, atom_of
 from motet.cli.style import Style
+from motet.cli.table import table
 
 __all__ = ["markdown", "register"]
 
@@ -85,19 +86,16 @@ def _dollars(price: Decimal | None) -> str | None:
 
 
 def _table(specs: list[motet.Spec]) -> str:
-    rows = [list(_HEAD), *map(_cells, specs)]
-    widths = [max([len(row[column]) for row in rows]) for column in range(len(_HEAD))]
-    lines = []
-    for row, spec in zip(rows, [None, *specs], strict=True):
-        cells = [row[0].ljust(widths[0]), *[cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]]
-        line = "  ".join(cells)
-        removal_notice = None if spec is None else spec.removal_notice()
-        lines.append(line if removal_notice is None else f"{line}  {_short(spec)}")
+    rows = [[*_cells(spec), _removal(spec)] for spec in specs]
+    removals = any(row[-1] for row in rows)
+    head = [*["SWE" if name == "SWE-bench" else name for name in _HEAD], "removed"]
+    shown = len(head) if removals else len(head) - 1
+    lines = table([row[:shown] for row in rows], "<>>>>>><"[:shown], head=head[:shown])
     return "\n".join([*lines, "", "US dollars for a million tokens; --json has the source of each figure"])
 
 
-def _short(spec: motet.Spec | None) -> str:
-    if spec is None:
+def _removal(spec: motet.Spec) -> str:
+    if spec.removal_notice() is None:
         return ""
     when = f"removed {spec.removed}" if spec.removed else "gone"
     return f"{when}, now {spec.successor}" if spec.successor else when

@@ -13,6 +13,7 @@ from typing import Any, Self
 from motet import tune
 from motet.cli.cost_report import dollars
 from motet.cli.style import Style, visible
+from motet.cli.table import table
 
 __all__ = ["Transfer", "Watcher", "comparison_table", "job_dict", "job_line", "job_table"]
 
@@ -86,63 +87,56 @@ def _span(seconds: int) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-_HEAD = ("job", "status", "base model", "new model", "price", "created")
+_HEAD = ("job", "status", "price", "created", "base model", "new model")
 
 
 def job_table(jobs: Sequence[tune.Job], style: Style) -> str:
-    """Jobs, one under the other."""
+    """A row for each job."""
     if not jobs:
         return "there are no jobs yet: motet tune start FILE -m MODEL"
     rows = [
-        (job.id, job.status, job.model or "?", job.output_model or "", dollars(job.price), (job.created_at or "?")[:10])
+        (job.id, job.status, dollars(job.price), (job.created_at or "?")[:10], job.model or "?", job.output_model or "")
         for job in jobs
     ]
-    cells = [_HEAD, *[tuple([visible(cell) for cell in row]) for row in rows]]
-    widths = [max([len(row[column]) for row in cells]) for column in range(len(_HEAD))]
-    lines = []
-    for row, phase in zip(cells, [None, *[job.phase for job in jobs]], strict=True):
-        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        padded[1] = style(_KINDS.get(phase or ""), padded[1])
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines)
+
+    def paint(row: int, column: int, text: str) -> str:
+        return style(_KINDS.get(jobs[row].phase), text) if row >= 0 and _HEAD[column] == "status" else text
+
+    return "\n".join(table([[*map(visible, row)] for row in rows], "<<.<<<", head=_HEAD, paint=paint))
 
 
+_MAX_ERRORS = 10
 _MEASURES = (("exact", "same text"), ("normalised", "same words"), ("f1", "words shared"), ("calls", "same calls"))
 
 
 def comparison_table(comparison: tune.Comparison, style: Style) -> str:
-    """Two models beside each other: what was right, and what it cost."""
-    rows: list[tuple[str, list[str]]] = [("", ["base", "tuned"][-len(comparison.tallies) :])]
-    rows.append(("model", [visible(tally.model) for tally in comparison.tallies]))
-    answered = [f"{len(tally.results) - tally.failed} of {len(tally.results)}" for tally in comparison.tallies]
-    rows.append(("answered", answered))
+    """Two models side by side: their scores and costs, and the errors behind them."""
+    tallies = comparison.tallies
+    names = ["base", "tuned"][-len(tallies) :]
+    rows = [("answered", *[f"{len(tally.results) - tally.failed} of {len(tally.results)}" for tally in tallies])]
     for measure, name in _MEASURES:
-        shares = [tally.share(measure) for tally in comparison.tallies]
+        shares = [tally.share(measure) for tally in tallies]
         if any(share is not None for share in shares):
-            rows.append((name, ["-" if share is None else f"{share:.1%}" for share in shares]))
-    rows.append(("prompt tokens", [_count(tally.input) for tally in comparison.tallies]))
-    rows.append(("answer tokens", [_count(tally.output) for tally in comparison.tallies]))
-    rows.append(("cost", [dollars(tally.cost) for tally in comparison.tallies]))
-    medians = [tally.seconds for tally in comparison.tallies]
-    rows.append(("median time", ["?" if median is None else f"{median:.2f} s" for median in medians]))
-    widths = [max([len(cells[column]) for _, cells in rows]) for column in range(len(comparison.tallies))]
-    lines = []
-    for name, cells in rows:
-        padded = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-        line = f"{name:<13}  {'  '.join(padded)}"
-        lines.append(style("title", line) if not name else line)
+            rows.append((name, *["-" if share is None else f"{share:.1%}" for share in shares]))
+    rows.append(("prompt tokens", *[_count(tally.input) for tally in tallies]))
+    rows.append(("answer tokens", *[_count(tally.output) for tally in tallies]))
+    rows.append(("cost", *[dollars(tally.cost) for tally in tallies]))
+    rows.append(("median time", *["?" if tally.seconds is None else f"{tally.seconds:.2f} s" for tally in tallies]))
+    lines = [f"{name:<5}  {visible(tally.model)}" for name, tally in zip(names, tallies, strict=True)]
+    lines += ["", *table(rows, "<" + ">" * len(names), head=["", *names])]
     errors = [
         style("repair", f"line {result.row.line}, {visible(tally.model)}: {visible(result.error)}")
-        for tally in comparison.tallies
+        for tally in tallies
         for result in tally.results
         if result.error is not None
     ]
     unknown = [
         style("markup", f"the price of {visible(tally.model)} is not known: give --price IN/OUT")
-        for tally in comparison.tallies
+        for tally in tallies
         if tally.cost is None
     ]
-    return "\n".join([*lines, *unknown, *errors[:10], *(["..."] if len(errors) > 10 else [])])
+    more = [f"and {len(errors) - _MAX_ERRORS} more errors"] if len(errors) > _MAX_ERRORS else []
+    return "\n".join([*lines, *unknown, *errors[:_MAX_ERRORS], *more])
 
 
 def _count(number: int | None) -> str:
