@@ -70,11 +70,11 @@ def adder(world: World, kind: str, *, awaited: bool) -> Any:
 KINDS = ["once", "idempotent", "slow", "raising"]
 
 
-def go_on(world: World, kind: str, path: Path, said: tuple[str, ...], policy: Any, awaited: bool) -> motet.Run:
-    """A process: begins the run, or goes on with it from what is on the disk."""
+def go_on(kind: str, add: Any, path: Path, said: tuple[str, ...], policy: Any, awaited: bool) -> motet.Run:
+    """A process: begins the run, or resumes it from what is on the disk."""
     brain, backend = fake_atom(turns(*said))
     backend.before = CRASH_POINT.tick
-    options: Any = {"tools": [adder(world, kind, awaited=awaited)], "parallel": kind != "once"}
+    options: Any = {"tools": [add], "parallel": kind != "once"}
     if not path.exists():
         options["checkpoint"] = path
         return asyncio.run(brain.arun("Go.", **options)) if awaited else brain.run("Go.", **options)
@@ -82,15 +82,21 @@ def go_on(world: World, kind: str, path: Path, said: tuple[str, ...], policy: An
     return asyncio.run(brain.aresume(path, **options)) if awaited else brain.resume(path, **options)  # type: ignore[no-any-return]
 
 
-def crash_and_go_on(folder: Path, name: str, kind: str, n: int) -> bool:
-    """One cell: crashes at the n-th tick, and again while it goes on; then to the end. False if nothing crashed."""
-    said, world, path = CONVERSATIONS[name], World(), folder / f"{n}.json"
-    expected = collections.Counter(
+def calls_of(said: tuple[str, ...]) -> collections.Counter[int]:
+    """How often the answers call `add` with each valid `x`."""
+    return collections.Counter(
         call.args()["x"]
         for turn in said
         for call in motet.parse(turn).tool_calls
         if call.name == "add" and call.arguments.endswith("}") and "x" in call.args()
     )
+
+
+def crash_and_go_on(folder: Path, name: str, kind: str, n: int, world: World, tools: dict[bool, Any]) -> bool:
+    """One cell: crashes at the n-th tick, and again while it resumes; then to the end. False if nothing crashed."""
+    said, path = CONVERSATIONS[name], folder / f"{n}.json"
+    expected = calls_of(said)
+    world.done.clear()
     crashes, reported = 0, collections.Counter[int]()
     policy: Any = "raise"
     # A process that goes on crashes, too: early for some n, late for others, not at all for others again.
@@ -98,7 +104,7 @@ def crash_and_go_on(folder: Path, name: str, kind: str, n: int) -> bool:
         CRASH_POINT.left = left
         saved = motet.Run.load(path) if path.exists() else None
         try:
-            run = go_on(world, kind, path, said, policy, awaited=n % 3 == 0)
+            run = go_on(kind, tools[n % 3 == 0], path, said, policy, awaited=n % 3 == 0)
             break
         except Crash:
             crashes += 1
@@ -116,10 +122,10 @@ def crash_and_go_on(folder: Path, name: str, kind: str, n: int) -> bool:
     else:
         CRASH_POINT.left = 0
         try:
-            run = go_on(world, kind, path, said, policy, awaited=False)
+            run = go_on(kind, tools[False], path, said, policy, awaited=False)
         except motet.UnfinishedCallError as error:
             reported.update(call.args()["x"] for call in error.calls)
-            run = go_on(world, kind, path, said, "skip", awaited=False)
+            run = go_on(kind, tools[False], path, said, "skip", awaited=False)
     CRASH_POINT.left = 0
     assert (run.text, run.output, len(run.steps)) == ("A", "A", len(said))
     assert [record.signal is not None for step in run.steps for record in step.calls] == [True] * sum(
@@ -144,23 +150,18 @@ def crash_and_go_on(folder: Path, name: str, kind: str, n: int) -> bool:
     return crashes > 0
 
 
-CELLS: dict[tuple[str, str], int] = {}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_run_resumes_after_a_crash_anywhere(name: str, kind: str, quick_path: Path) -> None:
+    world = World()
+    tools = {awaited: adder(world, kind, awaited=awaited) for awaited in (False, True)}
     n = 1
-    while crash_and_go_on(quick_path, name, kind, n):
+    while crash_and_go_on(quick_path, name, kind, n, world, tools):
         n += 1
         assert n < 1000
-    CELLS[name, kind] = n - 1
-    assert n > (10 if name == "no call" else 25)
-
-
-def test_enough_crash_points_were_tried() -> None:
-    if len(CELLS) == len(KINDS) * len(CONVERSATIONS):
-        assert sum(CELLS.values()) >= 1000
+    # More than a thousand cells in all.
+    said = CONVERSATIONS[name]
+    assert n > 12 * len(said) + 6 * calls_of(said).total()
 
 
 # A process that is killed, as `kill -9` does it, over real HTTP.

@@ -99,7 +99,9 @@ class Disk:
 
 FAULTS = [("write", "wholly"), ("write", "half"), ("write", "and no way back")]
 FAULTS += [(call, "wholly") for call in ("fsync", "replace", "ftruncate", "open")]
-TRIED: dict[tuple[str, ...], int] = {}
+# How often each piece of work writes at least, and how often it does the rest: more than 500 faults in all.
+MIN_WRITES = {"add": 15, "remove": 20, "build": 18, "write": 20}
+MIN_CALLS = {"fsync": 3, "replace": 1, "ftruncate": 1, "open": 3}
 
 
 @pytest.mark.parametrize("name", WORKS)
@@ -126,7 +128,6 @@ def test_files_are_old_or_new_after_any_fault(
             assert call == "open" or isinstance(error, motet.DiskFullError) == (full and name != "write")
         ended = disk.left > 0
         disk.left, disk.call = -1, ""
-        TRIED[name, call, how, str(code)] = n
         state = work.state(quick_path)
         if how == "and no way back" and name == "add" and state not in (before, after):
             # What could not be taken back is half a line at the end: nobody's, and in nobody's way.
@@ -140,6 +141,7 @@ def test_files_are_old_or_new_after_any_fault(
         if ended:
             break
     assert ended or call in ("replace", "ftruncate")
+    assert n >= (MIN_WRITES[name] if call == "write" else MIN_CALLS[call])
 
 
 def check_torn(folder: Path, before: bytes, state: bytes) -> None:
@@ -152,12 +154,6 @@ def check_torn(folder: Path, before: bytes, state: bytes) -> None:
     tail = state.rpartition(b"\n")[2]
     kept = folder / "examples.jsonl.torn"
     assert not tail or kept.read_bytes() == tail + b"\n"
-
-
-def test_enough_faults_were_tried() -> None:
-    if len(TRIED) < len(WORKS) * len(FAULTS) * 2:
-        pytest.skip("the faults were not all run")
-    assert sum(TRIED.values()) >= 500
 
 
 @pytest.fixture
