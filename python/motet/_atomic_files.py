@@ -1,7 +1,4 @@
-"""Files that are never half: replaced as a whole, appended to by whole pieces, locked against other processes.
-
-What is in them is not known here.
-"""
+"""Atomic replacement, atomic append and advisory locks for files."""
 
 from __future__ import annotations
 
@@ -20,68 +17,78 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["PART", "Replacement", "append", "lock", "replacing", "roomy", "sweep", "sync_folder", "write_whole"]
+__all__ = [
+    "TEMP_SUFFIX",
+    "AtomicWriter",
+    "append",
+    "atomic_write",
+    "disk_full_as_error",
+    "lock",
+    "remove_stale_temp_files",
+    "sync_folder",
+    "write_whole",
+]
 
-PART = ".part"
-"""How the name of a file ends that is still being written."""
-_PIECE = 1 << 18
+TEMP_SUFFIX = ".part"
+"""End of the name of a file that is not complete yet."""
+_CHUNK_BYTES = 1 << 18
 _BINARY = getattr(os, "O_BINARY", 0)
-"""On Windows ends of lines would be changed otherwise."""
+"""On Windows a text mode would change line ends."""
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replaces a file as a whole."""
-    with replacing(path) as (file,):
+    """Replaces a file atomically by `text`, encoded as UTF-8 (lone surrogates kept)."""
+    with atomic_write(path) as (file,):
         file.write(text.encode("utf-8", "surrogatepass"))
 
 
-class Replacement:
-    """What is going to take a file's place: written beside it, and flushed to the disk before it is renamed."""
+class AtomicWriter:
+    """The new content of a file: written to a temporary file beside it, flushed to disk, then renamed."""
 
     def __init__(self, path: Path) -> None:
-        # A link stays one: the file that it leads to is replaced.
+        # A symbolic link stays; its target is replaced.
         self.path = Path(os.path.realpath(path))
         self.size = 0
-        self._pieces: list[bytes] = []
-        self._waiting = 0
-        sweep(self.path)
-        handle, name = _unfinished(self.path)
+        self._chunks: list[bytes] = []
+        self._buffered_bytes = 0
+        remove_stale_temp_files(self.path)
+        handle, name = _temp_file(self.path)
         self._handle: int | None = handle
         self._name = Path(name)
         with contextlib.suppress(OSError, AttributeError):
             os.fchmod(handle, self.path.stat().st_mode & 0o777)
 
     def write(self, data: bytes) -> None:
-        """Adds to it; what is small is gathered."""
-        self._pieces.append(data)
-        self._waiting += len(data)
-        if self._waiting >= _PIECE:
+        """Appends data; small writes are buffered."""
+        self._chunks.append(data)
+        self._buffered_bytes += len(data)
+        if self._buffered_bytes >= _CHUNK_BYTES:
             self._flush()
 
     def _flush(self) -> None:
         assert self._handle is not None
-        data = b"".join(self._pieces)
-        self._pieces.clear()
-        self._waiting = 0
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered_bytes = 0
         _write(self._handle, data, self.path)
         self.size += len(data)
 
     def seal(self) -> None:
-        """All of it is on the disk when this returns."""
+        """Flushes everything to disk."""
         assert self._handle is not None
         self._flush()
         os.fsync(self._handle)
         if fcntl is None:
-            # There an open file cannot be renamed.
+            # Windows cannot rename an open file.
             self._close()
 
     def commit(self) -> None:
-        """Takes the file's place."""
+        """Replaces the file."""
         self._name.replace(self.path)
         self._close()
 
     def discard(self) -> None:
-        """Leaves nothing behind, unless it was committed."""
+        """Removes the temporary file, unless it was committed."""
         with contextlib.suppress(OSError):
             self._close()
         with contextlib.suppress(OSError):
@@ -93,10 +100,10 @@ class Replacement:
             os.close(handle)
 
 
-def _unfinished(path: Path) -> tuple[int, str]:
-    """A new file beside a file, locked as long as it is open."""
+def _temp_file(path: Path) -> tuple[int, str]:
+    """A new temporary file beside `path`, locked while it is open."""
     while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMP_SUFFIX)
         if fcntl is None:
             return handle, name
         try:
@@ -104,40 +111,40 @@ def _unfinished(path: Path) -> tuple[int, str]:
         except BlockingIOError:
             pass
         except OSError:
-            # Nothing can be locked here, so nobody sweeps.
+            # A file system without locks: temporary files are never removed as stale.
             return handle, name
         else:
             if os.fstat(handle).st_nlink:
                 return handle, name
-        # It was swept away before it was locked.
+        # Another process removed the file before it was locked.
         os.close(handle)
 
 
-def sweep(path: Path) -> None:
-    """Takes away what killed processes left unfinished beside a file. What somebody still writes is locked."""
+def remove_stale_temp_files(path: Path) -> None:
+    """Removes the temporary files that killed processes left beside `path`. Files of running writers are locked."""
     if fcntl is None:
         return
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+    for temp in path.parent.glob(f".{glob.escape(path.name)}.*{TEMP_SUFFIX}"):
         with contextlib.suppress(OSError):
-            handle = os.open(left, os.O_RDONLY)
+            handle = os.open(temp, os.O_RDONLY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                left.unlink()
+                temp.unlink()
             finally:
                 os.close(handle)
 
 
 @contextlib.contextmanager
-def replacing(*paths: Path) -> Iterator[tuple[Replacement, ...]]:
-    """New contents for files, which take their places when the block ends well; else all is left as it was.
+def atomic_write(*paths: Path) -> Iterator[tuple[AtomicWriter, ...]]:
+    """Writers for new contents of files, which replace the old ones when the block ends without an error.
 
-    Each file is the old one or the new one at any time, whatever fails. All are on the disk before the first is
-    renamed, so only a crash between two renames leaves a new one beside an old one.
+    At any time each file has its complete old or its complete new content. All are on disk before the first rename, so
+    only a crash between two renames leaves new and old files side by side.
     """
-    files: list[Replacement] = []
+    files: list[AtomicWriter] = []
     try:
         for path in paths:
-            files.append(Replacement(path))
+            files.append(AtomicWriter(path))
         yield tuple(files)
         for file in files:
             file.seal()
@@ -152,20 +159,19 @@ def replacing(*paths: Path) -> Iterator[tuple[Replacement, ...]]:
 
 
 @contextlib.contextmanager
-def roomy(path: Path) -> Iterator[None]:
-    """Raises `DiskFullError` where there is no room for what is written in the block."""
+def disk_full_as_error(path: Path) -> Iterator[None]:
+    """Turns errors of a full disk or quota inside the block into `DiskFullError`."""
     try:
         yield
     except OSError as error:
         if isinstance(error, DiskFullError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        problem = f"there is no room to write to {path}, which is as it was before"
+        problem = f"no space left to write {path}; the file is unchanged"
         raise DiskFullError(problem, path=str(path)) from error
 
 
 def sync_folder(folder: Path) -> None:
-    """A rename is on the disk when the folder is. Where folders cannot be opened or flushed, there is no more to be
-    done."""
+    """Flushes a folder, and with it the renames in it, to disk. Does nothing on systems that cannot flush folders."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -180,38 +186,38 @@ def sync_folder(folder: Path) -> None:
 
 
 def append(handle: int, data: bytes, path: Path) -> None:
-    """Adds to the end of an open file and flushes it to the disk, or adds nothing at all and raises `OSError`."""
+    """Appends to an open file and flushes it to disk. On an error, the file is as before and `OSError` is raised."""
     size = os.fstat(handle).st_size
     try:
         _write(handle, data, path)
         os.fsync(handle)
     except BaseException:
-        # Half a line would swallow the next one.
+        # Truncate back: a partial line would corrupt the next record.
         with contextlib.suppress(OSError):
             os.ftruncate(handle, size)
         raise
 
 
 def _write(handle: int, data: bytes, path: Path) -> None:
-    for start in range(0, len(data), _PIECE):
-        piece = data[start : start + _PIECE]
-        written = os.write(handle, piece)
-        if written != len(piece):
-            raise OSError(errno.ENOSPC, f"only {written} of {len(piece)} bytes were written", str(path))
+    for start in range(0, len(data), _CHUNK_BYTES):
+        chunk = data[start : start + _CHUNK_BYTES]
+        size = os.write(handle, chunk)
+        if size != len(chunk):
+            raise OSError(errno.ENOSPC, f"only {size} of {len(chunk)} bytes were written", str(path))
 
 
 def lock(path: Path, *, wait: bool, shared: bool = False) -> int:
-    """An open file that nobody else has until it is closed, made if it is not there; or, `shared`, one to be read
-    that nobody changes meanwhile. `wait=False` raises `BlockingIOError` instead of waiting.
+    """Opens `path` under an exclusive lock (`shared=True`: a shared one, for reading), released by closing it.
 
-    Only those who ask for the lock are kept out. Where files cannot be locked (Windows), anyone may have it.
+    An exclusive lock creates the file. `wait=False` raises `BlockingIOError` instead of waiting. The lock is advisory:
+    it excludes only other calls of `lock`. Windows has no such locks, so there it excludes nothing.
     """
     while True:
         handle = os.open(path, (os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT | os.O_APPEND) | _BINARY, 0o600)
         try:
             if fcntl is not None:
-                how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-                fcntl.flock(handle, how if wait else how | fcntl.LOCK_NB)
+                mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+                fcntl.flock(handle, mode if wait else mode | fcntl.LOCK_NB)
             if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
                 if not shared:
                     sync_folder(path.parent)
@@ -219,5 +225,5 @@ def lock(path: Path, *, wait: bool, shared: bool = False) -> int:
         except BaseException:
             os.close(handle)
             raise
-        # Whoever had it took it away, or put another in its place.
+        # The previous holder removed or replaced the file: open the current one.
         os.close(handle)

@@ -1,4 +1,4 @@
-"""What is closed by leaving its `with` block."""
+"""Base classes whose `with` block calls `close`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ __all__ = ["AsyncClosing", "Closing"]
 
 
 class Closing:
-    """`with` calls `close` at its end."""
+    """A context manager that calls `close` on exit."""
 
     def close(self) -> None:
+        """Releases the resources of the object."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -24,9 +25,10 @@ class Closing:
 
 
 class AsyncClosing:
-    """`async with` awaits `aclose` at its end."""
+    """An async context manager that awaits `aclose` on exit."""
 
     async def aclose(self) -> None:
+        """`close`, awaited."""
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:

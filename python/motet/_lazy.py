@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first named, so that importing it costs next to nothing."""
+"""Late imports: names of a package that are imported on first use, so that importing the package is cheap."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 __all__ = ["load"]
 
 
-def load(package: dict[str, Any], name: str, rooms: Mapping[str, str]) -> object:
-    """What a package's `__getattr__` gives: `rooms` says which module has the name, or `module:other` if it has it
-    under another one. `package` is its `globals()`, where the value stays. Raises `AttributeError` for other names."""
-    if name not in rooms:
+def load(package: dict[str, Any], name: str, modules: Mapping[str, str]) -> object:
+    """The value of a package's attribute `name`, for its `__getattr__`.
+
+    `modules` maps names to the submodule that defines them, or to `module:other` where it has another name there.
+    `package` is the `globals()` of the package, which keep the value. Raises `AttributeError` for other names.
+    """
+    if name not in modules:
         raise AttributeError(f"module {package['__name__']!r} has no attribute {name!r}")
-    room, _, other = rooms[name].partition(":")
-    value = package[name] = getattr(import_module(f"{package['__name__']}.{room}"), other or name)
+    module, _, other = modules[name].partition(":")
+    value = package[name] = getattr(import_module(f"{package['__name__']}.{module}"), other or name)
     return value

@@ -23,7 +23,7 @@ import pytest
 
 import motet
 from motet import _atomic_files as files
-from motet._atomic_files import replacing, write_whole
+from motet._atomic_files import atomic_write, write_whole
 from motet.tune import Example, Examples, build
 
 OLD = [Example.of(f"Question {n}?", "Answer. " * (5 + n % 7)) for n in range(12)]
@@ -74,7 +74,7 @@ class Disk:
         self.left = -1
         self.call, self.how, self.code = "", "", 0
         # Many writes instead of one, and nothing waits for a real disk.
-        monkeypatch.setattr(files, "_PIECE", 150)
+        monkeypatch.setattr(files, "_CHUNK_BYTES", 150)
         real = {name: getattr(os, name) for name in ("write", "fsync", "replace", "ftruncate", "open")}
         real["fsync"] = lambda handle: None
         for name in real:
@@ -340,7 +340,7 @@ def test_stale_temp_files_are_removed_and_active_ones_kept(tmp_path: Path) -> No
     left.write_text("half")
     other = tmp_path / ".two.abc.part"
     other.write_text("half")
-    with replacing(tmp_path / "one") as (slow,):
+    with atomic_write(tmp_path / "one") as (slow,):
         slow.write(b"slow")
         write_whole(tmp_path / "one", "fast")
         assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".part", ".part"]
@@ -354,13 +354,13 @@ def test_several_files_are_replaced_all_or_none(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(one)
     one.chmod(0o640)
-    with pytest.raises(KeyError), replacing(link, two) as (first, second):
+    with pytest.raises(KeyError), atomic_write(link, two) as (first, second):
         first.write(b"new")
         second.write(b"new")
         raise KeyError
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "one"]
     assert one.read_text() == "old"
-    with replacing(link, two) as (first, second):
+    with atomic_write(link, two) as (first, second):
         first.write(b"new")
         second.write(b"new " * 200_000)
     assert one.read_text() == "new" and link.is_symlink()

@@ -1,1 +1,1 @@
-"""One question: a prompt becomes a request, a reply an answer."""
+"""One question: options and a prompt become a request, and the reply becomes an answer."""

@@ -1,8 +1,9 @@
-"""What an atom gives back: an answer, or an estimate of one. Plain values."""
+"""The values that an atom returns: an answer, or an estimate of one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Generic, Literal, TypeVar
 
 from motet.asking.episode import Episode
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Three figures: what it will take at least, may well take, and can take at most. `None`: not known."""
+    """Lowest, expected and highest value. `None`: unknown."""
 
     low: Any = None
     expected: Any = None
@@ -26,56 +27,73 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class EstimatedTokens:
+    """Tokens of a request and of its answer."""
+
     input: int | None
-    """Of the prompt. `None`: it cannot be counted."""
+    """Tokens of the prompt. `None`: not countable."""
     output: Range
+    """Tokens of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What an answer will cost, before it is asked for."""
+    """Size and cost of an answer before the request."""
 
     tokens: EstimatedTokens
     cash: Range
     """US dollars, `Decimal`."""
     exact: bool
-    """Whether the prompt was counted exactly: with the model's own vocabulary and template."""
+    """True if the prompt was counted with the model's own vocabulary and template."""
     notes: tuple[str, ...] = ()
+    """How figures were derived, and why unknown ones are unknown."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer(Generic[T]):
-    """What an atom answered."""
+    """The answer of an atom, with its metrics."""
 
     output: T | None
-    """Of the type that was asked for. `None` if the model calls tools instead."""
+    """The answer as the requested type. `None` if the model calls tools instead."""
     calls: tuple[ToolCall, ...]
-    """The tools that it calls."""
+    """The tool calls in the answer."""
     completion: Completion
     metrics: Metrics
     episode: Episode
-    """The conversation, this exchange included: `ask(..., on=answer)` goes on from it."""
+    """The conversation including this exchange; `ask(..., on=answer)` continues it."""
     model: str | None
-    """The model that answered, as the service says."""
+    """Model name in the response. `None`: the response has none."""
     lane: Lane
     lane_reason: str
-    """Why the words travelled so."""
+    """Why this lane was chosen."""
     finish: str | None = None
-    """Why the model stopped: `stop`, `tool_calls`, `length`. `None`: the answer is not whole."""
+    """The finish reason: `stop`, `tool_calls`, `length`, ... `None`: the answer is incomplete."""
     request_id: str | None = None
     attempts: tuple[Attempt, ...] = ()
     usage: Usage | None = None
-    """As the service sent it."""
+    """Usage as the service sent it. `None`: not sent."""
     response_format: Literal["service", "prompt"] | None = None
-    """Where the schema of the output stood: in a field of the request, or in the prompt."""
+    """Where the output schema was sent: in a field of the request, or in the prompt. `None`: no schema."""
     notes: tuple[str, ...] = ()
-    """What one should know of how the answer was read."""
-    series: None = None
-    """Always `None`: an atom answers once. (Loops have series.)"""
+    """Remarks on how the answer was read and priced."""
+
+    @property
+    def cost(self) -> Decimal | None:
+        """US dollars of prompt and answer: `metrics.cost.cash.total`. `None`: unknown."""
+        return self.metrics.cost.cash.total
+
+    @property
+    def series(self) -> None:
+        """`None`: an atom answers once. The steps of a loop are `Run.steps`."""
+        return None
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Alias of `calls`, as on `Completion`."""
+        return self.calls
 
     @property
     def message(self) -> Message:
-        """All that the model said, as one message."""
+        """The answer as one message."""
         return self.completion.message
 
     @property
@@ -85,9 +103,9 @@ class Answer(Generic[T]):
 
     @property
     def reasoning(self) -> str:
-        """What the model thought."""
+        """The reasoning text."""
         return self.completion.reasoning
 
     def __repr__(self) -> str:
-        what = f"calls={[call.name for call in self.calls]}" if self.calls else f"output={self.output!r:.60}"
-        return f"Answer({what}, model={self.model!r}, cost={self.metrics.cost.cash.total})"
+        content = f"calls={[call.name for call in self.calls]}" if self.calls else f"output={self.output!r:.60}"
+        return f"Answer({content}, model={self.model!r}, cost={self.cost})"

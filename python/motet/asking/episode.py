@@ -1,4 +1,4 @@
-"""The exchanges so far, as a value: nothing in it changes, and adding one gives another episode."""
+"""The exchanges of a conversation as an immutable value."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Episode", "Exchange"]
 
 @dataclass(frozen=True)
 class Exchange:
-    """What was asked, and what was answered."""
+    """The input messages of a request and the answer to it."""
 
     input: tuple[Message, ...]
     output: Message
 
     @cached_property
     def hash(self) -> str:
-        """Hexadecimal SHA-256 of its content. Each message stands with its length before it, so that no two
-        different exchanges have the same bytes."""
+        """Hexadecimal SHA-256 of the content. Each message is prefixed with its length, so that different exchanges
+        never give the same bytes."""
         digest = hashlib.sha256()
         for message in (*self.input, self.output):
             data = json.dumps(message.to_dict(), sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -34,21 +34,21 @@ class Exchange:
 
     @property
     def id(self) -> str:
-        """A short name for it: the same for the same content."""
+        """The first 16 digits of `hash`: equal content has an equal id."""
         return self.hash[:16]
 
 
 @dataclass(frozen=True)
 class Episode:
-    """A conversation with an atom: `ask(..., on=episode)` goes on from it."""
+    """A conversation with an atom; `ask(..., on=episode)` continues it."""
 
     exchanges: tuple[Exchange, ...] = ()
     system: str = ""
-    """The briefs, joined: what stands on the system side of each prompt."""
+    """The briefs joined: the system side of each prompt."""
 
     @cached_property
     def hash(self) -> str:
-        """Hexadecimal SHA-256 over the system side and the hashes of the exchanges, in their order."""
+        """Hexadecimal SHA-256 of the system side and of the exchanges' hashes, in order."""
         digest = hashlib.sha256()
         for text in (self.system, *[exchange.hash for exchange in self.exchanges]):
             data = text.encode("utf-8", "surrogatepass")
@@ -58,38 +58,41 @@ class Episode:
 
     @property
     def id(self) -> str:
-        """A short name for it: the same for the same content."""
+        """The first 16 digits of `hash`: equal content has an equal id."""
         return self.hash[:16]
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """All of it as messages, the system side first."""
-        said = [message for exchange in self.exchanges for message in (*exchange.input, exchange.output)]
-        front = [Message("developer", (DeveloperContent(self.system),))] if self.system else []
-        return (*front, *said)
+        """All messages, the system side first."""
+        exchanged = [message for exchange in self.exchanges for message in (*exchange.input, exchange.output)]
+        developer = [Message("developer", (DeveloperContent(self.system),))] if self.system else []
+        return (*developer, *exchanged)
 
-    def add(self, asked: Iterable[Message], answered: Message) -> Episode:
-        """A longer episode."""
-        return Episode((*self.exchanges, Exchange(tuple(asked), answered)), self.system)
+    def add(self, input_messages: Iterable[Message], output: Message) -> Episode:
+        """The episode with one more exchange."""
+        return Episode((*self.exchanges, Exchange(tuple(input_messages), output)), self.system)
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"system": ..., "exchanges": [{"input": [...], "output": ...}]}`, for JSON."""
+        """The JSON form: `{"system": ..., "exchanges": [{"input": [...], "output": ...}]}`."""
         exchanges = [
-            {"input": [message.to_dict(wire=True) for message in one.input], "output": one.output.to_dict(wire=True)}
-            for one in self.exchanges
+            {
+                "input": [message.to_dict(wire=True) for message in exchange.input],
+                "output": exchange.output.to_dict(wire=True),
+            }
+            for exchange in self.exchanges
         ]
         return {"system": self.system, "exchanges": exchanges}
 
     @classmethod
     def from_dict(cls, shape: Mapping[str, Any]) -> Episode:
-        """The inverse of `to_dict`. Raises `ValueError` for anything else."""
+        """The inverse of `to_dict`. Raises `ValueError` for any other shape."""
         try:
             exchanges = [
                 Exchange(
-                    tuple([Message.from_dict(message, wire=True) for message in one["input"]]),
-                    Message.from_dict(one["output"], wire=True),
+                    tuple([Message.from_dict(message, wire=True) for message in exchange["input"]]),
+                    Message.from_dict(exchange["output"], wire=True),
                 )
-                for one in shape["exchanges"]
+                for exchange in shape["exchanges"]
             ]
             system = shape["system"]
             if not isinstance(system, str):

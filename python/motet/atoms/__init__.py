@@ -1,1 +1,1 @@
-"""A slug becomes an atom: `ask`, `stream`, `estimate`, `run`."""
+"""Atoms: models behind slugs, and their construction."""

@@ -35,7 +35,7 @@ EXPECTED_OUTPUT = 1000
 
 
 class Atom(Closing, AsyncClosing):
-    """A model behind a slug: stateless, so it can be asked by many threads and tasks at once.
+    """A model behind a slug. Stateless: threads and tasks may share it.
 
     Made by `motet.atom`. A context manager: leaving it closes its connections.
     """
@@ -48,21 +48,22 @@ class Atom(Closing, AsyncClosing):
 
     @property
     def slug(self) -> str:
-        """`together/gpt-oss/120b`"""
+        """The slug, such as `together/gpt-oss/120b`."""
         return self._spec.slug
 
     @property
     def repo(self) -> str:
-        """The first word of the slug: whose service it is."""
+        """The first word of the slug: the service."""
         return self._spec.slug.partition("/")[0]
 
     @property
     def description(self) -> str:
+        """One line on the model, from the catalogue."""
         return self._spec.description
 
     @property
     def spec(self) -> Spec:
-        """What is known of it: prices, context, grades, each with its source and date."""
+        """Prices, context and grades, each with its source and date."""
         return self._spec
 
     def __repr__(self) -> str:
@@ -87,13 +88,14 @@ class Atom(Closing, AsyncClosing):
     @overload
     def ask(self, prompt: Prompt, *, output: Any, **options: Unpack[Options]) -> Answer[Any]: ...
     def ask(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> Answer[Any]:
-        """Asks, and waits for the whole answer.
+        """Sends a prompt and waits for the complete answer.
 
-        - `prompt`: a text; a message; messages and chat dicts; or the results of the tools that were called.
-        - `output`: the type of the answer: `str`, or what pydantic knows (a model, a dataclass, a list, a scalar).
+        - `prompt`: a text, a message, a list of messages and chat dicts, or results of tool calls.
+        - `output`: the type of the answer: `str`, or a type that pydantic supports (a model, a dataclass, a list, a
+          scalar).
         - `options`: the fields of `Options`: `briefs`, `tools`, `on`, `reasoning_effort`, `max_tokens`, `max_cost`, ...
 
-        Raises `ApiError`, `StreamError`, `OutputError` or `LimitError`; each holds what arrived and what it cost.
+        Raises `ApiError`, `StreamError`, `OutputError` or `LimitError`; each carries the partial answer and its cost.
         """
         return self._client.ask(self._prepare(prompt, output, options))
 
@@ -108,8 +110,8 @@ class Atom(Closing, AsyncClosing):
         return await self._client.aask(self._prepare(prompt, output, options))
 
     def stream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> AnswerStream:
-        """Asks, and gives the events while they arrive: `with brain.stream(...) as s: for event in s: ...`, then
-        `s.answer`. Takes and raises what `ask` does; the request is sent when the first event is asked for."""
+        """The events of an answer while they arrive: `with brain.stream(...) as s: for event in s: ...`, then
+        `s.answer`. Arguments and errors are those of `ask`; the request is sent when the first event is read."""
         return self._client.stream(self._prepare(prompt, output, options))
 
     def astream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> AsyncAnswerStream:
@@ -129,20 +131,20 @@ class Atom(Closing, AsyncClosing):
     def run(
         self, prompt: Prompt, *, output: Any = str, stream: bool = False, **options: Unpack[RunOptions]
     ) -> Run | RunStream:
-        """Asks, calls the tools that the model wants, tells it their results, until it has answered.
+        """A tool loop: asks, runs the calls of the answer, sends their results, until an answer has no calls.
 
-        `tools` are made with `motet.tool`, or plain functions, sync or async; nothing else is ever called. `options`
-        are the fields of `RunOptions`: what `ask` takes, and `checkpoint`, `parallel`, `max_steps`, `max_time`, ...
-        Gives the `Run`; with `stream=True`, a `RunStream` of the events of all steps, whose `run` is the run so far.
+        `tools` are made with `motet.tool`, or plain functions, sync or async; only these are called. `options` are the
+        fields of `RunOptions`: those of `ask`, and `checkpoint`, `parallel`, `max_steps`, `max_time`, ... Returns the
+        `Run`; with `stream=True`, a `RunStream` of the events of all steps, whose `run` is the run so far.
 
-        What goes wrong in a tool is told to the model. Raises `LimitError`, and what `ask` raises; the run so far is in
-        the error's `.state`, and `resume` goes on with it.
+        An error of a tool becomes the result of its call. Raises `LimitError` and the errors of `ask`; `.state` of the
+        error is the run so far, and `resume` continues it.
         """
         loop = self._loop(prompt, output, options)
         return self._run(loop, stream=stream)
 
     async def arun(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> Run:
-        """`run`, awaited. Calls that the model makes together run as tasks, sync tools in threads."""
+        """`run`, awaited. Calls of one step run as tasks, sync tools in threads."""
         loop = self._loop(prompt, output, options)
         return await AsyncRunStream(self._client, loop, stream_events=False).finish()
 
@@ -160,15 +162,14 @@ class Atom(Closing, AsyncClosing):
         stream: bool = False,
         **options: Unpack[RunOptions],
     ) -> Any:
-        """Goes on with a run: one from an error's `.state`, a saved one, or the path of a checkpoint.
+        """Continues a run: from the `.state` of an error, a saved run, or the path of a checkpoint.
 
-        Steps that are done are not done again, nor calls that have ended. `unfinished` says what becomes of calls that
-        were begun and did not end, so that it cannot be known whether they did their work: `"raise"` an
-        `UnfinishedCallError`, `"rerun"` them, `"skip"` them and tell the model so, or a function from the call to its
-        result. Calls of tools that are `idempotent` are made again.
+        Completed steps and ended calls are not repeated. `unfinished` decides on calls that started and have no
+        recorded end, whose work may be done or not: `"raise"` an `UnfinishedCallError`, `"rerun"` them, `"skip"` them
+        with a result that says so, or a function from the call to its result. Calls of `idempotent` tools run again.
 
-        `options` are those of `run`; what is not given is as it was, but `tools`, `builtin_tools`, `output` and
-        `budget` have to be given again. A run that was made by hand is gone on with by `steps(run)`.
+        `options` are those of `run`. The run keeps its own where they are absent, except for `tools`, `builtin_tools`,
+        `output` and `budget`, which are not saved. `steps(run)` continues a run that was made by hand.
         """
         loop = self._resumed(state, output, options, unfinished)
         return self._run(loop, stream=stream)
@@ -206,8 +207,8 @@ class Atom(Closing, AsyncClosing):
         **options: Unpack[RunOptions],
     ) -> StepLoop:
         """A run by hand: `with brain.steps(...) as loop: for step in loop: step.approve()`. Each step is yielded before
-        its calls are made; each call can be approved, denied, made with other arguments, or given a result. What is not
-        decided is denied. `loop.run` is the run so far. In place of the prompt stands a `Run` that is to go on."""
+        its calls run; each call can be approved, denied, run with other arguments, or given a result. Calls without a
+        decision are denied. `loop.run` is the run so far. `prompt` may be a `Run` to continue."""
         if isinstance(prompt, Run):
             loop = self._resumed(prompt, output, options, unfinished, by_hand=True)
         else:
@@ -244,10 +245,10 @@ class Atom(Closing, AsyncClosing):
         return running if stream else running.finish()
 
     def estimate(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> Estimate:
-        """What an answer will cost, without asking. Takes what `ask` does.
+        """Size and cost of an answer, without a request. Arguments are those of `ask`.
 
-        The prompt of a model that speaks harmony is counted exactly, that of others with motet's own vocabulary. The
-        answer is expected to be as long as this atom's last ones were (their mean).
+        The prompt of a harmony model is counted exactly, that of another model with motet's own vocabulary. The
+        expected length of the answer is the mean of this atom's last 100 answers.
         """
         prepared = self._prepare(prompt, output, options)
         prompt_tokens, exact, notes = prepared.count(self.backend)
@@ -262,7 +263,7 @@ class Atom(Closing, AsyncClosing):
             expected = round(statistics.fmean(self._lengths))
         else:
             expected = EXPECTED_OUTPUT
-            notes.append(f"no answers yet to learn from: an answer of {EXPECTED_OUTPUT} tokens is a rule of thumb")
+            notes.append(f"the atom has no answers yet: {EXPECTED_OUTPUT} expected tokens are a rule of thumb")
         if high is not None:
             expected = min(expected, high)
         lengths = Range(0, expected, high)
@@ -275,7 +276,7 @@ class Atom(Closing, AsyncClosing):
         return Estimate(EstimatedTokens(prompt_tokens, lengths), cash, exact, tuple(notes))
 
     def health(self) -> Health:
-        """Whether the service answers, knows the key, and serves this model."""
+        """Whether the service responds, accepts the key, and serves this model."""
         return self.backend.health(self._spec.model)
 
     async def ahealth(self) -> Health:
@@ -283,7 +284,7 @@ class Atom(Closing, AsyncClosing):
         return await self.backend.ahealth(self._spec.model)
 
     def close(self) -> None:
-        """Closes its connections."""
+        """Closes the connections."""
         self.backend.close()
 
     async def aclose(self) -> None:

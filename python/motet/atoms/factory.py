@@ -1,4 +1,4 @@
-"""Atoms by their slugs: an entry of the catalogue and a service put together. The only room that knows both."""
+"""Makes atoms from slugs: joins an entry of the catalogue with a backend. The only module that knows both."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ def atom(
     context: int | None = None,
     **service: Any,
 ) -> Atom:
-    """The atom of a slug, ready to be asked.
+    """The atom of a slug.
 
-    - `slug`: of the catalogue (`together/gpt-oss/120b`), one that was registered, or a service's model id: known ones,
-      and any other with a `/` in it or together with `base_url`, `client` or `backend`.
-    - `backend`: the service to ask, if it is to be shared by several atoms.
-    - `service`: or how to reach it: `api_key`, `base_url`, `client`, `async_client`, `lane`, `max_retries`, ...; see
-      `motet.together.Backend`.
-    - `price`: US dollars for a million tokens, as `{"input": "0.15", "output": "0.60"}`, instead of the catalogue's.
-    - `context`: how many tokens prompt and answer may have together, instead of the catalogue's.
+    - `slug`: a slug of the catalogue (`together/gpt-oss/120b`) or of `register_atom`, or a service's model id: one of
+      the catalogue, any other that contains `/`, or any with `base_url`, `client` or `backend`.
+    - `backend`: a service that several atoms share.
+    - `service`: otherwise the arguments of `motet.together.Backend`: `api_key`, `base_url`, `client`, `async_client`,
+      `lane`, `max_retries`, ...
+    - `price`: US dollars for a million tokens, as `{"input": "0.15", "output": "0.60"}`; replaces the catalogue's.
+    - `context`: tokens of prompt and answer together; replaces the catalogue's.
 
-    No key is needed before something is asked. Raises `UnknownAtomError` with the slugs that look like this one.
+    The API key is first needed for a request. Raises `UnknownAtomError`, with similar slugs in `.matches`.
     """
     if backend is not None and service:
         raise ConfigError(f"give either backend= or {', '.join(sorted(service))}=, not both")
     own_service = backend is not None or bool({"base_url", "client", "async_client"} & set(service))
     spec = _spec(slug, own_service=own_service)
-    said = Source("given by the caller", datetime.date.today().isoformat())
+    source = Source("given by the caller", datetime.date.today().isoformat())
     if price is not None:
         cash = catalog.to_price(price)
-        named = {f"cost.cash.{key}": said for key in ("input", "output", "cached") if getattr(cash, key) is not None}
-        spec = replace(spec, cost=replace(spec.cost, cash=cash), sources={**spec.sources, **named})
+        keys = [key for key in ("input", "output", "cached") if getattr(cash, key) is not None]
+        sources = {**spec.sources, **{f"cost.cash.{key}": source for key in keys}}
+        spec = replace(spec, cost=replace(spec.cost, cash=cash), sources=sources)
     if context is not None:
-        named = {**spec.sources, "gain.size.context.tokens": said}
-        spec = replace(
-            spec, gain=replace(spec.gain, size=SpecSize(Context(catalog.to_context(context)))), sources=named
-        )
+        size = SpecSize(Context(catalog.to_context(context)))
+        sources = {**spec.sources, "gain.size.context.tokens": source}
+        spec = replace(spec, gain=replace(spec.gain, size=size), sources=sources)
     return Atom(spec, backend if backend is not None else _together(**service))
 
 
@@ -61,35 +61,36 @@ def _spec(slug: str, *, own_service: bool) -> Spec:
     try:
         return catalog.find(slug)
     except UnknownAtomError as error:
-        # A model id has one slash; a slug of the catalogue that is misspelled has two, and looks like another.
+        # A model id has one slash. A misspelled slug has two, or resembles a slug of the catalogue.
         if own_service or (slug.count("/") == 1 and not error.matches):
             return catalog.uncatalogued(slug)
         raise
 
 
 def _together(**service: Any) -> Backend:
-    # The SDK takes a third of a second to import; nobody waits for it who does not ask.
+    # Imported on first use: the SDK takes a third of a second.
     from motet.together import Backend as Together
 
     return Together(**service)
 
 
 def get_brain_atoms(*, backend: Backend | None = None, **service: Any) -> tuple[Atom, ...]:
-    """All atoms of the catalogue, over one service. No key is needed before something is asked."""
+    """All atoms of the catalogue over one service. The API key is first needed for a request."""
     shared = backend if backend is not None else _together(**service)
     return tuple([Atom(spec, shared) for spec in catalog.specs()])
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What is known of the models that can be asked."""
+    """The specs of the available models; iterable, in the order of the catalogue."""
 
     specs: tuple[Spec, ...]
     source: Literal["service", "cache", "stale", "catalogue"]
-    """Where prices and contexts come from: the service, now or a while ago; or only the catalogue."""
+    """Origin of prices and contexts: the service's list (new, cached, or stale), or the catalogue alone."""
     fetched_at: datetime.datetime | None = None
+    """When the service sent its list. `None`: it did not."""
     error: Exception | None = None
-    """Why the service was not asked, or did not answer."""
+    """Why there is no list, or only a stale one."""
 
     def __iter__(self) -> Iterator[Spec]:
         return iter(self.specs)
@@ -99,35 +100,35 @@ class Models:
 
 
 def models(*, refresh: bool = False, backend: Backend | None = None, **service: Any) -> Models:
-    """The catalogue, with the prices and contexts that the service says today.
+    """The catalogue with the current prices and contexts of the service.
 
-    The service's list is kept for an hour; `refresh=True` asks anyway. If it cannot be asked, its last list stands in,
-    and if there is none, the catalogue alone: `.source` says which, `.error` why. The catalogue's own entries come
-    first; models that only the service knows follow. Atoms that are made from then on have what was learned.
+    The service's list is cached for an hour; `refresh=True` fetches it again. If the service does not respond, its last
+    list is used, or else the catalogue alone: `.source` says which, `.error` why. The catalogue's entries come first,
+    then models that only the service lists. Atoms made afterwards have the fetched prices and contexts.
     """
     shared = backend if backend is not None else _shared(**service)
     try:
-        found = shared.list_models(refresh=refresh)
+        listed = shared.list_models(refresh=refresh)
     except (ApiError, ConfigError) as error:
         return Models(catalog.specs(), "catalogue", error=error)
     finally:
         if backend is None:
-            # What is kept between calls is the list, not its connection.
+            # The list is kept between calls, not its connection.
             shared.close()
-    source = Source("the service's list of models", found.fetched_at.date().isoformat())
-    for model in found:
+    source = Source("the service's list of models", listed.fetched_at.date().isoformat())
+    for model in listed:
         catalog.record_service_data(model.id, model.price, model.context, source)
-    known = catalog.specs()
-    named = {spec.model for spec in known}
-    others = [catalog.uncatalogued(model.id) for model in found if model.id not in named]
-    return Models((*known, *others), found.source, found.fetched_at, found.error)
+    specs = catalog.specs()
+    catalogued = {spec.model for spec in specs}
+    others = [catalog.uncatalogued(model.id) for model in listed if model.id not in catalogued]
+    return Models((*specs, *others), listed.source, listed.fetched_at, listed.error)
 
 
 _backends: dict[tuple[tuple[str, Any], ...], Backend] = {}
 
 
 def _shared(**service: Any) -> Backend:
-    """One backend for each way to reach a service, so that its list of models is kept between calls."""
+    """One backend per set of arguments, so that its list of models is kept between calls."""
     key = tuple([(name, _hashable(value)) for name, value in sorted(service.items())])
     return _backends.setdefault(key, _together(**service)) if key not in _backends else _backends[key]
 

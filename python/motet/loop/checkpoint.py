@@ -14,7 +14,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from motet._atomic_files import append, lock, sweep, write_whole
+from motet._atomic_files import append, lock, remove_stale_temp_files, write_whole
 from motet.errors import ConfigError
 from motet.loop.run import CallRecord, Run, journal_path, read_checkpoint
 from motet.message import ToolCall, part_to_dict
@@ -51,7 +51,7 @@ class CheckpointStore:
         except BaseException:
             self.close()
             raise
-        sweep(self.path)
+        remove_stale_temp_files(self.path)
 
     def _refuse_to_overwrite(self) -> None:
         if not self.path.exists() or not self.path.stat().st_size:

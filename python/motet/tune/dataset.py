@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from motet._atomic_files import Replacement, replacing, roomy
+from motet._atomic_files import AtomicWriter, atomic_write, disk_full_as_error
 from motet.errors import ConfigError, DataError, SecretsError
 from motet.tune.crew import each
 from motet.tune.example import Example
@@ -145,7 +145,7 @@ def build(
     paths = [Path(train)] if validation is None else [Path(train), Path(validation)]
     if len({path.resolve() for path in paths}) < len(paths):
         raise ConfigError(f"training and validation cannot both be {train}")
-    with roomy(Path(train)), replacing(*paths) as files:
+    with disk_full_as_error(Path(train)), atomic_write(*paths) as files:
         sides = [_Side(file, str(path)) for file, path in zip(files, paths, strict=True)]
         built = Built(format, sides[0].built, sides[1].built if validation is not None else None)
         builder = _Builder(built, sides)
@@ -190,7 +190,7 @@ def _refuse_empty(built: Built, fraction: float) -> None:
 class _Side:
     """A file that is being written."""
 
-    def __init__(self, file: Replacement, path: str) -> None:
+    def __init__(self, file: AtomicWriter, path: str) -> None:
         self._file = file
         self._digest = hashlib.sha256()
         self.built = BuiltFile(path)

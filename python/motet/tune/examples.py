@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from motet._atomic_files import append, lock, replacing, roomy
+from motet._atomic_files import append, atomic_write, disk_full_as_error, lock
 from motet.errors import DataError
 from motet.tune.example import Example
 from motet.tune.lines import MAX_LINE, Line, dumps, lines_of, parse
@@ -110,7 +110,7 @@ class Examples:
         return line
 
     def _add(self, lines: dict[str, bytes]) -> int:
-        with roomy(self.path), self._locked() as handle:
+        with disk_full_as_error(self.path), self._locked() as handle:
             mended = self._mend_tail(handle)
             self._learn(handle)
             new = [line for identifier, line in lines.items() if _key(identifier) not in self._known]
@@ -211,7 +211,12 @@ class Examples:
         many it were. Raises `DataError` as `get` does, and then takes nothing out."""
         wanted = self._resolved(identifiers)
         removed = 0
-        with roomy(self.path), self._locked() as handle, _reading(handle) as file, replacing(self.path) as (new,):
+        with (
+            disk_full_as_error(self.path),
+            self._locked() as handle,
+            _reading(handle) as file,
+            atomic_write(self.path) as (new,),
+        ):
             for line in lines_of(file):
                 if line.size > len(line.data):
                     problem = f"line {line.number} of {self.path} is too long to be copied"
