@@ -4,11 +4,11 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
 
-#[path = "src/base64.rs"]
+#[path = "src/tokenizer/vocabulary/base64.rs"]
 mod base64;
 // The cache has a hash there, too, which needs no table.
 #[allow(dead_code)]
-#[path = "src/hash.rs"]
+#[path = "src/tokenizer/vocabulary/hash.rs"]
 mod hash;
 
 /// The checksum of `o200k_base.tiktoken`, as tiktoken and openai-harmony have it.
@@ -19,8 +19,8 @@ const NONE: u32 = u32::MAX;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=data");
-    println!("cargo::rerun-if-changed=src/base64.rs");
-    println!("cargo::rerun-if-changed=src/hash.rs");
+    println!("cargo::rerun-if-changed=src/tokenizer/vocabulary/base64.rs");
+    println!("cargo::rerun-if-changed=src/tokenizer/vocabulary/hash.rs");
     let packed = std::fs::read("data/merges.z").expect("data/merges.z");
     let (tokens, halves) =
         unpack(&miniz_oxide::inflate::decompress_to_vec_zlib(&packed).expect("deflated data"));

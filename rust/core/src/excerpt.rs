@@ -1,6 +1,6 @@
 //! The input around a fault, as people look at it: one line, and what is wrong in it underlined.
 
-use crate::vocab;
+use crate::tokenizer::vocabulary;
 use std::fmt;
 
 /// So many characters are shown before a fault, and so many of it and behind it.
@@ -36,7 +36,7 @@ impl Item for u8 {
 
 impl Item for u32 {
     fn spell(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(vocab::token_bytes(self).unwrap_or("\u{FFFD}".as_bytes()));
+        out.extend_from_slice(vocabulary::token_bytes(self).unwrap_or("\u{FFFD}".as_bytes()));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::Code;
 use crate::marker::Marker;
 use crate::parse::{Parser, Sink};
 use crate::tokenizer;
-use crate::vocab;
+use crate::tokenizer::vocabulary;
 
 /// The longest spelling of a marker: `<|endoftext|>` and `<|constrain|>`.
 const LONGEST_MARKER: usize = 13;
@@ -31,8 +31,9 @@ pub struct IdLexer {
 impl IdLexer {
     pub fn feed(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
         // One token of a content, as streams bring them, need not be copied if it is text by itself.
-        if let ([id @ ..vocab::FIRST_SPECIAL], true) = (ids, parser.in_content() && self.pending.is_empty())
-            && let Some(Ok(text)) = vocab::token_bytes(*id).map(std::str::from_utf8)
+        if let ([id @ ..vocabulary::FIRST_SPECIAL], true) =
+            (ids, parser.in_content() && self.pending.is_empty())
+            && let Some(Ok(text)) = vocabulary::token_bytes(*id).map(std::str::from_utf8)
         {
             parser.text(text, self.at, 1, sink);
             self.at += 1;
@@ -43,8 +44,11 @@ impl IdLexer {
             if parser.error().is_some() {
                 return;
             }
-            let run =
-                if parser.in_content() { ordinary_run(rest) } else { usize::from(id < vocab::FIRST_SPECIAL) };
+            let run = if parser.in_content() {
+                ordinary_run(rest)
+            } else {
+                usize::from(id < vocabulary::FIRST_SPECIAL)
+            };
             let (ordinary, behind) = rest.split_at(run.max(1));
             if run == 0 {
                 self.special(id, parser, sink);
@@ -75,7 +79,8 @@ impl IdLexer {
             self.at += 1;
             return;
         }
-        let Some(spelling) = vocab::token_bytes(id).and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
+        let Some(spelling) = vocabulary::token_bytes(id).and_then(|bytes| std::str::from_utf8(bytes).ok())
+        else {
             return self.invalid(id.to_string(), parser, sink);
         };
         self.flush(parser, sink);
@@ -110,7 +115,7 @@ impl IdLexer {
     /// The same for tokens that hold what is not UTF-8: each fault is reported at its own id.
     fn one_by_one(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
         for &id in ids {
-            self.pending.extend_from_slice(vocab::token_bytes(id).unwrap_or_default());
+            self.pending.extend_from_slice(vocabulary::token_bytes(id).unwrap_or_default());
             let pending = std::mem::take(&mut self.pending);
             let mut tokens = 1;
             let mut rest = pending.as_slice();
@@ -138,7 +143,7 @@ impl IdLexer {
 
 /// How many ids from the start are ordinary tokens.
 fn ordinary_run(ids: &[u32]) -> usize {
-    ids.iter().position(|&id| id >= vocab::FIRST_SPECIAL).unwrap_or(ids.len())
+    ids.iter().position(|&id| id >= vocabulary::FIRST_SPECIAL).unwrap_or(ids.len())
 }
 
 /// The valid text at the start of `bytes`, and how many bytes behind it are no UTF-8; `None` if there are none, or

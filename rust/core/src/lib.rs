@@ -4,10 +4,6 @@
 //! messages → frames → pieces → ids or text, and
 //! ids or text → pieces → events → frames → messages.
 
-mod base64;
-mod blocks;
-mod bpe;
-mod cache;
 mod chat_template;
 pub mod classify;
 pub mod error;
@@ -15,8 +11,6 @@ pub mod excerpt;
 pub mod fold;
 pub mod frame;
 mod front;
-mod groups;
-mod hash;
 pub mod header;
 mod json;
 mod legacy;
@@ -27,14 +21,10 @@ pub mod parse;
 pub mod piece;
 pub mod reader;
 pub mod render;
-mod simd;
-mod split;
 pub mod stripped;
 mod template;
 pub mod tokenizer;
 mod typescript;
 mod unescaped;
 mod validate;
-pub mod vocab;
-mod window;
 mod wire;

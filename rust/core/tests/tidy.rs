@@ -33,9 +33,24 @@ fn the_core_depends_on_little() {
 fn the_core_has_unsafe_code_in_one_file_and_does_no_input_or_output() {
     for path in sources(&root().join("rust/core/src")) {
         let text = std::fs::read_to_string(&path).expect("UTF-8");
-        assert!(path.ends_with("simd.rs") || !text.contains("unsafe "), "{} has unsafe code", path.display());
+        assert!(
+            path.ends_with("tokenizer/simd.rs") || !text.contains("unsafe "),
+            "{} has unsafe code",
+            path.display()
+        );
         for banned in ["std::fs", "std::net", "std::env", "std::time", "println!", "pyo3"] {
             assert!(!text.contains(banned), "{} has {banned:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_tokenizer_imports_nothing_of_the_rest() {
+    for path in sources(&root().join("rust/core/src/tokenizer")) {
+        let text = std::fs::read_to_string(&path).expect("UTF-8");
+        for (at, _) in text.match_indices("crate::") {
+            let import = text[at..].lines().next().unwrap_or_default();
+            assert!(import.starts_with("crate::tokenizer"), "{} imports {import:?}", path.display());
         }
     }
 }

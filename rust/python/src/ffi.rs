@@ -1,6 +1,6 @@
 //! The one place of the binding that goes past PyO3, for what happens at each token.
 
-use motet::vocab;
+use motet::tokenizer::vocabulary;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
@@ -40,8 +40,8 @@ fn unlocked(list: &Bound<'_, PyList>, out: &mut Vec<u32>) {
 
 /// The ints of ids, made when they are first wanted and kept for good, by one reference of their own. A page of this
 /// that no id lies in takes no memory.
-static INTS: [AtomicPtr<ffi::PyObject>; vocab::VOCAB_SIZE as usize] =
-    [const { AtomicPtr::new(std::ptr::null_mut()) }; vocab::VOCAB_SIZE as usize];
+static INTS: [AtomicPtr<ffi::PyObject>; vocabulary::VOCAB_SIZE as usize] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; vocabulary::VOCAB_SIZE as usize];
 
 /// A list of ids. It takes a third of the time of making each int anew.
 #[allow(unsafe_code)]

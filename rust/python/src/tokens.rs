@@ -4,8 +4,8 @@ use crate::convert;
 use crate::ffi;
 use crate::threads;
 use motet::marker::Marker;
+use motet::tokenizer::vocabulary;
 use motet::tokenizer::{self, SpecialPolicy, SpecialTokenFound, StreamEncoder as Encoder};
-use motet::vocab;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
@@ -17,10 +17,10 @@ use std::sync::Mutex;
 
 pub(crate) fn constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add("VOCAB_SIZE", vocab::VOCAB_SIZE)?;
+    module.add("VOCAB_SIZE", vocabulary::VOCAB_SIZE)?;
     module.add("STOP_TOKENS", (Marker::Return.id(), Marker::End.id(), Marker::Call.id()))?;
     let special = PyDict::new(py);
-    for (spelling, id) in vocab::special_tokens() {
+    for (spelling, id) in vocabulary::special_tokens() {
         special.set_item(spelling, id)?;
     }
     let read_only = py.import("types")?.getattr("MappingProxyType")?.call1((special,))?;
@@ -164,7 +164,7 @@ fn decoded(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
             "ids[{}] is {}, which is not a token id: they run from 0 to {}",
             invalid.at,
             invalid.id,
-            vocab::VOCAB_SIZE - 1
+            vocabulary::VOCAB_SIZE - 1
         ))
     })?;
     Ok(bytes)
@@ -191,7 +191,7 @@ pub(crate) fn decode_bytes<'py>(ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
 /// The `.tiktoken` file of the vocabulary, for peers that want to read one.
 #[pyfunction]
 pub(crate) fn _vocabulary(py: Python<'_>) -> Bound<'_, PyBytes> {
-    PyBytes::new(py, &vocab::expanded())
+    PyBytes::new(py, &vocabulary::expanded())
 }
 
 #[pyclass(frozen, module = "motet._core")]

@@ -5,9 +5,8 @@
 //! for memory, while the few thousand pieces that text is mostly made of stay near here. How a piece is encoded
 //! is not known here.
 
-use crate::hash;
-use crate::simd;
-use crate::vocab::Key;
+use super::simd;
+use super::vocabulary::{Key, hash};
 
 /// Lines of two entries, as a power of two: 4 MB for each thread that encodes much; untouched, they take nothing.
 const BITS: u32 = 16;

@@ -8,8 +8,8 @@
 //! neighbours that they leave is the table of all merges asked. It knows the hot ones, too, so that the first step may be
 //! left out where it finds little, as in Chinese.
 
-use crate::hash::HOT;
-use crate::vocab::{self, NONE};
+use crate::tokenizer::vocabulary::hash::HOT;
+use crate::tokenizer::vocabulary::{self, NONE};
 
 /// Some units of a piece, at most two less than `PLACES`, and the tokens that they merge into.
 pub(crate) struct Window<const PLACES: usize> {
@@ -85,15 +85,15 @@ impl<const PLACES: usize> Window<PLACES> {
         self.warm |= length < 3;
         if length > 1 {
             let behind = rest.get(length).copied().unwrap_or(0);
-            let unit = vocab::unit(point, before, behind);
+            let unit = vocabulary::unit(point, before, behind);
             if unit != NONE {
-                vocab::prefetch_merge(self.ids[self.units % PLACES], unit);
+                vocabulary::prefetch_merge(self.ids[self.units % PLACES], unit);
                 self.push(unit, unit.min(HOT));
                 return;
             }
         }
         for &byte in rest.iter().take(length) {
-            self.push(vocab::single(byte), u32::from(byte));
+            self.push(vocabulary::single(byte), u32::from(byte));
         }
     }
 
@@ -137,7 +137,7 @@ impl<const PLACES: usize> Window<PLACES> {
         let mut left = self.ids[1];
         for place in 0..self.units - 1 {
             let right = self.ids[(place + 2) % PLACES];
-            let id = vocab::merge(left, right);
+            let id = vocabulary::merge(left, right);
             self.keys[place % PLACES] = if id == NONE { NO_KEY } else { u64::from(id) << 6 | place as u64 };
             left = right;
         }
@@ -165,7 +165,7 @@ impl<const PLACES: usize> Window<PLACES> {
             let before_place = before.wrapping_sub(1) % PLACES;
             let (left, right) = (tokens[before % PLACES], tokens[rest.trailing_zeros() as usize % PLACES]);
             if !HOT_ONES {
-                vocab::prefetch_merge(left, id);
+                vocabulary::prefetch_merge(left, id);
             }
             self.keys[place] = key(id, right, place);
             self.keys[before_place] = key(left, id, before_place);
@@ -184,11 +184,11 @@ impl<const PLACES: usize> Window<PLACES> {
             let (hot, id) = (self.hot[number % PLACES], self.ids[number % PLACES]);
             self.keys[(number - 1) % PLACES] = NO_KEY;
             units += 1;
-            let byte = vocab::single(hot as u8);
+            let byte = vocabulary::single(hot as u8);
             let hot = if hot < 256 { byte } else { hot };
             let right = if hot == HOT { id } else { hot };
             self.ids[units % PLACES] = right;
-            vocab::prefetch_merge(left, right);
+            vocabulary::prefetch_merge(left, right);
             left = right;
         }
         self.ids[(units + 1) % PLACES] = NONE;
@@ -229,17 +229,17 @@ fn lowest<const PLACES: usize>(keys: &[u64; PLACES], units: usize) -> u64 {
 
 /// Stands for two tokens that do not merge. From [`NOT_HOT`] on others do, too.
 const NO_KEY: u64 = u64::MAX;
-const NOT_HOT: u64 = vocab::NOT_HOT as u64;
+const NOT_HOT: u64 = vocabulary::NOT_HOT as u64;
 
 #[inline(always)]
 fn hot_key(left: u32, right: u32, place: usize) -> u64 {
-    u64::from(vocab::hot_merge(left, right, place))
+    u64::from(vocabulary::hot_merge(left, right, place))
 }
 
 #[inline(always)]
 fn key(left: u32, right: u32, place: usize) -> u64 {
     let none = left == NONE || right == NONE;
-    match if none { NONE } else { vocab::merge(left, right) } {
+    match if none { NONE } else { vocabulary::merge(left, right) } {
         NONE => NO_KEY,
         id => u64::from(id) << 6 | place as u64,
     }

@@ -5,20 +5,19 @@
 //! of them fetched before the first is read, and learnt; then the ids of the whole group are written. Every step is
 //! linear in the text, and what the cache holds is only what would be found again.
 
-use crate::blocks::{self, Last};
-use crate::bpe;
-use crate::cache::{self, Cache, Memory, Packed};
-use crate::simd;
-use crate::split;
-use crate::vocab;
-use std::cell::Cell;
-use std::sync::Mutex;
+use super::bpe;
+use super::pretoken_cache::{self, Cache, Packed};
+use super::pretokenizer::block::{self, Last};
+use super::pretokenizer::scalar;
+use super::scratch::{self, Scratch};
+use super::simd;
+use super::vocabulary;
 
 /// From so many pieces on, a group is worked on.
 const FULL: usize = 192;
 
 /// The most pieces of a group: a block is not left in its middle.
-const MOST: usize = FULL + simd::WIDTH;
+pub(super) const MOST: usize = FULL + simd::WIDTH;
 
 // A piece's number in its group is a byte.
 const _: () = assert!(MOST <= 256);
@@ -28,7 +27,7 @@ const VIEW: usize = simd::WIDTH + 16;
 
 /// A piece of a text.
 #[derive(Clone, Copy, Default)]
-struct Found {
+pub(super) struct Found {
     /// Its bytes, if it is short; else where it is, and how long.
     piece: Packed,
     /// Where the cache has it; no line has a long piece.
@@ -40,7 +39,7 @@ const NO_LINE: usize = usize::MAX;
 impl Found {
     #[inline(always)]
     fn new(at: usize, length: usize, chunk: &[u8; 16]) -> Found {
-        if length > cache::LONGEST {
+        if length > pretoken_cache::LONGEST {
             return Found { piece: Packed { first: at as u64, second: length as u64 }, line: NO_LINE };
         }
         let piece = Packed::new(chunk, length);
@@ -63,56 +62,10 @@ impl Found {
     }
 }
 
-/// What a thread works with, kept from call to call.
-struct Scratch {
-    memory: Memory,
-    group: [Found; MOST],
-    ids: [u32; MOST * cache::MOST],
-}
-
-impl Scratch {
-    fn new() -> Box<Scratch> {
-        Box::new(Scratch {
-            memory: Memory::new(),
-            group: [Found::default(); MOST],
-            ids: [0; MOST * cache::MOST],
-        })
-    }
-}
-
-/// What this thread works with, when nobody does. A thread that ends leaves it to those that come.
-struct Mine(Cell<Option<Box<Scratch>>>);
-
-thread_local! {
-    static MINE: Mine = const { Mine(Cell::new(None)) };
-}
-
-/// What ended threads have left: those of a batch find again what the batch before them learnt.
-static LEFT: Mutex<Vec<Box<Scratch>>> = Mutex::new(Vec::new());
-
-/// No more of it is kept: 64 MB, if all was used.
-const MOST_LEFT: usize = 16;
-
-impl Drop for Mine {
-    fn drop(&mut self) {
-        // Nobody waits for anybody here: where another thread is at it, it is let go.
-        if let (Some(mine), Ok(mut left)) = (self.0.take(), LEFT.try_lock())
-            && left.len() < MOST_LEFT
-        {
-            left.push(mine);
-        }
-    }
-}
-
-fn lend() -> Box<Scratch> {
-    let mine = MINE.try_with(|mine| mine.0.take()).ok().flatten();
-    mine.or_else(|| LEFT.try_lock().ok()?.pop()).unwrap_or_else(Scratch::new)
-}
-
 /// Finds the pieces of a text, and gives them in groups.
 #[inline(always)]
 fn groups(text: &[u8], mut each: impl FnMut(&mut Cache, &[Found], &mut [u32])) {
-    let mut scratch = lend();
+    let mut scratch = scratch::lend();
     let Scratch { memory, group, ids } = &mut *scratch;
     let cache = &mut memory.cache();
     let (mut at, mut count) = (0, 0);
@@ -130,11 +83,11 @@ fn groups(text: &[u8], mut each: impl FnMut(&mut Cache, &[Found], &mut [u32])) {
             group[count % MOST] = found;
             count += 1;
         };
-        let (from, last) = block(view, left.len(), &mut add);
+        let (from, last) = whole_pieces(view, left.len(), &mut add);
         let end = match last {
             Last::Ends(end) => end,
             Last::Open if from > 0 => from,
-            _ => split::next(text, at + from).end - at,
+            _ => scalar::next(text, at + from).end - at,
         };
         if end > from {
             add(from, end);
@@ -146,19 +99,18 @@ fn groups(text: &[u8], mut each: impl FnMut(&mut Cache, &[Found], &mut [u32])) {
         }
     }
     each(cache, &group[..count], ids);
-    // Where the thread is ending there is nothing to keep it in.
-    let _ = MINE.try_with(|mine| mine.0.set(Some(scratch)));
+    scratch::put_back(scratch);
 }
 
 /// Gives the pieces at the beginning of a view whose ends it shows, and says where the next one begins.
 #[inline(always)]
-fn block(view: &[u8; VIEW], left: usize, mut add: impl FnMut(usize, usize)) -> (usize, Last) {
+fn whole_pieces(view: &[u8; VIEW], left: usize, mut add: impl FnMut(usize, usize)) -> (usize, Last) {
     // What is not ASCII soon is walked at once: a block would show little of it.
     let near = view.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let Some(block) = view.first_chunk().filter(|_| near & 0x8080_8080_8080_8080 == 0) else {
         return (0, Last::Walk);
     };
-    let starts = blocks::starts(block, left.min(simd::WIDTH), left <= simd::WIDTH);
+    let starts = block::starts(block, left.min(simd::WIDTH), left <= simd::WIDTH);
     let (mut from, mut bits) = (0, starts.bits & (starts.bits - 1));
     while bits != 0 {
         let next = bits.trailing_zeros() as usize;
@@ -179,8 +131,8 @@ fn learn(cache: &mut Cache, group: &[Found]) {
         count += usize::from(found.is_short() && cache.get(found.line, found.piece).is_none());
     }
     let all = || unknown[..count].iter().filter_map(|&number| group.get(usize::from(number)));
-    all().for_each(|found| vocab::prefetch(found.piece.key()));
-    let mut ids = Vec::with_capacity(cache::LONGEST);
+    all().for_each(|found| vocabulary::prefetch(found.piece.key()));
+    let mut ids = Vec::with_capacity(pretoken_cache::LONGEST);
     for found in all() {
         // It may be there twice.
         if cache.get(found.line, found.piece).is_none() {
@@ -274,7 +226,7 @@ mod tests {
     fn walked(text: &str) -> Vec<usize> {
         let mut ends = Vec::new();
         while ends.last().unwrap_or(&0) < &text.len() {
-            ends.push(split::next(text.as_bytes(), *ends.last().unwrap_or(&0)).end);
+            ends.push(scalar::next(text.as_bytes(), *ends.last().unwrap_or(&0)).end);
         }
         ends
     }
@@ -303,15 +255,6 @@ mod tests {
                 assert_eq!(in_groups(&text), walked(&text), "{text:?}");
             }
         }
-    }
-
-    #[test]
-    fn threads_leave_what_they_work_with() {
-        for _ in 0..3 * MOST_LEFT {
-            std::thread::spawn(|| count("some words")).join().expect("no panic");
-        }
-        let left = LEFT.lock().expect("no panic").len();
-        assert!((1..=MOST_LEFT).contains(&left), "{left}");
     }
 
     proptest! {

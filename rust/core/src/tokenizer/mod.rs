@@ -1,11 +1,19 @@
 //! Text to ids and back, as the core's users call it: whole texts, with a policy for special tokens in them, texts that
 //! arrive in pieces, and ids. How a text is encoded is in `groups.rs`.
 
-use crate::bpe;
-use crate::split;
-use crate::vocab;
+mod bpe;
+mod pipeline;
+mod pretoken_cache;
+mod pretokenizer;
+mod scratch;
+// Vector instructions and prefetching need it; the rest of the crate has none.
+#[allow(unsafe_code)]
+mod simd;
+mod stream;
+pub mod vocabulary;
 
-pub use crate::groups::{count, encode_into, steps};
+pub use pipeline::{count, encode_into, steps};
+pub use stream::StreamEncoder;
 
 /// What becomes of the spellings of special tokens in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +74,7 @@ fn special_at(text: &str, at: usize) -> Option<(&str, u32)> {
     let window = window.get(..window.len().min(19))?;
     let end = at + memchr::memmem::find(window, b"|>")? + 2;
     let spelling = text.get(at..end)?;
-    Some((spelling, vocab::special_id(spelling)?))
+    Some((spelling, vocabulary::special_id(spelling)?))
 }
 
 /// So many ids are decoded before the room for their bytes is looked at again.
@@ -81,12 +89,12 @@ pub fn decode_into(ids: &[u32], out: &mut Vec<u8>) -> Result<(), InvalidId> {
     for (block, ids) in ids.chunks(DECODED).enumerate() {
         out.resize(out.len().max(end + ids.len() * 16), 0);
         for (at, &id) in ids.iter().enumerate() {
-            let Some((wide, length)) = vocab::wide_bytes(id) else {
+            let Some((wide, length)) = vocabulary::wide_bytes(id) else {
                 out.truncate(end);
                 return Err(InvalidId { id, at: block * DECODED + at });
             };
             let short = length <= wide.len();
-            let bytes = if short { wide } else { vocab::token_bytes(id).unwrap_or_default() };
+            let bytes = if short { wide } else { vocabulary::token_bytes(id).unwrap_or_default() };
             if out.len() < end + bytes.len() {
                 out.resize(end + bytes.len() + DECODED * 16, 0);
             }
@@ -102,54 +110,9 @@ pub fn decode_into(ids: &[u32], out: &mut Vec<u8>) -> Result<(), InvalidId> {
     Ok(())
 }
 
-/// Encodes text that arrives in pieces: ids that no later text can change, as soon as there are any.
-#[derive(Clone, Debug, Default)]
-pub struct StreamEncoder {
-    /// Text that is not encoded yet.
-    pending: String,
-    /// The length from which on it is worth to look at it again.
-    patience: usize,
-}
-
-/// Longer pending text is looked at again only when it has grown by half: a run of letters that arrives one by one
-/// would else be scanned from its start each time.
-const ALWAYS_SCANNED: usize = 256;
-
-impl StreamEncoder {
-    pub fn new() -> StreamEncoder {
-        StreamEncoder::default()
-    }
-
-    /// Takes more text, and appends the ids that are certain now.
-    pub fn feed(&mut self, text: &str, out: &mut Vec<u32>) {
-        self.pending.push_str(text);
-        if self.pending.len() < self.patience {
-            return;
-        }
-        let (mut at, text) = (0, self.pending.as_bytes());
-        while at < text.len() {
-            let piece = split::next(text, at);
-            if piece.seen >= text.len() {
-                break;
-            }
-            bpe::encode(text.get(at..piece.end).unwrap_or_default(), out);
-            at = piece.end;
-        }
-        self.pending.drain(..at);
-        let held = self.pending.len();
-        self.patience = if held < ALWAYS_SCANNED { 0 } else { held + held / 2 };
-    }
-
-    /// The end of the text: appends the rest.
-    pub fn close(&mut self, out: &mut Vec<u32>) {
-        encode_into(&self.pending, out);
-        self.pending.clear();
-        self.patience = 0;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::pretokenizer::scalar;
     use super::*;
     use proptest::prelude::*;
 
@@ -163,7 +126,7 @@ mod tests {
     fn scanned(text: &str) -> Vec<&str> {
         let (mut at, mut pieces) = (0, Vec::new());
         while at < text.len() {
-            let end = split::next(text.as_bytes(), at).end;
+            let end = scalar::next(text.as_bytes(), at).end;
             pieces.push(&text[at..end]);
             at = end;
         }
@@ -253,14 +216,14 @@ mod tests {
         let mut ids = Vec::new();
         encode_with(text, SpecialPolicy::Token, &mut ids).expect("taken");
         assert_eq!(
-            ids.iter().filter(|id| **id >= vocab::FIRST_SPECIAL).collect::<Vec<_>>(),
+            ids.iter().filter(|id| **id >= vocabulary::FIRST_SPECIAL).collect::<Vec<_>>(),
             [&200_007, &200_018]
         );
         let found = encode_with(text, SpecialPolicy::Error, &mut Vec::new()).expect_err("refused");
         assert_eq!(found, SpecialTokenFound { spelling: "<|end|>".to_owned(), at: 1 });
         ids.clear();
         encode_with(text, SpecialPolicy::Text, &mut ids).expect("taken");
-        assert!(ids.iter().all(|id| *id < vocab::FIRST_SPECIAL));
+        assert!(ids.iter().all(|id| *id < vocabulary::FIRST_SPECIAL));
         let mut bytes = Vec::new();
         decode_into(&ids, &mut bytes).expect("ids");
         assert_eq!(bytes, text.as_bytes());

@@ -20,7 +20,7 @@
 //! to what stands beside it before the character itself is complete. Let a part that the character's own merges make
 //! at its edge be used up by the merge `k`. It could be joined across the edge only by a merge lower than `k`
 //! that takes this part on this side; the build looks for such merges, and notes by which bytes beside it a
-//! character must be taken apart ([`vocab::unit`]). Of Chinese and Japanese prose 98 characters of 100 stay whole.
+//! character must be taken apart ([`vocabulary::unit`]). Of Chinese and Japanese prose 98 characters of 100 stay whole.
 //!
 //! **Low ids first.** Merges of low ids are looked for in a small table before all others are (`window.rs`).
 //!
@@ -32,13 +32,15 @@
 //! longest tokens that fit ([`walk`]), which is linear. A window costs at most 61 merges and three more tries, so all of
 //! it is linear in the text, in time and in memory.
 
-use crate::vocab::{self, Key, NONE};
-use crate::window::Window;
+mod merge_window;
+
+use crate::tokenizer::vocabulary::{self, Key, NONE};
+use merge_window::Window;
 
 /// Appends the ids of a piece.
 pub(crate) fn encode(piece: &[u8], out: &mut Vec<u32>) {
     if piece.len() <= 16 {
-        encode_short(Key::new(&vocab::chunk(piece), piece.len()), out);
+        encode_short(Key::new(&vocabulary::chunk(piece), piece.len()), out);
     } else {
         encode_long(piece, out);
     }
@@ -47,7 +49,7 @@ pub(crate) fn encode(piece: &[u8], out: &mut Vec<u32>) {
 /// Appends the ids of a piece of up to 16 bytes.
 #[inline(never)]
 pub(crate) fn encode_short(key: Key, out: &mut Vec<u32>) {
-    let id = vocab::lookup_key(key);
+    let id = vocabulary::lookup_key(key);
     if id != NONE {
         out.push(id);
     } else if key.length <= 4 && key.first & 0x8080_8080 == 0 {
@@ -64,8 +66,8 @@ pub(crate) fn encode_short(key: Key, out: &mut Vec<u32>) {
 /// the last merge is not looked for, as it would make a token of them all. Of equal ones the left comes first.
 #[inline(always)]
 fn merge_few(bytes: [u8; 4], length: usize, out: &mut Vec<u32>) {
-    let [a, b, c, d] = bytes.map(vocab::single);
-    let pair = |at: usize| vocab::ascii_pair(bytes[at], bytes[at + 1]);
+    let [a, b, c, d] = bytes.map(vocabulary::single);
+    let pair = |at: usize| vocabulary::ascii_pair(bytes[at], bytes[at + 1]);
     let (ab, bc) = (pair(0), pair(1));
     match length {
         2 => out.extend_from_slice(&[a, b]),
@@ -77,19 +79,19 @@ fn merge_few(bytes: [u8; 4], length: usize, out: &mut Vec<u32>) {
             if ab.min(bc).min(cd) == NONE {
                 out.extend_from_slice(&[a, b, c, d]);
             } else if ab <= bc && ab <= cd {
-                match vocab::merge(ab, c) {
+                match vocabulary::merge(ab, c) {
                     abc if cd < abc => out.extend_from_slice(&[ab, cd]),
                     NONE => out.extend_from_slice(&[ab, c, d]),
                     abc => out.extend_from_slice(&[abc, d]),
                 }
             } else if bc <= cd {
-                match (vocab::merge(a, bc), vocab::merge(bc, d)) {
+                match (vocabulary::merge(a, bc), vocabulary::merge(bc, d)) {
                     (NONE, NONE) => out.extend_from_slice(&[a, bc, d]),
                     (abc, bcd) if abc < bcd => out.extend_from_slice(&[abc, d]),
                     (_, bcd) => out.extend_from_slice(&[a, bcd]),
                 }
             } else {
-                match vocab::merge(b, cd) {
+                match vocabulary::merge(b, cd) {
                     bcd if ab < bcd => out.extend_from_slice(&[ab, cd]),
                     NONE => out.extend_from_slice(&[a, b, cd]),
                     bcd => out.extend_from_slice(&[a, bcd]),
@@ -102,7 +104,7 @@ fn merge_few(bytes: [u8; 4], length: usize, out: &mut Vec<u32>) {
 /// Appends the ids of a longer piece.
 #[inline(never)]
 pub(crate) fn encode_long(piece: &[u8], out: &mut Vec<u32>) {
-    let id = vocab::lookup_long(piece);
+    let id = vocabulary::lookup_long(piece);
     if id != NONE {
         out.push(id);
     } else if repeats(piece) {
@@ -189,7 +191,7 @@ fn walk(piece: &[u8], out: &mut Vec<u32>) {
     let mut dead = vec![0_u64; piece.len() / 64 + 1];
     let mut known = vec![Verdict::NONE; if piece.len() < LONG { 16 } else { KNOWN }];
     let mut at = 0;
-    let mut next = vocab::longest(piece);
+    let mut next = vocabulary::longest(piece);
     // The longest token at `at`, if it is known.
     let mut longest = next;
     while next != NONE {
@@ -199,14 +201,14 @@ fn walk(piece: &[u8], out: &mut Vec<u32>) {
         if open && before.is_none_or(|before| look_up_neighbours(before, next, &mut known)) {
             out.push(next);
             // In a run the same is found again and again.
-            let ahead = |at: usize| piece.get(at..).and_then(<[u8]>::first_chunk::<{ vocab::LONGEST }>);
+            let ahead = |at: usize| piece.get(at..).and_then(<[u8]>::first_chunk::<{ vocabulary::LONGEST }>);
             let same = longest != NONE && ahead(end).is_some() && ahead(at) == ahead(end);
             at = end;
-            next = if same { longest } else { vocab::longest(piece.get(at..).unwrap_or_default()) };
+            next = if same { longest } else { vocabulary::longest(piece.get(at..).unwrap_or_default()) };
             longest = next;
             continue;
         }
-        next = vocab::prefix(next);
+        next = vocabulary::prefix(next);
         if let (NONE, Some(before)) = (next, before) {
             dead[at / 64] |= 1 << (at % 64);
             out.pop();
@@ -245,7 +247,7 @@ fn look_up_neighbours(left: u32, right: u32, known: &mut [Verdict]) -> bool {
 
 #[inline(always)]
 fn length_of(id: u32) -> usize {
-    vocab::token_bytes(id).map_or(0, <[u8]>::len)
+    vocabulary::token_bytes(id).map_or(0, <[u8]>::len)
 }
 
 /// Whether two tokens stay as they are when their joined bytes are encoded.
@@ -257,10 +259,10 @@ fn length_of(id: u32) -> usize {
 fn are_neighbours(mut left: u32, mut right: u32) -> bool {
     let mut limit = NONE;
     loop {
-        if vocab::merge(left, right) < limit {
+        if vocabulary::merge(left, right) < limit {
             return false;
         }
-        let (inner_left, inner_right) = (vocab::halves(left).1, vocab::halves(right).0);
+        let (inner_left, inner_right) = (vocabulary::halves(left).1, vocabulary::halves(right).0);
         match (inner_left == left, inner_right == right) {
             (true, true) => return true,
             (false, whole) if whole || left > right => (left, limit) = (inner_left, left),
@@ -275,7 +277,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn token(piece: &[u8]) -> u32 {
-        vocab::lookup(piece)
+        vocabulary::lookup(piece)
     }
 
     /// The definition, with nothing done to make it fast.
@@ -307,15 +309,15 @@ mod tests {
         window.fill(piece, 0);
         window.merge();
         let (tokens, mut ids) = (window.tokens().collect(), Vec::new());
-        encode_short(Key::new(&vocab::chunk(piece), piece.len()), &mut ids);
+        encode_short(Key::new(&vocabulary::chunk(piece), piece.len()), &mut ids);
         assert_eq!(ids, tokens, "{piece:?}");
         tokens
     }
 
     #[test]
     fn every_token_is_merged_to_itself() {
-        for id in 0..vocab::FIRST_SPECIAL {
-            let token = vocab::token_bytes(id).expect("a token");
+        for id in 0..vocabulary::FIRST_SPECIAL {
+            let token = vocabulary::token_bytes(id).expect("a token");
             assert_eq!(walked(token), [id]);
             assert_eq!(in_windows(token), [id]);
             if token.len() <= 16 {
@@ -357,8 +359,8 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize % below
         };
-        let texts =
-            (0..vocab::FIRST_SPECIAL).filter_map(|id| std::str::from_utf8(vocab::token_bytes(id)?).ok());
+        let texts = (0..vocabulary::FIRST_SPECIAL)
+            .filter_map(|id| std::str::from_utf8(vocabulary::token_bytes(id)?).ok());
         let characters: Vec<char> = texts
             .filter_map(|text| {
                 let mut characters = text.chars();
@@ -381,7 +383,9 @@ mod tests {
 
     #[test]
     fn a_full_window_may_have_one_merge() {
-        let apart = |left: u8, right: u8| vocab::merge(vocab::single(left), vocab::single(right)) == NONE;
+        let apart = |left: u8, right: u8| {
+            vocabulary::merge(vocabulary::single(left), vocabulary::single(right)) == NONE
+        };
         let mut piece = b"th".to_vec();
         while piece.len() < 64 {
             let last = piece[piece.len() - 1];

@@ -1,8 +1,10 @@
 //! The vocabulary, in tables that the build made: read-only memory, shared between processes, nothing to load.
 
-use crate::base64;
-use crate::hash;
-use crate::simd;
+pub(in crate::tokenizer) mod hash;
+
+mod base64;
+
+use crate::tokenizer::simd;
 
 /// Ids run from 0 to 201,087, as in tiktoken's `o200k_harmony` and as the models have it. (openai-harmony counts
 /// one more.)

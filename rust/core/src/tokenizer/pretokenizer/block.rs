@@ -4,7 +4,7 @@
 //! matters. What matters behind a byte is at most the next two, or the run that it stands in; where a block does not show
 //! that, or is not ASCII, its pieces are taken up to there and no further, and the last is found anew or walked.
 
-use crate::simd::{self, Block, Classes};
+use crate::tokenizer::simd::{self, Block, Classes};
 
 /// Where pieces begin in a block: a bit for each, the lowest always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@
 //! looked at a few times at most, in the run that it belongs to and as the lookahead of the one before it. So the scan
 //! is linear, whatever the text.
 
-use crate::vocab;
+use crate::tokenizer::vocabulary;
 
 /// What the pattern tells apart, in the numbers of the class table.
 const OTHER: u8 = 0;
@@ -74,7 +74,7 @@ fn wide_class_at(text: &[u8], at: usize, first: u8) -> (u8, usize) {
         0xe0..0xf0 => ((first & 15) << 12 | bits(1) << 6 | bits(2), 3),
         _ => ((first & 7) << 18 | bits(1) << 12 | bits(2) << 6 | bits(3), 4),
     };
-    (vocab::class(point), at + length)
+    (vocabulary::class(point), at + length)
 }
 
 /// Where the run of characters that `wanted` takes ends.
