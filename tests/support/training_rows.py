@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from typing import Any
+
+from hypothesis import strategies as st
+
+from motet.tune import Report, check
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 USER = {"role": "user", "content": "Q"}
@@ -163,3 +168,20 @@ SECRETS = {
     "assigned": ('api_key = "Zx9fQ2mLk8Rt4Vb7Nc1PwS"', "token: the_first_token_of_the_text"),
     "card": ("4012-8888-8888-1881", "1234 5678 9012 3456"),
 }  # fmt: skip
+
+
+def report_of(data: bytes, **options: Any) -> Report:
+    return check(io.BytesIO(data), **options)
+
+
+def found(data: bytes, **options: Any) -> list[tuple[int | None, str, str, str]]:
+    return [(one.line, one.path, one.code, one.severity) for one in report_of(data, **options).findings]
+
+
+T = line_of({"text": "T"})
+
+
+U = line_of({"text": "U"})
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -92,3 +92,12 @@ def answering(body: dict[str, Any]) -> str:
     if "scripted/" in body["model"]:
         return final(f"The capital of country {number} is Town {number}.")
     return final(f"Town {number}, I think.")
+
+
+def finished_job(it: TuneService, data: Path) -> tune.Job:
+    return tune.watch(it.job(data), **it.how)
+
+
+def states_of(it: TuneService, job: tune.Job | str, **options: Any) -> list[tune.Job]:
+    """Each state of a job that is followed to its end."""
+    return list(tune.follow(job, **it.how, **options))

@@ -1,9 +1,8 @@
-"""Rules of training data: each broken one is found, with its line, its path and a way to mend it."""
+"""Rules of rows and files of training data: each broken one is found, with its line and its path."""
 
 from __future__ import annotations
 
 import copy
-import io
 import json
 import os
 import tempfile
@@ -17,18 +16,16 @@ from hypothesis import strategies as st
 from together.lib.utils import check_file
 
 import motet
-from motet.tune import Finding, Report, check
+from motet.tune import Finding, check
 from motet.tune import conversations as conversations_module
 from motet.tune import rows as rows_module
 from motet.tune import tokens as tokens_module
 from motet.tune.checks import KEPT
 from motet.tune.conversations import service_messages
-from motet.tune.lines import MAX_LINE, Line, dumps, lines_of, parse
+from motet.tune.lines import MAX_LINE, dumps
 from motet.tune.plain import is_plain
-from motet.tune.report import bins_of, to_html, to_text
+from motet.tune.report import to_html
 from motet.tune.rows import check_row
-from motet.tune.secrets import KINDS, find_secrets, may_hold_secret
-from motet.tune.seen import Seen, fingerprint, normalised
 from motet.tune.tokens import lengths_of
 from tests.support.training_rows import (
     ANSWER,
@@ -36,22 +33,18 @@ from tests.support.training_rows import (
     CALL,
     GOOD,
     RESULT,
-    SECRETS,
     SYSTEM,
     TOOL,
     USER,
+    T,
+    U,
     chat,
+    found,
     line_of,
     preference,
+    report_of,
+    texts,
 )
-
-
-def report_of(data: bytes, **options: Any) -> Report:
-    return check(io.BytesIO(data), **options)
-
-
-def found(data: bytes, **options: Any) -> list[tuple[int | None, str, str, str]]:
-    return [(one.line, one.path, one.code, one.severity) for one in report_of(data, **options).findings]
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -93,10 +86,6 @@ def test_suspicious_rows_are_warnings(row: dict[str, Any], path: str, code: str)
     report = report_of(line_of(row))
     assert [(one.path, one.code, one.severity) for one in report.findings] == [(path, code, "warning")]
     assert report.ok
-
-
-T = line_of({"text": "T"})
-U = line_of({"text": "U"})
 
 
 @pytest.mark.parametrize(
@@ -198,6 +187,8 @@ def test_tokens_equal_the_rendered_training_sample(name: str) -> None:
 
 
 MARKED = "<|channel|>final<|message|>"
+
+
 said = st.sampled_from(["", " ", "A a", "é 青\n", "<|channel|>", MARKED, "<|end|>", "ab" * 9])
 
 
@@ -252,7 +243,6 @@ def test_tokens_of_the_other_formats() -> None:
     assert pair == (lengths_of(chat(USER, {**ANSWER, "reasoning": "R R R"}), "conversational")[0], plain)
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 names = st.sampled_from(["f", "get_weather", "a.b"])
 
 
@@ -288,6 +278,8 @@ rows = st.one_of(
         st.sampled_from(["text", "messages", "weight"]), st.recursive(texts | st.floats() | st.none(), st.lists)
     ),
 )
+
+
 ends = st.sampled_from(
     [b"\n", b"\n", b"\n", b"\r\n", b"\r", b"\n\n", b"", b" \n", b"\xef\xbb\xbf\n", b"\x0c\n", b"\xff\n"]
 )
@@ -307,127 +299,3 @@ def test_rows_that_pass_are_accepted_by_the_sdk(data: list[tuple[Any, bool, byte
             assert check_file(path)["is_check_passed"], report
             assert check_file(path)["num_samples"] == report.rows
             assert report.tokens == sum([length * times for length, times in report.lengths.items()])
-
-
-@given(st.binary())
-def test_any_bytes_can_be_checked(data: bytes) -> None:
-    report = report_of(data)
-    assert report.bytes == len(data)
-    assert report.lines == data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
-    to_text(report)
-    to_html(report)
-    json.dumps(report.to_dict())
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | texts,
-        lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
-        max_leaves=8,
-    )
-)
-def test_written_lines_are_read_back(value: Any) -> None:
-    data = dumps({"x": value})
-    assert data.count(b"\n") == 1 and not {0x2028, 0x2029, 0x85} & set(map(ord, data.decode()))
-    shape, findings = parse(Line(1, data, len(data)))
-    assert shape == {"x": value} and not findings
-
-
-@given(st.lists(st.binary(max_size=30).map(lambda data: data.replace(b"\n", b""))), st.integers(0, 200))
-def test_lines_end_at_newlines_only(lines: list[bytes], size: int) -> None:
-    data = b"\n".join(lines)
-    for limit in (None, min(size, len(data))):
-        read = list(lines_of(io.BytesIO(data), limit))
-        assert b"".join([line.data for line in read]) == data[:limit]
-        assert [line.number for line in read] == list(range(1, len(read) + 1))
-        assert all(line.size == len(line.data) for line in read)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_secret_is_found_hidden_and_allowable(kind: str) -> None:
-    real, not_one = SECRETS[kind]
-    for row in (chat(USER, {**ANSWER, "content": f"It is {real}."}), chat({**USER, "content": f'"{real}"'}, ANSWER)):
-        for data in (dumps(row), json.dumps(row).replace("/", "\\/").encode() + b"\n"):
-            report = report_of(data)
-            assert [one.code for one in report.findings] == ["secret"], report.findings
-            assert f"({kind})" in report.findings[0].message
-            assert report.findings[0].path in ("messages[0].content", "messages[1].content")
-            assert real not in str(report.findings) and not report.ok
-            assert report_of(data, allow=[kind]).ok and report_of(data, allow=["all"]).ok
-            assert not report_of(data, allow=[other for other in KINDS if other != kind]).ok
-    assert report_of(dumps(chat(USER, {**ANSWER, "content": f"It is {not_one}."}))).ok
-    with pytest.raises(motet.ConfigError, match="nothing_like_it"):
-        report_of(T, allow=["nothing_like_it"])
-
-
-@given(st.sampled_from(KINDS), texts, texts, st.booleans())
-def test_prefilter_passes_every_secret(kind: str, before: str, after: str, escaped: bool) -> None:
-    row = {"text": f"{before} {SECRETS[kind][0]} {after}"}
-    data = json.dumps(row, ensure_ascii=escaped).encode()
-    assert may_hold_secret(data)
-    hidden = data.replace(b"A", b"\\u0041").replace(b"s", b"\\u0073")
-    assert may_hold_secret(hidden) and [*find_secrets(json.loads(hidden))]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_secret_ends_at_other_scripts(kind: str) -> None:
-    """So that what is found does not depend on what else is on the line."""
-    for text in (f"é{SECRETS[kind][0]} é", f"鍵{SECRETS[kind][0]}鍵"):
-        for more in ("", " a_long_run_of_letters_that_keys_are_made_of"):
-            row = {"text": text + more}
-            (finding,) = find_secrets(row)
-            assert f"({kind})" in finding.message
-            assert may_hold_secret(dumps(row)) and may_hold_secret(json.dumps(row).encode())
-    assert not [*find_secrets({"text": "sk-2024年のЖизньЖизньЖизньЖизнь a_long_run_of_letters"})]
-
-
-@given(st.lists(st.integers(1, 2**64 - 1) | st.integers(1, 50), max_size=300))
-def test_seen_behaves_like_a_dictionary(keys: list[int]) -> None:
-    seen, known = Seen(), dict[int, int]()
-    for number, key in enumerate(keys):
-        assert (key in seen) == (key in known)
-        assert seen.add(key, number) == known.get(key)
-        known.setdefault(key, number)
-    assert len(seen) == len(known)
-
-
-def test_seen_grows() -> None:
-    seen = Seen()
-    keys = [fingerprint(str(number).encode()) for number in range(20_000)]
-    assert [seen.add(key, number) for number, key in enumerate(keys)] == [None] * len(keys)
-    assert [seen.add(key, 0) for key in keys] == list(range(len(keys)))
-
-
-def test_normalised_rows_are_equal() -> None:
-    same = [
-        {"a": "Hello  World\n", "b": 1},
-        {"b": 1, "a": "hello\tworld"},
-        {"a": " ﬁ".replace("ﬁ", "") + "HELLO WORLD", "b": 1},
-    ]
-    assert len({normalised(value) for value in same}) == 1
-    assert normalised({"a": "é"}) == normalised({"a": "e\u0301"})
-    assert len({normalised(value) for value in ({"a": "b c"}, {"a": "bc"}, {"a": ["b", "c"]}, {"b": "a"})}) == 4
-
-
-@given(st.dictionaries(st.integers(0, 200_000), st.integers(1, 9), min_size=1, max_size=30), st.integers(1, 50))
-def test_bins_hold_all_lengths(lengths: dict[int, int], most: int) -> None:
-    bins = bins_of(Counter(lengths), most)
-    assert len(bins) <= most
-    assert sum([times for _, _, times in bins]) == sum(lengths.values())
-    for first, last, times in bins:
-        assert times == sum([n for length, n in lengths.items() if first <= length <= last])
-
-
-def test_percentiles_are_lengths_that_are_there() -> None:
-    report = Report("x", lengths=Counter({1: 50, 2: 40, 3: 9, 100: 1}))
-    assert [report.percentile(share) for share in (0, 0.5, 0.51, 0.9, 0.99, 1)] == [1, 1, 2, 2, 3, 100]
-    assert Report("x").percentile(0.5) is None
-
-
-def test_report_page_is_self_contained_and_escaped() -> None:
-    row = chat({**USER, "role": "<script>alert(1)</script>"}, ANSWER)
-    page = to_html(report_of(T + U + line_of(row))).replace("http://www.w3.org/2000/svg", "")
-    assert "<script" not in page and "&lt;script&gt;" in page
-    assert not any(trace in page for trace in ("http:", "https:", "src=", "@import", "url("))
-    assert page.count("<rect ") >= 1 and page.count("<title>") >= 2
-    assert "Nothing was found" in to_html(report_of(T))

@@ -1,0 +1,50 @@
+"""Upload, training, watch, download and evaluation, with one fault at each request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from motet import tune
+from motet.errors import (
+    ApiError,
+)
+from motet.testing import Fault, Training
+from tests.support.tune_service import (
+    BIG,
+    HTML,
+    LOST,
+    RESET,
+    answering,
+    service,
+    status,
+)
+
+BREAKING = [RESET, LOST, status(500), HTML, Fault("empty"), Fault("close", after=3)]
+
+
+@pytest.mark.parametrize("operation", Training.OPERATIONS)
+def test_any_single_fault_does_not_stop_the_workflow(data: Path, tmp_path: Path, operation: str) -> None:
+    """Each request of the way fails once, in each of the ways, and after one that went well. Only a new job is not
+    asked for twice: who starts it again after an error that says that there is none gets one."""
+    for number, fault in enumerate([*BREAKING, RESET, LOST]):
+        sound = [None] * (number >= len(BREAKING))
+        if operation in ("put", "part") and fault.kind in ("html", "empty"):
+            # Bytes that were said to have arrived, and have not: the next step finds that.
+            continue
+        with service(answering, archive=BIG, redirect_downloads=True, faults={operation: [*sound, fault]}) as it:
+            try:
+                job = it.job(data)
+            except ApiError:
+                assert operation == "create"
+                assert len(it.training.jobs) == 0
+                job = it.job(data)
+            job = tune.watch(job, **it.how)
+            assert job.ok
+            found = tune.download(job, tmp_path / f"{number}", **it.how)
+            assert (found.path.read_bytes(), found.verified) == (BIG, "sha256")
+            cancelled = tune.cancel(it.job(data, suffix="second"), **it.how) if operation == "cancel" else None
+            assert cancelled is None or cancelled.phase == "cancelled"
+            assert [one.data for one in it.storage.files.values()] == [data.read_bytes()]
+            assert len(it.training.jobs) == 1 + (cancelled is not None)
