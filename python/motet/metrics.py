@@ -1,6 +1,6 @@
-"""What an answer took: tokens and characters, time, and money, channel by channel.
+"""Sizes, time and cost of answers, by channel.
 
-Prices are multiplied here and nowhere else. Unknown is `None`, and `Metrics.unknown` says why; it is never zero.
+The only module that multiplies prices. An unknown figure is `None`, never zero, and `Metrics.unknown` has the reason.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ __all__ = [
 MILLION = Decimal(1_000_000)
 
 _EXACT = Context(prec=100)
-"""Sums of money do not depend on how many digits the caller's own arithmetic keeps."""
+"""Sums are independent of the precision of the caller's decimal context."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens that a service counted. A figure that it did not give is `None`."""
+    """Token counts of a service. `None`: not sent."""
 
     input: int | None = None
     """Tokens of the prompt, cached ones included."""
     output: int | None = None
-    """Tokens that the model wrote, reasoning included."""
+    """Tokens of the answer, reasoning included."""
     cached: int | None = None
-    """Those tokens of the prompt that came from the service's cache."""
+    """Prompt tokens from the service's cache."""
     reasoning: int | None = None
-    """Those tokens of the output that are reasoning."""
+    """Output tokens of the reasoning."""
 
     @classmethod
     def read(cls, shape: Mapping[str, Any]) -> Usage:
@@ -58,7 +58,7 @@ class Usage:
 
 
 def _count(value: object) -> int | None:
-    """A whole number from 0 on; services write it as int or float, and what else they write is no count."""
+    """A whole number from 0, sent as int or float; `None` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value < 0:
         return None
     return int(value) if value == value // 1 else None
@@ -73,7 +73,7 @@ def _first(*counts: int | None) -> int | None:
 
 
 def to_money(value: object, name: str) -> Decimal:
-    """US dollars, from a `Decimal`, an int or a text as `"0.05"`. Raises `TypeError` for a float: it is not exact."""
+    """US dollars from a `Decimal`, an int or a text as `"0.05"`. Raises `TypeError` for other types."""
     if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
         raise TypeError(f"{name} must be a Decimal, an int or a str as '0.05', not {type(value).__name__}")
     try:
@@ -87,77 +87,82 @@ def to_money(value: object, name: str) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens. Takes a `Decimal`, an int or a text as `"0.15"`; a float is not exact."""
+    """US dollars for a million tokens, from a `Decimal`, an int or a text as `"0.15"`."""
 
     input: Decimal | None = None
     output: Decimal | None = None
     cached: Decimal | None = None
-    """For tokens of the prompt that the service had cached. `None`: they cost what others cost."""
+    """For cached prompt tokens. `None`: the price of `input`."""
 
     def __post_init__(self) -> None:
-        # Here, and not when an answer has been paid for and is to be priced.
-        for one in fields(self):
-            value = getattr(self, one.name)
+        # Validate now: failing later would lose an answer that is paid for.
+        for price in fields(self):
+            value = getattr(self, price.name)
             if value is not None:
-                object.__setattr__(self, one.name, to_money(value, one.name))
+                object.__setattr__(self, price.name, to_money(value, price.name))
 
 
-def cost_of(price: Price, prompt: int, written: int) -> Decimal | None:
-    """US dollars for a prompt of which nothing is cached, and an answer. `None`: a price is missing."""
+def cost_of(price: Price, prompt_tokens: int, output_tokens: int) -> Decimal | None:
+    """US dollars of an uncached prompt and an answer. `None`: a price is unknown."""
     if price.input is None or price.output is None:
         return None
-    return _EXACT.add(_paid(price.input, prompt), _paid(price.output, written))
+    return _EXACT.add(_amount(price.input, prompt_tokens), _amount(price.output, output_tokens))
 
 
-def _paid(price: Decimal, count: int) -> Decimal:
+def _amount(price: Decimal, count: int) -> Decimal:
     return _EXACT.divide(_EXACT.multiply(price, Decimal(count)), MILLION)
 
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Tokens of the prompt that came out of the service's cache, or went into it."""
+    """Prompt tokens and the service's cache."""
 
     get: int | None = None
+    """Tokens read from the cache. `None`: not sent."""
     set: int | None = None
-    """Always `None`: no service of this kind says it, and none charges for it."""
+    """Tokens written to the cache. `None`: not sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens, as the service counted them."""
+    """Token counts, as the service sent them."""
 
     input: int | None = None
-    """Of the prompt, cached ones included."""
+    """Tokens of the prompt, cached ones included."""
     output: int | None = None
-    """That the model wrote, all channels."""
+    """Tokens of the answer, all channels."""
     cache: Cache = field(default_factory=Cache)
     by_channel: Mapping[str, int] | None = None
-    """The output: `analysis`, `commentary`, `final`, and `markup` for what only the format needs. Sums to `output`."""
+    """The output by channel: `analysis`, `commentary`, `final`, and `markup` for headers and markers. Sums to
+    `output`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chars:
-    """Characters (code points)."""
+    """Sizes in characters (code points)."""
 
     input: int
-    """Of all messages of the prompt: texts, results, arguments, and the tools as JSON."""
+    """The prompt: texts, results and arguments of its messages, and the tools as JSON."""
     output: int
+    """The answer, all channels."""
     by_channel: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
+    """Sizes of prompt and answer."""
+
     tokens: Tokens
     chars: Chars
 
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """Seconds, from the call to the answer; waiting for retries is in it."""
+    """Seconds from the call to the answer, waits between retries included."""
 
     total: float
     first_token: float | None = None
-    """Until the first event. `None`: the answer came in one piece."""
+    """Seconds to the first event. `None`: the answer was not streamed."""
 
     def __str__(self) -> str:
         return f"{self.total:.2f} s"
@@ -168,42 +173,45 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Cash:
-    """US dollars. Each part is exact: a price times a count."""
+    """US dollars, exact: prices times counts."""
 
     input: Decimal | None = None
-    """For the prompt, without what was cached."""
+    """The prompt without its cached tokens."""
     cache: Decimal | None = None
-    """For those tokens of the prompt that were cached. 0 if the service speaks of none."""
+    """The cached prompt tokens. 0 if the service reports none."""
     output: Decimal | None = None
+    """The answer, all channels."""
     total: Decimal | None = None
     by_channel: Mapping[str, Decimal] | None = None
-    """The output: as `Tokens.by_channel`. Sums to `output`."""
+    """The output with the keys of `Tokens.by_channel`. Sums to `output`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
+    """Time and money of an answer."""
+
     time: Time
     cash: Cash
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What an answer took."""
+    """Size, time and cost of an answer."""
 
     size: Size
     cost: Cost
     hidden_share: float | None = None
-    """What part of the bill nobody saw: `analysis` and `markup`, as a share of the total, from 0 to 1."""
+    """The share of the total cost that is `analysis` and `markup`, from 0 to 1."""
     drift: int | None = None
-    """The prompt's tokens as the service counted them, less motet's own count. 0 if motet knows the prompt exactly."""
+    """Prompt tokens by the service's count minus motet's own. 0 if motet counts the prompt exactly."""
     unknown: Mapping[str, str] = field(default_factory=dict)
-    """For each figure that is `None` although somebody could know it: why."""
+    """The reason for each figure that is `None`, by its path, such as `cost.cash.total`."""
     notes: tuple[str, ...] = ()
-    """What one should know of the other figures, such as which of them motet counted itself."""
+    """Remarks on the other figures, such as which of them motet counted itself."""
 
     @classmethod
     def sum(cls, items: Sequence[Metrics]) -> Metrics:
-        """What several answers took together. A figure that one of them does not know is not known."""
+        """The sum over several answers. A figure that is unknown in one of them is unknown in the sum."""
         if len(items) == 1:
             return items[0]
         sizes, cashes = [one.size.tokens for one in items], [one.cost.cash for one in items]
@@ -231,7 +239,7 @@ class Metrics:
         return cls(Size(tokens, chars), Cost(time, cash), hidden, _plus(one.drift for one in items), unknown, notes)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; money as text, so that it stays exact."""
+        """The JSON form, with money as text to keep it exact."""
         tokens, chars, time, cash = self.size.tokens, self.size.chars, self.cost.time, self.cost.cash
         by_channel = None if cash.by_channel is None else {name: f"{paid:f}" for name, paid in cash.by_channel.items()}
         return {
@@ -278,17 +286,17 @@ class Metrics:
 
 
 def _plus(figures: Iterable[Any]) -> Any:
-    """The sum; not known if one of them is not."""
-    known = list(figures)
-    return None if not known or any(figure is None for figure in known) else sum(known[1:], known[0])
+    """The sum; `None` without figures or if one of them is `None`."""
+    values = list(figures)
+    return None if not values or any(value is None for value in values) else sum(values[1:], values[0])
 
 
 def _plus_channels(tables: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
-    known = list(tables)
-    if not known or any(table is None for table in known):
+    channels = list(tables)
+    if not channels or any(table is None for table in channels):
         return None
-    names = dict.fromkeys(name for table in known for name in table or ())
-    return {name: _plus((table or {}).get(name, 0) for table in known) for name in names}
+    names = dict.fromkeys(name for table in channels for name in table or ())
+    return {name: _plus((table or {}).get(name, 0) for table in channels) for name in names}
 
 
 def _money(text: str | None) -> Decimal | None:
@@ -313,9 +321,9 @@ def measure(
 ) -> Metrics:
     """The metrics of one answer.
 
-    - `channels`: tokens of what was read, by motet's own count.
-    - `own_vocabulary`: whether the model uses motet's vocabulary, so that these counts are exact.
-    - `no_price`: why there is no price, if there is none.
+    - `channels`: tokens of the completion by channel, by motet's own count.
+    - `own_vocabulary`: True if the model uses motet's vocabulary, so that these counts are exact.
+    - `no_price`: the reason if the price is unknown.
     """
     unknown: dict[str, str] = {}
     notes: list[str] = []
@@ -324,7 +332,7 @@ def measure(
         if getattr(usage, name) is None:
             unknown[f"size.tokens.{name}"] = "the service sent no count"
     if usage.cached is None:
-        unknown["size.tokens.cache.get"] = "the service does not say what it had cached"
+        unknown["size.tokens.cache.get"] = "the service sent no count of cached tokens"
     by_channel = _by_channel(usage, channels, own_vocabulary, notes)
     if by_channel is None:
         unknown["size.tokens.by_channel"] = "the service sent no count of the output"
@@ -352,7 +360,7 @@ def measure(
 def _by_channel(
     usage: Usage, channels: Mapping[str, int], own_vocabulary: bool, notes: list[str]
 ) -> dict[str, int] | None:
-    """The output by channel: it sums to what the service counted. What nobody saw of it is markup."""
+    """The output by channel, summing to the service's count. Tokens outside of contents are markup."""
     output = usage.output
     if output is None:
         return None
@@ -361,9 +369,9 @@ def _by_channel(
         shares["analysis"] = min(usage.reasoning, output)
     elif shares["analysis"]:
         notes.append("the service gave no count of reasoning: motet counted it")
-    seen = sum(shares.values())
-    if own_vocabulary and seen <= output:
-        return {**shares, "markup": output - seen}
+    content_tokens = sum(shares.values())
+    if own_vocabulary and content_tokens <= output:
+        return {**shares, "markup": output - content_tokens}
     rest = output - (shares["analysis"] if usage.reasoning is not None else 0)
     scaled = [name for name in shares if name != "analysis" or usage.reasoning is None]
     notes.append("tokens by channel are shares of the service's count, which motet's own count does not match")
@@ -385,34 +393,34 @@ def _cash(
 ) -> Cash:
     cached = usage.cached or 0
     if usage.input is not None and cached > usage.input:
-        notes.append(f"the service counted {cached} cached tokens in a prompt of {usage.input}: not told apart")
+        notes.append(f"the service counted {cached} cached tokens in a prompt of {usage.input}: the count is ignored")
         cached = 0
     elif usage.cached is None and price.cached is not None:
-        notes.append("the service does not say what it had cached: all of the prompt has the price of what was not")
-    fresh = None if usage.input is None else usage.input - cached
+        notes.append("the service sent no count of cached tokens: the whole prompt has the uncached price")
+    uncached = None if usage.input is None else usage.input - cached
     cached_price = price.input if price.cached is None else price.cached
 
-    def part(name: str, count: int | None, one: Decimal | None) -> Decimal | None:
+    def part(name: str, count: int | None, unit_price: Decimal | None) -> Decimal | None:
         if count is None:
             unknown[f"cost.cash.{name}"] = "the service sent no count of tokens"
-        elif one is None:
+        elif unit_price is None:
             unknown[f"cost.cash.{name}"] = no_price
         else:
-            return _paid(one, count)
+            return _amount(unit_price, count)
         return None
 
-    paid = part("input", fresh, price.input)
-    cache = part("cache", None if fresh is None else cached, cached_price)
+    prompt = part("input", uncached, price.input)
+    cache = part("cache", None if uncached is None else cached, cached_price)
     output = part("output", usage.output, price.output)
     total = None
-    if paid is not None and cache is not None and output is not None:
-        total = _EXACT.add(_EXACT.add(paid, cache), output)
+    if prompt is not None and cache is not None and output is not None:
+        total = _EXACT.add(_EXACT.add(prompt, cache), output)
     else:
-        missing = [why for name, why in unknown.items() if name.startswith("cost.cash")]
-        unknown["cost.cash.total"] = "; ".join(dict.fromkeys(missing))
+        reasons = [reason for name, reason in unknown.items() if name.startswith("cost.cash")]
+        unknown["cost.cash.total"] = "; ".join(dict.fromkeys(reasons))
     channels = None
     if by_channel is not None and price.output is not None:
-        channels = {name: _paid(price.output, count) for name, count in by_channel.items()}
+        channels = {name: _amount(price.output, count) for name, count in by_channel.items()}
     else:
         unknown["cost.cash.by_channel"] = unknown["cost.cash.output"]
-    return Cash(paid, cache, output, total, channels)
+    return Cash(prompt, cache, output, total, channels)

@@ -173,7 +173,7 @@ def test_cached_tokens_are_charged_once(
     # Without a price of its own, a cached token costs what others do: the total is as if none were.
     same = measured(Usage(prompt, output, cached), Price(fresh, written)).cost.cash.total
     assert same == measured(Usage(prompt, output, 0), Price(fresh, written)).cost.cash.total
-    assert same == metrics.cash(Price(fresh, written), prompt, output)
+    assert same == metrics.cost_of(Price(fresh, written), prompt, output)
 
 
 @given(COUNTS, MONEY)
