@@ -196,7 +196,7 @@ def test_excess_cached_tokens_are_noted_and_cost_nothing() -> None:
 
 def test_missing_cache_counts_are_noted() -> None:
     apart, alike = Price(1, 1, Decimal("0.1")), Price(1, 1)  # type: ignore[arg-type]
-    assert any("had cached" in note for note in measured(Usage(10, 0), apart).notes)
+    assert any("cached tokens" in note for note in measured(Usage(10, 0), apart).notes)
     assert measured(Usage(10, 0), alike).notes == measured(Usage(10, 0, 5), apart).notes == ()
 
 
