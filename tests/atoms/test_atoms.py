@@ -700,6 +700,19 @@ def test_unknown_slug_suggests_similar_ones() -> None:
     assert motet.atom("someone/new-model").spec.model == "someone/new-model"
 
 
+def test_own_server_has_no_price_and_no_removal_of_together() -> None:
+    """`openai/gpt-oss-20b` on a server of one's own was billed at Together's price, with its notice of removal."""
+    with ScriptedServer([PLAIN, PLAIN]) as server:
+        with motet.atom("openai/gpt-oss-20b", base_url=server.url, lane="chat") as model:
+            answer = model.ask("Hi")  # A warning would be an error here.
+        assert answer.metrics.cost.cash.total is None
+        assert "price" in answer.metrics.unknown["cost.cash.total"]
+        free = {"input": "0", "output": "0"}
+        with motet.atom("openai/gpt-oss-20b", base_url=server.url, lane="chat", price=free) as model:
+            assert model.ask("Hi").metrics.cost.cash.total == 0
+    assert motet.atom("openai/gpt-oss-20b", base_url="https://api.together.ai/v1").spec.slug == "together/gpt-oss/20b"
+
+
 def test_removed_atom_warns() -> None:
     refused = Fault("status", status=404, body={"error": {"message": "Unable to access model"}})
     with asking(refused, PLAIN, slug="together/qwen3/coder-next") as (brain, _):

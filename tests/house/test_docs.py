@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import importlib
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,20 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROO
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
-def answer(body: dict[str, Any]) -> str:
+LOCAL_SERVERS = {
+    "http://localhost:8000": "vllm",
+    "http://localhost:8080": "llamacpp",
+    "http://localhost:30000": "sglang",
+    "http://localhost:1234": "together",
+    "http://localhost:11434": "together",
+}
+"""Servers that the pages ask, and in which style a scripted one stands in for each."""
+
+
+def answer(body: Mapping[str, Any]) -> str:
     """What a model might answer to the questions of the pages."""
+    if "messages" not in body:
+        return PLAIN
     if body.get("response_format"):
         return final('{"approved": true, "issues": []}')
     if body.get("tools") and body["messages"][-1]["role"] != "tool":
@@ -43,23 +56,32 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     catalog.forget()
 
 
+# Pages leave clients open, as short scripts do.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_python_blocks_of_pages_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
     scope: dict[str, object] = {"__name__": page.stem}
-    for block in blocks:
-        exec(compile(block, page.name, "exec"), scope)
+    with ExitStack() as stack:
+        for address, style in LOCAL_SERVERS.items():
+            if any(f'"{address}"' in block for block in blocks):
+                models = ("openai/gpt-oss-20b", "gpt-oss-20b", "gpt-oss:20b")
+                server = stack.enter_context(ScriptedServer(answer, style=style, models=models))  # type: ignore[arg-type]
+                blocks = [block.replace(f'"{address}"', f'"{server.url}"') for block in blocks]
+        for block in blocks:
+            exec(compile(block, page.name, "exec"), scope)
     assert page != ROOT / "README.md" or len(blocks) >= 5
 
 
-def test_commands_of_the_readme_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md"])
+def test_commands_of_a_page_run(page: str, tmp_path: Path) -> None:
     (tmp_path / "completion.txt").write_text("<|channel|>final<|message|>Hi<|return|>")
     (tmp_path / "chat.json").write_text('[{"role": "user", "content": "Hi"}]')
     (tmp_path / "README.md").write_text("Hello")
-    shown = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]}
-    (tmp_path / "held.jsonl").write_text(json.dumps(shown) + "\n")
-    commands = re.findall(r"^(motet .*?) *(?:#.*)?$", (ROOT / "README.md").read_text(), re.M)
-    assert len(commands) >= 8
+    (tmp_path / "weather.py").write_text("def get_weather(city: str) -> int:\n    return 24\n")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S)
+    commands = re.findall(r"^(motet .*?) *(?:#.*)?$", "".join(blocks), re.M)
+    assert commands
     job = "ft-..."
     for command in commands:
         words = shlex.split(command.replace("ft-...", job))[1:]
@@ -83,21 +105,61 @@ def test_links_of_pages_exist(page: Path) -> None:
         assert path.is_relative_to(ROOT / "docs") == page.is_relative_to(ROOT / "docs"), target
 
 
-def test_model_table_of_the_readme_equals_the_catalogue() -> None:
-    table = (ROOT / "README.md").read_text().split("prints -->\n")[1].split("\n<!-- /models -->")[0]
+def test_model_table_of_the_page_equals_the_catalogue() -> None:
+    page = (ROOT / "docs/reference/api/catalogue.md").read_text()
+    table = page.split("prints -->\n")[1].split("\n<!-- /models -->")[0]
     assert table == markdown([spec for spec in catalog.specs() if spec.removal_notice() is None])
 
 
-def test_architecture_page_names_every_module() -> None:
+def test_architecture_page_names_every_room() -> None:
     page = (ROOT / "docs/contributing/architecture.md").read_text()
-    for path in [*(ROOT / "rust/core/src").glob("*.rs"), *(ROOT / "python/motet").glob("*.py")]:
-        assert path.name in ("lib.rs", "base64.rs") or path.name in page, path.name
+    rooms = [path for folder in ("rust/core/src", "python/motet") for path in (ROOT / folder).iterdir()]
+    for room in rooms:
+        if (room.is_dir() and room.name != "__pycache__") or room.suffix in (".py", ".pyi", ".rs"):
+            name = f"`{room.name}/`" if room.is_dir() else f"`{room.name}`"
+            assert name in page or room.name in ("lib.rs", "base64.rs"), room
 
 
-def test_promises_of_the_readme_name_existing_tests() -> None:
+def test_promises_name_existing_tests() -> None:
     tests = "".join([path.read_text() for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("rust/core/**/*.rs")]])
-    table = (ROOT / "README.md").read_text().split("what holds it")[1]
+    table = (ROOT / "docs/contributing/testing.md").read_text().split("the test that holds it")[1]
     for name in re.findall(r"`(\w+\*?\w*\*?\w*)`", table.split("|---|---|")[1]):
         if name.startswith(("test_", "every", "however")):
             pattern = r"\w*".join([re.escape(part) for part in name.split("*")])
             assert re.search(rf"fn {pattern}|def {pattern}", tests), name
+
+
+PUBLIC = (
+    "motet",
+    "motet.backend",
+    "motet.errors",
+    "motet.message",
+    "motet.metrics",
+    "motet.testing",
+    "motet.together",
+    "motet.trace",
+    "motet.tune",
+)
+"""Packages and modules from which users import."""
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """Each is on a page by its public path; what several modules hand on needs one of its paths."""
+    pages = "\n".join([page.read_text() for page in (ROOT / "docs/reference").rglob("*.md")])
+    paths = re.findall(r"^::: ([\w.]+)$", pages, re.M)
+    assert len(paths) == len(set(paths))
+    named = {path for path in paths if path not in PUBLIC}
+    named |= {f"{path}.{name}" for path in paths if path in PUBLIC for name in importlib.import_module(path).__all__}
+    values = [value for path in named for value in [_value_of(path)] if not isinstance(value, str | int | tuple)]
+    missing = [
+        f"{module}.{name}"
+        for module in PUBLIC
+        for name in importlib.import_module(module).__all__
+        if f"{module}.{name}" not in named and not any(_value_of(f"{module}.{name}") is value for value in values)
+    ]
+    assert missing == []
+
+
+def _value_of(path: str) -> object:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from motet import catalog
 from motet.atoms.atom import Atom
@@ -32,7 +33,8 @@ def atom(
     - `backend`: a service that several atoms share.
     - `service`: otherwise the arguments of `motet.together.Backend`: `api_key`, `base_url`, `client`, `async_client`,
       `lane`, `max_retries`, ...
-    - `price`: US dollars for a million tokens, as `{"input": "0.15", "output": "0.60"}`; replaces the catalogue's.
+    - `price`: US dollars for a million tokens, as `{"input": "0.15", "output": "0.60"}`; replaces the catalogue's,
+      which applies to slugs and, unless `base_url` is another server's, to model ids.
     - `context`: tokens of prompt and answer together; replaces the catalogue's.
 
     The API key is first needed for a request. Raises `UnknownAtomError`, with similar slugs in `.matches`.
@@ -41,6 +43,9 @@ def atom(
         raise ConfigError(f"give either backend= or {', '.join(sorted(service))}=, not both")
     own_service = backend is not None or bool({"base_url", "client", "async_client"} & set(service))
     spec = _spec(slug, own_service=own_service)
+    if spec.slug != slug and spec.slug.startswith("together/") and _is_elsewhere(service.get("base_url")):
+        # A model id that Together and this server share: Together's price and removals do not apply here.
+        spec = catalog.uncatalogued(slug)
     source = Source("given by the caller", datetime.date.today().isoformat())
     if price is not None:
         cash = catalog.to_price(price)
@@ -65,6 +70,12 @@ def _spec(slug: str, *, own_service: bool) -> Spec:
         if own_service or (slug.count("/") == 1 and not error.matches):
             return catalog.uncatalogued(slug)
         raise
+
+
+def _is_elsewhere(base_url: object) -> bool:
+    """Whether an address is given that is not Together's."""
+    host = urlsplit(base_url).hostname if isinstance(base_url, str) else None
+    return host is not None and not f".{host}".endswith((".together.ai", ".together.xyz"))
 
 
 def _together(**service: Any) -> Backend:
