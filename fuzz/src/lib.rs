@@ -1,13 +1,13 @@
 //! What the targets share: how bytes become inputs, and how what was heard is checked.
 
-use motet::classify::ToolNames;
+use motet::parser::classify::ToolNames;
 use motet::error::{ParseError, Repair, Tier};
-use motet::fold::Fold;
+use motet::parser::collect::FrameCollector;
 use motet::frame::{Header, Role, Stop};
 use motet::marker::Marker;
-use motet::parse::{Settings, Sink};
-use motet::reader::{Completion, Reader, parse_ids, parse_text};
-use motet::stripped::Stripped;
+use motet::parser::{ParseOptions, Sink};
+use motet::parser::stream::{Completion, StreamParser, parse_ids, parse_text};
+use motet::parser::stripped::Stripped;
 use motet::tokenizer;
 use std::sync::{Arc, OnceLock};
 
@@ -50,10 +50,10 @@ const WORDS: [&str; 32] = [
 /// Behind the markers and the words a byte begins an id that the next ones say.
 const FIRST_FREE: usize = Marker::ALL.len() + WORDS.len();
 
-/// The input of a target: a byte of settings, and the rest.
+/// The input of a target: a byte of options, and the rest.
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
-    pub settings: Arc<Settings>,
+    pub options: Arc<ParseOptions>,
     /// The lane, for targets that try both.
     pub as_ids: bool,
     pub data: &'a [u8],
@@ -61,17 +61,17 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     pub fn new(data: &'a [u8]) -> Option<Input<'a>> {
-        let (&options, data) = data.split_first()?;
+        let (&flags, data) = data.split_first()?;
         let tools = ["get_weather", "get_weather.json", "bash"].map(str::to_owned);
-        let settings = Settings {
-            role: if options & 3 == 1 || options & 3 == 2 { None } else { Some(Role::Assistant) },
-            transcript: options & 3 == 2,
-            tools: if options & 4 == 0 { ToolNames::default() } else { ToolNames::new(tools) },
+        let options = ParseOptions {
+            role: if flags & 3 == 1 || flags & 3 == 2 { None } else { Some(Role::Assistant) },
+            transcript: flags & 3 == 2,
+            tools: if flags & 4 == 0 { ToolNames::default() } else { ToolNames::new(tools) },
             stripped: [Stripped::Auto, Stripped::Auto, Stripped::Always, Stripped::Never]
-                [usize::from(options >> 4 & 3)],
-            ..Settings::default()
+                [usize::from(flags >> 4 & 3)],
+            ..ParseOptions::default()
         };
-        Some(Input { settings: Arc::new(settings), as_ids: options & 8 != 0, data })
+        Some(Input { options: Arc::new(options), as_ids: flags & 8 != 0, data })
     }
 
     /// The data as ids: a byte is a marker, a word, or the first of three that are an id, be it a valid one or not.
@@ -96,13 +96,13 @@ impl<'a> Input<'a> {
     }
 
     pub fn parse(&self, strict: bool) -> Result<Completion, ParseError> {
-        let settings = Arc::new(Settings { strict, ..Settings::clone(&self.settings) });
-        if self.as_ids { parse_ids(&self.ids(), settings) } else { parse_text(self.data, settings) }
+        let options = Arc::new(ParseOptions { strict, ..ParseOptions::clone(&self.options) });
+        if self.as_ids { parse_ids(&self.ids(), options) } else { parse_text(self.data, options) }
     }
 
     /// Parses, and checks that the events make sense.
     pub fn heard(&self, chunks: impl IntoIterator<Item = usize>) -> Completion {
-        let (mut reader, mut sink) = (Reader::new(Arc::clone(&self.settings)), Heard::default());
+        let (mut reader, mut sink) = (StreamParser::new(Arc::clone(&self.options)), Heard::default());
         if self.as_ids {
             let ids = self.ids();
             for (start, end) in cuts(ids.len(), chunks) {
@@ -139,12 +139,12 @@ fn cuts(length: usize, chunks: impl IntoIterator<Item = usize>) -> Vec<(usize, u
 /// Folds events, and sees to it that they come in an order that makes sense.
 #[derive(Debug, Default)]
 struct Heard {
-    fold: Fold,
+    fold: FrameCollector,
     open: bool,
 }
 
 impl Sink for Heard {
-    fn start(&mut self, header: Header, kind: motet::classify::Kind, implied: bool) {
+    fn start(&mut self, header: Header, kind: motet::parser::classify::Kind, implied: bool) {
         assert!(!std::mem::replace(&mut self.open, true), "a frame starts in another");
         self.fold.start(header, kind, implied);
     }

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use motet::error::Code;
-use motet::reader::{parse_ids, parse_text};
+use motet::parser::stream::{parse_ids, parse_text};
 use motet::tokenizer::{SpecialPolicy, encode_with};
 use motet_fuzz::{Input, kept, story};
 use std::sync::Arc;
@@ -14,9 +14,9 @@ fuzz_target!(|data: &[u8]| {
     let completion = if input.as_ids {
         let mut ids = Vec::new();
         encode_with(&text, SpecialPolicy::Token, &mut ids).expect("the policy takes all");
-        parse_ids(&ids, Arc::clone(&input.settings))
+        parse_ids(&ids, Arc::clone(&input.options))
     } else {
-        parse_text(text.as_bytes(), Arc::clone(&input.settings))
+        parse_text(text.as_bytes(), Arc::clone(&input.options))
     };
     let completion = completion.expect("tolerant parsing never fails");
     let (framed, repaired_texts) = kept(&completion);

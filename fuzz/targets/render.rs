@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use motet::frame::{Frame, Stop};
-use motet::parse::Settings;
-use motet::reader::{Completion, parse_ids};
+use motet::parser::ParseOptions;
+use motet::parser::stream::{Completion, parse_ids};
 use motet::render::render_frames;
 use motet_fuzz::{Input, first_fault};
 use std::sync::Arc;
@@ -29,11 +29,11 @@ fuzz_target!(|data: &[u8]| {
     if written.is_err() || !whole {
         return;
     }
-    let settings = Arc::new(Settings { role: None, ..Settings::clone(&input.settings) });
-    let again = frames(&parse_ids(&ids, Arc::clone(&settings)).expect("tolerant parsing never fails"));
+    let options = Arc::new(ParseOptions { role: None, ..ParseOptions::clone(&input.options) });
+    let again = frames(&parse_ids(&ids, Arc::clone(&options)).expect("tolerant parsing never fails"));
     assert_eq!(contents(&again), contents(&found), "{ids:?}");
     if first_fault(&tolerant).is_none() {
-        let strict = Arc::new(Settings { strict: true, ..Settings::clone(&settings) });
+        let strict = Arc::new(ParseOptions { strict: true, ..ParseOptions::clone(&options) });
         assert_eq!(frames(&parse_ids(&ids, strict).expect("it had no fault")), found);
     }
 });

@@ -2,14 +2,14 @@
 //! out, and what it raises for. The template knows chat dicts only, so each message is taken for the dict that says
 //! the same: reasoning is its `thinking`, all other text its `content`.
 
-use crate::classify::name_of;
 use crate::error::RenderError;
-use crate::frame::{Header, Place, Role, Stop};
+use crate::frame::{Header, RecipientPosition, Role, Stop};
 use crate::front::has_functions;
 use crate::json::{Fault, Json};
 use crate::message::{Developer, Message, Part, ToolCall, ToolResult};
 use crate::render::{Draft, KeepAnalysis, Settings, draft, generated};
-use crate::{template, validate};
+use crate::tool_name::name_of;
+use crate::{header_grammar, template};
 use std::sync::Arc;
 
 pub(crate) mod schema;
@@ -175,7 +175,7 @@ impl Making {
     }
 
     fn put(&mut self, draft: Draft, parts: &[usize]) -> Result<(), RenderError> {
-        validate::header(&draft.frame.header, None)?;
+        header_grammar::header(&draft.frame.header, None)?;
         for part in parts {
             self.shown[*part] = true;
         }
@@ -275,7 +275,7 @@ impl<'a> History<'a> {
         Ok(Header {
             name: Some(format!("functions.{name}")),
             recipient: Some("assistant".to_owned()),
-            recipient_at: Some(Place::Role),
+            recipient_at: Some(RecipientPosition::Role),
             channel: Some("commentary".to_owned()),
             ..Header::new(Role::Tool)
         })
@@ -285,7 +285,7 @@ impl<'a> History<'a> {
 fn call_draft(call: &ToolCall) -> Result<Draft, RenderError> {
     let header = Header {
         recipient: Some(format!("functions.{}", name_of(&call.name))),
-        recipient_at: Some(Place::Role),
+        recipient_at: Some(RecipientPosition::Role),
         channel: Some("commentary".to_owned()),
         content_type: Some("json".to_owned()),
         ..Header::new(Role::Assistant)

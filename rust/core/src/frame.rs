@@ -29,9 +29,12 @@ impl Role {
     }
 }
 
+/// The channels that the format defines.
+pub const CHANNELS: [&str; 3] = ["analysis", "commentary", "final"];
+
 /// Where in its header the recipient (` to=...`) stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum RecipientPosition {
     /// Behind the role: `assistant to=functions.f<|channel|>commentary`.
     Role,
     /// Behind the channel: `assistant<|channel|>commentary to=functions.f`, as models write it.
@@ -47,7 +50,7 @@ pub struct Header {
     /// Whom the frame is for, without `to=`.
     pub recipient: Option<String>,
     /// `None`: where the dialect puts it.
-    pub recipient_at: Option<Place>,
+    pub recipient_at: Option<RecipientPosition>,
     pub channel: Option<String>,
     /// With its marker, if it has one: `<|constrain|>json`, `json`, `code`.
     pub content_type: Option<String>,

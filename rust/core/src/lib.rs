@@ -5,26 +5,20 @@
 //! ids or text → pieces → events → frames → messages.
 
 mod chat_template;
-pub mod classify;
 pub mod error;
-pub mod excerpt;
-pub mod fold;
 pub mod frame;
 mod front;
-pub mod header;
+mod header_grammar;
 mod json;
 mod legacy;
-pub mod lex;
 pub mod marker;
 pub mod message;
-pub mod parse;
+pub mod parser;
 pub mod piece;
-pub mod reader;
 pub mod render;
-pub mod stripped;
 mod template;
 pub mod tokenizer;
+pub mod tool_name;
 mod typescript;
 mod unescaped;
-mod validate;
 mod wire;

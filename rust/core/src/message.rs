@@ -1,7 +1,7 @@
 //! Messages and their parts: what a chat user means, as plain data.
 //! Which frame becomes which part is decided in `classify.rs`; which part becomes which frame, in `render.rs`.
 
-use crate::frame::{Place, Role, Stop};
+use crate::frame::{RecipientPosition, Role, Stop};
 use serde_json::Value;
 
 /// A role and what it says, in order. One assistant turn is one message, made of several frames.
@@ -67,7 +67,7 @@ pub struct ToolCall {
     pub arguments: String,
     /// As written: `functions.get_weather`, `browser.search`, `python`.
     pub recipient: String,
-    pub recipient_at: Option<Place>,
+    pub recipient_at: Option<RecipientPosition>,
     pub channel: Option<String>,
     pub content_type: Option<String>,
     pub stop: Option<Stop>,

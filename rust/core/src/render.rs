@@ -2,15 +2,15 @@
 //! lies in the ids.
 
 use crate::chat_template::{self, Made};
-use crate::classify::{is_built_in, name_of, recipient_of};
 use crate::error::RenderError;
-use crate::frame::{Frame, Header, Place, Role, Stop};
+use crate::frame::{Frame, Header, RecipientPosition, Role, Stop};
 use crate::front::Front;
 use crate::marker::Marker;
 use crate::message::{Message, Part, Tool, ToolCall, ToolResult};
 use crate::piece::Writer;
+use crate::tool_name::{is_built_in, name_of, recipient_of};
 use crate::wire::{author, write_frame, write_header, write_next_role, write_stop};
-use crate::{template, tokenizer, validate};
+use crate::{header_grammar, template, tokenizer};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -333,7 +333,7 @@ pub fn render_training(messages: Vec<Message>, settings: Settings) -> Result<Tra
 /// Frames exactly as they are: without a stop token where there was none, without a header where it was implied.
 pub fn render_frames(frames: &[Frame], out: &mut impl Writer) -> Result<(), RenderError> {
     for (at, frame) in frames.iter().enumerate() {
-        validate::header(&frame.header, Some(at))
+        header_grammar::header(&frame.header, Some(at))
             .map_err(|error| RenderError { message: format!("frames[{at}]: {}", error.message), at: None })?;
         write_frame(frame, out);
     }
@@ -429,7 +429,7 @@ fn drafts(
             continue;
         }
         let made = one_draft(message, part, before, settings)?;
-        validate::header(&made.frame.header, None)?;
+        header_grammar::header(&made.frame.header, None)?;
         drafts.push(made.of(at));
     }
     Ok(drafts.into_iter().map(Arc::new).collect())
@@ -507,7 +507,7 @@ fn call_draft(call: &ToolCall, settings: &Settings) -> Draft {
     let (channel, content_type) =
         if built_in { ("analysis", "code") } else { ("commentary", "<|constrain|>json") };
     let place = match settings.dialect {
-        Dialect::OpenaiHarmony => Some(Place::Role),
+        Dialect::OpenaiHarmony => Some(RecipientPosition::Role),
         Dialect::Motet | Dialect::ChatTemplate => call.recipient_at,
     };
     let header = Header {
@@ -531,7 +531,7 @@ fn result_draft(result: &ToolResult, message: &Message, before: &[Arc<Entry>]) -
     let header = Header {
         name: Some(author),
         recipient: written(&result.recipient, Some("assistant")),
-        recipient_at: Some(Place::Role),
+        recipient_at: Some(RecipientPosition::Role),
         channel: written(&result.channel, Some("commentary")),
         content_type: written(&result.content_type, None),
         ..Header::new(Role::Tool)

@@ -4,7 +4,7 @@ use crate::error::RenderError;
 use crate::message::Tool;
 use crate::render::{Builtin, Dialect, ResponseFormat, Settings};
 use crate::typescript::{comment, literal, parameters};
-use crate::{chat_template, legacy, validate};
+use crate::{chat_template, header_grammar, legacy};
 use std::fmt::Write as _;
 
 /// The built-in tools as openai-harmony 0.0.8 describes them to the models; other words would be other prompts.
@@ -15,11 +15,11 @@ const PYTHON: &str = include_str!("template/python.txt");
 pub(crate) fn system(settings: &Settings, with_functions: bool) -> Result<String, RenderError> {
     let mut out = settings.identity.clone();
     if let Some(cutoff) = &settings.knowledge_cutoff {
-        validate::line("knowledge_cutoff", cutoff)?;
+        header_grammar::line("knowledge_cutoff", cutoff)?;
         let _ = write!(out, "\nKnowledge cutoff: {cutoff}");
     }
     if let Some(date) = &settings.current_date {
-        validate::date(date)?;
+        header_grammar::date(date)?;
         let _ = write!(out, "\nCurrent date: {date}");
     }
     let _ = write!(out, "\n\nReasoning: {}", settings.reasoning_effort.as_str());
@@ -68,7 +68,7 @@ pub(crate) fn functions(tools: &[Tool], dialect: Dialect) -> Result<String, Rend
             let message = format!("two tools are named {:?}: a model could not tell them apart", tool.name);
             return Err(RenderError { message, at: None });
         }
-        let text = validate::tool_name(&tool.name).and_then(|()| match dialect {
+        let text = header_grammar::tool_name(&tool.name).and_then(|()| match dialect {
             Dialect::Motet => function(tool),
             Dialect::OpenaiHarmony => legacy_function(tool),
             Dialect::ChatTemplate => chat_template::schema::function(tool),
@@ -96,7 +96,7 @@ fn function(tool: &Tool) -> Result<String, RenderError> {
 fn legacy_function(tool: &Tool) -> Result<String, RenderError> {
     let mut out = String::new();
     for line in tool.description.lines() {
-        if line.chars().any(validate::is_line_break) {
+        if line.chars().any(header_grammar::is_line_break) {
             let message =
                 "the description has a line break other than a newline; dialect=\"motet\" writes it safely";
             return Err(RenderError { message: message.to_owned(), at: None });
@@ -112,7 +112,7 @@ fn legacy_function(tool: &Tool) -> Result<String, RenderError> {
 }
 
 fn response_format(format: &ResponseFormat) -> Result<String, RenderError> {
-    validate::tool_name(&format.name).map_err(|error| RenderError {
+    header_grammar::tool_name(&format.name).map_err(|error| RenderError {
         message: error.message.replacen("tool name", "response format", 1),
         ..error
     })?;

@@ -5,7 +5,7 @@
 //! openai-harmony instead, and refuses what would break out.
 
 use crate::error::RenderError;
-use crate::validate::is_line_break;
+use crate::header_grammar::is_line_break;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 

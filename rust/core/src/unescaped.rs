@@ -2,8 +2,8 @@
 //! harmless, and refuse what would break out of a comment, a string or a name.
 
 use crate::error::RenderError;
+use crate::header_grammar::is_line_break;
 use crate::typescript::DEEPEST;
-use crate::validate::is_line_break;
 
 /// Where in a schema something stands.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! Frames to pieces: how a frame stands on the wire.
 
-use crate::frame::{Frame, Header, Place, Role, Stop};
+use crate::frame::{Frame, Header, RecipientPosition, Role, Stop};
 use crate::marker::Marker;
 use crate::piece::Writer;
 
@@ -39,18 +39,22 @@ pub(crate) fn author(header: &Header) -> String {
 
 /// What stands in a header behind the author.
 fn write_values(header: &Header, author: String, out: &mut impl Writer) {
-    let usual =
-        if header.role == Role::Assistant && header.channel.is_some() { Place::Channel } else { Place::Role };
-    let place = if header.channel.is_some() { header.recipient_at.unwrap_or(usual) } else { Place::Role };
-    let recipient = |at: Place| match &header.recipient {
+    let usual = if header.role == Role::Assistant && header.channel.is_some() {
+        RecipientPosition::Channel
+    } else {
+        RecipientPosition::Role
+    };
+    let place =
+        if header.channel.is_some() { header.recipient_at.unwrap_or(usual) } else { RecipientPosition::Role };
+    let recipient = |at: RecipientPosition| match &header.recipient {
         Some(recipient) if place == at => format!(" to={recipient}"),
         _ => String::new(),
     };
-    let mut text = author + &recipient(Place::Role);
+    let mut text = author + &recipient(RecipientPosition::Role);
     if let Some(channel) = &header.channel {
         write_text(&text, out);
         out.mark(Marker::Channel);
-        text = format!("{channel}{}", recipient(Place::Channel));
+        text = format!("{channel}{}", recipient(RecipientPosition::Channel));
     }
     if let Some(content_type) = &header.content_type {
         text.push(' ');

@@ -3,11 +3,11 @@
 //! The allocator counts what the parser asks for. The sizes fit a test run; `cargo test --release --test hostile --
 //! --ignored` reads ten million frames and one of 100 MB.
 
-use motet::fold::ALONE;
 use motet::frame::Role;
 use motet::marker::Marker;
-use motet::parse::Settings;
-use motet::reader::{Completion, parse_ids, parse_text};
+use motet::parser::ParseOptions;
+use motet::parser::collect::ALONE;
+use motet::parser::stream::{Completion, parse_ids, parse_text};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -42,20 +42,20 @@ static ALLOCATOR: Counting = Counting;
 static TURN: Mutex<()> = Mutex::new(());
 
 /// What was read, and the most bytes that reading it held at once, the result included.
-fn measured(read: impl FnOnce(Arc<Settings>) -> Completion) -> (Completion, usize) {
-    let settings = Settings { role: Some(Role::Assistant), ..Settings::default() };
+fn measured(read: impl FnOnce(Arc<ParseOptions>) -> Completion) -> (Completion, usize) {
+    let options = ParseOptions { role: Some(Role::Assistant), ..ParseOptions::default() };
     let before = NOW.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
-    let completion = read(Arc::new(settings));
+    let completion = read(Arc::new(options));
     (completion, MOST.load(Ordering::Relaxed) - before)
 }
 
 fn ids(ids: &[u32]) -> (Completion, usize) {
-    measured(|settings| parse_ids(ids, settings).expect("tolerant"))
+    measured(|options| parse_ids(ids, options).expect("tolerant"))
 }
 
 fn text(text: &str) -> (Completion, usize) {
-    measured(|settings| parse_text(text.as_bytes(), settings).expect("tolerant"))
+    measured(|options| parse_text(text.as_bytes(), options).expect("tolerant"))
 }
 
 const CONSTANT: usize = 1 << 20;

@@ -1,18 +1,18 @@
 //! Text whose markers were taken out: what is found again, what stays a plain answer, and that no cut matters.
 
-use motet::classify::Kind;
 use motet::error::Code;
-use motet::fold::Fold;
 use motet::frame::Role;
-use motet::parse::Settings;
-use motet::reader::{Completion, Reader, parse_ids, parse_text};
-use motet::stripped::Stripped;
+use motet::parser::ParseOptions;
+use motet::parser::classify::Kind;
+use motet::parser::collect::FrameCollector;
+use motet::parser::stream::{Completion, StreamParser, parse_ids, parse_text};
+use motet::parser::stripped::Stripped;
 use motet::tokenizer;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-fn settings(stripped: Stripped) -> Arc<Settings> {
-    Arc::new(Settings { role: Some(Role::Assistant), stripped, ..Settings::default() })
+fn options(stripped: Stripped) -> Arc<ParseOptions> {
+    Arc::new(ParseOptions { role: Some(Role::Assistant), stripped, ..ParseOptions::default() })
 }
 
 fn shown(completion: &Completion) -> String {
@@ -21,8 +21,8 @@ fn shown(completion: &Completion) -> String {
 
 /// Reads a text whole and cut at these places, as text and as ids; gives what came out.
 fn read(text: &str, stripped: Stripped, cut: impl Fn(usize) -> bool) -> Completion {
-    let whole = parse_text(text.as_bytes(), settings(stripped)).expect("tolerant");
-    let (mut reader, mut fold) = (Reader::new(settings(stripped)), Fold::default());
+    let whole = parse_text(text.as_bytes(), options(stripped)).expect("tolerant");
+    let (mut reader, mut fold) = (StreamParser::new(options(stripped)), FrameCollector::default());
     let mut from = 0;
     for at in (1..=text.len()).filter(|at| *at == text.len() || text.is_char_boundary(*at) && cut(*at)) {
         reader.feed_text(&text[from..at], &mut fold).expect("text only");
@@ -32,10 +32,10 @@ fn read(text: &str, stripped: Stripped, cut: impl Fn(usize) -> bool) -> Completi
         assert_eq!(shown(&reader.finish(fold).expect("tolerant")), shown(&whole), "{text:?}");
     }
     let ids = tokenizer::encode(text);
-    let by_id = parse_ids(&ids, settings(stripped)).expect("tolerant");
+    let by_id = parse_ids(&ids, options(stripped)).expect("tolerant");
     assert_eq!(by_id.tokens.sum(), ids.len() as u64, "{text:?}");
     assert_eq!(by_id.frames, whole.frames, "{text:?}");
-    let (mut reader, mut fold) = (Reader::new(settings(stripped)), Fold::default());
+    let (mut reader, mut fold) = (StreamParser::new(options(stripped)), FrameCollector::default());
     for id in &ids {
         reader.feed_ids(&[*id], &mut fold).expect("ids only");
     }
@@ -196,7 +196,7 @@ proptest! {
             text.push_str("<|end|><|start|>assistant<|channel|>final<|message|>");
             text.push_str(answer);
         }
-        let marked = parse_text(text.as_bytes(), settings(Stripped::Auto)).expect("tolerant");
+        let marked = parse_text(text.as_bytes(), options(Stripped::Auto)).expect("tolerant");
         let mut plain = text.clone();
         for marker in motet::marker::Marker::ALL {
             plain = plain.replace(marker.spelling(), "");
@@ -251,7 +251,7 @@ fn little_is_held_back() {
         ["analysisWe ", "analysisCompute ", "plain ", "assistantfinal", "commentary to=functions.f json{"]
     {
         for stripped in [Stripped::Auto, Stripped::Always] {
-            let (mut reader, mut fold) = (Reader::new(settings(stripped)), Fold::default());
+            let (mut reader, mut fold) = (StreamParser::new(options(stripped)), FrameCollector::default());
             reader.feed_text(start, &mut fold).expect("text only");
             let mut fed = start.len();
             for round in 0..20_000 {
@@ -268,7 +268,7 @@ fn little_is_held_back() {
 /// Nor of an answer that follows the reasoning without a header.
 #[test]
 fn an_answer_without_header_is_not_held_back() {
-    let (mut reader, mut fold) = (Reader::new(settings(Stripped::Auto)), Fold::default());
+    let (mut reader, mut fold) = (StreamParser::new(options(Stripped::Auto)), FrameCollector::default());
     reader.feed_text("<|channel|>analysis<|message|>x<|end|>", &mut fold).expect("text only");
     let answer = "The answer is long. ".repeat(1000);
     for (fed, at) in (0..answer.len()).enumerate() {
@@ -286,7 +286,7 @@ fn an_answer_without_header_is_not_held_back() {
 #[test]
 fn what_is_guessed_is_not_trusted() {
     let text = "analysisWe call.assistantcommentary to=functions.delete_all json{}";
-    let guessed = parse_ids(&tokenizer::encode(text), settings(Stripped::Auto)).expect("tolerant");
+    let guessed = parse_ids(&tokenizer::encode(text), options(Stripped::Auto)).expect("tolerant");
     assert_eq!(guessed.frames.len(), 2);
     assert!(!guessed.is_trusted());
 }

@@ -2,12 +2,13 @@
 //! finished frame is made once and the one that grows only when somebody looks.
 
 use crate::convert::{self, Types};
-use motet::classify::Kind;
 use motet::error::Repair;
-use motet::fold::{Fold, Folded, Parts, View};
 use motet::frame::{Frame, Role, Stop};
-use motet::parse::{Settings, Tokens};
-use motet::reader::{Completion, Lane, is_trusted};
+use motet::parser::assemble::{FrameView, Parts};
+use motet::parser::classify::Kind;
+use motet::parser::collect::{ClassifiedFrame, FrameCollector};
+use motet::parser::stream::{Completion, Lane, is_trusted};
+use motet::parser::{ChannelTokens, ParseOptions};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -15,25 +16,30 @@ use std::sync::{Arc, Mutex};
 
 /// A frame, with its content as a Python string: the frame and the part that it is share it.
 struct Said<'a, 'py> {
-    view: View<'a>,
+    view: FrameView<'a>,
     implied: bool,
     content: Bound<'py, PyString>,
 }
 
 impl<'a, 'py> Said<'a, 'py> {
     /// `length`: how much of the content there was, if the frame had not ended.
-    fn new(py: Python<'py>, index: usize, folded: &'a Folded, length: Option<usize>) -> Said<'a, 'py> {
-        let Folded { frame: Frame { header, content, stop, implied }, kind } = folded;
+    fn new(
+        py: Python<'py>,
+        index: usize,
+        folded: &'a ClassifiedFrame,
+        length: Option<usize>,
+    ) -> Said<'a, 'py> {
+        let ClassifiedFrame { frame: Frame { header, content, stop, implied }, kind } = folded;
         let (content, stop) = match length {
             Some(length) => (content.get(..length).unwrap_or_default(), None),
             None => (content.as_str(), *stop),
         };
-        let view = View { index, header, kind: *kind, content, stop };
+        let view = FrameView { index, header, kind: *kind, content, stop };
         Said { view, implied: *implied, content: PyString::new(py, content) }
     }
 
     fn frame(&self) -> PyResult<Bound<'py, PyAny>> {
-        let View { header, stop, .. } = self.view;
+        let FrameView { header, stop, .. } = self.view;
         convert::frame_with(self.content.py(), header, &self.content, stop, self.implied)
     }
 
@@ -41,14 +47,14 @@ impl<'a, 'py> Said<'a, 'py> {
     fn part(
         &self,
         parts: &mut Parts,
-        settings: &Settings,
+        settings: &ParseOptions,
         trusted: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.view.kind == Kind::Stray {
+        if self.view.kind == Kind::ForeignTurn {
             return Ok(None);
         }
-        let outline = parts.outline(self.view, &settings.tools, trusted);
-        convert::part(self.content.py(), &outline, Some(&self.content)).map(Some)
+        let part_without_text = parts.part_without_text(self.view, &settings.tools, trusted);
+        convert::part(self.content.py(), &part_without_text, Some(&self.content)).map(Some)
     }
 }
 
@@ -62,7 +68,7 @@ fn lane_name(lane: Lane) -> &'static str {
 /// A whole completion.
 pub(crate) fn whole<'py>(
     py: Python<'py>,
-    settings: &Settings,
+    settings: &ParseOptions,
     read: &Completion,
 ) -> PyResult<Bound<'py, PyAny>> {
     let trusted = read.is_trusted();
@@ -88,7 +94,7 @@ pub(crate) fn whole<'py>(
 /// What a parser has read so far, and what was made of it already.
 #[derive(Default)]
 pub(crate) struct Heard {
-    pub(crate) fold: Fold,
+    pub(crate) fold: FrameCollector,
     made: Vec<(Py<PyAny>, Option<Py<PyAny>>)>,
     parts: Parts,
     /// With the number of repairs that it was made of.
@@ -136,7 +142,7 @@ impl Heard {
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct Moment {
     heard: Arc<Mutex<Heard>>,
-    settings: Arc<Settings>,
+    settings: Arc<ParseOptions>,
     /// How many frames had ended.
     finished: usize,
     /// How long the content was of one that had not.
@@ -172,9 +178,9 @@ impl Moment {
 
 /// What a parser at work knows beside what it has heard.
 pub(crate) struct Progress {
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: Arc<ParseOptions>,
     pub(crate) stop: Option<Stop>,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: ChannelTokens,
     pub(crate) lane: Lane,
 }
 

@@ -2,12 +2,12 @@
 //! `motet.message` and the exceptions in `motet.errors`, and nothing of what they mean.
 
 use crate::ffi;
-use motet::classify::ToolNames;
 use motet::error::{ParseError, RenderError, Repair};
-use motet::frame::{Frame, Header, Place, Role, Stop};
+use motet::frame::{Frame, Header, RecipientPosition, Role, Stop};
 use motet::message::{Message, Part};
-use motet::parse::Tokens;
-use motet::stripped::Stripped;
+use motet::parser::ChannelTokens;
+use motet::parser::classify::ToolNames;
+use motet::parser::stripped::Stripped;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
@@ -313,13 +313,13 @@ pub(crate) fn stop<'py>(py: Python<'py>, stop: Option<Stop>) -> Option<Bound<'py
     stop.map(|stop| PyString::intern(py, stop.as_str()))
 }
 
-fn place<'py>(py: Python<'py>, place: Option<Place>) -> Option<Bound<'py, PyString>> {
+fn place<'py>(py: Python<'py>, place: Option<RecipientPosition>) -> Option<Bound<'py, PyString>> {
     place.map(|place| {
         PyString::intern(
             py,
             match place {
-                Place::Role => "role",
-                Place::Channel => "channel",
+                RecipientPosition::Role => "role",
+                RecipientPosition::Channel => "channel",
             },
         )
     })
@@ -430,8 +430,12 @@ pub(crate) fn message_with<'py>(
     Types::get(py)?.message.bind(py).call1((word(py, Some(role.as_str())), content, name))
 }
 
-/// Tokens by channel; without those of contents if they were not counted.
-pub(crate) fn counts<'py>(py: Python<'py>, tokens: &Tokens, counted: bool) -> PyResult<Bound<'py, PyDict>> {
+/// ChannelTokens by channel; without those of contents if they were not counted.
+pub(crate) fn counts<'py>(
+    py: Python<'py>,
+    tokens: &ChannelTokens,
+    counted: bool,
+) -> PyResult<Bound<'py, PyDict>> {
     let counts = PyDict::new(py);
     if counted {
         counts.set_item("analysis", tokens.analysis)?;

@@ -3,12 +3,13 @@
 use crate::completion;
 use crate::convert::{self, IdRun, Raw};
 use crate::threads;
-use motet::classify;
 use motet::error::ParseError;
-use motet::fold::{self, Fold};
 use motet::frame::Frame;
-use motet::parse::{Settings, Sink, Tokens};
-use motet::reader::{Completion, MixedLanes, Reader, parse_text};
+use motet::parser::assemble;
+use motet::parser::classify;
+use motet::parser::collect::FrameCollector;
+use motet::parser::stream::{Completion, MixedLanes, StreamParser, parse_text};
+use motet::parser::{ChannelTokens, ParseOptions, Sink};
 use motet::tokenizer;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -21,14 +22,14 @@ pub(crate) fn settings(
     strict: bool,
     stripped: &str,
     transcript: bool,
-) -> PyResult<Arc<Settings>> {
+) -> PyResult<Arc<ParseOptions>> {
     let (role, tools) = (convert::role(role, "role")?, convert::tool_names(tools)?);
     let stripped = convert::stripped(stripped)?;
-    Ok(Arc::new(Settings { role, transcript, strict, stripped, tools }))
+    Ok(Arc::new(ParseOptions { role, transcript, strict, stripped, tools }))
 }
 
 /// Parses a whole input, with other Python threads running meanwhile.
-fn read(py: Python<'_>, input: &Bound<'_, PyAny>, settings: &Arc<Settings>) -> PyResult<Completion> {
+fn read(py: Python<'_>, input: &Bound<'_, PyAny>, settings: &Arc<ParseOptions>) -> PyResult<Completion> {
     let raw = convert::raw(input, "raw")?;
     let input = Input::of(py, &raw)?;
     py.detach(|| input.parse(settings)).map_err(|error| convert::parse_error(py, &error, None))
@@ -49,11 +50,12 @@ impl<'a> Input<'a> {
         })
     }
 
-    fn parse(&self, settings: &Arc<Settings>) -> Result<Completion, ParseError> {
+    fn parse(&self, settings: &Arc<ParseOptions>) -> Result<Completion, ParseError> {
         match self {
             Input::Text(text) => parse_text(text, Arc::clone(settings)),
             Input::Ids(runs) => {
-                let (mut reader, mut fold) = (Reader::new(Arc::clone(settings)), Fold::default());
+                let (mut reader, mut fold) =
+                    (StreamParser::new(Arc::clone(settings)), FrameCollector::default());
                 // A new reader takes either lane.
                 let _ = feed_runs(runs, &mut reader, &mut fold);
                 reader.finish(fold)
@@ -63,7 +65,11 @@ impl<'a> Input<'a> {
 }
 
 /// Feeds ids with integers among them that fit none.
-pub(crate) fn feed_runs(runs: &[IdRun], reader: &mut Reader, sink: &mut impl Sink) -> Result<(), MixedLanes> {
+pub(crate) fn feed_runs(
+    runs: &[IdRun],
+    reader: &mut StreamParser,
+    sink: &mut impl Sink,
+) -> Result<(), MixedLanes> {
     runs.iter().try_for_each(|run| match run {
         IdRun::Ids(ids) => reader.feed_ids(ids, sink),
         IdRun::Invalid(written) => reader.feed_invalid_id(written.clone(), sink),
@@ -129,7 +135,7 @@ pub(crate) fn parse_conversation<'py>(
     let py = raw.py();
     let settings = settings(None, tools, strict, "never", true)?;
     let read = read(py, raw, &settings)?;
-    let messages = fold::conversation(&read.frames, &settings.tools, read.is_trusted());
+    let messages = assemble::conversation(&read.frames, &settings.tools, read.is_trusted());
     let messages: Vec<_> = messages.iter().map(|item| convert::message(py, item)).collect::<PyResult<_>>()?;
     PyList::new(py, messages)
 }
@@ -158,10 +164,10 @@ pub(crate) fn tokens_by_channel<'py>(
     frames: &Bound<'py, PyAny>,
     markup: u64,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let mut tokens = Tokens { markup, ..Tokens::default() };
+    let mut tokens = ChannelTokens { markup, ..ChannelTokens::default() };
     for frame in frames.try_iter()? {
         let Frame { header, content, .. } = convert::to_frame(&frame?)?;
-        *tokens.of(classify::counted_as(&header)) += tokenizer::count(&content) as u64;
+        *tokens.of(classify::bucket_of(&header)) += tokenizer::count(&content) as u64;
     }
     convert::counts(py, &tokens, true)
 }

@@ -4,12 +4,12 @@ use crate::completion::{self, Heard, Progress};
 use crate::convert::{self, Chunk, Raw};
 use crate::ffi;
 use crate::parse::{feed_runs, settings};
-use motet::classify::Kind;
 use motet::error::Repair;
-use motet::fold::Fold;
 use motet::frame::{Header, Stop};
-use motet::parse::{Settings, Sink};
-use motet::reader::{Lane, MixedLanes, Reader};
+use motet::parser::classify::Kind;
+use motet::parser::collect::FrameCollector;
+use motet::parser::stream::{self as core, Lane, MixedLanes};
+use motet::parser::{ParseOptions, Sink};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -208,7 +208,7 @@ impl Told {
 /// Keeps what is read, and makes Python events of it.
 struct Recorder<'a, 'py> {
     py: Python<'py>,
-    fold: &'a mut Fold,
+    fold: &'a mut FrameCollector,
     head: &'a mut Option<Arc<Head>>,
     told: &'a mut Told,
     events: &'a mut Vec<Py<Event>>,
@@ -317,7 +317,7 @@ fn given_out<'py>(
 pub(crate) struct StreamParser(Mutex<Stream>);
 
 struct Stream {
-    reader: Reader,
+    reader: core::StreamParser,
     /// Shared with the completions that were asked for and not looked at.
     heard: Arc<Mutex<Heard>>,
     head: Option<Arc<Head>>,
@@ -330,9 +330,9 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(settings: Arc<Settings>) -> Stream {
+    fn new(settings: Arc<ParseOptions>) -> Stream {
         Stream {
-            reader: Reader::new(settings),
+            reader: core::StreamParser::new(settings),
             heard: Arc::default(),
             head: None,
             told: Told::default(),
@@ -359,7 +359,7 @@ impl Stream {
     fn record<'py>(
         &mut self,
         py: Python<'py>,
-        step: impl FnOnce(&mut Reader, &mut Recorder<'_, 'py>) -> Result<(), MixedLanes>,
+        step: impl FnOnce(&mut core::StreamParser, &mut Recorder<'_, 'py>) -> Result<(), MixedLanes>,
     ) -> PyResult<Bound<'py, PyList>> {
         let Stream { reader, heard, head, told, events, list, .. } = self;
         events.clear();
@@ -434,7 +434,7 @@ impl StreamParser {
 
     fn reset(&self, py: Python<'_>) -> PyResult<()> {
         let mut stream = convert::lock(&self.0, py)?;
-        *stream = Stream::new(Arc::clone(stream.reader.settings()));
+        *stream = Stream::new(Arc::clone(stream.reader.options()));
         Ok(())
     }
 
@@ -442,7 +442,7 @@ impl StreamParser {
     fn completion<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let stream = convert::lock(&self.0, py)?;
         let reader = &stream.reader;
-        let (settings, lane) = (Arc::clone(reader.settings()), reader.lane());
+        let (settings, lane) = (Arc::clone(reader.options()), reader.lane());
         let progress = Progress { settings, stop: reader.stop(), tokens: reader.tokens(), lane };
         completion::so_far(py, &stream.heard, progress)
     }

@@ -3,10 +3,10 @@
 //! What would break out there is refused, and so is a schema that the template itself fails on.
 
 use crate::error::RenderError;
+use crate::header_grammar::is_line_break;
 use crate::json::{Json, float};
 use crate::message::Tool;
 use crate::unescaped::Place;
-use crate::validate::is_line_break;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 

@@ -1,10 +1,10 @@
 //! Python objects to Rust values: frames, messages, tools, settings.
 
 use super::{Types, error, iterate, role, type_name};
-use motet::classify::name_of;
-use motet::frame::{Frame, Header, Place, Role, Stop};
+use motet::frame::{Frame, Header, RecipientPosition, Role, Stop};
 use motet::message::{Developer, Message, Part, Tool, ToolCall, ToolResult};
 use motet::render::{self, Builtin, Dialect, Effort, KeepAnalysis, ResponseFormat};
+use motet::tool_name::name_of;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -41,10 +41,10 @@ fn choice<T>(object: &Bound<'_, PyAny>, name: &str, find: impl Fn(&str) -> Optio
     }
 }
 
-fn place_named(name: &str) -> Option<Place> {
+fn place_named(name: &str) -> Option<RecipientPosition> {
     match name {
-        "role" => Some(Place::Role),
-        "channel" => Some(Place::Channel),
+        "role" => Some(RecipientPosition::Role),
+        "channel" => Some(RecipientPosition::Channel),
         _ => None,
     }
 }

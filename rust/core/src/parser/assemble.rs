@@ -1,81 +1,23 @@
-//! Events become frames, and frames become messages.
+//! Frames become parts, and parts messages.
 
-use crate::classify::{Kind, ToolNames, name_of, tool_of};
-use crate::error::Repair;
 use crate::frame::{Frame, Header, Role, Stop};
 use crate::message::{Developer, Message, Part, ToolCall, ToolResult};
-use crate::parse::{Settings, Sink};
-
-/// A frame, and what it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folded {
-    pub frame: Frame,
-    pub kind: Kind,
-}
-
-/// So many repairs are kept one by one, runs of the same at adjacent places as one. Of those that follow, each code
-/// has one, which stands for all of them: whatever the input is, their number has a bound.
-pub const ALONE: usize = 1000;
-
-/// Collects the frames and repairs of a parser.
-#[derive(Clone, Debug, Default)]
-pub struct Fold {
-    pub frames: Vec<Folded>,
-    pub repairs: Vec<Repair>,
-    /// How many repairs those stand for.
-    pub repaired: usize,
-    /// Whether the last frame has not ended yet.
-    pub open: bool,
-}
-
-impl Sink for Fold {
-    fn start(&mut self, header: Header, kind: Kind, implied: bool) {
-        self.frames
-            .push(Folded { frame: Frame { header, content: String::new(), stop: None, implied }, kind });
-        self.open = true;
-    }
-
-    fn delta(&mut self, text: &str) {
-        if let Some(last) = self.frames.last_mut() {
-            last.frame.content.push_str(text);
-        }
-    }
-
-    fn end(&mut self, stop: Option<Stop>) {
-        if let Some(last) = self.frames.last_mut() {
-            last.frame.stop = stop;
-        }
-        self.open = false;
-    }
-
-    fn repair(&mut self, repair: Repair) {
-        self.repaired += 1;
-        if let Some(last) = self.repairs.last_mut().filter(|last| last.goes_on_with(&repair)) {
-            return last.absorb(&repair);
-        }
-        let later = self.repairs.get_mut(ALONE..).unwrap_or_default();
-        match later.iter_mut().find(|kept| kept.code == repair.code) {
-            Some(kept) => kept.absorb(&repair),
-            None => self.repairs.push(repair),
-        }
-    }
-
-    fn content(&self) -> &str {
-        self.frames.last().map_or("", |last| &last.frame.content)
-    }
-}
+use crate::parser::ParseOptions;
+use crate::parser::classify::{Kind, ToolNames, tool_of};
+use crate::parser::collect::ClassifiedFrame;
+use crate::tool_name::name_of;
 
 /// The message of a completion: all of its frames, but for turns of others.
-pub fn completion_message(settings: &Settings, frames: &[Folded], trusted: bool) -> Message {
-    let role = settings.role.unwrap_or(Role::Assistant);
+pub fn completion_message(options: &ParseOptions, frames: &[ClassifiedFrame], trusted: bool) -> Message {
+    let role = options.role.unwrap_or(Role::Assistant);
     let mut parts = Parts::default();
-    let own = frames.iter().enumerate().filter(|(_, folded)| folded.kind != Kind::Stray);
-    let content = own.map(|(index, folded)| parts.whole(index, folded, &settings.tools, trusted));
+    let own = frames.iter().enumerate().filter(|(_, folded)| folded.kind != Kind::ForeignTurn);
+    let content = own.map(|(index, folded)| parts.part(index, folded, &options.tools, trusted));
     Message { role, name: None, content: content.collect() }
 }
 
 /// The messages of a transcript: one for each turn of the assistant, one for each frame of the others.
-pub fn conversation(frames: &[Folded], tools: &ToolNames, trusted: bool) -> Vec<Message> {
+pub fn conversation(frames: &[ClassifiedFrame], tools: &ToolNames, trusted: bool) -> Vec<Message> {
     let mut parts = Parts::default();
     let mut messages: Vec<Message> = Vec::new();
     for (index, folded) in frames.iter().enumerate() {
@@ -85,7 +27,7 @@ pub fn conversation(frames: &[Folded], tools: &ToolNames, trusted: bool) -> Vec<
         if tail && index + 1 == frames.len() {
             continue;
         }
-        let part = parts.whole(index, folded, tools, trusted);
+        let part = parts.part(index, folded, tools, trusted);
         let name = if header.role == Role::Tool { None } else { header.name.clone() };
         match messages.last_mut() {
             Some(last) if last.role == header.role && header.role == Role::Assistant && last.name == name => {
@@ -99,7 +41,7 @@ pub fn conversation(frames: &[Folded], tools: &ToolNames, trusted: bool) -> Vec<
 
 /// A frame as far as it has been read.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
+pub struct FrameView<'a> {
     /// The number of the frame.
     pub index: usize,
     pub header: &'a Header,
@@ -116,21 +58,21 @@ pub struct Parts {
 }
 
 impl Parts {
-    fn whole(&mut self, index: usize, folded: &Folded, tools: &ToolNames, trusted: bool) -> Part {
-        let Folded { frame: Frame { header, content, stop, .. }, kind } = folded;
-        let view = View { index, header, kind: *kind, content, stop: *stop };
-        self.outline(view, tools, trusted).with_text(content.clone())
+    fn part(&mut self, index: usize, folded: &ClassifiedFrame, tools: &ToolNames, trusted: bool) -> Part {
+        let ClassifiedFrame { frame: Frame { header, content, stop, .. }, kind } = folded;
+        let view = FrameView { index, header, kind: *kind, content, stop: *stop };
+        self.part_without_text(view, tools, trusted).with_text(content.clone())
     }
 
     /// The part that a frame is, but for its text, which is the content: whoever has a place for it need not copy it
     /// twice.
-    pub fn outline(&mut self, view: View<'_>, tools: &ToolNames, trusted: bool) -> Part {
-        let View { header, kind, content, .. } = view;
+    pub fn part_without_text(&mut self, view: FrameView<'_>, tools: &ToolNames, trusted: bool) -> Part {
+        let FrameView { header, kind, content, .. } = view;
         let (text, content_type) = (String::new(), header.content_type.clone());
         match kind {
             Kind::Reasoning => Part::Reasoning { text, content_type },
             Kind::Preamble => Part::Preamble { text, content_type },
-            Kind::Text | Kind::Stray => {
+            Kind::Text | Kind::ForeignTurn => {
                 let usual = if header.role == Role::Assistant { Some("final") } else { None };
                 let channel = header.channel.as_deref();
                 let channel = (channel != usual).then(|| channel.unwrap_or_default().to_owned());
@@ -147,8 +89,8 @@ impl Parts {
         }
     }
 
-    fn call(&mut self, view: View<'_>, tools: &ToolNames, trusted: bool) -> ToolCall {
-        let View { index, header, content, stop, .. } = view;
+    fn call(&mut self, view: FrameView<'_>, tools: &ToolNames, trusted: bool) -> ToolCall {
+        let FrameView { index, header, content, stop, .. } = view;
         let recipient = header.recipient.clone().unwrap_or_default();
         let name = tool_of(&recipient, tools).map_or(recipient.as_str(), |(name, _)| name).to_owned();
         let id = call_id(index, &recipient, content);

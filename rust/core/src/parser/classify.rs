@@ -2,7 +2,9 @@
 //! built-in tools and what a channel means.
 
 use crate::error::Code;
-use crate::frame::{Header, Role};
+use crate::frame::{CHANNELS, Header, Role};
+use crate::marker::Marker;
+use crate::tool_name::{behind_namespace, function_of, is_built_in, name_of};
 
 /// What becomes of a frame in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +17,7 @@ pub enum Kind {
     System,
     Developer,
     /// A turn of somebody else in the middle of a completion.
-    Stray,
+    ForeignTurn,
 }
 
 impl Kind {
@@ -28,32 +30,9 @@ impl Kind {
             Kind::ToolResult => "tool_result",
             Kind::System => "system_content",
             Kind::Developer => "developer_content",
-            Kind::Stray => "stray",
+            Kind::ForeignTurn => "stray",
         }
     }
-}
-
-/// The channels that the format defines.
-pub const CHANNELS: [&str; 3] = ["analysis", "commentary", "final"];
-
-/// The namespace of the user's own functions.
-const FUNCTIONS: &str = "functions.";
-
-/// Tools that stand on the wire under their own name.
-const BUILT_IN: [&str; 3] = ["python", "browser", "container"];
-
-pub(crate) fn is_built_in(name: &str) -> bool {
-    BUILT_IN.contains(&name.split('.').next().unwrap_or(name))
-}
-
-/// The recipient of a call of this tool: `get_weather` gives `functions.get_weather`, built-in tools keep their name.
-pub fn recipient_of(name: &str) -> String {
-    if is_built_in(name) { name.to_owned() } else { format!("{FUNCTIONS}{name}") }
-}
-
-/// The name of the tool that a recipient (or the author of a result) stands for: the inverse of [`recipient_of`].
-pub fn name_of(recipient: &str) -> &str {
-    recipient.strip_prefix(FUNCTIONS).unwrap_or(recipient)
 }
 
 /// The names of the tools that a model was given, without `functions.`.
@@ -134,7 +113,7 @@ pub fn tool_of<'a>(recipient: &'a str, tools: &'a ToolNames) -> Option<(&'a str,
         return None;
     }
     let name = name_of(recipient);
-    let in_functions = name.len() < recipient.len();
+    let in_functions = function_of(recipient).is_some();
     if tools.contains(name) {
         let code = match (in_functions, is_built_in(name)) {
             (true, false) | (false, true) => None,
@@ -163,15 +142,10 @@ pub fn tool_of<'a>(recipient: &'a str, tools: &'a ToolNames) -> Option<(&'a str,
     Some((inner, code))
 }
 
-/// `functions` and a separator taken off, in any letters.
+/// The name behind `functions` and a separator, in upper or lower case letters.
 fn without_functions(name: &str) -> Option<&str> {
-    let (namespace, rest) = name.split_at_checked(FUNCTIONS.len() - 1)?;
-    let is_functions = namespace.eq_ignore_ascii_case("functions");
-    if is_functions && rest.is_empty() {
-        Some(rest)
-    } else {
-        rest.strip_prefix(SEPARATORS).filter(|_| is_functions)
-    }
+    let rest = behind_namespace(name)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(SEPARATORS) }
 }
 
 /// What a frame with this header is.
@@ -182,7 +156,7 @@ pub fn kind_of(header: &Header, turn_of: Option<Role>, tools: &ToolNames) -> Kin
         return Kind::ToolResult;
     }
     if turn_of.is_some_and(|role| role != header.role) {
-        return Kind::Stray;
+        return Kind::ForeignTurn;
     }
     match header.role {
         Role::System => Kind::System,
@@ -203,7 +177,7 @@ pub fn kind_of(header: &Header, turn_of: Option<Role>, tools: &ToolNames) -> Kin
 
 /// What the tokens of a frame's content are counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
+pub enum ChannelBucket {
     Analysis,
     Commentary,
     Final,
@@ -212,15 +186,15 @@ pub enum Counted {
 }
 
 /// By its channel; without one that the format defines, a call counts as commentary, and all else as the answer.
-pub fn counted_as(header: &Header) -> Counted {
+pub fn bucket_of(header: &Header) -> ChannelBucket {
     let calls = |to: &str| tool_of(to, &ToolNames::default()).is_some();
     match (header.role, header.channel.as_deref()) {
-        (Role::Assistant | Role::Tool, Some("analysis")) => Counted::Analysis,
-        (Role::Assistant | Role::Tool, Some("commentary")) => Counted::Commentary,
-        (Role::Assistant, Some("final")) => Counted::Final,
-        (Role::Assistant, _) if header.recipient.as_deref().is_some_and(calls) => Counted::Commentary,
-        (Role::Assistant, _) => Counted::Final,
-        _ => Counted::Other,
+        (Role::Assistant | Role::Tool, Some("analysis")) => ChannelBucket::Analysis,
+        (Role::Assistant | Role::Tool, Some("commentary")) => ChannelBucket::Commentary,
+        (Role::Assistant, Some("final")) => ChannelBucket::Final,
+        (Role::Assistant, _) if header.recipient.as_deref().is_some_and(calls) => ChannelBucket::Commentary,
+        (Role::Assistant, _) => ChannelBucket::Final,
+        _ => ChannelBucket::Other,
     }
 }
 
@@ -243,7 +217,7 @@ pub fn remarks(header: &Header, kind: Kind, tools: &ToolNames) -> Vec<Code> {
         found.push(Code::UnknownChannel);
     }
     if let Some(content_type) = header.content_type.as_deref() {
-        let plain = content_type.trim_start_matches("<|constrain|>");
+        let plain = content_type.trim_start_matches(Marker::Constrain.spelling());
         if !["json", "code", "text"].contains(&plain) {
             found.push(Code::UnknownContentType);
         }
@@ -254,13 +228,6 @@ pub fn remarks(header: &Header, kind: Kind, tools: &ToolNames) -> Vec<Code> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_and_recipients_are_inverse() {
-        for name in ["get_weather", "math.sum", "python", "browser.search", "container.exec", "pythonic"] {
-            assert_eq!(name_of(&recipient_of(name)), name);
-        }
-    }
 
     #[test]
     fn a_known_tool_is_found_under_a_damaged_name() {

@@ -1,11 +1,12 @@
 //! A lexer and the parser put together: chunks of one lane in, events out.
 
+use crate::error::excerpt::{Item, Recent};
 use crate::error::{Code, ParseError, Repair};
-use crate::excerpt::{Item, Recent};
-use crate::fold::{Fold, Folded};
 use crate::frame::Stop;
-use crate::lex::{IdLexer, TextLexer};
-use crate::parse::{Parser, Settings, Sink, Tokens};
+use crate::parser::collect::{ClassifiedFrame, FrameCollector};
+use crate::parser::lexer::{IdLexer, TextLexer};
+use crate::parser::machine::Parser;
+use crate::parser::{ChannelTokens, ParseOptions, Sink};
 use std::sync::Arc;
 
 /// What a completion is read from.
@@ -17,14 +18,14 @@ pub enum Lane {
     Text,
 }
 
-/// Ids were fed to a reader of text, or text to a reader of ids.
+/// Ids were fed to a parser of text, or text to a parser of ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MixedLanes(pub Lane);
 
 /// Reads one input while it arrives.
 #[derive(Clone, Debug)]
-pub struct Reader {
-    settings: Arc<Settings>,
+pub struct StreamParser {
+    options: Arc<ParseOptions>,
     parser: Parser,
     lexer: Option<Lexer>,
 }
@@ -35,13 +36,13 @@ enum Lexer {
     Text(TextLexer, Recent<u8>),
 }
 
-impl Reader {
-    pub fn new(settings: Arc<Settings>) -> Reader {
-        Reader { parser: Parser::new(Arc::clone(&settings), false), settings, lexer: None }
+impl StreamParser {
+    pub fn new(options: Arc<ParseOptions>) -> StreamParser {
+        StreamParser { parser: Parser::new(Arc::clone(&options), false), options, lexer: None }
     }
 
-    pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    pub fn options(&self) -> &Arc<ParseOptions> {
+        &self.options
     }
 
     /// The lane of the first chunk; text if there was none yet.
@@ -108,13 +109,13 @@ impl Reader {
         self.parser.stop()
     }
 
-    /// Tokens counted so far. In the text lane only markers and headers are counted.
-    pub fn tokens(&self) -> Tokens {
+    /// ChannelTokens counted so far. In the text lane only markers and headers are counted.
+    pub fn tokens(&self) -> ChannelTokens {
         self.parser.tokens()
     }
 
     /// What was read so far.
-    pub fn complete(&self, fold: Fold) -> Completion {
+    pub fn complete(&self, fold: FrameCollector) -> Completion {
         Completion {
             frames: fold.frames,
             repairs: fold.repairs,
@@ -125,7 +126,7 @@ impl Reader {
     }
 
     /// All of it, or the fault that strict parsing stopped at.
-    pub fn finish(mut self, mut fold: Fold) -> Result<Completion, ParseError> {
+    pub fn finish(mut self, mut fold: FrameCollector) -> Result<Completion, ParseError> {
         self.close(&mut fold);
         match self.parser.error() {
             Some(error) => Err(error.clone()),
@@ -142,7 +143,7 @@ impl Reader {
 
     fn text(&mut self) -> Result<Feed<'_, TextLexer, u8>, MixedLanes> {
         if self.lexer.is_none() {
-            self.parser = Parser::new(Arc::clone(&self.settings), true);
+            self.parser = Parser::new(Arc::clone(&self.options), true);
         }
         match self.lexer.get_or_insert_with(|| Lexer::Text(TextLexer::default(), Recent::default())) {
             Lexer::Text(lexer, recent) => Ok(Feed { lexer, recent, parser: &mut self.parser }),
@@ -174,10 +175,10 @@ fn look<T: Item>(parser: &mut Parser, recent: &mut Recent<T>, chunk: &[T]) {
 /// All that was read from one input.
 #[derive(Clone, Debug)]
 pub struct Completion {
-    pub frames: Vec<Folded>,
+    pub frames: Vec<ClassifiedFrame>,
     pub repairs: Vec<Repair>,
     pub stop: Option<Stop>,
-    pub tokens: Tokens,
+    pub tokens: ChannelTokens,
     pub lane: Lane,
 }
 
@@ -194,25 +195,25 @@ pub fn is_trusted(lane: Lane, repairs: &[Repair]) -> bool {
 }
 
 /// Reads a whole input of token ids.
-pub fn parse_ids(ids: &[u32], settings: Arc<Settings>) -> Result<Completion, ParseError> {
-    parse_with(settings, |reader, fold| reader.feed_ids(ids, fold))
+pub fn parse_ids(ids: &[u32], options: Arc<ParseOptions>) -> Result<Completion, ParseError> {
+    parse_with(options, |parser, fold| parser.feed_ids(ids, fold))
 }
 
 /// Reads a whole input of text: UTF-8, or what should have been.
-pub fn parse_text(text: &[u8], settings: Arc<Settings>) -> Result<Completion, ParseError> {
-    parse_with(settings, |reader, fold| match std::str::from_utf8(text) {
-        Ok(text) => reader.feed_text(text, fold),
-        Err(_) => reader.feed_bytes(text, fold),
+pub fn parse_text(text: &[u8], options: Arc<ParseOptions>) -> Result<Completion, ParseError> {
+    parse_with(options, |parser, fold| match std::str::from_utf8(text) {
+        Ok(text) => parser.feed_text(text, fold),
+        Err(_) => parser.feed_bytes(text, fold),
     })
 }
 
 fn parse_with(
-    settings: Arc<Settings>,
-    feed: impl FnOnce(&mut Reader, &mut Fold) -> Result<(), MixedLanes>,
+    options: Arc<ParseOptions>,
+    feed: impl FnOnce(&mut StreamParser, &mut FrameCollector) -> Result<(), MixedLanes>,
 ) -> Result<Completion, ParseError> {
-    let mut reader = Reader::new(settings);
-    let mut fold = Fold::default();
-    // A new reader takes either lane.
-    let _ = feed(&mut reader, &mut fold);
-    reader.finish(fold)
+    let mut parser = StreamParser::new(options);
+    let mut fold = FrameCollector::default();
+    // A new parser takes either lane.
+    let _ = feed(&mut parser, &mut fold);
+    parser.finish(fold)
 }

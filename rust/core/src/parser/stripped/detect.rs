@@ -2,23 +2,13 @@
 //! `analysisWe need ...assistantcommentary to=functions.f json{...}`. What is left of a header are its words, glued
 //! to the content behind it and to the one before it; here they are told from words that an answer happens to have.
 //!
-//! Everything is decided on the shortest prefix that suffices: what more text could change is [`Miss::Open`], so that
+//! Everything is decided on the shortest prefix that suffices: what more text could change is [`Miss::NeedMoreInput`], so that
 //! it makes no difference how the text was cut.
 
-use crate::classify::{CHANNELS, ToolNames, is_built_in, tool_of};
-use crate::frame::{Header, Place, Role};
-use crate::validate::is_name_char;
-
-/// Whether headers without markers are looked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stripped {
-    /// Where the text begins as only such a header does, or begins much like it and has another one behind it.
-    #[default]
-    Auto,
-    /// The markers are known to be gone: every word that can be such a header is one.
-    Always,
-    Never,
-}
+use crate::frame::{CHANNELS, Header, RecipientPosition, Role};
+use crate::header_grammar::is_name_char;
+use crate::parser::classify::{ToolNames, tool_of};
+use crate::tool_name::{function_of, is_built_in};
 
 /// A header in a text, from byte `start` to the content at byte `end`.
 #[derive(Clone, Debug)]
@@ -32,7 +22,7 @@ pub(crate) struct Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Miss {
     /// More text may make it one.
-    Open,
+    NeedMoreInput,
     No,
 }
 
@@ -46,7 +36,7 @@ pub(crate) enum Next {
 
 /// How a text is read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reading<'a> {
+pub(crate) struct StrippedHeaderDetector<'a> {
     pub(crate) tools: &'a ToolNames,
     pub(crate) always: bool,
     /// Whether nothing follows the text.
@@ -60,14 +50,14 @@ const LONGEST_NAME: usize = 128 + 16;
 
 /// Words with which models begin to think or to answer, and which nobody puts behind `analysis` or `final` in a name:
 /// `analysisResult` may be an answer about a variable, `analysisWe` may not.
-const OPENERS: &str = "Absolutely Actually Alright As Based Below Certainly Could Do For Given Great He Hello Here Hey Hi Hmm \
+const SENTENCE_STARTERS: &str = "Absolutely Actually Alright As Based Below Certainly Could Do For Given Great He Hello Here Hey Hi Hmm \
     How I If In Is It Just Let Looking Maybe My Need No Now Of Oh Ok Okay Our Probably She Should So Sorry \
     Sure Thank Thanks That The Their There These They This Unfortunately User We What Why Yes You Your";
 
 /// What makes another word of `final`.
-const ENDINGS: &str = "e es ise ised ises ising ist ists ity ize ized izes izing ly s";
+const FINAL_SUFFIXES: &str = "e es ise ised ises ising ist ists ity ize ized izes izing ly s";
 
-impl<'a> Reading<'a> {
+impl<'a> StrippedHeaderDetector<'a> {
     /// The header at the very start of a completion.
     pub(crate) fn opening(self, text: &str) -> Result<Found, Miss> {
         let behind = text.trim_start();
@@ -85,7 +75,7 @@ impl<'a> Reading<'a> {
             Err(Miss::No) if self.always => match self.next(text, None) {
                 Next::Header(found) => Ok(found),
                 Next::Hold(_) if self.whole => Err(Miss::No),
-                Next::Hold(_) => Err(Miss::Open),
+                Next::Hold(_) => Err(Miss::NeedMoreInput),
             },
             Err(miss) => Err(miss),
         }
@@ -104,7 +94,7 @@ impl<'a> Reading<'a> {
             let (head, tail) = text.split_at(start);
             match self.glued(tail, head.chars().next_back().or(before)) {
                 Ok(found) => return Next::Header(Found { start, end: start + found.end, ..found }),
-                Err(Miss::Open) => return Next::Hold(start),
+                Err(Miss::NeedMoreInput) => return Next::Hold(start),
                 Err(Miss::No) => {}
             }
         }
@@ -117,7 +107,7 @@ impl<'a> Reading<'a> {
         let rest = self.word(text, ASSISTANT)?;
         let (header, rest) = match self.any_of(rest, CHANNELS) {
             Ok((channel, rest)) => self.behind_channel(channel, rest)?,
-            Err(Miss::Open) => return Err(Miss::Open),
+            Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
             Err(Miss::No) => self.recipient_first(rest)?,
         };
         self.is_no_quote(&header, before, rest)?;
@@ -128,7 +118,7 @@ impl<'a> Reading<'a> {
     fn first(self, text: &str) -> Result<Found, Miss> {
         let (channel, rest) = match self.any_of(text, CHANNELS) {
             Ok(found) => found,
-            Err(Miss::Open) => return Err(Miss::Open),
+            Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
             Err(Miss::No) => {
                 let (header, rest) = self.recipient_first(text)?;
                 return Ok(Found { header, start: 0, end: text.len() - rest.len() });
@@ -149,7 +139,7 @@ impl<'a> Reading<'a> {
             Err(Miss::No) if channel == "final" => self.begins_json(rest)?,
             Err(Miss::No) => self.has_another(rest)?,
             Ok(()) => {}
-            Err(Miss::Open) => return Err(Miss::Open),
+            Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
         }
         Ok(found)
     }
@@ -161,10 +151,10 @@ impl<'a> Reading<'a> {
         let rest = match self.recipient(rest) {
             Ok((named, rest)) => {
                 header.recipient = Some(named.recipient.to_owned());
-                header.recipient_at = Some(Place::Channel);
+                header.recipient_at = Some(RecipientPosition::Channel);
                 rest
             }
-            Err(Miss::Open) => return Err(Miss::Open),
+            Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
             Err(Miss::No) => rest,
         };
         self.content_type(header, rest)
@@ -176,12 +166,12 @@ impl<'a> Reading<'a> {
         let Some(channel) = named.channel else { return Err(Miss::No) };
         let mut header = Header::new(Role::Assistant);
         header.recipient = Some(named.recipient.to_owned());
-        header.recipient_at = Some(Place::Role);
+        header.recipient_at = Some(RecipientPosition::Role);
         header.channel = Some(channel.to_owned());
         // Some models name the recipient in both places.
         let rest = match self.recipient(rest) {
             Ok((_, rest)) => rest,
-            Err(Miss::Open) => return Err(Miss::Open),
+            Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
             Err(Miss::No) => rest,
         };
         self.content_type(header, rest)
@@ -193,12 +183,12 @@ impl<'a> Reading<'a> {
         let length = match text.find(|c| !is_name_char(c)) {
             Some(length) => length,
             None if self.whole => text.len(),
-            None if text.len() <= LONGEST_NAME => return Err(Miss::Open),
+            None if text.len() <= LONGEST_NAME => return Err(Miss::NeedMoreInput),
             None => return Err(Miss::No),
         };
         let (name, behind) = text.split_at(length);
         let named = self.named(self.without_next(name, behind)?);
-        let unfinished = named.recipient.ends_with('.') && named.recipient != "functions.";
+        let unfinished = named.recipient.ends_with('.') && function_of(named.recipient) != Some("");
         if length > LONGEST_NAME || unfinished || tool_of(named.recipient, self.tools).is_none() {
             return Err(Miss::No);
         }
@@ -212,7 +202,7 @@ impl<'a> Reading<'a> {
             let channel = next.split_at(ASSISTANT.len()).1;
             let header = if channel.is_empty() {
                 match self.word(without_blank(behind), "to=") {
-                    Err(Miss::Open) => return Err(Miss::Open),
+                    Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
                     found => found.is_ok(),
                 }
             } else {
@@ -229,8 +219,7 @@ impl<'a> Reading<'a> {
     fn named<'t>(self, name: &'t str) -> Named<'t> {
         let all = Named { recipient: name, channel: None, length: name.len() };
         let known = |name: &str| {
-            self.tools.contains(name)
-                || name.strip_prefix("functions.").is_some_and(|name| self.tools.contains(name))
+            self.tools.contains(name) || function_of(name).is_some_and(|name| self.tools.contains(name))
         };
         if known(name) {
             return all;
@@ -275,7 +264,7 @@ impl<'a> Reading<'a> {
                     return Ok((header, behind));
                 }
             }
-            Err(Miss::Open) => return Err(Miss::Open),
+            Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
             Err(Miss::No) => {}
         }
         if addressed.is_none() {
@@ -293,7 +282,7 @@ impl<'a> Reading<'a> {
     fn opens_call(self, text: &str, named: bool) -> Result<bool, Miss> {
         Ok(match self.first_of(text)? {
             Some('a') if named => match self.word(text, ASSISTANT) {
-                Err(Miss::Open) => return Err(Miss::Open),
+                Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
                 found => found.is_ok(),
             },
             Some(c) => matches!(c, '{' | '['),
@@ -323,26 +312,27 @@ impl<'a> Reading<'a> {
     fn is_no_longer_word(self, rest: &str) -> Result<(), Miss> {
         let length = rest.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(rest.len());
         let ending = rest.split_at(length).0;
-        if length == rest.len() && !self.whole && any_word(ENDINGS, |known| known.starts_with(ending)) {
-            return Err(Miss::Open);
+        if length == rest.len() && !self.whole && any_word(FINAL_SUFFIXES, |known| known.starts_with(ending))
+        {
+            return Err(Miss::NeedMoreInput);
         }
-        if any_word(ENDINGS, |known| known == ending) { Err(Miss::No) } else { Ok(()) }
+        if any_word(FINAL_SUFFIXES, |known| known == ending) { Err(Miss::No) } else { Ok(()) }
     }
 
     /// Whether a sentence begins here with a word that no name goes on with.
     fn begins_sentence(self, text: &str) -> Result<(), Miss> {
         let length = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
         let (word, rest) = text.split_at(length);
-        if rest.is_empty() && !self.whole && any_word(OPENERS, |known| known.starts_with(word)) {
-            return Err(Miss::Open);
+        if rest.is_empty() && !self.whole && any_word(SENTENCE_STARTERS, |known| known.starts_with(word)) {
+            return Err(Miss::NeedMoreInput);
         }
-        if !any_word(OPENERS, |known| known == word) {
+        if !any_word(SENTENCE_STARTERS, |known| known == word) {
             return Err(Miss::No);
         }
         let mut behind = rest.chars();
         let goes_on = match (behind.next(), behind.next()) {
             (None, _) | (Some('\'' | '’' | '\n'), _) => true,
-            (Some(_), None) if !self.whole => return Err(Miss::Open),
+            (Some(_), None) if !self.whole => return Err(Miss::NeedMoreInput),
             (Some(' '), Some(c)) => c.is_alphanumeric() || matches!(c, '"' | '\'' | '`' | '“'),
             (Some(',' | '.' | '!' | '?' | ':'), c) => c.is_none_or(char::is_whitespace),
             _ => false,
@@ -377,7 +367,7 @@ impl<'a> Reading<'a> {
             Next::Header(_) => Ok(()),
             Next::Hold(_) if self.marked => Ok(()),
             Next::Hold(_) if self.whole => Err(Miss::No),
-            Next::Hold(_) => Err(Miss::Open),
+            Next::Hold(_) => Err(Miss::NeedMoreInput),
         }
     }
 
@@ -385,7 +375,7 @@ impl<'a> Reading<'a> {
     fn word<'t>(self, text: &'t str, word: &str) -> Result<&'t str, Miss> {
         match text.strip_prefix(word) {
             Some(rest) => Ok(rest),
-            None if !self.whole && word.starts_with(text) => Err(Miss::Open),
+            None if !self.whole && word.starts_with(text) => Err(Miss::NeedMoreInput),
             None => Err(Miss::No),
         }
     }
@@ -399,7 +389,7 @@ impl<'a> Reading<'a> {
         for word in words {
             match self.word(text, word) {
                 Ok(rest) => return Ok((word, rest)),
-                Err(Miss::Open) => miss = Miss::Open,
+                Err(Miss::NeedMoreInput) => miss = Miss::NeedMoreInput,
                 Err(Miss::No) => {}
             }
         }
@@ -409,7 +399,7 @@ impl<'a> Reading<'a> {
     /// The next character; `None` at the end of the whole text.
     fn first_of(self, text: &str) -> Result<Option<char>, Miss> {
         match text.chars().next() {
-            None if !self.whole => Err(Miss::Open),
+            None if !self.whole => Err(Miss::NeedMoreInput),
             first => Ok(first),
         }
     }

@@ -1,15 +1,15 @@
 //! The corpus that Rust and Python share: each file of `tests/corpus` is a case. It is read whole, byte by byte and
 //! at random splits, as text and as ids, and gives the same frames and repairs each time.
 //!
-//! A file is a line that says what it shows, settings (`tools: a b`, `role: none`, `transcript: yes`, `stripped: always`), a line
+//! A file is a line that says what it shows, options (`tools: a b`, `role: none`, `transcript: yes`, `stripped: always`), a line
 //! `===`, the input, a line `===`, and what comes out. `UPDATE=1 cargo test --test corpus expected` writes the last part anew.
 
-use motet::classify::ToolNames;
-use motet::fold::{Fold, Folded};
 use motet::frame::Role;
-use motet::parse::Settings;
-use motet::reader::{Completion, Reader, parse_ids, parse_text};
-use motet::stripped::Stripped;
+use motet::parser::ParseOptions;
+use motet::parser::classify::ToolNames;
+use motet::parser::collect::{ClassifiedFrame, FrameCollector};
+use motet::parser::stream::{Completion, StreamParser, parse_ids, parse_text};
+use motet::parser::stripped::Stripped;
 use motet::tokenizer::{SpecialPolicy, encode_with};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ struct Case {
     head: String,
     input: String,
     expected: String,
-    settings: Arc<Settings>,
+    options: Arc<ParseOptions>,
 }
 
 fn cases() -> Vec<Case> {
@@ -43,7 +43,7 @@ fn read(path: PathBuf) -> Case {
     let expected = parts.next().unwrap_or_default().to_owned();
     let setting = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let transcript = setting("transcript:") == Some("yes");
-    let settings = Settings {
+    let options = ParseOptions {
         role: if transcript || setting("role:") == Some("none") { None } else { Some(Role::Assistant) },
         transcript,
         strict: false,
@@ -54,12 +54,12 @@ fn read(path: PathBuf) -> Case {
         },
         tools: ToolNames::new(setting("tools:").unwrap_or_default().split_whitespace().map(str::to_owned)),
     };
-    Case { head, input, expected, settings: Arc::new(settings), path }
+    Case { head, input, expected, options: Arc::new(options), path }
 }
 
-fn dump_frames(frames: &[Folded]) -> String {
+fn dump_frames(frames: &[ClassifiedFrame]) -> String {
     let mut out = String::new();
-    for Folded { frame, kind } in frames {
+    for ClassifiedFrame { frame, kind } in frames {
         let header = &frame.header;
         write!(out, "{} {}", kind.as_str(), header.role.as_str()).expect("a string");
         for (name, value) in [
@@ -99,7 +99,7 @@ fn ids(text: &str) -> Vec<u32> {
 fn every_case_comes_out_as_expected() {
     let mut wrong = String::new();
     for case in cases() {
-        let completion = parse_text(case.input.as_bytes(), Arc::clone(&case.settings)).expect("tolerant");
+        let completion = parse_text(case.input.as_bytes(), Arc::clone(&case.options)).expect("tolerant");
         let found = dump(&completion, true);
         if std::env::var_os("UPDATE").is_some() {
             let text = format!("{}===\n{}\n===\n{found}", case.head, case.input);
@@ -115,8 +115,8 @@ fn every_case_comes_out_as_expected() {
 #[test]
 fn ids_and_text_give_the_same() {
     for case in cases() {
-        let text = parse_text(case.input.as_bytes(), Arc::clone(&case.settings)).expect("tolerant");
-        let ids = parse_ids(&ids(&case.input), Arc::clone(&case.settings)).expect("tolerant");
+        let text = parse_text(case.input.as_bytes(), Arc::clone(&case.options)).expect("tolerant");
+        let ids = parse_ids(&ids(&case.input), Arc::clone(&case.options)).expect("tolerant");
         assert_eq!(dump(&ids, false), dump(&text, false), "{}", case.path.display());
     }
 }
@@ -125,7 +125,7 @@ fn ids_and_text_give_the_same() {
 fn every_token_is_counted_once() {
     for case in cases() {
         let ids = ids(&case.input);
-        let tokens = parse_ids(&ids, Arc::clone(&case.settings)).expect("tolerant").tokens;
+        let tokens = parse_ids(&ids, Arc::clone(&case.options)).expect("tolerant").tokens;
         let sum = tokens.analysis + tokens.commentary + tokens.r#final + tokens.markup + tokens.other;
         assert_eq!(sum, ids.len() as u64, "{}: {tokens:?}", case.path.display());
     }
@@ -158,10 +158,11 @@ fn chunks<'a, T>(items: &'a [T], cuts: &'a [usize]) -> impl Iterator<Item = &'a 
 #[test]
 fn however_it_is_cut_it_is_the_same() {
     for case in cases() {
-        let whole = parse_text(case.input.as_bytes(), Arc::clone(&case.settings)).expect("tolerant");
+        let whole = parse_text(case.input.as_bytes(), Arc::clone(&case.options)).expect("tolerant");
         let bytes = case.input.as_bytes();
         for cuts in splits(bytes.len()) {
-            let (mut reader, mut fold) = (Reader::new(Arc::clone(&case.settings)), Fold::default());
+            let (mut reader, mut fold) =
+                (StreamParser::new(Arc::clone(&case.options)), FrameCollector::default());
             for chunk in chunks(bytes, &cuts) {
                 reader.feed_bytes(chunk, &mut fold).expect("text only");
             }
@@ -170,9 +171,10 @@ fn however_it_is_cut_it_is_the_same() {
             assert_eq!(cut.tokens, whole.tokens, "{} cut at {cuts:?}", case.path.display());
         }
         let ids = ids(&case.input);
-        let whole = parse_ids(&ids, Arc::clone(&case.settings)).expect("tolerant");
+        let whole = parse_ids(&ids, Arc::clone(&case.options)).expect("tolerant");
         for cuts in splits(ids.len()) {
-            let (mut reader, mut fold) = (Reader::new(Arc::clone(&case.settings)), Fold::default());
+            let (mut reader, mut fold) =
+                (StreamParser::new(Arc::clone(&case.options)), FrameCollector::default());
             for chunk in chunks(&ids, &cuts) {
                 reader.feed_ids(chunk, &mut fold).expect("ids only");
             }

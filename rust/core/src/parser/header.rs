@@ -7,174 +7,12 @@
 //! Models write all of this in other orders, twice, glued together, or not at all. Nothing here fails: words that
 //! mean nothing are reported, and [`Parsed::rest`] says where the text stops being a header at all.
 
-use crate::classify::{CHANNELS, ToolNames, tool_of};
 use crate::error::Code;
-use crate::frame::{Header, Place, Role};
+use crate::frame::{CHANNELS, Header, RecipientPosition, Role};
+use crate::header_grammar::{is_channel, is_name, is_name_char, is_type, is_user_name, reads_as_another};
 use crate::marker::Marker;
-use crate::tokenizer;
-use crate::validate::{is_channel, is_name, is_name_char, is_type, is_user_name, reads_as_another};
-
-/// The pieces of what may be a header, in order: text, with markers between its bytes.
-#[derive(Clone, Debug, Default)]
-pub struct Buffer {
-    pub text: String,
-    pub marks: Vec<Mark>,
-    /// Where each run of text came from.
-    runs: Vec<Run>,
-    /// The number of tokens in it, markers included. Zero in the text lane.
-    pub tokens: u64,
-}
-
-/// A marker in a [`Buffer`].
-#[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    pub marker: Marker,
-    /// How many bytes of text stand before it.
-    pub offset: usize,
-    /// Its position in the input.
-    pub at: usize,
-    /// The number of tokens before it.
-    pub tokens: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    offset: usize,
-    at: usize,
-    tokens: u64,
-}
-
-impl Buffer {
-    pub fn is_empty(&self) -> bool {
-        self.text.is_empty() && self.marks.is_empty()
-    }
-
-    pub fn clear(&mut self) {
-        self.text.clear();
-        self.marks.clear();
-        self.runs.clear();
-        self.tokens = 0;
-    }
-
-    /// Its length in bytes of text, markers spelled.
-    pub fn len(&self) -> usize {
-        self.text.len() + self.marks.iter().map(|mark| mark.marker.spelling().len()).sum::<usize>()
-    }
-
-    pub fn push_text(&mut self, text: &str, at: usize, tokens: u64) {
-        let run = Run { offset: self.text.len(), at, tokens: self.tokens };
-        let goes_on = self.runs.last().is_some_and(|last| {
-            tokens == 0 && last.tokens == run.tokens && at.wrapping_sub(last.at) == run.offset - last.offset
-        });
-        if !goes_on {
-            self.runs.push(run);
-        }
-        self.text.push_str(text);
-        self.tokens += tokens;
-    }
-
-    pub fn push_mark(&mut self, marker: Marker, at: usize, tokens: u64) {
-        self.marks.push(Mark { marker, offset: self.text.len(), at, tokens: self.tokens });
-        self.tokens += tokens;
-    }
-
-    /// The position in the input of a byte of its text. In the ids lane that is the id, or the run of ids, that
-    /// it came in; `per_byte` says that positions count bytes.
-    pub fn position(&self, offset: usize, per_byte: bool) -> usize {
-        let next = self.runs.partition_point(|run| run.offset <= offset);
-        match next.checked_sub(1).and_then(|index| self.runs.get(index)) {
-            Some(run) if per_byte => run.at + (offset - run.offset),
-            Some(run) => run.at,
-            None => self.marks.first().map_or(0, |mark| mark.at),
-        }
-    }
-
-    /// The position of its first piece.
-    pub fn start(&self) -> usize {
-        let mark = self.marks.first().map(|mark| mark.at);
-        let run = self.runs.first().map(|run| run.at);
-        mark.into_iter().chain(run).min().unwrap_or(0)
-    }
-
-    /// The number of tokens before a byte of its text, as near as runs of ids can tell.
-    pub fn tokens_before(&self, offset: usize) -> u64 {
-        let next = self.runs.partition_point(|run| run.offset < offset);
-        self.runs.get(next).map_or(self.tokens, |run| run.tokens)
-    }
-
-    /// The number of ids that the tokenizer gives its text up to `offset`, each run between markers for itself.
-    pub fn count_text(&self, offset: usize) -> u64 {
-        let cuts = self
-            .marks
-            .iter()
-            .map(|mark| mark.offset)
-            .filter(|cut| *cut < offset)
-            .chain(std::iter::once(offset));
-        let mut done = 0;
-        let runs = cuts.map(|cut| self.text.get(std::mem::replace(&mut done, cut)..cut).unwrap_or_default());
-        runs.map(|run| tokenizer::count(run) as u64).sum()
-    }
-
-    /// Its text from `offset` on, markers spelled; `first_mark` is the first marker to be spelled.
-    pub fn spelled(&self, offset: usize, first_mark: usize) -> String {
-        let mut out = String::new();
-        let mut done = offset;
-        for mark in self.marks.get(first_mark..).unwrap_or_default() {
-            if mark.offset < offset {
-                continue;
-            }
-            out.push_str(self.text.get(done..mark.offset).unwrap_or_default());
-            out.push_str(mark.marker.spelling());
-            done = mark.offset;
-        }
-        out.push_str(self.text.get(done..).unwrap_or_default());
-        out
-    }
-
-    /// Takes off its first bytes; it has no markers. A token that goes on behind them is counted with them.
-    pub fn cut(&mut self, length: usize, per_byte: bool) -> Buffer {
-        let tokens = self.tokens_before(length);
-        let text = self.text.split_off(length.min(self.text.len()));
-        let mut runs = self.runs.split_off(self.runs.partition_point(|run| run.offset < length));
-        if let Some(last) = self.runs.last().filter(|_| runs.first().is_none_or(|run| run.offset > length)) {
-            let at = if per_byte { last.at + (length - last.offset) } else { last.at };
-            runs.insert(0, Run { offset: length, at, tokens });
-        }
-        for run in &mut runs {
-            run.offset -= length;
-            run.tokens -= tokens;
-        }
-        let rest = Buffer { text, marks: Vec::new(), runs, tokens: self.tokens - tokens };
-        let head = std::mem::replace(self, rest);
-        Buffer { tokens, ..head }
-    }
-
-    /// The part of it that begins with its marker `index`.
-    pub fn from_mark(&self, index: usize) -> Buffer {
-        let Some(first) = self.marks.get(index).copied() else { return Buffer::default() };
-        let text = self.text.get(first.offset..).unwrap_or_default().to_owned();
-        let marks = self.marks.get(index..).unwrap_or_default().iter();
-        let runs = self.runs.iter().filter(|run| run.offset >= first.offset && run.tokens >= first.tokens);
-        Buffer {
-            text,
-            marks: marks
-                .map(|mark| Mark {
-                    offset: mark.offset - first.offset,
-                    tokens: mark.tokens - first.tokens,
-                    ..*mark
-                })
-                .collect(),
-            runs: runs
-                .map(|run| Run {
-                    offset: run.offset - first.offset,
-                    at: run.at,
-                    tokens: run.tokens - first.tokens,
-                })
-                .collect(),
-            tokens: self.tokens - first.tokens,
-        }
-    }
-}
+use crate::parser::classify::{ToolNames, tool_of};
+use crate::parser::header_buffer::Buffer;
 
 /// What a header says, and what is odd about it.
 #[derive(Clone, Debug)]
@@ -208,7 +46,7 @@ impl Parsed {
 
 /// How a header is to be read.
 #[derive(Clone, Copy, Debug)]
-pub struct Reading<'a> {
+pub struct HeaderContext<'a> {
     /// The role, if it stands before the buffer (in the prompt) or is implied.
     pub role: Option<Role>,
     /// Whether `<|message|>` ended it. If not, it may run into the content.
@@ -265,13 +103,13 @@ fn words<'a>(text: &'a str, from: usize, to: usize, out: &mut Vec<Spanned<'a>>) 
 }
 
 /// Reads a header.
-pub fn parse(buffer: &Buffer, reading: Reading<'_>) -> Parsed {
-    let mut reader = Reader {
-        header: Header::new(reading.role.unwrap_or(Role::Assistant)),
+pub fn parse(buffer: &Buffer, context: HeaderContext<'_>) -> Parsed {
+    let mut parser = HeaderParser {
+        header: Header::new(context.role.unwrap_or(Role::Assistant)),
         faults: Vec::new(),
         rest: None,
-        place: Place::Role,
-        reading,
+        place: RecipientPosition::Role,
+        context,
         text: &buffer.text,
         type_seen: false,
         author_at: (0, 0),
@@ -280,18 +118,18 @@ pub fn parse(buffer: &Buffer, reading: Reading<'_>) -> Parsed {
         type_at: (0, 0),
     };
     let tokens = tokens(buffer);
-    let mut at = reader.role(&tokens);
-    while let Some(next) = tokens.get(at).filter(|_| reader.rest.is_none()) {
+    let mut at = parser.role(&tokens);
+    while let Some(next) = tokens.get(at).filter(|_| parser.rest.is_none()) {
         at = match next.token {
-            Token::Channel => reader.channel(&tokens, at),
-            Token::Constrain => reader.constrain(&tokens, at),
-            Token::Word(word) => reader.word(word, &tokens, at),
+            Token::Channel => parser.channel(&tokens, at),
+            Token::Constrain => parser.constrain(&tokens, at),
+            Token::Word(word) => parser.word(word, &tokens, at),
         };
     }
-    reader.values();
-    reader.spaces(buffer);
-    reader.faults.sort_by_key(|(_, range)| range.start);
-    Parsed { header: reader.header, faults: reader.faults, rest: reader.rest }
+    parser.values();
+    parser.spaces(buffer);
+    parser.faults.sort_by_key(|(_, range)| range.start);
+    Parsed { header: parser.header, faults: parser.faults, rest: parser.rest }
 }
 
 /// Whether a header begins with this word: a role, or a role with a channel glued to it.
@@ -300,12 +138,12 @@ pub fn says_role(word: &str) -> bool {
     behind.into_iter().any(|behind| behind.is_empty() || CHANNELS.contains(&behind))
 }
 
-struct Reader<'a> {
+struct HeaderParser<'a> {
     header: Header,
     faults: Vec<(Code, std::ops::Range<usize>)>,
     rest: Option<usize>,
-    place: Place,
-    reading: Reading<'a>,
+    place: RecipientPosition,
+    context: HeaderContext<'a>,
     text: &'a str,
     type_seen: bool,
     author_at: (usize, usize),
@@ -315,14 +153,14 @@ struct Reader<'a> {
     type_at: (usize, usize),
 }
 
-impl<'a> Reader<'a> {
+impl<'a> HeaderParser<'a> {
     fn fault(&mut self, code: Code, start: usize, end: usize) {
         self.faults.push((code, start..end));
     }
 
     /// The role, if it is in the buffer; gives the index of the first token behind it.
     fn role(&mut self, tokens: &[Spanned<'a>]) -> usize {
-        if self.reading.role.is_some() {
+        if self.context.role.is_some() {
             return 0;
         }
         let Some(&Spanned { token: Token::Word(word), start, end }) = tokens.first() else {
@@ -351,7 +189,7 @@ impl<'a> Reader<'a> {
         let lower = word.to_ascii_lowercase();
         let glued =
             Role::ALL.into_iter().find(|role| *role != Role::Tool && lower.starts_with(role.as_str()));
-        if let Some(role) = glued.filter(|_| !self.reading.tools.contains(word)) {
+        if let Some(role) = glued.filter(|_| !self.context.tools.contains(word)) {
             self.header.role = role;
             let behind = start + role.as_str().len();
             match self.text.get(behind..end) {
@@ -364,12 +202,12 @@ impl<'a> Reader<'a> {
         }
         let addressed =
             tokens.iter().any(|next| matches!(next.token, Token::Word(word) if word.starts_with("to=")));
-        let namespaced = matches!(tool_of(word, self.reading.tools), Some((_, None)));
-        let known = self.reading.tools.contains(word);
-        if self.reading.in_completion && !addressed && (known || !namespaced) && is_name(word) {
+        let namespaced = matches!(tool_of(word, self.context.tools), Some((_, None)));
+        let known = self.context.tools.contains(word);
+        if self.context.in_completion && !addressed && (known || !namespaced) && is_name(word) {
             self.fault(Code::RoleIsToolName, start, end);
             self.header.recipient = Some(word.to_owned());
-            self.header.recipient_at = Some(Place::Role);
+            self.header.recipient_at = Some(RecipientPosition::Role);
             return 1;
         }
         if !is_name(word) {
@@ -383,7 +221,7 @@ impl<'a> Reader<'a> {
     /// `<|channel|>` and the word behind it.
     fn channel(&mut self, tokens: &[Spanned<'a>], at: usize) -> usize {
         let mark = tokens.get(at).map_or(0, |token| token.start);
-        self.place = Place::Channel;
+        self.place = RecipientPosition::Channel;
         let Some(&Spanned { token: Token::Word(word), start, end }) = tokens.get(at + 1) else {
             self.fault(Code::EmptyChannel, mark, mark);
             return at + 1;
@@ -438,7 +276,7 @@ impl<'a> Reader<'a> {
         } else if matches!(glued, "json" | "code") {
             self.fault(Code::GarbageChannel, start, end);
             self.set_type(glued.to_owned(), start, end);
-        } else if !self.reading.complete && has_substance(glued) {
+        } else if !self.context.complete && has_substance(glued) {
             self.rest = Some(start);
         } else {
             self.fault(Code::GarbageChannel, start, end);
@@ -450,7 +288,7 @@ impl<'a> Reader<'a> {
         let mark = tokens.get(at).map_or(0, |token| token.start);
         match tokens.get(at + 1) {
             Some(&Spanned { token: Token::Word(word), start, end }) if !word.starts_with("to=") => {
-                let cut = word.find(['{', '[']).filter(|_| !self.reading.complete).unwrap_or(word.len());
+                let cut = word.find(['{', '[']).filter(|_| !self.context.complete).unwrap_or(word.len());
                 let name = word.get(..cut).unwrap_or_default();
                 self.set_type(format!("{}{name}", Marker::Constrain.spelling()), start, end);
                 if cut < word.len() {
@@ -481,20 +319,21 @@ impl<'a> Reader<'a> {
         if let Some(recipient) = word.strip_prefix("to=") {
             return self.recipient(recipient, start, end, tokens, at);
         }
-        let cut = word.find(['{', '[']).filter(|_| !self.reading.complete);
+        let cut = word.find(['{', '[']).filter(|_| !self.context.complete);
         let name = word.get(..cut.unwrap_or(word.len())).unwrap_or_default();
         if matches!(name, "json" | "code") {
             self.set_type(name.to_owned(), start, start + name.len());
             self.rest = cut.map(|cut| start + cut);
-        } else if self.reading.role.is_some() && self.place == Place::Role && name == "assistant" {
+        } else if self.context.role.is_some() && self.place == RecipientPosition::Role && name == "assistant"
+        {
             self.fault(Code::RepeatedStart, start, end);
         } else if self.header.channel.is_none() && CHANNELS.contains(&word) {
             self.set_channel(word, start, end, true);
-            self.place = Place::Channel;
+            self.place = RecipientPosition::Channel;
         } else if self.header.recipient.is_none() && self.is_unmarked_recipient(word) {
             self.fault(Code::UnmarkedRecipient, start, end);
             self.set_recipient(word, start, end);
-        } else if !self.reading.complete {
+        } else if !self.context.complete {
             self.rest = Some(start);
         } else if self.is_plain_type(word) && !tokens.get(at + 1..).unwrap_or_default().iter().any(is_word) {
             self.set_type(word.to_owned(), start, end);
@@ -507,8 +346,8 @@ impl<'a> Reader<'a> {
     /// A tool's full name where only a recipient makes sense.
     fn is_unmarked_recipient(&self, word: &str) -> bool {
         is_name(word)
-            && (self.reading.tools.contains(word)
-                || matches!(tool_of(word, self.reading.tools), Some((_, None))))
+            && (self.context.tools.contains(word)
+                || matches!(tool_of(word, self.context.tools), Some((_, None))))
     }
 
     /// A last word that can be nothing but a content type: `<|channel|>final text`.
@@ -552,7 +391,7 @@ impl<'a> Reader<'a> {
         let length = inner.find(|c| !is_name_char(c)).unwrap_or(inner.len());
         let (name, behind) = inner.split_at(length);
         let behind = behind.trim_start_matches(QUOTES);
-        let content = !self.reading.complete && behind.starts_with(['{', '[']);
+        let content = !self.context.complete && behind.starts_with(['{', '[']);
         if content {
             self.rest = Some(end - behind.len());
         }
@@ -580,7 +419,7 @@ impl<'a> Reader<'a> {
             value.as_deref().is_some_and(|value| !fits(value))
         };
         let is_author = |value: &str| match role {
-            Role::Tool => !reads_as_another(value) || self.reading.tools.contains(value),
+            Role::Tool => !reads_as_another(value) || self.context.tools.contains(value),
             _ => is_user_name(value),
         };
         let found = [

@@ -1,16 +1,17 @@
 //! What becomes of input that does not follow the transitions: text between frames, headers that lead nowhere, and
 //! markers in content. Nothing is lost here: it ends up in a frame, or in a repair.
 
-use super::{At, Break, HEADER_LIMIT, Opening, Parser, Sink};
-use crate::classify::Kind;
+use super::classify::Kind;
+use super::header::{self, Parsed};
+use super::machine::{FrameOpening, HeaderEnd, Parser, State};
+use super::stripped::Stripped;
+use super::{HEADER_LIMIT, Sink};
 use crate::error::Code;
 use crate::frame::{Header, Role, Stop};
-use crate::header::{self, Parsed};
 use crate::marker::Marker;
-use crate::stripped::Stripped;
 
 impl Parser {
-    /// Text between frames is left out of the message. At the very start it is what the model says first.
+    /// Text between frames is left out of the message. State the very start it is what the model says first.
     pub(super) fn stray_text(&mut self, sink: &mut impl Sink) {
         if self.buffer.is_empty() {
             return;
@@ -51,21 +52,21 @@ impl Parser {
         let long = self.buffer.text.len() > HEADER_LIMIT;
         if long && self.expects_answer() && self.buffer.text.contains(char::is_alphanumeric) {
             self.open_headerless(Code::MissingHeader, Kind::Text, sink);
-            self.say_held(sink);
+            self.emit_held(sink);
         }
     }
 
     /// A frame made of text that has no header.
     pub(super) fn headerless(&mut self, code: Code, kind: Kind, stop: Option<Stop>, sink: &mut impl Sink) {
         self.open_headerless(code, kind, sink);
-        self.say_held(sink);
+        self.emit_held(sink);
         self.finish_frame(stop, sink);
     }
 
     /// Opens a frame for the text that is held.
     fn open_headerless(&mut self, code: Code, kind: Kind, sink: &mut impl Sink) {
         self.repair(code, self.buffer.start(), shown(&self.buffer.text), sink);
-        let header = Header::new(self.settings.role.unwrap_or(Role::Assistant));
+        let header = Header::new(self.options.role.unwrap_or(Role::Assistant));
         self.start_frame(header, kind, true, sink);
         if let Some(current) = &mut self.current {
             current.unmarked = true;
@@ -76,7 +77,7 @@ impl Parser {
     pub(super) fn imply_header(&mut self, marker: Marker, at: usize, sink: &mut impl Sink) {
         let first_word = self.buffer.text.split_whitespace().next().unwrap_or_default();
         let says_role = header::says_role(first_word);
-        let role = if says_role { None } else { Some(self.settings.role.unwrap_or(Role::Assistant)) };
+        let role = if says_role { None } else { Some(self.options.role.unwrap_or(Role::Assistant)) };
         if !self.buffer.is_empty() && !self.is_header_text(role) && !self.headerless_text(None, sink) {
             self.stray_text(sink);
         }
@@ -86,7 +87,7 @@ impl Parser {
         };
         self.repair(Code::MissingStart, at, found, sink);
         let buffer = std::mem::take(&mut self.buffer);
-        self.open(Opening::Implied(if buffer.text.trim().is_empty() {
+        self.open(FrameOpening::Implied(if buffer.text.trim().is_empty() {
             Some(role.unwrap_or(Role::Assistant))
         } else {
             role
@@ -96,7 +97,7 @@ impl Parser {
 
     /// Whether the text that is held, which has no markers, can be part of a header.
     pub(super) fn is_header_text(&self, role: Option<Role>) -> bool {
-        let parsed = header::parse(&self.buffer, self.reading(role, true));
+        let parsed = header::parse(&self.buffer, self.header_context(role, true));
         !parsed.faults.iter().any(|(code, _)| {
             matches!(
                 code,
@@ -106,21 +107,21 @@ impl Parser {
     }
 
     /// Text at the very start that is no header is what the model says first.
-    pub(super) fn leave_preamble(&mut self, opening: Opening, sink: &mut impl Sink) {
-        let Opening::Preset(role) = opening else { return };
+    pub(super) fn leave_preamble(&mut self, opening: FrameOpening, sink: &mut impl Sink) {
+        let FrameOpening::Preset(role) = opening else { return };
         let bare = self.buffer.marks.is_empty() && !self.buffer.text.trim().is_empty();
         if bare && !self.is_header_text(Some(role)) {
             self.headerless(Code::MissingHeader, Kind::Preamble, None, sink);
-            if self.at == At::Between {
-                self.at = At::Header(opening);
+            if self.at == State::Between {
+                self.at = State::Header(opening);
             }
         }
     }
 
     /// `<|start|>` in a header.
-    pub(super) fn restart_header(&mut self, opening: Opening, at: usize, sink: &mut impl Sink) {
+    pub(super) fn restart_header(&mut self, opening: FrameOpening, at: usize, sink: &mut impl Sink) {
         if self.buffer.is_empty() {
-            let code = if matches!(opening, Opening::Preset(_)) {
+            let code = if matches!(opening, FrameOpening::Preset(_)) {
                 Code::RepeatedStart
             } else {
                 Code::DuplicateStart
@@ -129,52 +130,52 @@ impl Parser {
         } else {
             self.leave_preamble(opening, sink);
             if !self.buffer.is_empty() {
-                self.give_up_header(opening, Break::Start(at), sink);
+                self.abandon_header(opening, HeaderEnd::Start(at), sink);
             }
         }
         self.started_at = at;
-        self.open(Opening::Start);
+        self.open(FrameOpening::Start);
     }
 
     /// A header that ends without `<|message|>`: what cannot be header is content; if there is none, it is left out.
-    pub(super) fn give_up_header(&mut self, opening: Opening, why: Break, sink: &mut impl Sink) {
-        let preset = matches!(opening, Opening::Preset(_));
-        let mut parsed = header::parse(&self.buffer, self.reading(opening.role(), false));
+    pub(super) fn abandon_header(&mut self, opening: FrameOpening, why: HeaderEnd, sink: &mut impl Sink) {
+        let preset = matches!(opening, FrameOpening::Preset(_));
+        let mut parsed = header::parse(&self.buffer, self.header_context(opening.role(), false));
         let addressed = parsed.header.recipient.is_some()
             && !parsed.faults.iter().any(|(code, _)| *code == Code::UnmarkedRecipient);
         if preset && self.buffer.marks.is_empty() && !(addressed && parsed.header.channel.is_none()) {
-            return self.give_up_preset(why, sink);
+            return self.abandon_preset(why, sink);
         }
         let kind = self.kind_of(&parsed.header);
-        let stop = if let Break::Stop(stop) = why { Some(stop) } else { None };
+        let stop = if let HeaderEnd::Stop(stop) = why { Some(stop) } else { None };
         if let Some(rest) = parsed.rest {
             let json = self.buffer.text.get(rest..).is_some_and(|text| text.starts_with(['{', '[', '"']));
-            if why == Break::End && kind == Kind::ToolCall && !json {
+            if why == HeaderEnd::End && kind == Kind::ToolCall && !json {
                 parsed.rest = None;
             }
-        } else if why == Break::Limit || (stop == Some(Stop::Call) && kind == Kind::ToolCall) {
+        } else if why == HeaderEnd::Limit || (stop == Some(Stop::Call) && kind == Kind::ToolCall) {
             parsed.rest = Some(self.buffer.text.len());
         }
         match parsed.rest {
             Some(rest) => self.content_without_message(parsed, rest, opening, why, sink),
-            None => self.leave_out_header(opening, why, sink),
+            None => self.drop_header(opening, why, sink),
         }
     }
 
     /// Text at the start of a completion, before any marker.
-    pub(super) fn give_up_preset(&mut self, why: Break, sink: &mut impl Sink) {
+    pub(super) fn abandon_preset(&mut self, why: HeaderEnd, sink: &mut impl Sink) {
         match why {
             _ if self.buffer.text.trim().is_empty() => self.stray_text(sink),
-            Break::Stop(stop) => self.headerless(Code::MissingHeader, Kind::Text, Some(stop), sink),
-            Break::Start(_) => self.headerless(Code::MissingHeader, Kind::Preamble, None, sink),
-            Break::End => self.headerless(Code::NoMarkup, Kind::Text, None, sink),
-            Break::Limit => {
+            HeaderEnd::Stop(stop) => self.headerless(Code::MissingHeader, Kind::Text, Some(stop), sink),
+            HeaderEnd::Start(_) => self.headerless(Code::MissingHeader, Kind::Preamble, None, sink),
+            HeaderEnd::End => self.headerless(Code::NoMarkup, Kind::Text, None, sink),
+            HeaderEnd::Limit => {
                 self.open_headerless(Code::NoMarkup, Kind::Text, sink);
-                if self.settings.stripped == Stripped::Always && self.at == At::Content {
-                    self.at = At::Stripped;
+                if self.options.stripped == Stripped::Always && self.at == State::Content {
+                    self.at = State::Stripped;
                     self.read_stripped(false, sink);
                 } else {
-                    self.say_held(sink);
+                    self.emit_held(sink);
                 }
             }
         }
@@ -185,13 +186,13 @@ impl Parser {
         &mut self,
         parsed: Parsed,
         rest: usize,
-        opening: Opening,
-        why: Break,
+        opening: FrameOpening,
+        why: HeaderEnd,
         sink: &mut impl Sink,
     ) {
         self.report(&parsed, sink);
         let (at, all) = (self.buffer.position(rest, self.per_byte), self.buffer.tokens);
-        let code = if why == Break::Limit { Code::HeaderTooLong } else { Code::MissingMessage };
+        let code = if why == HeaderEnd::Limit { Code::HeaderTooLong } else { Code::MissingMessage };
         let marks_before = self.buffer.marks.iter().take_while(|mark| mark.offset <= rest).count();
         let text = self.buffer.spelled(rest, marks_before);
         let in_header = self.buffer.tokens_before(rest).min(all);
@@ -201,40 +202,40 @@ impl Parser {
         }
         self.buffer.clear();
         self.repair(code, at, shown(&text), sink);
-        self.enter(parsed.header, matches!(opening, Opening::Implied(_)), at, &text, sink);
+        self.enter(parsed.header, matches!(opening, FrameOpening::Implied(_)), at, &text, sink);
         self.count_content(all - in_header);
         self.delta(&text, sink);
         match why {
-            Break::Limit => {}
-            Break::Stop(stop) => self.end_frame(Some(stop), at, sink),
-            Break::Start(at) => {
+            HeaderEnd::Limit => {}
+            HeaderEnd::Stop(stop) => self.end_frame(Some(stop), at, sink),
+            HeaderEnd::Start(at) => {
                 self.repair(Code::MissingEnd, at, Marker::Start.spelling().to_owned(), sink);
-                self.end_quietly(at, sink);
+                self.interrupt_frame(at, sink);
             }
-            Break::End => self.end_frame(None, at, sink),
+            HeaderEnd::End => self.end_frame(None, at, sink),
         }
     }
 
     /// A header without any content.
-    pub(super) fn leave_out_header(&mut self, opening: Opening, why: Break, sink: &mut impl Sink) {
-        let parsed = header::parse(&self.buffer, self.reading(opening.role(), true));
+    pub(super) fn drop_header(&mut self, opening: FrameOpening, why: HeaderEnd, sink: &mut impl Sink) {
+        let parsed = header::parse(&self.buffer, self.header_context(opening.role(), true));
         let mut at = self.buffer.start();
         let mut text = self.buffer.spelled(0, 0);
         self.count_header();
         self.buffer.clear();
-        let prompt = self.settings.transcript && !parsed.says_something() && parsed.faults.is_empty();
-        if why == Break::End && prompt {
+        let prompt = self.options.transcript && !parsed.says_something() && parsed.faults.is_empty();
+        if why == HeaderEnd::End && prompt {
             // The tail of a prompt: `<|start|>assistant`, for the model to go on.
             self.start_frame(parsed.header, Kind::Text, false, sink);
             sink.end(None);
             return;
         }
-        if opening == Opening::Start && !text.starts_with(Marker::Start.spelling()) {
+        if opening == FrameOpening::Start && !text.starts_with(Marker::Start.spelling()) {
             at = self.started_at;
             text.insert_str(0, Marker::Start.spelling());
         }
         let code = match why {
-            Break::End => Code::TruncatedHeader,
+            HeaderEnd::End => Code::TruncatedHeader,
             _ => Code::GarbageHeader,
         };
         self.repair(code, at, text, sink);
@@ -248,9 +249,9 @@ impl Parser {
                 continue;
             }
             let started = mark.marker == Marker::Start;
-            let role = if started { None } else { Some(self.settings.role.unwrap_or(Role::Assistant)) };
+            let role = if started { None } else { Some(self.options.role.unwrap_or(Role::Assistant)) };
             let candidate = self.buffer.from_mark(index);
-            if !header::parse(&candidate, self.reading(role, true)).is_certain() {
+            if !header::parse(&candidate, self.header_context(role, true)).is_certain() {
                 continue;
             }
             self.flush_candidate(index, sink);
@@ -258,10 +259,11 @@ impl Parser {
             if !started {
                 self.repair(Code::MissingStart, mark.at, mark.marker.spelling().to_owned(), sink);
             }
-            self.end_quietly(mark.at, sink);
+            self.interrupt_frame(mark.at, sink);
             let buffer = std::mem::take(&mut self.buffer);
-            if self.at != At::Closed {
-                self.at = At::Header(if started { Opening::Start } else { Opening::Implied(role) });
+            if self.at != State::Closed {
+                self.at =
+                    State::Header(if started { FrameOpening::Start } else { FrameOpening::Implied(role) });
             }
             self.buffer = buffer;
             return self.begin_content(sink);
@@ -273,13 +275,13 @@ impl Parser {
     /// The input ends behind a candidate. Nobody quotes `<|start|>` and stops there: a header was to follow.
     pub(super) fn end_candidate(&mut self, at: usize, sink: &mut impl Sink) {
         let begun = self.buffer.marks.first().copied().filter(|mark| mark.marker == Marker::Start);
-        let parsed = header::parse(&self.buffer, self.reading(None, false));
+        let parsed = header::parse(&self.buffer, self.header_context(None, false));
         let doubtful = |(code, _): &(Code, _)| !matches!(code, Code::MissingRole | Code::OddSpace);
         match begun {
             Some(mark) if parsed.rest.is_none() && !parsed.faults.iter().any(doubtful) => {
                 self.repair(Code::MissingEnd, mark.at, mark.marker.spelling().to_owned(), sink);
-                self.end_quietly(mark.at, sink);
-                self.leave_out_header(Opening::Start, Break::End, sink);
+                self.interrupt_frame(mark.at, sink);
+                self.drop_header(FrameOpening::Start, HeaderEnd::End, sink);
             }
             _ => {
                 self.flush_candidate(self.buffer.marks.len(), sink);
@@ -304,8 +306,8 @@ impl Parser {
         self.delta(text.get(done..offset).unwrap_or_default(), sink);
         self.count_content(self.buffer.tokens - rest.tokens);
         self.buffer = rest;
-        if self.buffer.is_empty() && self.at == At::Candidate {
-            self.at = At::Content;
+        if self.buffer.is_empty() && self.at == State::Candidate {
+            self.at = State::Content;
         }
     }
 }

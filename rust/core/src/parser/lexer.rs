@@ -5,7 +5,8 @@
 
 use crate::error::Code;
 use crate::marker::Marker;
-use crate::parse::{Parser, Sink};
+use crate::parser::Sink;
+use crate::parser::machine::Parser;
 use crate::tokenizer;
 use crate::tokenizer::vocabulary;
 

@@ -12,10 +12,10 @@
 //! None of them has white space, `<`, `=` or a control character, so that no value can end its header, begin another
 //! value or stand for a marker.
 
-use crate::classify::CHANNELS;
 use crate::error::RenderError;
-use crate::frame::{Header, Role};
+use crate::frame::{CHANNELS, Header, Role};
 use crate::marker::Marker;
+use crate::tool_name::name_of;
 
 /// Characters of recipients: `functions.get_weather`, `browser.search`.
 pub(crate) fn is_name_char(c: char) -> bool {
@@ -64,7 +64,7 @@ pub(crate) fn header(header: &Header, at: Option<usize>) -> Result<(), RenderErr
     };
     match (header.role, header.name.as_deref()) {
         (Role::Tool, Some(author)) => {
-            let name = author.strip_prefix("functions.").unwrap_or(author);
+            let name = name_of(author);
             if name.is_empty()
                 || !is_name(author)
                 || Role::from_name(name).is_some()

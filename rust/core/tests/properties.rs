@@ -1,14 +1,14 @@
 //! Properties of the parser, on every short input and on every small damage to the corpus.
 
-use motet::fold::Fold;
 use motet::marker::Marker;
-use motet::parse::Settings;
-use motet::reader::{Completion, Reader, parse_ids};
+use motet::parser::ParseOptions;
+use motet::parser::collect::FrameCollector;
+use motet::parser::stream::{Completion, StreamParser, parse_ids};
 use motet::{frame::Role, tokenizer};
 use std::sync::Arc;
 
-fn settings(role: Option<Role>) -> Arc<Settings> {
-    Arc::new(Settings { role, ..Settings::default() })
+fn options(role: Option<Role>) -> Arc<ParseOptions> {
+    Arc::new(ParseOptions { role, ..ParseOptions::default() })
 }
 
 /// What the comparisons look at.
@@ -17,10 +17,10 @@ fn shown(completion: &Completion) -> String {
 }
 
 /// Tolerant parsing accounts for every token, strict parsing agrees with it, and one by one is the same.
-fn check(ids: &[u32], settings: &Arc<Settings>) {
-    let whole = parse_ids(ids, Arc::clone(settings)).expect("tolerant parsing never fails");
+fn check(ids: &[u32], options: &Arc<ParseOptions>) {
+    let whole = parse_ids(ids, Arc::clone(options)).expect("tolerant parsing never fails");
     assert_eq!(whole.tokens.sum(), ids.len() as u64, "{ids:?}");
-    let (mut reader, mut fold) = (Reader::new(Arc::clone(settings)), Fold::default());
+    let (mut reader, mut fold) = (StreamParser::new(Arc::clone(options)), FrameCollector::default());
     for id in ids {
         reader.feed_ids(&[*id], &mut fold).expect("ids only");
     }
@@ -29,7 +29,7 @@ fn check(ids: &[u32], settings: &Arc<Settings>) {
     }
     let streamed = reader.finish(fold).expect("tolerant parsing never fails");
     assert_eq!(shown(&streamed), shown(&whole), "{ids:?}");
-    let strict = Arc::new(Settings { strict: true, ..Settings::clone(settings) });
+    let strict = Arc::new(ParseOptions { strict: true, ..ParseOptions::clone(options) });
     let fault = whole.repairs.iter().find(|repair| repair.code.tier() == motet::error::Tier::Fault);
     match (parse_ids(ids, strict), fault) {
         (Ok(strict), None) => assert_eq!(shown(&strict), shown(&whole), "{ids:?}"),
@@ -58,7 +58,7 @@ fn alphabet() -> Vec<u32> {
 fn every_short_stream_is_read() {
     let alphabet = alphabet();
     for role in [Some(Role::Assistant), None] {
-        let settings = settings(role);
+        let options = options(role);
         for length in 0..=5 {
             let mut stream = vec![0; length];
             for number in 0..alphabet.len().pow(length as u32) {
@@ -67,7 +67,7 @@ fn every_short_stream_is_read() {
                     *place = alphabet[rest % alphabet.len()];
                     rest /= alphabet.len();
                 }
-                check(&stream, &settings);
+                check(&stream, &options);
             }
         }
     }
@@ -88,15 +88,15 @@ fn corpus() -> Vec<Vec<u32>> {
 
 #[test]
 fn every_prefix_and_every_small_damage_is_read() {
-    let settings = settings(Some(Role::Assistant));
+    let options = options(Some(Role::Assistant));
     let markers = Marker::ALL.map(Marker::id);
     for ids in corpus() {
         for at in 0..ids.len() {
-            check(&ids[..at], &settings);
+            check(&ids[..at], &options);
             let edit = |change: &dyn Fn(&mut Vec<u32>)| {
                 let mut edited = ids.clone();
                 change(&mut edited);
-                check(&edited, &settings);
+                check(&edited, &options);
             };
             edit(&|ids| {
                 ids.remove(at);
@@ -119,9 +119,9 @@ fn bytes_are_read_as_utf8_however_they_are_cut() {
         0x00, 0x3c, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee,
         0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff,
     ];
-    let settings = settings(Some(Role::Assistant));
+    let options = options(Some(Role::Assistant));
     let opened = {
-        let (mut reader, mut fold) = (Reader::new(settings), Fold::default());
+        let (mut reader, mut fold) = (StreamParser::new(options), FrameCollector::default());
         reader.feed_text("<|channel|>final<|message|>", &mut fold).expect("text only");
         (reader, fold)
     };
@@ -148,9 +148,9 @@ fn bytes_are_read_as_utf8_however_they_are_cut() {
 #[test]
 fn nothing_that_was_said_is_taken_back() {
     for ids in corpus() {
-        let settings = settings(Some(Role::Assistant));
-        let whole = parse_ids(&ids, Arc::clone(&settings)).expect("tolerant");
-        let (mut reader, mut fold) = (Reader::new(settings), Fold::default());
+        let options = options(Some(Role::Assistant));
+        let whole = parse_ids(&ids, Arc::clone(&options)).expect("tolerant");
+        let (mut reader, mut fold) = (StreamParser::new(options), FrameCollector::default());
         for id in &ids {
             reader.feed_ids(&[*id], &mut fold).expect("ids only");
             for (early, late) in fold.frames.iter().zip(&whole.frames) {

@@ -1,8 +1,10 @@
 //! What can be wrong: repairs that the tolerant parser makes, and errors that strict parsing and rendering raise.
 //! The texts that people read are made here; the places that find a fault say only which it is and where.
 
-use crate::excerpt::Excerpt;
+use self::excerpt::Excerpt;
 use std::fmt;
+
+pub mod excerpt;
 
 /// Something that does not follow the format, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,29 +160,29 @@ impl Code {
 
 /// What was being read when a fault was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ParseStage {
     Start,
     Header,
     Content,
 }
 
-impl State {
+impl ParseStage {
     pub const fn as_str(self) -> &'static str {
         match self {
-            State::Start => "start",
-            State::Header => "header",
-            State::Content => "content",
+            ParseStage::Start => "start",
+            ParseStage::Header => "header",
+            ParseStage::Content => "content",
         }
     }
 
     /// What the format allows there.
     pub const fn expected(self) -> &'static str {
         match self {
-            State::Start => "<|start|>",
-            State::Header => {
+            ParseStage::Start => "<|start|>",
+            ParseStage::Header => {
                 "a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>"
             }
-            State::Content => "text, then <|end|>, <|call|> or <|return|>",
+            ParseStage::Content => "text, then <|end|>, <|call|> or <|return|>",
         }
     }
 }
@@ -189,7 +191,7 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     pub repair: Repair,
-    pub state: State,
+    pub state: ParseStage,
     /// What stands around it, as far as it had been read.
     pub excerpt: Excerpt,
 }
