@@ -10,12 +10,13 @@ import pickle
 import re
 import threading
 import traceback
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import together
 
 import motet
 from motet.testing import Turn
@@ -335,3 +336,96 @@ def drive(
         return events, None
     except motet.MotetError as error:
         return events, error
+
+
+WHOLE = ("Sky: blue.", "青 é.")
+
+
+CUTS: dict[str, tuple[Exception | None, str]] = {
+    "the end": (None, "end"),
+    "half an event": (None, "half_event"),
+    "a reset": (httpx.ReadError("reset by peer"), "reset"),
+    "a hang-up": (httpx.RemoteProtocolError("incomplete chunked read"), "reset"),
+    "silence": (httpx.ReadTimeout("timed out"), "silence"),
+}
+
+
+def cells(lane: str) -> Iterator[tuple[list[dict[str, Any]], list[bytes], bytes]]:
+    """For each place of a stream: the chunks before it, the same as bytes, and the event that is next."""
+    chunks = chunks_of(lane)
+    events = [*map(sse, chunks), DONE]
+    for place, event in enumerate(events):
+        yield chunks[:place], events[:place], event
+
+
+def stream_in_memory(lane: str, mode: str, runner: asyncio.Runner) -> Callable[..., tuple[Outcome, InMemoryService]]:
+    service = InMemoryService()
+    brain = service.atom(lane)
+
+    def ask(*pieces: bytes, end: BaseException | None = None) -> tuple[Outcome, InMemoryService]:
+        body = service.tell(*pieces, end=end)
+        found = outcome(brain, "stream" if mode == "sync" else "astream", runner=runner)
+        assert body.closed
+        assert len(service.asked) == 1, "there are no retries once an answer has begun"
+        return found, service
+
+    return ask
+
+
+def check_complete(found: Outcome, usage_came: bool) -> None:
+    assert found.error is None
+    assert found.answer is not None
+    assert found.heard == (found.answer.reasoning, found.answer.text) == WHOLE
+    assert found.answer.finish == "stop"
+    assert (found.answer.usage is None) == (found.answer.metrics.cost.cash.total is None) == (not usage_came)
+    assert any("no usage" in note for note in found.answer.notes) == (not usage_came)
+
+
+FINISH = sse({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+
+
+def sse_ascii(shape: Any) -> bytes:
+    return b"data: " + json.dumps(shape).encode() + b"\n\n"
+
+
+TOKEN = sse({"choices": [{"delta": {"content": "word "}}]})
+
+
+ROLE = sse({"choices": [{"delta": {"role": "assistant", "content": ""}}]})
+
+
+PING = b": still there\n\n"
+
+
+REQUEST = httpx.Request("POST", "http://service.test")
+
+
+def refusal(status: int, **headers: str) -> Exception:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = httpx.Response(status, headers=named, request=REQUEST)
+    return together.APIStatusError(f"{KEY} is refused", response=response, body={"error": KEY})
+
+
+STATUSES: list[tuple[int, Any, type[motet.ApiError], int]] = [
+    (301, "", motet.ApiError, 1),
+    (307, "", motet.ApiError, 1),
+    (400, {"error": {"message": f"no {KEY}"}}, motet.InvalidRequestError, 1),
+    (401, {"error": {"message": f"Invalid API key provided: {KEY}"}}, motet.AuthenticationError, 1),
+    (402, {"error": {"message": "spending limit"}}, motet.QuotaError, 1),
+    (403, {"error": {"message": "not yours"}}, motet.AccessDeniedError, 1),
+    (404, {"error": {"message": "no such model"}}, motet.NotFoundError, 1),
+    (408, {}, motet.RequestTimeoutError, 3),
+    (409, {"detail": "busy"}, motet.ApiError, 3),
+    (413, f"<html>{KEY}</html>", motet.InvalidRequestError, 1),
+    (418, "", motet.ApiError, 1),
+    (422, {"detail": [{"loc": ["body", KEY], "msg": "field required"}]}, motet.InvalidRequestError, 1),
+    (429, {"error": {"message": "slow down"}}, motet.RateLimitError, 3),
+    (429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}, motet.QuotaError, 1),
+    (500, f"upstream {KEY}", motet.ServerError, 3),
+    (502, "<html>Bad Gateway</html>", motet.ServerError, 3),
+    (503, {"error": f"overloaded {KEY}"}, motet.OverloadedError, 3),
+    (504, b"", motet.ServerError, 3),
+    (524, b"\xff\xfe\x00", motet.ServerError, 3),
+    (529, None, motet.OverloadedError, 3),
+    (599, "x" * 100_000, motet.ServerError, 3),
+]

@@ -24,6 +24,7 @@ from tests.support.fault_cases import (
     HOWS,
     LANES,
     SHORT,
+    WHOLE,
     Cases,
     Outcome,
     aoutcome,
@@ -31,14 +32,12 @@ from tests.support.fault_cases import (
     check_partial,
     chunks_of,
     finished,
-    no_key_in_logs,
     outcome,
     said_in,
     whole_of,
 )
 from tests.support.server_scripts import KEY, SLUG
 
-WHOLE = ("Sky: blue.", "青 é.")
 SILENCE = 2.0
 """Seconds after which the HTTP client takes a service for gone, in place of sixty."""
 LATE = 15.0
@@ -104,12 +103,6 @@ def bench() -> Iterator[Bench]:
         runner.run(brain.aask(cases.add(SHORT), lane="chat"))
         yield Bench(server, cases, brain, runner)
         runner.run(brain.aclose())
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with no_key_in_logs():
-        yield
 
 
 # Within a stream.

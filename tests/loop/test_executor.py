@@ -1,0 +1,155 @@
+"""Tool calls in threads and tasks: parallel, late, cancelled and hanging."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from pathlib import Path
+
+import motet
+from tests.support.fake_backend import calls, fake_atom, turns
+from tests.support.loop_tools import (
+    WAKE,
+    House,
+    good,
+    hangs,
+    ran,
+)
+from tests.support.processes import environment
+from tests.support.server_scripts import final
+
+
+def test_calls_run_in_parallel_or_in_order(house: House) -> None:
+    at_work, most, order = 0, 0, []
+    lock = threading.Lock()
+
+    def meets(x: int) -> int:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        time.sleep(0.1 - 0.02 * x)
+        with lock:
+            at_work -= 1
+            order.append(x)
+        return x
+
+    made = calls(*[("meets", json.dumps({"x": n})) for n in range(4)])
+    for parallel, together in ((True, 4), (False, 1)):
+        most, order = 0, []
+        for how in ("run", "arun"):
+            brain, _ = house.asking("chat", made, final("A"))
+            run = ran(house, brain, how, "Go.", tools=[meets], parallel=parallel)
+            assert [one.content for one in run.steps[0].calls] == ["0", "1", "2", "3"]
+            assert most == together
+        assert (order[:4] == [0, 1, 2, 3]) == (not parallel)
+
+
+def test_parallel_calls_are_bounded() -> None:
+    from motet.loop.executor import MAX_PARALLEL_CALLS
+
+    at_work, most, lock = 0, 0, threading.Lock()
+
+    def meets() -> None:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        time.sleep(0.01)
+        with lock:
+            at_work -= 1
+
+    brain, _ = fake_atom(turns(calls(*["meets"] * (2 * MAX_PARALLEL_CALLS)), final("A")))
+    for run in (brain.run("Go.", tools=[meets]), asyncio.run(brain.arun("Go.", tools=[meets]))):
+        assert {one.signal for one in run.steps[0].calls} == {"success"}
+    assert 1 < most <= MAX_PARALLEL_CALLS
+
+
+def test_timeout_of_a_tool_overrides_that_of_the_loop() -> None:
+    @motet.tool(timeout=0.05)
+    def quick() -> None:
+        WAKE.wait(60)
+
+    brain, _ = fake_atom(turns(calls("quick", "hangs"), final("A")))
+    run = brain.run("Go.", tools=[quick, hangs], tool_timeout=0.1)
+    assert ["within 0.05 s" in one.content for one in run.steps[0].calls] == [True, False]
+    assert ["within 0.1 s" in one.content for one in run.steps[0].calls] == [False, True]
+
+
+def test_late_async_tools_are_cancelled_or_abandoned() -> None:
+    heeded: list[str] = []
+
+    async def heeds() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            heeded.append("heeds")
+            raise
+
+    async def stubborn() -> None:
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                heeded.append("stubborn")
+
+    brain, _ = fake_atom(turns(calls("heeds", "stubborn"), final("A")))
+    for run in (
+        brain.run("Go.", tools=[heeds, stubborn], tool_timeout=0.1),
+        asyncio.run(brain.arun("Go.", tools=[heeds, stubborn], tool_timeout=0.1)),
+    ):
+        assert [one.signal for one in run.steps[0].calls] == ["error:malfunction"] * 2
+        assert all("no result within 0.1 s" in one.content for one in run.steps[0].calls)
+    assert heeded.count("heeds") == 2
+
+
+def test_cancelled_error_inside_a_tool_is_its_failure() -> None:
+    async def cancels() -> None:
+        raise asyncio.CancelledError
+
+    async def times_out() -> None:
+        raise TimeoutError("upstream")
+
+    brain, _ = fake_atom(turns(calls("cancels", "times_out"), final("A")))
+    for run in (
+        brain.run("Go.", tools=[cancels, times_out]),
+        asyncio.run(brain.arun("Go.", tools=[cancels, times_out])),
+    ):
+        assert ["cancelled" in one.content for one in run.steps[0].calls] == [True, False]
+        assert "TimeoutError: upstream" in run.steps[0].calls[1].content
+
+
+def test_hanging_tool_does_not_block_process_exit(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    page = tmp_path / "hang.py"
+    page.write_text(
+        "import asyncio, time\nfrom tests.support.fake_backend import *\nfrom tests.support.server_scripts import final\n"
+        "def hangs() -> None:\n    time.sleep(600)\n"
+        "brain, _ = fake_atom(turns(calls('hangs'), final('A')))\n"
+        "print(brain.run('Go.', tools=[hangs], tool_timeout=0.1).text)\n"
+        "print(asyncio.run(brain.arun('Go.', tools=[hangs], tool_timeout=0.1)).text)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, page],
+        capture_output=True,
+        timeout=30,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=environment(),
+    )
+    assert done.stdout == "A\nA\n", done.stderr
+
+
+def test_tools_can_run_loops_themselves() -> None:
+    inner, _ = fake_atom(turns(calls("good"), final("inner")))
+
+    def asks() -> str:
+        return inner.run("Go.", tools=[good]).text
+
+    brain, _ = fake_atom(turns(calls("asks"), final("A")))
+    assert brain.run("Go.", tools=[asks]).steps[0].calls[0].content == "inner"

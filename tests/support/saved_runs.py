@@ -1,0 +1,58 @@
+"""Runs with two calls, one call and an answer: finished, and interrupted in a tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import motet
+from motet.loop.run import Run
+from tests.support.fake_backend import FakeBackend, calls, fake_atom, turns
+from tests.support.loop_tools import Fatal
+from tests.support.server_scripts import final
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+SAID = (calls("add", ("add", '{"x": 5}')), calls(("add", '{"x": 7}')), final("A"))
+
+
+class Counter:
+    """Tools that say how often they were called."""
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+
+    def add(self, x: int = 1) -> int:
+        self.made.append(x)
+        return x + 1
+
+
+def begun(path: Path | None = None, **options: Any) -> tuple[motet.Atom, FakeBackend, Counter, Run]:
+    brain, backend = fake_atom(turns(*SAID))
+    counter = Counter()
+    if path is not None:
+        options["checkpoint"] = path
+    return brain, backend, counter, brain.run("Go.", tools=[counter.add], **options)
+
+
+def interrupted(path: Path, **flags: Any) -> tuple[motet.Atom, Counter, Any]:
+    """A run whose second call was begun and did not end; its tool, and how often it was called."""
+    counter = Counter()
+
+    @motet.tool(**flags)
+    def add(x: int = 1) -> int:
+        counter.made.append(x)
+        if x == 5 and counter.made.count(5) == 1:
+            raise Fatal
+        return x + 1
+
+    brain, _ = fake_atom(turns(*SAID))
+    with pytest.raises(Fatal):
+        brain.run("Go.", tools=[add], checkpoint=path)
+    assert sorted(counter.made) == [1, 5]
+    return brain, counter, add
