@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -236,13 +237,13 @@ def test_resumed_run_keeps_its_options(tmp_path: Path) -> None:
 
 
 def test_resumed_run_keeps_sequential_calls() -> None:
-    import threading
-
-    names: list[str] = []
+    running: list[str] = []
 
     def who() -> None:
-        names.append(threading.current_thread().name)
-        assert sum(thread.name.startswith("tool-") for thread in threading.enumerate()) == 1
+        running.append("who")
+        time.sleep(0.01)
+        assert running == ["who"]
+        running.clear()
 
     brain, _ = fake_atom(turns(calls("who"), calls("who", "who", "who"), final("A")))
     with pytest.raises(motet.MaxStepsError) as caught:
