@@ -221,13 +221,25 @@ def main() -> None:
         page.write_text(f"{head}\n" + "\n".join(rows) + "\n" + heading + others, "utf-8")
 
 
-HEAD = """# Results
-Written by `make bench`: each round runs motet and the peer on the same input, one after the other; the ratio is the
-median over {rounds} rounds, the range leaves out the lowest and the highest tenth. {machine}; openai-harmony
-0.0.8. Ratios hold from machine to machine better than speeds do.
+HEAD = """# Benchmarks
+`make bench` measures motet beside other libraries and writes this page; `make instructions` counts instructions per token
+with callgrind and compares them with `results/instructions.json`.
 
-Parsing text leaves the counting of its tokens until somebody asks for `tokens`; parsing ids counts them as they pass.
-`extend` is beside rendering the whole conversation, which is what openai-harmony has for it.
+| folder | what it measures |
+|---|---|
+| `run.py` | parser and renderer beside openai-harmony |
+| `tokenizer/` | the tokenizer beside all others for this vocabulary: `compare.py`, `plot.py`; `instructions.py`; `exact.py` compares ids with tiktoken's on random text |
+| `parser/overhead.py` | what motet adds to the bare SDK for each chunk of a stream |
+| `dataset/speed.py` | speed and memory of making and checking data sets |
+| `results/` | the last figures |
+
+## Parser and renderer
+Each round runs motet and the peer on the same input, one after the other. The ratio is the median over {rounds} rounds; the
+range excludes the lowest and the highest tenth. {machine}; openai-harmony 0.0.8. Ratios
+transfer between machines better than speeds.
+
+Parsing text counts its tokens on first access to `tokens`; parsing ids counts them on the way. `extend` is compared with
+rendering the whole conversation, which is what openai-harmony offers.
 """
 
 if __name__ == "__main__":

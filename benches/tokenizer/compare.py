@@ -245,12 +245,12 @@ def markdown(results: dict[str, Any]) -> str:
         return [*lines, ""]
 
     lines = [
-        "Written by `benches/tokenizer/compare.py`: one thread on one core, text that was not seen before, "
-        "processor time (but the clock's for batches and cold starts), "
-        f"{results['rounds']} rounds (5 for the hostile ones). A ratio is of one round; above 1 motet is the better one. "
-        "The range leaves out the lowest and highest tenth. Left out of a row: who fails, or would take seconds. "
-        f"{results['machine']}; load before and after: {results['load'][0]:.1f}, {results['load'][1]:.1f} (a busy "
-        "machine: trust ratios). " + ", ".join([f"{n} {v}" for n, v in results["versions"].items()]) + ".",
+        "Written by `benches/tokenizer/compare.py`: one thread on one core, text not seen before, "
+        "processor time (wall time for batches and cold starts), "
+        f"{results['rounds']} rounds (5 for hostile texts). Ratios are of one round; above 1, motet is faster. "
+        "The range excludes the lowest and the highest tenth. A tokenizer that fails or takes seconds is left out of the "
+        f"row. {results['machine']}; load before and after: {results['load'][0]:.1f}, {results['load'][1]:.1f} (above 1: "
+        "trust ratios only). " + ", ".join([f"{n} {v}" for n, v in results["versions"].items()]) + ".",
         "",
         *table("A list of ints, MB/s", results["encode"]["list"]),
         *table("The fastest form, MB/s", results["encode"]["fastest"]),
@@ -258,14 +258,14 @@ def markdown(results: dict[str, Any]) -> str:
     ]
     one, gain = results["batch"][0]["threads"]
     lines += [f"`encode_batch` on one thread takes {one} ms, {gain} times as long as on all cores.", ""]
-    lines += ["### What Python takes by itself", "| | ns a token |", "|---|---|"]
+    lines += ["### What Python itself takes", "| | ns a token |", "|---|---|"]
     lines += [f"| {what} | {value} |" for what, value in results["floor"].items()]
-    lines += ["", "### Not the ids of tiktoken"]
+    lines += ["", "### Texts with other ids than tiktoken"]
     lines += [f"- {name}: {', '.join(cases)}" for name, cases in results["inexact"].items()]
     counts = json.loads((RESULTS / "instructions.json").read_text("utf-8"))
-    lines += ["", "### Where the work is: instructions a token, each step with those before it"]
+    lines += ["", "### Instructions per token, each step including those before it"]
     lines += [
-        "| | split | and look up | and merge (`count`) | and write (`encode`) | decode |",
+        "| | split | + look up | + merge (`count`) | + write (`encode`) | decode |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
@@ -275,33 +275,33 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 GAINS = """### What each change brought
-MB/s of the core alone, on a megabyte of each, one thread.
+MB/s of the core alone, one thread, a megabyte of each text.
 
 | change | English | code | JSON | mixed | CJK | others |
 |---|---|---|---|---|---|---|
 | before | 97 | 101 | 88 | 25 | 13 | random letters 5, punctuation 8, mixed white space 8 |
 | merges by pairs of ids, characters as units, windows | 92 | 90 | 82 | 38 | 68 | 27, 29, 33 |
-| ASCII split by masks of 16 bytes | 116 | 103 | 95 | 37 | 69 | |
-| a cache of short pieces, fetched ahead; no struct copied | 151 | 140 | 103 | 45 | 70 | |
-| runs: nothing looked up twice | | | | | | a run of "a" 111 to 840 |
+| ASCII split with masks of 16 bytes | 116 | 103 | 95 | 37 | 69 | |
+| a cache of short pre-tokens, prefetched; no struct copied | 151 | 140 | 103 | 45 | 70 | |
+| runs of one character looked up once | | | | | | a run of "a" 111 to 840 |
 
-The same on text that was not seen before, on a thread that goes on. Each row was measured in turns with the one before
-it; from row to row the machine's pace differed.
+The same on text not seen before, on a thread with a warm cache. Each row was measured alternating with the row before it;
+the machine's speed differed between rows.
 
 | change | English | code | JSON | base64 |
 |---|---|---|---|---|
 | before | 104 | 91 | 75 | 29 |
-| ASCII cut by sixty-four bytes; groups, in which all that is new is fetched, then learnt | 145 | 165 | 114 | 36 |
-| the lowest merges from a table of 48 KB | 187 | 221 | 139 | 37 |
-| slots of longer words fetched ahead; both lines of a merge at once | 221 | 248 | 154 | 43 |
-| the cache's entries laid in lines, and 4 MB of them | 237 | 250 | 156 | 47 |
-| merges of two to four bytes written down | 243 | 256 | 173 | 58 |
+| ASCII split 64 bytes at once; batches in which misses are prefetched, then looked up | 145 | 165 | 114 | 36 |
+| the merges of lowest rank in a table of 48 KB | 187 | 221 | 139 | 37 |
+| slots of longer words prefetched; both cache lines of a merge at once | 221 | 248 | 154 | 43 |
+| cache entries aligned to cache lines, and 4 MB of them | 237 | 250 | 156 | 47 |
+| merges of two to four bytes unrolled | 243 | 256 | 173 | 58 |
 
-Decoding a list went from 25 to 6 ns a token by reading it without counting references, and by copying 16 bytes for each
-token whatever its length; an array takes 4. A list of ids went from 16 to 4 ns each by making the int of an id once. What
-brought nothing, and is not there: a bigger filter, a looser table of merges, a test for two tokens before merging, huge
-pages (once the entries lay in lines), more pieces to a group, beginning several merges before finishing the first,
-learning by length, smaller windows for short pieces, and a cache of pieces of 16 to 31 bytes.
+Decoding a list went from 25 to 6 ns a token by reading it without reference counting and by copying 16 bytes for each token
+whatever its length; an array takes 4. A list of ids went from 16 to 4 ns each by making the int of an id once. Tried without
+gain: a bigger filter, a sparser table of merges, a test for two tokens before merging, huge pages (with aligned entries),
+larger batches, interleaving several merges, cache replacement by length, smaller windows for short pre-tokens, and a cache
+of pre-tokens of 16 to 31 bytes.
 """
 
 
