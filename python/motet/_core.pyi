@@ -10,6 +10,7 @@ _Raw: TypeAlias = str | bytes | bytearray | memoryview | array[Any] | Iterable[S
 """A completion: text with markers (`str`, or its UTF-8 as bytes), or token ids (a list, an array, a buffer)."""
 
 __all__ = [
+    "MARKERS",
     "SPECIAL_TOKENS",
     "STOP_TOKENS",
     "VOCAB_SIZE",
@@ -26,9 +27,11 @@ __all__ = [
     "encode_array",
     "encode_batch",
     "frames",
+    "name_of",
     "parse",
     "parse_batch",
     "parse_conversation",
+    "recipient_of",
     "render",
     "render_frames",
     "render_training",
@@ -42,6 +45,19 @@ STOP_TOKENS: Final[tuple[int, int, int]]
 """`(200002, 200007, 200012)`: `<|return|>`, `<|end|>`, `<|call|>`."""
 SPECIAL_TOKENS: Final[Mapping[str, int]]
 """The 1091 spellings of special tokens and their ids, as in tiktoken's `o200k_harmony`."""
+
+MARKERS: Final[Mapping[str, str]]
+"""The spellings of the markers by their words: `MARKERS["start"]` is `<|start|>`. Words: `start`, `message`, `channel`,
+`constrain`, `end`, `call`, `return`, `endoftext`."""
+
+def recipient_of(name: str) -> str:
+    """The recipient of a call of this tool: `get_weather` gives `functions.get_weather`, built-in tools keep their name."""
+
+def name_of(recipient: str) -> str:
+    """The name of the tool that a recipient or an author stands for: `get_weather` for `functions.get_weather`.
+
+    What has no `functions.` before it stays as it is.
+    """
 
 def encode(text: str, *, special: Literal["text", "token", "error"] = "text") -> list[int]:
     """The token ids of a text, equal to tiktoken's `o200k_harmony`.

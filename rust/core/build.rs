@@ -10,6 +10,12 @@ mod base64;
 #[allow(dead_code)]
 #[path = "src/tokenizer/vocabulary/hash.rs"]
 mod hash;
+// The library reads markers back from ids, too.
+#[allow(dead_code, unreachable_pub)]
+#[path = "src/marker.rs"]
+mod marker;
+
+use marker::Marker;
 
 /// The checksum of `o200k_base.tiktoken`, as tiktoken and openai-harmony have it.
 const SHA256: &str = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d";
@@ -21,6 +27,7 @@ fn main() {
     println!("cargo::rerun-if-changed=data");
     println!("cargo::rerun-if-changed=src/tokenizer/vocabulary/base64.rs");
     println!("cargo::rerun-if-changed=src/tokenizer/vocabulary/hash.rs");
+    println!("cargo::rerun-if-changed=src/marker.rs");
     let packed = std::fs::read("data/merges.z").expect("data/merges.z");
     let (tokens, halves) =
         unpack(&miniz_oxide::inflate::decompress_to_vec_zlib(&packed).expect("deflated data"));
@@ -86,20 +93,13 @@ fn checksum(tokens: &[Vec<u8>]) -> String {
 
 /// The spellings of the ids from 199,998 on.
 fn special_spellings() -> Vec<String> {
-    let spell = |id: usize| match id {
-        199_998 => "<|startoftext|>".to_owned(),
-        199_999 => "<|endoftext|>".to_owned(),
-        200_002 => "<|return|>".to_owned(),
-        200_003 => "<|constrain|>".to_owned(),
-        200_005 => "<|channel|>".to_owned(),
-        200_006 => "<|start|>".to_owned(),
-        200_007 => "<|end|>".to_owned(),
-        200_008 => "<|message|>".to_owned(),
-        200_012 => "<|call|>".to_owned(),
-        200_018 => "<|endofprompt|>".to_owned(),
-        _ => format!("<|reserved_{id}|>"),
+    let spell = |id: u32| match (Marker::from_id(id), id) {
+        (Some(marker), _) => marker.spelling().to_owned(),
+        (None, 199_998) => "<|startoftext|>".to_owned(),
+        (None, 200_018) => "<|endofprompt|>".to_owned(),
+        (None, id) => format!("<|reserved_{id}|>"),
     };
-    (BASE_TOKENS..201_088).map(spell).collect()
+    (199_998..201_088).map(spell).collect()
 }
 
 fn numbers(values: impl IntoIterator<Item = u32>) -> Vec<u8> {

@@ -95,7 +95,7 @@ pub(crate) fn header(header: &Header, at: Option<usize>) -> Result<(), RenderErr
             return refuse(
                 "content type",
                 content_type,
-                "1 to 64 of A-Z a-z 0-9 _ . + / -, perhaps behind <|constrain|>",
+                &format!("1 to 64 of A-Z a-z 0-9 _ . + / -, perhaps behind {}", Marker::Constrain.spelling()),
             );
         }
     }

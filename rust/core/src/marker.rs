@@ -64,6 +64,11 @@ impl Marker {
         }
     }
 
+    /// The word of its spelling: `start` of `<|start|>`.
+    pub fn word(self) -> &'static str {
+        self.spelling().trim_matches(['<', '|', '>'])
+    }
+
     /// How the marker is spelled in text.
     pub const fn spelling(self) -> &'static str {
         match self {

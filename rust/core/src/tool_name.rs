@@ -14,7 +14,12 @@ pub fn is_built_in(name: &str) -> bool {
 
 /// The recipient of a call of this tool: `get_weather` gives `functions.get_weather`, built-in tools keep their name.
 pub fn recipient_of(name: &str) -> String {
-    if is_built_in(name) { name.to_owned() } else { format!("{FUNCTIONS}{name}") }
+    if is_built_in(name) { name.to_owned() } else { function_recipient(name) }
+}
+
+/// `functions.` and the name, whichever tool it is.
+pub fn function_recipient(name: &str) -> String {
+    format!("{FUNCTIONS}{name}")
 }
 
 /// The name of the tool that a recipient (or the author of a result) stands for: the inverse of [`recipient_of`].

@@ -1,6 +1,7 @@
 //! What must never be, and what must stay true of the sources themselves.
 
 use motet::error::{Code, Tier};
+use motet::marker::Marker;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -78,6 +79,164 @@ fn files_stay_readable() {
             assert!(text.starts_with("//! "), "{} does not say what lives there", path.display());
             assert!(text.lines().count() <= 700, "{} is too long", path.display());
         }
+    }
+}
+
+/// The rooms of the core in order: a file imports from its own room and from those on lower floors.
+const FLOORS: [(&str, u8); 10] = [
+    ("tokenizer", 0),
+    ("marker", 0),
+    ("tool_name", 0),
+    ("frame", 0),
+    ("error", 1),
+    ("message", 1),
+    ("header_grammar", 2),
+    ("parser", 3),
+    ("render", 3),
+    ("lib", 4),
+];
+
+/// The crate's files as their module paths (`["parser", "machine"]`), with those that each imports.
+fn imports() -> Vec<(Vec<String>, Vec<Vec<String>>)> {
+    let source = root().join("rust/core/src");
+    let files: Vec<_> =
+        sources(&source).into_iter().map(|path| (module_path(&source, &path), path)).collect();
+    let known: Vec<Vec<String>> = files.iter().map(|(module, _)| module.clone()).collect();
+    let of_file = |(module, path): &(Vec<String>, PathBuf)| {
+        let text = code(&std::fs::read_to_string(path).expect("UTF-8"));
+        let folder = path.ends_with("mod.rs");
+        let mut targets: Vec<_> = use_paths(&text)
+            .into_iter()
+            .filter_map(|path| resolve(&path, module, folder, &known))
+            .filter(|target| target != module)
+            .collect();
+        targets.sort();
+        targets.dedup();
+        (module.clone(), targets)
+    };
+    let placed = |(module, _): &(Vec<String>, _)| FLOORS.iter().any(|(room, _)| *room == module[0]);
+    files.iter().map(of_file).filter(placed).collect()
+}
+
+fn module_path(source: &Path, path: &Path) -> Vec<String> {
+    let relative = path.strip_prefix(source).expect("below src").with_extension("");
+    let names = relative.iter().map(|name| name.to_str().expect("UTF-8").to_owned());
+    names.filter(|name| name != "mod").collect()
+}
+
+/// The paths of all `use` lines, braces multiplied out: `["crate", "frame", "Role"]`.
+fn use_paths(text: &str) -> Vec<Vec<String>> {
+    let mut paths = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("use ") {
+        let begins_line = rest[..start].ends_with(['\n', ' ']) || start == 0;
+        let behind = &rest[start + 4..];
+        let end = behind.find(';').unwrap_or(behind.len());
+        if begins_line {
+            expand("", &behind[..end], &mut paths);
+        }
+        rest = &behind[end..];
+    }
+    paths
+}
+
+fn expand(prefix: &str, tree: &str, paths: &mut Vec<Vec<String>>) {
+    let tree = tree.trim();
+    if let Some((head, group)) = tree.split_once('{') {
+        let group = &group[..group.rfind('}').unwrap_or(group.len())];
+        let (mut depth, mut from) = (0, 0);
+        for (at, c) in group.char_indices().chain([(group.len(), ',')]) {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    expand(&format!("{prefix}{}", head.trim()), &group[from..at], paths);
+                    from = at + 1;
+                }
+                _ => {}
+            }
+        }
+    } else if !tree.is_empty() {
+        let path = format!("{prefix}{tree}");
+        let path = path.split(" as ").next().unwrap_or_default().trim();
+        paths.push(path.split("::").map(str::to_owned).collect());
+    }
+}
+
+/// The file that a path of a `use` leads to.
+fn resolve(path: &[String], module: &[String], folder: bool, known: &[Vec<String>]) -> Option<Vec<String>> {
+    let (first, rest) = path.split_first()?;
+    let parent = || module.split_last().map(|(_, parent)| parent.to_vec()).unwrap_or_default();
+    let mut full = match first.as_str() {
+        "crate" => Vec::new(),
+        "self" => module.to_vec(),
+        "super" if folder => parent(),
+        "super" => parent(),
+        _ => return None,
+    };
+    full.extend(rest.iter().filter(|name| *name != "self").cloned());
+    (1..=full.len()).rev().map(|length| full[..length].to_vec()).find(|path| known.contains(path))
+}
+
+/// A source without comments and without its tests.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn rooms_import_only_from_lower_floors() {
+    let floor =
+        |module: &[String]| FLOORS.iter().find(|(room, _)| *room == module[0]).map(|(_, floor)| *floor);
+    for (module, targets) in imports() {
+        let Some(own) = floor(&module) else { panic!("{module:?} is in no room") };
+        for target in targets.iter().filter(|target| target[0] != module[0] && floor(target).is_some()) {
+            let other = floor(target).unwrap_or_else(|| panic!("{target:?} is in no room"));
+            // Files of the ground floor stand in the order of the list.
+            let order = |module: &[String]| FLOORS.iter().position(|(room, _)| *room == module[0]);
+            let below = other < own || other == own && own < 3 && order(target) < order(&module);
+            assert!(below, "{} imports {}", module.join("/"), target.join("/"));
+        }
+    }
+}
+
+#[test]
+fn no_file_imports_itself_through_others() {
+    let mut left = imports();
+    assert!(left.len() > 20, "{left:?}");
+    left.retain(|(module, _)| module[1..] != ["scratch"]);
+    // Takes away the files that import nothing of what is left, until there are only circles.
+    loop {
+        let modules: Vec<_> = left.iter().map(|(module, _)| module.clone()).collect();
+        let before = left.len();
+        left.retain(|(_, targets)| targets.iter().any(|target| modules.contains(target)));
+        if left.len() == before {
+            break;
+        }
+    }
+    assert!(left.is_empty(), "these files import each other: {left:#?}");
+}
+
+#[test]
+fn markers_and_the_functions_prefix_are_spelled_once() {
+    // Sentences for users name markers; everything else takes them from `Marker`.
+    let sentences = "core/src/error/mod.rs";
+    let mut files = vec![root().join("rust/core/build.rs")];
+    for folder in ["rust/core/src", "rust/python/src"] {
+        files.extend(sources(&root().join(folder)));
+    }
+    for path in files
+        .iter()
+        .filter(|path| !path.ends_with("src/render.rs") && !path.ends_with("src/chat_template.rs"))
+    {
+        let text = code(&std::fs::read_to_string(&path).expect("UTF-8"));
+        for marker in Marker::ALL {
+            let allowed = path.ends_with("core/src/marker.rs") || path.ends_with(sentences);
+            assert!(allowed || !text.contains(marker.spelling()), "{} spells {marker:?}", path.display());
+        }
+        let allowed = path.ends_with("core/src/tool_name.rs") || path.ends_with(sentences);
+        assert!(allowed || !text.contains("functions."), "{} spells `functions.`", path.display());
     }
 }
 

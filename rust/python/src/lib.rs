@@ -3,6 +3,7 @@
 mod completion;
 mod convert;
 mod ffi;
+mod names;
 mod parse;
 mod prompt;
 mod stream;
@@ -15,6 +16,8 @@ use pyo3::prelude::*;
 mod _core {
     use super::*;
 
+    #[pymodule_export]
+    use super::names::{name_of, recipient_of};
     #[pymodule_export]
     use super::parse::{frames, parse, parse_batch, parse_conversation, tokens_by_channel};
     #[pymodule_export]
@@ -30,6 +33,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        names::constants(module)?;
         tokens::constants(module)
     }
 }
