@@ -51,7 +51,7 @@ MARKERS: Final[Mapping[str, str]]
 `constrain`, `end`, `call`, `return`, `endoftext`."""
 
 def recipient_of(name: str) -> str:
-    """The recipient of a call of this tool: `get_weather` gives `functions.get_weather`, built-in tools keep their name."""
+    """The recipient of calls of a tool: `functions.get_weather` for `get_weather`; built-in tools keep their name."""
 
 def name_of(recipient: str) -> str:
     """The name of the tool that a recipient or an author stands for: `get_weather` for `functions.get_weather`.
