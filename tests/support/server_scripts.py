@@ -55,3 +55,9 @@ LANES = [
     ("llamacpp", "text"),
     ("sglang", "ids"),
 ]
+
+
+async def aask(atom: motet.Atom, prompt: str, **options: Any) -> motet.Answer[Any]:
+    """Asks, and closes the atom's connections, which belong to the running event loop."""
+    async with atom:
+        return await atom.aask(prompt, **options)

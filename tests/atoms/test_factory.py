@@ -1,0 +1,146 @@
+"""From a slug to an atom: keys, addresses, clients and removed models."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+import motet
+from motet.testing import Fault, ScriptedServer
+from tests.support.server_scripts import ANSWER, CALL, KEY, PLAIN, SLUG, asking
+
+
+def test_missing_key_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-other-vendor-0123456789")
+    brain = motet.atom(SLUG)
+    for ask in (lambda: brain.ask("Hi"), lambda: asyncio.run(brain.aask("Hi"))):
+        with pytest.raises(motet.MissingKeyError, match="TOGETHER_API_KEY is not set") as caught:
+            ask()
+        assert "OPENAI" not in str(caught.value)
+    with pytest.raises(motet.MissingKeyError, match="no key has"):
+        motet.atom(SLUG, api_key="two words").ask("Hi")
+
+
+def test_key_of_another_vendor_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "XAI_API_KEY"):
+        monkeypatch.setenv(name, "sk-other-vendor-0123456789")
+    with ScriptedServer([PLAIN]) as server, motet.atom(SLUG, base_url=server.url) as brain:
+        brain.ask("Hi")
+        assert "sk-other-vendor" not in str(server.requests[0].headers)
+
+
+def test_base_url_works_with_and_without_version() -> None:
+    for tail in ("", "/", "/v1", "/v1/"):
+        with (
+            ScriptedServer([PLAIN]) as server,
+            motet.atom(SLUG, base_url=server.url + tail, api_key=KEY, lane="chat") as brain,
+        ):
+            brain.ask("Hi")
+            assert server.requests[0].path == "/v1/chat/completions"
+    with pytest.raises(motet.ConfigError, match="base_url must be an address"):
+        motet.atom(SLUG, base_url="api.together.ai", api_key=KEY).ask("Hi")
+
+
+def test_given_client_is_used_and_left_open() -> None:
+    import together
+
+    with ScriptedServer([PLAIN, PLAIN]) as server:
+        client = together.Together(api_key=KEY, base_url=server.url)
+        with motet.atom(SLUG, client=client) as brain:
+            assert brain.ask("Hi").output == ANSWER
+        assert not client.is_closed()
+        assert client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).choices
+
+
+def test_unknown_slug_suggests_similar_ones() -> None:
+    with pytest.raises(motet.UnknownAtomError) as caught:
+        motet.atom("together/gpt-os/120b")
+    assert caught.value.matches[0] == SLUG
+    assert f"did you mean {SLUG}" in str(caught.value)
+    with pytest.raises(motet.UnknownAtomError, match="known are"):
+        motet.atom("zzz")
+    assert motet.atom("openai/gpt-oss-120b").slug == SLUG
+    assert motet.atom("someone/new-model").spec.model == "someone/new-model"
+
+
+def test_own_server_has_no_price_and_no_removal_of_together() -> None:
+    """`openai/gpt-oss-20b` on a server of one's own was billed at Together's price, with its notice of removal."""
+    with ScriptedServer([PLAIN, PLAIN]) as server:
+        with motet.atom("openai/gpt-oss-20b", base_url=server.url, lane="chat") as model:
+            answer = model.ask("Hi")  # A warning would be an error here.
+        assert answer.metrics.cost.cash.total is None
+        assert "price" in answer.metrics.unknown["cost.cash.total"]
+        free = {"input": "0", "output": "0"}
+        with motet.atom("openai/gpt-oss-20b", base_url=server.url, lane="chat", price=free) as model:
+            assert model.ask("Hi").metrics.cost.cash.total == 0
+    assert motet.atom("openai/gpt-oss-20b", base_url="https://api.together.ai/v1").spec.slug == "together/gpt-oss/20b"
+
+
+def test_removed_atom_warns() -> None:
+    refused = Fault("status", status=404, body={"error": {"message": "Unable to access model"}})
+    with asking(refused, PLAIN, slug="together/qwen3/coder-next") as (brain, _):
+        with (
+            pytest.warns(motet.RemovedAtomWarning, match=r"removed from the service on 2026-05-14; ask together/"),
+            pytest.raises(motet.NotFoundError, match=r"Unable to access model; .* was removed .* on 2026-05-14"),
+        ):
+            brain.ask("Hi")
+        with pytest.warns(motet.RemovedAtomWarning):
+            assert any("2026-05-14" in note for note in brain.ask("Hi").notes)
+
+
+def test_gen_brain_atom_is_atom() -> None:
+    brain = motet.gen_brain_atom(slug=SLUG)
+    assert (brain.slug, brain.repo, repr(brain)) == (SLUG, "together", f"Atom({SLUG!r})")
+    assert brain.spec.cost.cash.input == Decimal("0.15")
+    assert brain.spec.gain.size.context.tokens == 131072
+    assert brain.spec.gain.grades.swe == Decimal("62.4")
+    assert brain.spec.sources["cost.cash.input"].as_of == "2026-11"
+
+
+def test_tool_objects_work_in_render_and_parse() -> None:
+    @motet.tool
+    def get_weather(city: str) -> str:
+        """The weather."""
+        return city
+
+    rendered = motet.render([{"role": "user", "content": "Hi"}], tools=[get_weather])
+    assert rendered.ids == motet.render([{"role": "user", "content": "Hi"}], tools=[get_weather.to_dict()]).ids
+    bare = "<|channel|>commentary to=get_weather<|message|>{}<|call|>"
+    assert motet.parse(bare, tools=[get_weather]).tool_calls[0].name == "get_weather"
+    with asking(CALL) as (brain, server):
+        brain.ask("Hi", tools=[get_weather])
+        assert server.requests[0].body["tools"] == [get_weather.to_dict()]
+
+
+def test_api_key_can_be_a_callable() -> None:
+    fetched: list[str] = []
+
+    def fetch() -> str:
+        fetched.append(KEY)
+        return KEY
+
+    with ScriptedServer([PLAIN], key=KEY) as server, motet.atom(SLUG, base_url=server.url, api_key=fetch) as brain:
+        assert fetched == []
+        brain.ask("Hi", lane="chat")
+        assert fetched == [KEY]
+
+
+def test_slug_must_be_text() -> None:
+    """None was the model id of those atoms that no service has."""
+    for wrong in (None, 5):
+        with pytest.raises(TypeError, match="slug must be a str"):
+            motet.atom(wrong)  # type: ignore[arg-type]
+    with pytest.raises(motet.UnknownAtomError) as caught:
+        motet.atom("Together/GPT-OSS/120B")
+    assert "together/gpt-oss/120b" in caught.value.matches
+
+
+def test_removal_warning_points_at_the_caller() -> None:
+    with asking(PLAIN, slug="together/gpt-oss/20b") as (brain, _):
+        with pytest.warns(motet.RemovedAtomWarning) as caught:
+            brain.ask("Hi")
+        assert caught[0].filename == __file__

@@ -1,0 +1,169 @@
+"""The type of an answer, from the schema that is sent to the value that comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import threading
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import pytest
+from pydantic import BaseModel
+
+import motet
+from tests.support.server_scripts import CALL, PLAIN, WEATHER, aask, asking, final
+
+
+class Review(BaseModel):
+    approved: bool
+    issues: list[str]
+    note: str | None = None
+
+
+@dataclass
+class Point:
+    x: int
+    y: int
+
+
+class Place(TypedDict):
+    city: str
+
+
+VALUES = [
+    (Review, '{"approved": false, "issues": ["typo"], "note": null}', Review(approved=False, issues=["typo"])),
+    (Point, '{"x": 1, "y": 2}', Point(1, 2)),
+    (Place, '{"city": "Oslo"}', {"city": "Oslo"}),
+    (list[int], '{"value": [1, 2]}', [1, 2]),
+    (
+        list[Review],
+        '{"value": [{"approved": true, "issues": [], "note": "x"}]}',
+        [Review(approved=True, issues=[], note="x")],
+    ),
+    (int, '{"value": 42}', 42),
+    (bool, '{"value": true}', True),
+    (str | None, '{"value": "null"}', "null"),
+    (str | None, '{"value": null}', None),
+    (dict[str, int], '{"a": 1}', {"a": 1}),
+]
+
+
+@pytest.mark.parametrize(("wanted", "raw", "value"), VALUES, ids=lambda one: str(one)[:40])
+@pytest.mark.parametrize(("style", "lane"), [("together", "chat"), ("vllm", "ids")])
+def test_outputs_of_all_types(wanted: Any, raw: str, value: Any, style: str, lane: str) -> None:
+    with asking(lambda _: final(raw), style=style, lane=lane) as (brain, server):
+        answer = brain.ask("Go", output=wanted)
+        assert answer.output == value
+        body = server.requests[-1].body
+        if lane == "chat":
+            form = body["response_format"]["json_schema"]
+            assert form["strict"] is True
+            assert form["schema"]["type"] == "object"
+            assert answer.response_format == "service"
+        else:
+            assert "# Response Formats" in motet.decode(body["prompt"])
+            assert answer.response_format == "prompt"
+
+
+def test_nested_schemas_are_strict() -> None:
+    class Inner(BaseModel):
+        default: int = 3
+
+    class Outer(BaseModel):
+        inner: Inner
+        many: list[Inner] = []
+        named: dict[str, Inner] = {}
+
+    with asking(final('{"inner": {"default": 1}, "many": [], "named": {"k": {"default": 2}}}')) as (brain, server):
+        assert brain.ask("Go", output=Outer).output == Outer(inner=Inner(default=1), named={"k": Inner(default=2)})
+        schema = server.requests[0].body["response_format"]["json_schema"]["schema"]
+    assert schema["required"] == ["inner", "many", "named"]
+    assert schema["additionalProperties"] is False
+    inner = schema["$defs"]["Inner"]
+    # A property that is named like a word of JSON Schema is still a property.
+    assert inner["required"] == ["default"]
+    assert "default" not in inner["properties"]["default"]
+    assert schema["properties"]["named"]["additionalProperties"] == {"$ref": "#/$defs/Inner"}
+
+
+def test_tools_and_output_type_combine() -> None:
+    with asking(CALL, final('{"approved": true, "issues": [], "note": null}')) as (brain, server):
+        first = brain.ask("Review", output=Review, tools=[WEATHER])
+        assert first.output is None
+        assert first.response_format == "prompt"
+        second = brain.ask([motet.ToolResult(first.calls[0].id, "{}")], on=first, output=Review, tools=[WEATHER])
+        assert second.output == Review(approved=True, issues=[])
+        for one in server.requests:
+            assert "response_format" not in one.body
+            assert "# Response Formats" in one.body["messages"][0]["content"]
+    assert "# Response Formats" not in second.episode.system
+
+
+def test_untyped_output_is_the_text() -> None:
+    with asking(final("null"), final('{"a": 1}')) as (brain, _):
+        assert [brain.ask("Go").output, brain.ask("Go").output] == ["null", '{"a": 1}']
+
+
+def test_json_in_a_code_fence_is_parsed_and_noted() -> None:
+    with asking(final('Here:\n```json\n{"x": 1, "y": 2}\n```\n')) as (brain, _):
+        answer = brain.ask("Go", output=Point)
+        assert answer.output == Point(1, 2)
+        assert any("fenced" in note for note in answer.notes)
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "error"),
+    [
+        (final("no JSON"), {"output": Review}, motet.InvalidJsonError),
+        (final('{"approved": "perhaps"}'), {"output": Review}, motet.SchemaMismatchError),
+        (final('{"approved": true, "issues": ["a'), {"output": Review, "max_tokens": 9}, motet.TruncatedOutputError),
+        (PLAIN, {"max_tokens": 12}, motet.TruncatedOutputError),
+        (CALL, {"max_tokens": 24, "tools": [WEATHER]}, motet.TruncatedOutputError),
+        (final(""), {}, motet.EmptyOutputError),
+        ("<|channel|>analysis<|message|>Hm.<|end|>", {}, motet.OutputError),
+    ],
+)
+@pytest.mark.parametrize("how", ["ask", "aask", "stream", "astream", "limited"])
+def test_mismatched_answer_raises_output_error(
+    script: str, options: Any, error: type[motet.OutputError], how: str
+) -> None:
+    with asking(script) as (brain, _), pytest.raises(error) as caught:
+        if how == "ask":
+            brain.ask("Go", **options)
+        elif how == "aask":
+            asyncio.run(aask(brain, "Go", **options))
+        elif how == "stream":
+            with brain.stream("Go", **options) as stream:
+                list(stream)
+        elif how == "astream":
+            asyncio.run(_drain(brain, options))
+        else:
+            brain.ask("Go", max_cost="1", **options)
+    found = caught.value
+    assert isinstance(found.partial, motet.Answer)
+    assert found.partial.output is None
+    assert found.raw == found.partial.text
+    assert found.usage.output == found.partial.metrics.size.tokens.output
+    assert found.cost == found.partial.metrics.cost.cash.total > 0
+    assert found.request_id
+    again = pickle.loads(pickle.dumps(found))
+    assert (type(again), str(again), again.raw) == (type(found), str(found), found.raw)
+    if error is motet.SchemaMismatchError:
+        assert found.problems == (
+            "approved: Input should be a valid boolean, unable to interpret input",
+            "issues: Field required",
+        )  # type: ignore[attr-defined]
+
+
+async def _drain(brain: motet.Atom, options: Any) -> None:
+    async with brain, brain.astream("Go", **options) as stream:
+        async for _ in stream:
+            pass
+
+
+def test_output_type_without_schema_is_refused() -> None:
+    with asking(PLAIN) as (brain, server):
+        with pytest.raises(TypeError, match="JSON Schema"):
+            brain.ask("Go", output=threading.Lock)
+        assert server.requests == []

@@ -1,0 +1,144 @@
+"""Streaming: however the input is cut, and whoever reads meanwhile."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+import time
+from array import array
+from typing import Any
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import motet
+from motet import Event
+from tests.support.completions import CALL, STRIPPED, cut, joined, stream, wild_ids, wild_text
+
+
+@given(wild_text, st.data(), st.sampled_from(["assistant", None]))
+def test_text_parses_the_same_however_it_is_cut(text: str, data: Any, role: Any) -> None:
+    whole = motet.parse(text, role=role)
+    events, streamed = stream([text], role=role)
+    assert streamed == whole
+    for form in (text, text.encode()):
+        cut_events, completion = stream(cut(data.draw, form), role=role)
+        assert completion == whole
+        assert joined(cut_events) == joined(events)
+    assert motet.parse(text.encode(), role=role) == motet.parse(bytearray(text.encode()), role=role) == whole
+
+
+@given(wild_ids, st.data(), st.sampled_from(["assistant", None]))
+def test_ids_parse_the_same_however_they_are_cut(ids: list[int], data: Any, role: Any) -> None:
+    whole = motet.parse(ids, role=role)
+    events, streamed = stream(ids, role=role)
+    assert streamed == whole
+    assert streamed.tokens == whole.tokens
+    cut_events, completion = stream(cut(data.draw, ids), role=role)
+    assert completion == whole
+    assert completion.tokens == whole.tokens
+    assert joined(cut_events) == joined(events)
+    assert sum(whole.tokens.values()) == len(ids)
+    for form in (array("I", ids), array("q", ids), numpy.array(ids, "uint32"), numpy.array(ids, "int64"), tuple(ids)):
+        assert motet.parse(form, role=role) == whole
+
+
+@given(wild_ids | wild_text)
+def test_deltas_join_to_the_contents(raw: Any) -> None:
+    events, completion = stream([raw])
+    contents = [
+        "".join([e.delta for e in events if e.index == at and e.type == "delta"])
+        for at in range(len(completion.frames))
+    ]
+    assert contents == [frame.content for frame in completion.frames]
+    assert [e.type for e in events if e.type in ("start", "end")] == ["start", "end"] * len(completion.frames)
+
+
+def test_events_are_values() -> None:
+    events, _ = stream(["<|channel|>final<|message|>Hi<|end|><|end|>"])
+    for event in events:
+        assert pickle.loads(pickle.dumps(event)) == copy.copy(event) == copy.deepcopy(event) == event
+        assert hash(copy.copy(event)) == hash(event)
+        assert len(repr(event)) < 200
+    assert len(set(events)) == len(events) == 4
+    assert events[0] != "start"
+    match events[1]:
+        case Event("delta", "text", 0, "Hi"):
+            pass
+        case other:
+            pytest.fail(f"{other}")
+
+
+def test_threads_share_a_parser_without_losing_a_token() -> None:
+    parser = motet.StreamParser()
+    parser.feed("<|channel|>final<|message|>")
+    deltas: list[str] = []
+
+    def feed() -> None:
+        for _ in range(2000):
+            deltas.extend([event.delta for event in parser.feed("ab")])
+
+    threads = [threading.Thread(target=feed) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert parser.completion.text == "ab" * 16_000 == "".join(deltas)
+
+
+def test_completion_is_a_snapshot() -> None:
+    ids = motet.encode(CALL, special="token")
+    raws: list[list[Any]] = [ids, list(CALL), list(STRIPPED), [200007] * 20 + ids, ids + ids]
+    for raw in raws:
+        parser, polled, expected = motet.StreamParser(), [], []
+        for number, chunk in enumerate(raw):
+            parser.feed(chunk)
+            polled.append(parser.completion)
+            copied = copy.copy(parser).completion
+            expected.append((copied.message, copied.frames, copied.repairs, copied.stop, copied.tokens))
+            if number % 3 == 0:
+                assert polled[-1] == copied
+        parser.close()
+        last = parser.completion
+        parser.reset()
+        parser.feed(raw[0])
+        for completion, values in zip(polled, expected, strict=True):
+            assert values == (
+                completion.message,
+                completion.frames,
+                completion.repairs,
+                completion.stop,
+                completion.tokens,
+            )
+        assert last == motet.parse(raw if isinstance(raw[0], int) else "".join([str(piece) for piece in raw]))
+        assert pickle.loads(pickle.dumps(polled[-1])) == copy.deepcopy(polled[-1]) == polled[-1]
+
+
+def test_polling_is_linear() -> None:
+    """Twice the tokens, each followed by a look at the completion, take about twice the time: not four times."""
+    words = motet.encode("All work and no play makes Jack a dull boy. " * 4000)
+
+    def polled(count: int) -> float:
+        parser = motet.StreamParser()
+        parser.feed(motet.encode("<|channel|>final<|message|>", special="token"))
+        start = time.process_time()
+        for token in words[:count]:
+            parser.feed(token)
+            assert parser.completion.stop is None
+        return time.process_time() - start
+
+    ratios = [polled(40_000) / polled(10_000) for _ in range(3)]
+    assert min(ratios) < 6, ratios
+
+
+def test_copied_parser_is_independent() -> None:
+    parser = motet.StreamParser()
+    parser.feed("<|channel|>final<|message|>one")
+    fork = copy.copy(parser)
+    parser.feed(" two")
+    fork.feed(" three")
+    assert (parser.completion.text, fork.completion.text) == ("one two", "one three")
+    assert copy.deepcopy(parser).completion == parser.completion
