@@ -1,14 +1,16 @@
 //! The Python face of the core: conversion only. What harmony means is decided in the crate `motet`.
 
-mod completion;
-mod convert;
+mod classes;
+mod events;
 mod ffi;
+mod from_python;
 mod names;
 mod parse;
 mod prompt;
-mod stream;
+mod stream_parser;
 mod threads;
-mod tokens;
+mod to_python;
+mod tokenizer;
 
 use pyo3::prelude::*;
 
@@ -19,21 +21,24 @@ mod _core {
     #[pymodule_export]
     use super::names::{name_of, recipient_of};
     #[pymodule_export]
+    use super::tokenizer::{
+        _vocabulary, StreamEncoder, count, decode, decode_bytes, encode, encode_array, encode_batch,
+    };
+
+    #[pymodule_export]
+    use super::events::Event;
+    #[pymodule_export]
     use super::parse::{frames, parse, parse_batch, parse_conversation, tokens_by_channel};
     #[pymodule_export]
-    use super::stream::{Event, StreamParser};
+    use super::stream_parser::StreamParser;
 
     #[pymodule_export]
     use super::prompt::{Prompt, render, render_frames, render_training};
-    #[pymodule_export]
-    use super::tokens::{
-        _vocabulary, StreamEncoder, count, decode, decode_bytes, encode, encode_array, encode_batch,
-    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         names::constants(module)?;
-        tokens::constants(module)
+        tokenizer::constants(module)
     }
 }

@@ -1,8 +1,9 @@
 //! Whole inputs, for Python: one, or many at once.
 
-use crate::completion;
-use crate::convert::{self, IdRun, Raw};
+use crate::from_python::{self, IdRun, Raw, parse_options};
 use crate::threads;
+use crate::to_python::error::parse_error;
+use crate::to_python::{completion, frame::make_frame, message::make_message};
 use motet::error::ParseError;
 use motet::frame::Frame;
 use motet::parser::assemble;
@@ -16,23 +17,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
 
-pub(crate) fn settings(
-    role: Option<&str>,
-    tools: Option<&Bound<'_, PyAny>>,
-    strict: bool,
-    stripped: &str,
-    transcript: bool,
-) -> PyResult<Arc<ParseOptions>> {
-    let (role, tools) = (convert::role(role, "role")?, convert::tool_names(tools)?);
-    let stripped = convert::stripped(stripped)?;
-    Ok(Arc::new(ParseOptions { role, transcript, strict, stripped, tools }))
-}
-
-/// Parses a whole input, with other Python threads running meanwhile.
 fn read(py: Python<'_>, input: &Bound<'_, PyAny>, settings: &Arc<ParseOptions>) -> PyResult<Completion> {
-    let raw = convert::raw(input, "raw")?;
+    let raw = from_python::raw(input, "raw")?;
     let input = Input::of(py, &raw)?;
-    py.detach(|| input.parse(settings)).map_err(|error| convert::parse_error(py, &error, None))
+    py.detach(|| input.parse(settings)).map_err(|error| parse_error(py, &error, None))
 }
 
 /// An input that can be read without the interpreter.
@@ -89,7 +77,7 @@ pub(crate) fn parse<'py>(
     stripped: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = raw.py();
-    let settings = settings(role, tools, strict, stripped, false)?;
+    let settings = parse_options(role, tools, strict, stripped, false)?;
     completion::whole(py, &settings, &read(py, raw, &settings)?)
 }
 
@@ -107,20 +95,20 @@ pub(crate) fn parse_batch<'py>(
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = completions.py();
-    let settings = settings(role, tools, strict, stripped, false)?;
+    let settings = parse_options(role, tools, strict, stripped, false)?;
     let threads = threads::number(threads)?;
     if completions.is_instance_of::<PyString>() || completions.is_instance_of::<PyBytes>() {
-        let found = convert::type_name(completions);
+        let found = from_python::type_name(completions);
         return Err(PyTypeError::new_err(format!("completions must be a list of them, not {found}")));
     }
-    let items = convert::iterate(completions, "completions")?.enumerate();
-    let raws = items.map(|(index, item)| convert::raw(&item?, &format!("completions[{index}]")));
+    let items = from_python::iterate(completions, "completions")?.enumerate();
+    let raws = items.map(|(index, item)| from_python::raw(&item?, &format!("completions[{index}]")));
     let raws: Vec<Raw> = raws.collect::<PyResult<_>>()?;
     let inputs: Vec<Input<'_>> = raws.iter().map(|raw| Input::of(py, raw)).collect::<PyResult<_>>()?;
     let read = py.detach(|| threads::map(&inputs, threads, |input| input.parse(&settings)));
     let made = read.iter().enumerate().map(|(index, read)| match read {
         Ok(read) => completion::whole(py, &settings, read),
-        Err(error) => Err(convert::parse_error(py, error, Some(index))),
+        Err(error) => Err(parse_error(py, error, Some(index))),
     });
     PyList::new(py, made.collect::<PyResult<Vec<_>>>()?)
 }
@@ -133,10 +121,10 @@ pub(crate) fn parse_conversation<'py>(
     strict: bool,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = raw.py();
-    let settings = settings(None, tools, strict, "never", true)?;
+    let settings = parse_options(None, tools, strict, "never", true)?;
     let read = read(py, raw, &settings)?;
     let messages = assemble::conversation(&read.frames, &settings.tools, read.is_trusted());
-    let messages: Vec<_> = messages.iter().map(|item| convert::message(py, item)).collect::<PyResult<_>>()?;
+    let messages: Vec<_> = messages.iter().map(|item| make_message(py, item)).collect::<PyResult<_>>()?;
     PyList::new(py, messages)
 }
 
@@ -150,10 +138,9 @@ pub(crate) fn frames<'py>(
     stripped: &str,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = raw.py();
-    let settings = settings(role, tools, strict, stripped, true)?;
+    let settings = parse_options(role, tools, strict, stripped, true)?;
     let Completion { frames, .. } = read(py, raw, &settings)?;
-    let frames: Vec<_> =
-        frames.iter().map(|item| convert::frame(py, &item.frame)).collect::<PyResult<_>>()?;
+    let frames: Vec<_> = frames.iter().map(|item| make_frame(py, &item.frame)).collect::<PyResult<_>>()?;
     PyList::new(py, frames)
 }
 
@@ -166,8 +153,8 @@ pub(crate) fn tokens_by_channel<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let mut tokens = ChannelTokens { markup, ..ChannelTokens::default() };
     for frame in frames.try_iter()? {
-        let Frame { header, content, .. } = convert::to_frame(&frame?)?;
+        let Frame { header, content, .. } = from_python::read_frame(&frame?)?;
         *tokens.of(classify::bucket_of(&header)) += tokenizer::count(&content) as u64;
     }
-    convert::counts(py, &tokens, true)
+    completion::counts(py, &tokens, true)
 }

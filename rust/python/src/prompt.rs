@@ -1,7 +1,9 @@
 //! Rendering, for Python.
 
-use crate::convert;
 use crate::ffi;
+use crate::from_python;
+use crate::to_python::error::render_error;
+use crate::to_python::frame::make_frame;
 use motet::frame::Frame;
 use motet::message::Message;
 use motet::render as core;
@@ -14,9 +16,10 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 #[pyo3(signature = (messages, **settings))]
 pub(crate) fn render(messages: &Bound<'_, PyAny>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Prompt> {
     let py = messages.py();
-    let (messages, settings) = (convert::to_messages(messages)?, convert::to_settings(settings)?);
+    let (messages, settings) =
+        (from_python::read_messages(messages)?, from_python::render_options(settings)?);
     let prompt = py.detach(|| core::render(messages, settings));
-    Ok(Prompt { prompt: prompt.map_err(|error| convert::render_error(py, &error))?, ids: PyOnceLock::new() })
+    Ok(Prompt { prompt: prompt.map_err(|error| render_error(py, &error))?, ids: PyOnceLock::new() })
 }
 
 /// `(ids, weights, spans)`.
@@ -27,9 +30,10 @@ pub(crate) fn render_training<'py>(
     settings: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let py = messages.py();
-    let (messages, settings) = (convert::to_messages(messages)?, convert::to_settings(settings)?);
+    let (messages, settings) =
+        (from_python::read_messages(messages)?, from_python::render_options(settings)?);
     let training = py.detach(|| core::render_training(messages, settings));
-    let training = training.map_err(|error| convert::render_error(py, &error))?;
+    let training = training.map_err(|error| render_error(py, &error))?;
     let weights: Vec<u8> = training.weights.into_iter().map(u8::from).collect();
     (ffi::list(py, &training.ids)?, PyList::new(py, weights)?, PyTuple::new(py, training.spans)?)
         .into_pyobject(py)
@@ -40,11 +44,11 @@ pub(crate) fn render_training<'py>(
 pub(crate) fn render_frames<'py>(frames: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
     let py = frames.py();
     let frames: Vec<Frame> =
-        frames.try_iter()?.map(|frame| convert::to_frame(&frame?)).collect::<PyResult<_>>()?;
+        frames.try_iter()?.map(|frame| from_python::read_frame(&frame?)).collect::<PyResult<_>>()?;
     let (mut ids, mut text) = (Vec::new(), String::new());
     let written =
         core::render_frames(&frames, &mut ids).and_then(|()| core::render_frames(&frames, &mut text));
-    written.map_err(|error| convert::render_error(py, &error))?;
+    written.map_err(|error| render_error(py, &error))?;
     (ffi::list(py, &ids)?, text).into_pyobject(py)
 }
 
@@ -83,18 +87,15 @@ impl Prompt {
     #[getter]
     fn frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let frames: Vec<_> =
-            self.prompt.frames().map(|frame| convert::frame(py, frame)).collect::<PyResult<_>>()?;
+            self.prompt.frames().map(|frame| make_frame(py, frame)).collect::<PyResult<_>>()?;
         PyTuple::new(py, frames)
     }
 
     fn extend(&self, messages: &Bound<'_, PyAny>) -> PyResult<Prompt> {
         let py = messages.py();
-        let messages: Vec<Message> = convert::to_messages(messages)?;
+        let messages: Vec<Message> = from_python::read_messages(messages)?;
         let longer = py.detach(|| self.prompt.extend(messages));
-        Ok(Prompt {
-            prompt: longer.map_err(|error| convert::render_error(py, &error))?,
-            ids: PyOnceLock::new(),
-        })
+        Ok(Prompt { prompt: longer.map_err(|error| render_error(py, &error))?, ids: PyOnceLock::new() })
     }
 
     fn __len__(&self) -> usize {

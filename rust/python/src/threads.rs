@@ -2,7 +2,9 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 /// How many threads a caller wants: one for each core, if there is no wish.
 pub(crate) fn number(wish: Option<usize>) -> PyResult<usize> {
@@ -35,4 +37,10 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&
     });
     all.sort_unstable_by_key(|(index, _)| *index);
     all.into_iter().map(|(_, result)| result).collect()
+}
+/// Waits for the lock without holding the interpreter.
+pub(crate) fn lock<'a, T>(mutex: &'a Mutex<T>, py: Python<'_>) -> PyResult<MutexGuard<'a, T>> {
+    mutex
+        .lock_py_attached(py)
+        .map_err(|_| PyValueError::new_err("an earlier call on this object failed half-way"))
 }

@@ -1,23 +1,20 @@
-//! Inputs that arrive in chunks, for Python: a parser and its events.
+//! Events of the stream parser, and the sink that makes them.
 
-use crate::completion::{self, Heard, Progress};
-use crate::convert::{self, Chunk, Raw};
 use crate::ffi;
-use crate::parse::{feed_runs, settings};
+use crate::to_python::frame::{make_repair, stop_name};
+use crate::to_python::interned;
 use motet::error::Repair;
 use motet::frame::{Header, Stop};
+use motet::parser::Sink;
 use motet::parser::classify::Kind;
 use motet::parser::collect::FrameCollector;
-use motet::parser::stream::{self as core, Lane, MixedLanes};
-use motet::parser::{ParseOptions, Sink};
-use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple, PyType};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What all events of one frame share, as the Python objects that they give.
-struct Head {
+pub(crate) struct Head {
     index: Py<PyAny>,
     kind: Py<PyAny>,
     role: Py<PyAny>,
@@ -29,7 +26,7 @@ struct Head {
 
 impl Head {
     fn new(py: Python<'_>, header: &Header, kind: Kind, index: usize) -> PyResult<Head> {
-        let object = |word: Option<&str>| match convert::word(py, word) {
+        let object = |word: Option<&str>| match interned(py, word) {
             Some(word) => word.into_any().unbind(),
             None => py.None(),
         };
@@ -55,7 +52,7 @@ impl Head {
         Event {
             name_of_type: name.clone().into_any().unbind(),
             delta: delta.into_any().unbind(),
-            stop: convert::stop(py, stop).map_or_else(|| py.None(), |stop| stop.into_any().unbind()),
+            stop: stop_name(py, stop).map_or_else(|| py.None(), |stop| stop.into_any().unbind()),
             repair: py.None(),
             index: self.index.clone_ref(py),
             kind: self.kind.clone_ref(py),
@@ -178,7 +175,7 @@ impl Event {
 
 /// Deltas that the open frame has told before: models say the same words again and again, and an event never changes.
 #[derive(Default)]
-struct Told(Vec<Option<(Word, Py<Event>)>>);
+pub(crate) struct Told(Vec<Option<(Word, Py<Event>)>>);
 
 /// A short text: its bytes, and behind them their number.
 type Word = [u8; 16];
@@ -206,13 +203,13 @@ impl Told {
 }
 
 /// Keeps what is read, and makes Python events of it.
-struct Recorder<'a, 'py> {
-    py: Python<'py>,
-    fold: &'a mut FrameCollector,
-    head: &'a mut Option<Arc<Head>>,
-    told: &'a mut Told,
-    events: &'a mut Vec<Py<Event>>,
-    error: Option<PyErr>,
+pub(crate) struct Recorder<'a, 'py> {
+    pub(crate) py: Python<'py>,
+    pub(crate) fold: &'a mut FrameCollector,
+    pub(crate) head: &'a mut Option<Arc<Head>>,
+    pub(crate) told: &'a mut Told,
+    pub(crate) events: &'a mut Vec<Py<Event>>,
+    pub(crate) error: Option<PyErr>,
 }
 
 impl Recorder<'_, '_> {
@@ -238,7 +235,7 @@ impl Recorder<'_, '_> {
             name_of_type: intern!(py, "repair").clone().into_any().unbind(),
             delta: intern!(py, "").clone().into_any().unbind(),
             index: self.fold.frames.len().into_pyobject(py)?.into_any().unbind(),
-            repair: convert::repair(py, repair)?.unbind(),
+            repair: make_repair(py, repair)?.unbind(),
             kind: py.None(),
             role: py.None(),
             name: py.None(),
@@ -297,7 +294,7 @@ impl Sink for Recorder<'_, '_> {
 }
 
 /// The events, in a list; the same one as last time, if nobody has it any more.
-fn given_out<'py>(
+pub(crate) fn given_out<'py>(
     py: Python<'py>,
     last: &mut Option<Py<PyList>>,
     events: &mut Vec<Py<Event>>,
@@ -311,147 +308,4 @@ fn given_out<'py>(
     let list = PyList::new(py, events.drain(..))?;
     *last = Some(list.clone().unbind());
     Ok(list)
-}
-
-#[pyclass(frozen, module = "motet._core")]
-pub(crate) struct StreamParser(Mutex<Stream>);
-
-struct Stream {
-    reader: core::StreamParser,
-    /// Shared with the completions that were asked for and not looked at.
-    heard: Arc<Mutex<Heard>>,
-    head: Option<Arc<Head>>,
-    told: Told,
-    closed: bool,
-    /// Empty between two steps: what it has room for need not be asked for again.
-    events: Vec<Py<Event>>,
-    /// What was given out last.
-    list: Option<Py<PyList>>,
-}
-
-impl Stream {
-    fn new(settings: Arc<ParseOptions>) -> Stream {
-        Stream {
-            reader: core::StreamParser::new(settings),
-            heard: Arc::default(),
-            head: None,
-            told: Told::default(),
-            closed: false,
-            events: Vec::new(),
-            list: None,
-        }
-    }
-
-    fn copied(&self, py: Python<'_>) -> PyResult<Stream> {
-        let heard = Arc::new(Mutex::new(convert::lock(&self.heard, py)?.copied(py)));
-        Ok(Stream {
-            reader: self.reader.clone(),
-            heard,
-            head: self.head.clone(),
-            told: Told::default(),
-            closed: self.closed,
-            events: Vec::new(),
-            list: None,
-        })
-    }
-
-    /// Lets the reader read, and gives the events of it.
-    fn record<'py>(
-        &mut self,
-        py: Python<'py>,
-        step: impl FnOnce(&mut core::StreamParser, &mut Recorder<'_, 'py>) -> Result<(), MixedLanes>,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let Stream { reader, heard, head, told, events, list, .. } = self;
-        events.clear();
-        let mut heard = convert::lock(heard, py)?;
-        let fold = &mut heard.fold;
-        let mut recorder = Recorder { py, fold, head, told, events, error: None };
-        let mixed = step(reader, &mut recorder);
-        if let Some(error) = recorder.error {
-            return Err(error);
-        }
-        if let Err(MixedLanes(lane)) = mixed {
-            let (first, second) =
-                if lane == Lane::Ids { ("token ids", "text") } else { ("text", "token ids") };
-            return Err(PyTypeError::new_err(format!(
-                "this parser was fed {first} first and cannot take {second}"
-            )));
-        }
-        match reader.error() {
-            Some(error) => Err(convert::parse_error(py, error, None)),
-            None => given_out(py, list, events),
-        }
-    }
-}
-
-#[pymethods]
-impl StreamParser {
-    #[new]
-    #[pyo3(
-        signature = (role=Some("assistant"), *, tools=None, strict=false, stripped="auto"),
-        text_signature = "(role='assistant', *, tools=None, strict=False, stripped='auto')"
-    )]
-    fn new(
-        role: Option<&str>,
-        tools: Option<&Bound<'_, PyAny>>,
-        strict: bool,
-        stripped: &str,
-    ) -> PyResult<StreamParser> {
-        Ok(StreamParser(Mutex::new(Stream::new(settings(role, tools, strict, stripped, false)?))))
-    }
-
-    #[pyo3(signature = (chunk, /))]
-    fn feed<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-        let py = chunk.py();
-        let chunk = convert::chunk(chunk)?;
-        let mut stream = convert::lock(&self.0, py)?;
-        if stream.closed {
-            return Err(PyValueError::new_err(
-                "this parser was closed: call reset() before feeding it again",
-            ));
-        }
-        match chunk {
-            Chunk::Id(id) => stream.record(py, |reader, sink| reader.feed_ids(&[id], sink)),
-            Chunk::Raw(Raw::Text(text)) => {
-                let text = text.bind(py).to_str()?;
-                stream.record(py, |reader, sink| reader.feed_text(text, sink))
-            }
-            Chunk::Raw(Raw::Bytes(bytes)) => {
-                stream.record(py, |reader, sink| reader.feed_bytes(&bytes, sink))
-            }
-            Chunk::Raw(Raw::Ids(runs)) => stream.record(py, |reader, sink| feed_runs(&runs, reader, sink)),
-        }
-    }
-
-    fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let mut stream = convert::lock(&self.0, py)?;
-        stream.closed = true;
-        stream.record(py, |reader, sink| {
-            reader.close(sink);
-            Ok(())
-        })
-    }
-
-    fn reset(&self, py: Python<'_>) -> PyResult<()> {
-        let mut stream = convert::lock(&self.0, py)?;
-        *stream = Stream::new(Arc::clone(stream.reader.options()));
-        Ok(())
-    }
-
-    #[getter]
-    fn completion<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let stream = convert::lock(&self.0, py)?;
-        let reader = &stream.reader;
-        let (settings, lane) = (Arc::clone(reader.options()), reader.lane());
-        let progress = Progress { settings, stop: reader.stop(), tokens: reader.tokens(), lane };
-        completion::so_far(py, &stream.heard, progress)
-    }
-
-    fn __copy__(&self, py: Python<'_>) -> PyResult<StreamParser> {
-        Ok(StreamParser(Mutex::new(convert::lock(&self.0, py)?.copied(py)?)))
-    }
-
-    fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> PyResult<StreamParser> {
-        self.__copy__(py)
-    }
 }

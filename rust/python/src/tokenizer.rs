@@ -1,8 +1,9 @@
 //! The tokenizer, for Python.
 
-use crate::convert;
 use crate::ffi;
-use crate::threads;
+use crate::from_python;
+use crate::threads::{self, lock};
+use crate::to_python::error::error;
 use motet::marker::Marker;
 use motet::tokenizer::vocabulary;
 use motet::tokenizer::{self, SpecialPolicy, SpecialTokenFound, StreamEncoder as Encoder};
@@ -29,9 +30,9 @@ pub(crate) fn constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// The UTF-8 of a Python text; a clear error for what is none.
 fn utf8<'a>(text: &'a Bound<'_, PyAny>, name: &str) -> PyResult<&'a str> {
-    let text = text
-        .cast::<PyString>()
-        .map_err(|_| PyTypeError::new_err(format!("{name} must be str, not {}", convert::type_name(text))))?;
+    let text = text.cast::<PyString>().map_err(|_| {
+        PyTypeError::new_err(format!("{name} must be str, not {}", from_python::type_name(text)))
+    })?;
     text.to_str()
 }
 
@@ -86,7 +87,7 @@ fn refused(py: Python<'_>, found: &SpecialTokenFound) -> PyErr {
         found.spelling, found.at
     );
     match known.set_item("token", &found.spelling).and_then(|()| known.set_item("position", found.at)) {
-        Ok(()) => convert::error(py, "SpecialTokenError", message, &known),
+        Ok(()) => error(py, "SpecialTokenError", message, &known),
         Err(error) => error,
     }
 }
@@ -141,7 +142,7 @@ pub(crate) fn encode_batch<'py>(
         return Err(PyTypeError::new_err("texts must be a list of str, not str"));
     }
     let threads = threads::number(threads)?;
-    let items: Vec<Bound<'_, PyAny>> = convert::iterate(texts, "texts")?.collect::<PyResult<_>>()?;
+    let items: Vec<Bound<'_, PyAny>> = from_python::iterate(texts, "texts")?.collect::<PyResult<_>>()?;
     let named = items.iter().enumerate().map(|(index, item)| utf8(item, &format!("texts[{index}]")));
     let texts: Vec<&str> = named.collect::<PyResult<_>>()?;
     let encoded = py.detach(|| threads::map(&texts, threads, |text| tokenizer::encode(text)));
@@ -157,7 +158,7 @@ pub(crate) fn count(text: &Bound<'_, PyAny>) -> PyResult<usize> {
 }
 
 fn decoded(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    let ids = convert::ids(ids, "ids")?;
+    let ids = from_python::ids(ids, "ids")?;
     let mut bytes = Vec::with_capacity(ids.len() * 6 + 4096);
     tokenizer::decode_into(&ids, &mut bytes).map_err(|invalid| {
         PyValueError::new_err(format!(
@@ -222,11 +223,11 @@ impl StreamEncoder {
 
     #[getter]
     fn count(&self, py: Python<'_>) -> PyResult<usize> {
-        Ok(convert::lock(&self.0, py)?.count)
+        Ok(lock(&self.0, py)?.count)
     }
 
     fn __copy__(&self, py: Python<'_>) -> PyResult<StreamEncoder> {
-        Ok(StreamEncoder(Mutex::new(convert::lock(&self.0, py)?.clone())))
+        Ok(StreamEncoder(Mutex::new(lock(&self.0, py)?.clone())))
     }
 }
 
@@ -236,7 +237,7 @@ impl StreamEncoder {
         py: Python<'py>,
         run: impl FnOnce(&mut Encoder, &mut Vec<u32>),
     ) -> PyResult<Bound<'py, PyList>> {
-        let mut stream = convert::lock(&self.0, py)?;
+        let mut stream = lock(&self.0, py)?;
         let mut ids = Vec::new();
         run(&mut stream.encoder, &mut ids);
         stream.count += ids.len();

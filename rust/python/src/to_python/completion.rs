@@ -1,7 +1,11 @@
 //! What was read, as the dataclasses of `motet.message`: all at once, or of a parser that is at work, where each
 //! finished frame is made once and the one that grows only when somebody looks.
 
-use crate::convert::{self, Types};
+use super::frame::{make_frame_with, make_repair, stop_name};
+use super::interned;
+use super::message::{make_message_with, make_part};
+use crate::classes::Types;
+use crate::threads::lock;
 use motet::error::Repair;
 use motet::frame::{Frame, Role, Stop};
 use motet::parser::assemble::{FrameView, Parts};
@@ -11,7 +15,7 @@ use motet::parser::stream::{Completion, Lane, is_trusted};
 use motet::parser::{ChannelTokens, ParseOptions};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use std::sync::{Arc, Mutex};
 
 /// A frame, with its content as a Python string: the frame and the part that it is share it.
@@ -40,7 +44,7 @@ impl<'a, 'py> Said<'a, 'py> {
 
     fn frame(&self) -> PyResult<Bound<'py, PyAny>> {
         let FrameView { header, stop, .. } = self.view;
-        convert::frame_with(self.content.py(), header, &self.content, stop, self.implied)
+        make_frame_with(self.content.py(), header, &self.content, stop, self.implied)
     }
 
     /// `None`: somebody else's turn.
@@ -54,7 +58,7 @@ impl<'a, 'py> Said<'a, 'py> {
             return Ok(None);
         }
         let part_without_text = parts.part_without_text(self.view, &settings.tools, trusted);
-        convert::part(self.content.py(), &part_without_text, Some(&self.content)).map(Some)
+        make_part(self.content.py(), &part_without_text, Some(&self.content)).map(Some)
     }
 }
 
@@ -78,16 +82,15 @@ pub(crate) fn whole<'py>(
         frames.push(said.frame()?);
         content.extend(said.part(&mut parts, settings, trusted)?);
     }
-    let repairs: Vec<_> =
-        read.repairs.iter().map(|item| convert::repair(py, item)).collect::<PyResult<_>>()?;
+    let repairs: Vec<_> = read.repairs.iter().map(|item| make_repair(py, item)).collect::<PyResult<_>>()?;
     let role = settings.role.unwrap_or(Role::Assistant);
     Types::get(py)?.completion.bind(py).call1((
-        convert::message_with(py, role, content, None)?,
-        convert::stop(py, read.stop),
+        make_message_with(py, role, content, None)?,
+        stop_name(py, read.stop),
         PyTuple::new(py, frames)?,
         PyTuple::new(py, repairs)?,
-        convert::word(py, Some(lane_name(read.lane))),
-        convert::counts(py, &read.tokens, read.lane == Lane::Ids)?,
+        interned(py, Some(lane_name(read.lane))),
+        counts(py, &read.tokens, read.lane == Lane::Ids)?,
     ))
 }
 
@@ -113,7 +116,7 @@ impl Heard {
         if let Some((_, made)) = self.repairs.as_ref().filter(|(count, _)| *count == self.fold.repaired) {
             return Ok(made.bind(py).clone());
         }
-        let repairs = self.fold.repairs.iter().map(|item: &Repair| convert::repair(py, item));
+        let repairs = self.fold.repairs.iter().map(|item: &Repair| make_repair(py, item));
         let made = PyTuple::new(py, repairs.collect::<PyResult<Vec<_>>>()?)?;
         self.repairs = Some((self.fold.repaired, made.clone().unbind()));
         Ok(made)
@@ -154,7 +157,7 @@ pub(crate) struct Moment {
 impl Moment {
     #[getter]
     fn message<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let mut heard = convert::lock(&self.heard, py)?;
+        let mut heard = lock(&self.heard, py)?;
         heard.make(py, self)?;
         let last = match heard.open(py, self) {
             Some(said) => said.part(&mut heard.parts.clone(), &self.settings, self.trusted)?,
@@ -163,12 +166,12 @@ impl Moment {
         let made = heard.made.iter().take(self.finished);
         let made = made.filter_map(|(_, part)| part.as_ref().map(|part| part.bind(py).clone()));
         let role = self.settings.role.unwrap_or(Role::Assistant);
-        convert::message_with(py, role, made.chain(last).collect(), None)
+        make_message_with(py, role, made.chain(last).collect(), None)
     }
 
     #[getter]
     fn frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let mut heard = convert::lock(&self.heard, py)?;
+        let mut heard = lock(&self.heard, py)?;
         heard.make(py, self)?;
         let last = heard.open(py, self).map(|said| said.frame()).transpose()?;
         let made = heard.made.iter().take(self.finished).map(|(frame, _)| frame.bind(py).clone());
@@ -190,7 +193,7 @@ pub(crate) fn so_far<'py>(
     heard: &Arc<Mutex<Heard>>,
     progress: Progress,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut now = convert::lock(heard, py)?;
+    let mut now = lock(heard, py)?;
     let Progress { settings, stop, tokens, lane } = progress;
     let last = now.fold.frames.last().filter(|_| now.fold.open);
     let moment = Moment {
@@ -205,10 +208,28 @@ pub(crate) fn so_far<'py>(
         intern!(py, "_at"),
         (
             moment,
-            convert::stop(py, stop),
+            stop_name(py, stop),
             repairs,
-            convert::word(py, Some(lane_name(lane))),
-            convert::counts(py, &tokens, lane == Lane::Ids)?,
+            interned(py, Some(lane_name(lane))),
+            counts(py, &tokens, lane == Lane::Ids)?,
         ),
     )
+}
+/// ChannelTokens by channel; without those of contents if they were not counted.
+pub(crate) fn counts<'py>(
+    py: Python<'py>,
+    tokens: &ChannelTokens,
+    counted: bool,
+) -> PyResult<Bound<'py, PyDict>> {
+    let counts = PyDict::new(py);
+    if counted {
+        counts.set_item("analysis", tokens.analysis)?;
+        counts.set_item("commentary", tokens.commentary)?;
+        counts.set_item("final", tokens.r#final)?;
+    }
+    counts.set_item("markup", tokens.markup)?;
+    if tokens.other > 0 {
+        counts.set_item("other", tokens.other)?;
+    }
+    Ok(counts)
 }

@@ -1,0 +1,35 @@
+//! Python objects to Rust values. What is read here is checked for its types alone: what it means is decided in the core.
+
+mod json;
+mod message;
+mod raw;
+mod settings;
+mod tool;
+
+pub(crate) use message::{read_frame, read_messages};
+pub(crate) use raw::{Chunk, IdRun, Raw, chunk, ids, raw};
+pub(crate) use settings::{parse_options, render_options};
+
+use motet::frame::Role;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyIterator;
+
+pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string())
+}
+
+/// The items of an argument that must be iterable.
+pub(crate) fn iterate<'py>(items: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyIterator>> {
+    items
+        .try_iter()
+        .map_err(|_| PyTypeError::new_err(format!("{name} must be a list, not {}", type_name(items))))
+}
+
+pub(crate) fn read_role(value: Option<&str>, name: &str) -> PyResult<Option<Role>> {
+    let Some(value) = value else { return Ok(None) };
+    Role::from_name(value).map(Some).ok_or_else(|| {
+        let known: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
+        PyValueError::new_err(format!("{name} must be one of {}, not {value:?}", known.join(", ")))
+    })
+}

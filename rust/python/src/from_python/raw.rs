@@ -1,0 +1,190 @@
+//! An input to be parsed: text, its bytes, token ids, or a buffer of either.
+
+use super::type_name;
+use crate::ffi;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyString};
+
+/// An input to be parsed.
+pub(crate) enum Raw {
+    Text(Py<PyString>),
+    Bytes(Vec<u8>),
+    Ids(Vec<IdRun>),
+}
+
+/// Token ids, or something in their place that is an integer but fits no id.
+pub(crate) enum IdRun {
+    Ids(Vec<u32>),
+    Invalid(String),
+}
+
+/// Reads what `parse` and `feed` take: text, its bytes, ids, or a buffer of either.
+pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
+    if let Ok(text) = input.cast::<PyString>() {
+        return match text.to_str() {
+            Ok(_) => Ok(Raw::Text(text.clone().unbind())),
+            // Lone surrogates: they have no UTF-8, so they are read as bytes that are none.
+            Err(_) => Ok(Raw::Bytes(surrogates(text)?)),
+        };
+    }
+    if let Ok(bytes) = input.cast::<PyBytes>() {
+        return Ok(Raw::Bytes(bytes.as_bytes().to_vec()));
+    }
+    if let Ok(list) = input.cast::<PyList>() {
+        return id_runs(list, name);
+    }
+    if let Some(buffer) = buffer(input)? {
+        return Ok(buffer);
+    }
+    let items = input.try_iter().map_err(|_| {
+        let found = type_name(input);
+        PyTypeError::new_err(format!("{name} must be str, bytes or an iterable of token ids, not {found}"))
+    })?;
+    let items: Vec<Bound<'_, PyAny>> = items.collect::<PyResult<_>>()?;
+    id_runs(&PyList::new(input.py(), items)?, name)
+}
+
+fn surrogates(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
+    let py = text.py();
+    let bytes = text.call_method1(intern!(py, "encode"), ("utf-8", "surrogatepass"))?;
+    Ok(bytes.cast::<PyBytes>()?.as_bytes().to_vec())
+}
+
+/// The value of a Python integer as an id; `None` if it does not fit.
+#[inline]
+fn small(item: &Bound<'_, PyAny>) -> Option<u32> {
+    item.extract::<i64>().ok().and_then(|value| u32::try_from(value).ok())
+}
+
+/// Sorts what stands for ids into ids and what fits none.
+struct Runs {
+    done: Vec<IdRun>,
+    ids: Vec<u32>,
+}
+
+impl Runs {
+    fn new(length: usize) -> Runs {
+        Runs { done: Vec::new(), ids: Vec::with_capacity(length) }
+    }
+
+    fn push(&mut self, id: Result<u32, String>) {
+        match id {
+            Ok(id) => self.ids.push(id),
+            Err(written) => {
+                if !self.ids.is_empty() {
+                    self.done.push(IdRun::Ids(std::mem::take(&mut self.ids)));
+                }
+                self.done.push(IdRun::Invalid(written));
+            }
+        }
+    }
+
+    fn finish(mut self) -> Raw {
+        if !self.ids.is_empty() || self.done.is_empty() {
+            self.done.push(IdRun::Ids(self.ids));
+        }
+        Raw::Ids(self.done)
+    }
+}
+
+fn id_runs(items: &Bound<'_, PyList>, name: &str) -> PyResult<Raw> {
+    let mut runs = Runs::new(items.len());
+    ffi::leading_ids(items, &mut runs.ids);
+    // Where one is no plain int, its own code may run and change the list: so from there on with care.
+    for (index, item) in items.iter().enumerate().skip(runs.ids.len()) {
+        runs.push(integer(&item).map_err(|found| {
+            PyTypeError::new_err(format!("{name}[{index}] must be a token id (an int), not {found}"))
+        })?);
+    }
+    Ok(runs.finish())
+}
+
+/// What a stream is fed: one id, or what `parse` takes.
+pub(crate) enum Chunk {
+    Id(u32),
+    Raw(Raw),
+}
+
+/// Reads what `feed` takes. Code of its own may run, so nothing may be locked meanwhile.
+pub(crate) fn chunk(input: &Bound<'_, PyAny>) -> PyResult<Chunk> {
+    // To ask a list whether it is a number takes longer than to parse it.
+    if !input.is_exact_instance_of::<PyList>() && !input.is_instance_of::<PyString>() {
+        match integer(input) {
+            Ok(Ok(id)) => return Ok(Chunk::Id(id)),
+            Ok(Err(written)) => return Ok(Chunk::Raw(Raw::Ids(vec![IdRun::Invalid(written)]))),
+            Err(_) => {}
+        }
+    }
+    raw(input, "chunk").map(Chunk::Raw)
+}
+
+/// An id; or how an integer that is none is written; or the type's name of what is no integer.
+pub(crate) fn integer(item: &Bound<'_, PyAny>) -> Result<Result<u32, String>, String> {
+    if item.cast_exact::<PyInt>().is_ok() {
+        return Ok(small(item).ok_or_else(|| item.to_string()));
+    }
+    if item.is_instance_of::<PyBool>() {
+        return Err("bool".to_owned());
+    }
+    match item.call_method0(intern!(item.py(), "__index__")) {
+        Ok(value) => Ok(small(&value).ok_or_else(|| value.to_string())),
+        Err(_) => Err(type_name(item)),
+    }
+}
+
+/// Reads a buffer: bytes are text, wider integers are ids.
+fn buffer(input: &Bound<'_, PyAny>) -> PyResult<Option<Raw>> {
+    let py = input.py();
+    if let Ok(bytes) = PyBuffer::<u8>::get(input) {
+        return Ok(Some(Raw::Bytes(bytes.to_vec(py)?)));
+    }
+    if let Ok(ids) = PyBuffer::<u32>::get(input) {
+        return Ok(Some(Raw::Ids(vec![IdRun::Ids(ids.to_vec(py)?)])));
+    }
+    let wide: Option<Vec<i64>> = if let Ok(ids) = PyBuffer::<i64>::get(input) {
+        Some(ids.to_vec(py)?)
+    } else if let Ok(ids) = PyBuffer::<i32>::get(input) {
+        Some(ids.to_vec(py)?.into_iter().map(i64::from).collect())
+    } else if let Ok(ids) = PyBuffer::<u16>::get(input) {
+        Some(ids.to_vec(py)?.into_iter().map(i64::from).collect())
+    } else {
+        None
+    };
+    let Some(wide) = wide else { return Ok(None) };
+    let mut runs = Runs::new(wide.len());
+    for value in wide {
+        runs.push(u32::try_from(value).map_err(|_| value.to_string()));
+    }
+    Ok(Some(runs.finish()))
+}
+
+/// Reads ids where all of them have to be valid: for decoding.
+pub(crate) fn ids(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<u32>> {
+    if integer(input).is_ok() {
+        return Err(PyTypeError::new_err(format!("{name} must be token ids, not one {}", type_name(input))));
+    }
+    let found = match raw(input, name)? {
+        Raw::Ids(runs) => runs,
+        Raw::Text(_) | Raw::Bytes(_) => {
+            let found = type_name(input);
+            return Err(PyTypeError::new_err(format!("{name} must be token ids, not {found}")));
+        }
+    };
+    let mut all = Vec::new();
+    for run in found {
+        match run {
+            IdRun::Ids(ids) if all.is_empty() => all = ids,
+            IdRun::Ids(ids) => all.extend(ids),
+            IdRun::Invalid(written) => {
+                let at = all.len();
+                return Err(PyValueError::new_err(format!(
+                    "{name}[{at}] is {written}, which is not a token id"
+                )));
+            }
+        }
+    }
+    Ok(all)
+}
