@@ -38,7 +38,7 @@ check-workflows: | $(VENV)/bin/python
 
 # The site, in target/site; a broken link or a reference to a name that does not exist fails.
 docs: $(VENV)/docs-tools
-	$(VENV)/docs/bin/mkdocs build --strict --quiet --site-dir target/site
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet --site-dir target/site
 	@echo 'built target/site/index.html'
 
 # Side by side with the peers, in one run; writes benches/README.md.

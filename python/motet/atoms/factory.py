@@ -60,6 +60,7 @@ def atom(
 
 
 gen_brain_atom = atom
+"""Another name of `atom`."""
 
 
 def _spec(slug: str, *, own_service: bool) -> Spec:
