@@ -1,6 +1,7 @@
-"""motet's parser and renderer beside openai-harmony's (for tokenizers there is `tokenizer/compare.py`): each round runs
-both on the same input, one after the other, so that a noisy machine is noisy for both. What counts is the ratio of a
-round; its median and its range over the rounds are reported.
+"""Compares motet's parser and renderer with openai-harmony's (tokenizers: `tokenizer/compare.py`).
+
+Each round runs both on the same input, one after the other, so that noise of the machine affects both. Reported are the
+median and the range of the ratio over the rounds.
 
     python benches/run.py [--rounds 15] [--only WORD]
 """
@@ -25,14 +26,14 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import motet  # noqa: E402
-from tests import vocabulary  # noqa: E402
+from tests.support import peer_vocabulary  # noqa: E402
 
 Run = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Duel:
-    """One thing done by motet and by a peer."""
+    """One task, done by motet and by a peer."""
 
     what: str
     peer: str
@@ -40,7 +41,7 @@ class Duel:
     theirs: Run
     size: float
     unit: str
-    """What `size` counts: `tokens`, or runs."""
+    """The unit of `size`: `tokens`, `runs`, or `net runs` (less an empty process)."""
 
 
 def _on(function: Callable[[Any], object], argument: object) -> Run:
@@ -77,12 +78,12 @@ def parser() -> Iterator[Duel]:
         ids = _completion(tokens)
         text = motet.decode(ids)
         theirs: Run = lambda ids=ids: peer.parse_messages_from_completion_tokens(ids, oh.Role.ASSISTANT)  # noqa: E731
-        one: Run = lambda ids=ids: process(ids)  # noqa: E731
+        stream: Run = lambda ids=ids: process(ids)  # noqa: E731
         name, size = f"{tokens:,} tokens", len(ids)
         yield Duel(f"parse ids, {name}", "openai-harmony", _on(motet.parse, ids), theirs, size, "tokens")
         yield Duel(f"parse text, {name}", "openai-harmony", _on(motet.parse, text), theirs, size, "tokens")
-        yield Duel(f"feed one id, {name}", "openai-harmony", lambda ids=ids: feed(ids, 1), one, size, "tokens")
-        yield Duel(f"feed 16 ids, {name}", "openai-harmony", lambda ids=ids: feed(ids, 16), one, size, "tokens")
+        yield Duel(f"feed one id, {name}", "openai-harmony", lambda ids=ids: feed(ids, 1), stream, size, "tokens")
+        yield Duel(f"feed 16 ids, {name}", "openai-harmony", lambda ids=ids: feed(ids, 16), stream, size, "tokens")
     many = [_completion(tokens) for tokens in range(100, 300)] * 5
     size = sum(map(len, many))
     one_by_one: Run = lambda: [peer.parse_messages_from_completion_tokens(ids, oh.Role.ASSISTANT) for ids in many]  # noqa: E731
@@ -100,7 +101,7 @@ def renderer() -> Iterator[Duel]:
         "required": ["city"],
     }
     tools = [{"name": f"tool_{n}", "description": "Does something useful.", "parameters": schema} for n in range(5)]
-    said = "Tell me about the weather in Paris, and whether I need an umbrella there. " * 2
+    sentence = "Tell me about the weather in Paris, and whether I need an umbrella there. " * 2
     ours: list[motet.Message] = []
     theirs = [
         oh.Message.from_role_and_content(oh.Role.SYSTEM, oh.SystemContent.new()),
@@ -112,22 +113,24 @@ def renderer() -> Iterator[Duel]:
     make = oh.Message.from_role_and_content
     for _ in range(10):
         ours += [
-            motet.Message("user", (motet.Text(said),)),
-            motet.Message("assistant", (motet.Reasoning(said), motet.ToolCall("tool_1", '{"city": "Paris"}', "c"))),
-            motet.Message("tool", (motet.ToolResult("c", said, "tool_1"),)),
-            motet.Message("assistant", (motet.Text(said),)),
+            motet.Message("user", (motet.Text(sentence),)),
+            motet.Message("assistant", (motet.Reasoning(sentence), motet.ToolCall("tool_1", '{"city": "Paris"}', "c"))),
+            motet.Message("tool", (motet.ToolResult("c", sentence, "tool_1"),)),
+            motet.Message("assistant", (motet.Text(sentence),)),
         ]
         call = (
             make(oh.Role.ASSISTANT, '{"city": "Paris"}').with_channel("commentary").with_recipient("functions.tool_1")
         )
         author = oh.Author.new(oh.Role.TOOL, "functions.tool_1")
-        result = oh.Message.from_author_and_content(author, said).with_channel("commentary").with_recipient("assistant")
+        result = (
+            oh.Message.from_author_and_content(author, sentence).with_channel("commentary").with_recipient("assistant")
+        )
         theirs += [
-            make(oh.Role.USER, said),
-            make(oh.Role.ASSISTANT, said).with_channel("analysis"),
+            make(oh.Role.USER, sentence),
+            make(oh.Role.ASSISTANT, sentence).with_channel("analysis"),
             call.with_content_type("<|constrain|>json"),
             result,
-            make(oh.Role.ASSISTANT, said).with_channel("final"),
+            make(oh.Role.ASSISTANT, sentence).with_channel("final"),
         ]
     whole = oh.Conversation.from_messages(theirs)
     settings: Any = {"tools": tools, "dialect": "openai_harmony", "keep_analysis": "openai_harmony"}
@@ -160,7 +163,7 @@ def cold(folder: str) -> Iterator[Duel]:
 
 
 def timed(run: Run, least: float = 0.02) -> float:
-    """Seconds of one run; short ones are repeated for `least` seconds."""
+    """Seconds of one run; short runs are repeated for at least `least` seconds."""
     start, count = time.perf_counter(), 0
     while True:
         run()
@@ -195,30 +198,30 @@ def speed(duel: Duel, times: list[float]) -> str:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=15)
-    options.add_argument("--only", default="", help="run only what has this word in its name; writes nothing")
-    given = options.parse_args()
+    options.add_argument("--only", default="", help="run only the tasks whose name contains this; writes nothing")
+    arguments = options.parse_args()
     rows = ["| what | motet | peer | | ratio | range |", "|---|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
-        vocabulary.lend(Path(folder))
+        peer_vocabulary.export_for_peers(Path(folder))
         for group in (parser(), renderer(), cold(folder)):
             for duel in group:
-                if given.only not in duel.what:
+                if arguments.only not in duel.what:
                     continue
-                ours, theirs = fight(duel, given.rounds)
+                ours, theirs = fight(duel, arguments.rounds)
                 ratios = sorted([b / a for a, b in zip(ours, theirs, strict=True)])
                 spread = f"{ratios[len(ratios) // 10]:.1f} to {ratios[-1 - len(ratios) // 10]:.1f}"
                 cells = [duel.what, speed(duel, ours), speed(duel, theirs), duel.peer]
                 rows.append(f"| {' | '.join(cells)} | **{statistics.median(ratios):.1f}** | {spread} |")
                 print(rows[-1], flush=True)
-    if not given.only:
+    if not arguments.only:
         machine = (
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
         )
         page = ROOT / "benches/README.md"
-        # What tokenizer/compare.py wrote stays.
-        _, heading, others = page.read_text("utf-8").partition("\n## Tokenizers\n")
-        head = HEAD.format(machine=machine, rounds=given.rounds)
-        page.write_text(f"{head}\n" + "\n".join(rows) + "\n" + heading + others, "utf-8")
+        # The second part is written by tokenizer/compare.py.
+        _, heading, tokenizers = page.read_text("utf-8").partition("\n## Tokenizers\n")
+        head = HEAD.format(machine=machine, rounds=arguments.rounds)
+        page.write_text(f"{head}\n" + "\n".join(rows) + "\n" + heading + tokenizers, "utf-8")
 
 
 HEAD = """# Benchmarks

@@ -1,10 +1,9 @@
-"""How fast a large data set is made and checked, and in how much memory.
+"""Speed and memory of making and checking a large data set.
 
 python benches/dataset/speed.py [--gigabytes 1] [--folder /tmp] [--workers N]
 
 Examples of about 1.4 kB, prose with reasoning, are added to a file, built into training and validation data, and checked.
-Each step runs in a process of its own, which may start others; 1 worker: it does not. What is written is deleted
-afterwards.
+Each step runs in a new process, with `--workers` processes; the files are deleted afterwards.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ WORDS = Path(__file__).parents[2].joinpath("docs/concepts/format.md").read_text(
 
 
 def make(path: Path, size: int) -> None:
-    """Training data of about that many bytes."""
+    """Write training data of about `size` bytes."""
     from motet.tune.lines import dumps
 
-    chosen = random.Random(7)
-    texts = [" ".join(chosen.choices(WORDS, k=100)) for _ in range(2000)]
+    rng = random.Random(7)
+    texts = [" ".join(rng.choices(WORDS, k=100)) for _ in range(2000)]
     written = number = 0
     with path.open("wb") as file:
         while written < size:
             number += 1
-            thought, said = chosen.choice(texts), chosen.choice(texts)
-            answer = {"role": "assistant", "reasoning": thought, "content": said}
-            asked = {"role": "user", "content": f"Question {number}: {said[:60]}?"}
-            written += file.write(dumps({"messages": [asked, answer]}))
+            reasoning, text = rng.choice(texts), rng.choice(texts)
+            answer = {"role": "assistant", "reasoning": reasoning, "content": text}
+            question = {"role": "user", "content": f"Question {number}: {text[:60]}?"}
+            written += file.write(dumps({"messages": [question, answer]}))
 
 
 def add(folder: Path, workers: int | None) -> None:
@@ -62,8 +61,8 @@ READS = {"add": "source.jsonl", "build": "examples.jsonl", "check": "train.jsonl
 
 
 def step(name: str, folder: Path, workers: int | None) -> None:
-    """Runs in a process of its own, and prints its seconds, the CPU's seconds of it and of those that it started, by
-    how much its memory grew and how much the largest of those had, in KiB."""
+    """Run one step and print, as JSON: seconds, CPU seconds of this process and of its children, the growth of this
+    process in KiB, and the size of the largest child in KiB."""
     import motet
     import motet.tune.dataset
 

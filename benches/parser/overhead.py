@@ -1,4 +1,4 @@
-"""What motet adds to the bare SDK for each chunk of a stream: the same body, read by both in turn.
+"""The overhead of motet over the bare SDK for each chunk of a stream: both read the same body, alternating.
 
 python benches/parser/overhead.py [--chunks 5000] [--rounds 15]
 """
@@ -23,7 +23,7 @@ MODEL = "openai/gpt-oss-120b"
 
 
 def body_of(chunks: int) -> bytes:
-    """A stream of so many chunks, as the service writes it: half of it reasoning."""
+    """A stream of `chunks` chunks in the service's form, half of them reasoning."""
     half = " word" * (chunks // 2)
     turn = Turn(
         f"<|channel|>analysis<|message|>{half}<|end|><|start|>assistant<|channel|>final<|message|>{half}<|return|>"
@@ -40,13 +40,13 @@ def main() -> None:
     options = parser.parse_args()
     body = body_of(options.chunks)
     count = body.count(b"\n\n") - 1
-    # Pieces of the size that a connection gives.
-    pieces = [body[start : start + 1400] for start in range(0, len(body), 1400)]
+    # The size of a TCP segment.
+    segments = [body[start : start + 1400] for start in range(0, len(body), 1400)]
     transport = httpx.MockTransport(
-        lambda _: httpx.Response(200, headers={"content-type": "text/event-stream"}, content=iter(pieces))
+        lambda _: httpx.Response(200, headers={"content-type": "text/event-stream"}, content=iter(segments))
     )
     sdk = together.Together(api_key=KEY, http_client=httpx.Client(transport=transport))
-    brain = motet.atom(MODEL, api_key=KEY, transport=transport, lane="chat")
+    model = motet.atom(MODEL, api_key=KEY, transport=transport, lane="chat")
 
     def bare() -> None:
         for chunk in sdk.chat.completions.create(
@@ -56,12 +56,12 @@ def main() -> None:
                 _ = chunk.choices[0].delta.content
 
     def ours() -> None:
-        with brain.stream("Hi") as stream:
+        with model.stream("Hi") as stream:
             for event in stream:
                 _ = event.delta
 
     def limited() -> None:
-        with brain.stream("Hi", max_cost="1") as stream:
+        with model.stream("Hi", max_cost="1") as stream:
             for event in stream:
                 _ = event.delta
 

@@ -1,5 +1,6 @@
-"""motet beside every tokenizer for this vocabulary that is installed. In each round all of them encode the same text,
-which none has seen before, one after the other on one core; what counts is the ratio of a round.
+"""Compares motet with every installed tokenizer for this vocabulary.
+
+In each round all of them encode the same text, new to all, one after the other on one core; the ratio of a round counts.
 
     python benches/tokenizer/compare.py [--rounds 9] [--only motet,tiktoken,gigatoken] [--dry]
 
@@ -34,14 +35,14 @@ Times = dict[str, list[float]]
 
 HEADING = "\n## Tokenizers\n"
 SIZE = {"English": 60_000}
-"""Bytes of a text, where the corpus is too small for more than so many."""
+"""Bytes of a text, where the corpus is too small for the default of 100,000."""
 
 
 Clock = Callable[[], float]
 
 
 def timed(run: Callable[[Any], object], argument: object, clock: Clock = time.process_time) -> float:
-    """Seconds of the processor, all threads of this process together: what others do on the machine is not counted."""
+    """CPU seconds of this process, all threads: other load on the machine is not counted."""
     start = clock()
     run(argument)
     return clock() - start
@@ -52,9 +53,11 @@ def interleaved(
     inputs: Sequence[Callable[[], object]],
     clock: Clock = time.process_time,
 ) -> Times:
-    """Times all on each input but the first. That one each of them gets again just before its turn, so that none has to
-    find its tables where the one before it left memory. Each gets its own copy, since a text that is not ASCII keeps its
-    UTF-8 once somebody asked for it; and another begins each time."""
+    """The times of each run on each input but the first.
+
+    Each run processes the first input just before it is timed, so that its tables are in the caches as far as they fit.
+    Each gets its own copy of a text, because Python caches the UTF-8 of a `str`. The order rotates.
+    """
     times: Times = {name: [] for name in runs}
     names = list(runs)
     first, *others = inputs
@@ -65,7 +68,7 @@ def interleaved(
             try:
                 runs[name](warm)
                 spent = timed(runs[name], copy, clock)
-            except BaseException as error:  # A panic of Rust code is no Exception.
+            except BaseException as error:  # PyO3's PanicException derives from BaseException.
                 print(f"  {name} fails: {type(error).__name__}", file=sys.stderr)
                 spent = float("nan")
             times[name].append(spent)
@@ -73,7 +76,7 @@ def interleaved(
 
 
 def row(what: str, times: Times, scale: Callable[[float], float], least: float = 0.0) -> dict[str, Any]:
-    """The medians in their unit, and the ratio to the best of the others, with the range of its middle four fifths."""
+    """The medians in their unit, and the ratio to the best of the others, with the range of its middle 80 %."""
     medians = {name: statistics.median(taken) for name, taken in times.items()}
     others = {name: median for name, median in medians.items() if name != "motet"}
     best = min(others, key=others.__getitem__)
@@ -89,7 +92,7 @@ def row(what: str, times: Times, scale: Callable[[float], float], least: float =
 
 
 def quick_enough(run: Callable[[str], object], text: str) -> bool:
-    """Whether a tenth of a text takes less than a fiftieth of a second: some are quadratic in long runs."""
+    """Whether a tenth of the text takes less than 20 ms: some peers are quadratic in long runs."""
     try:
         return timed(run, text[: len(text) // 10]) < 0.02
     except BaseException:
@@ -97,7 +100,7 @@ def quick_enough(run: Callable[[str], object], text: str) -> bool:
 
 
 def encoding(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> dict[str, list[dict[str, Any]]]:
-    """MB/s of encoding, by corpus, as a list and in the fastest form there is."""
+    """MB/s of encoding, by corpus, to a list and in the fastest form of each tokenizer."""
     tables: dict[str, list[dict[str, Any]]] = {"list": [], "fastest": []}
     for name in (*corpora.PLAIN, *corpora.HOSTILE):
         size = SIZE.get(name, 100_000)
@@ -117,10 +120,10 @@ def encoding(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> dict[str, l
 
 
 def inexact(tokenizers: dict[str, peers.Tokenizer]) -> dict[str, list[str]]:
-    """The corpora and cases where a tokenizer's ids are not those of tiktoken."""
+    """The corpora and cases where a tokenizer's ids differ from tiktoken's."""
     cases = {name: next(corpora.texts(name, 1, 20_000, seed=5)) for name in (*corpora.PLAIN, *corpora.HOSTILE)}
     cases |= {"U+1ACF": "\u1acf/A", "the long s": "\u0301'ſ'Se"}
-    found: dict[str, list[str]] = {}
+    differences: dict[str, list[str]] = {}
     for what, text in cases.items():
         expected = tokenizers["tiktoken"].list(text)
         for name, tokenizer in tokenizers.items():
@@ -131,12 +134,12 @@ def inexact(tokenizers: dict[str, peers.Tokenizer]) -> dict[str, list[str]]:
             except BaseException:
                 same = False
             if not same:
-                found.setdefault(name, []).append(what)
-    return found
+                differences.setdefault(name, []).append(what)
+    return differences
 
 
 def small(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> list[dict[str, Any]]:
-    """Microseconds a call on short strings; millions of tokens decoded, and counted, a second."""
+    """Microseconds per call on short strings; millions of tokens per second decoded; MB/s counted."""
     rows = []
     chats = [corpora.chat(1000, seed) for seed in range(rounds + 1)]
     for form in ("list", "fastest"):
@@ -159,7 +162,7 @@ def small(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> list[dict[str,
 
 
 def batches(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> list[dict[str, Any]]:
-    """A batch of a thousand long texts on all cores, and motet's on one of them."""
+    """A batch of long texts on all cores, and motet's on one."""
     import motet
 
     some = list(corpora.texts("JSON calls", (rounds + 1) * 2, 500_000))
@@ -191,7 +194,7 @@ print((rss() - before) / 1e6)
 
 
 def cold(names: list[str], folder: Path, rounds: int) -> list[dict[str, Any]]:
-    """A whole process that imports, loads and encodes 60 kB: milliseconds, and by how many MB it grew."""
+    """A process that imports, loads and encodes 60 kB: milliseconds, and its growth in MB."""
     text = next(corpora.texts("English", 1, 60_000, seed=9))
     page = os.sysconf("SC_PAGESIZE") if hasattr(os, "sysconf") else 4096
     path = [str(ROOT), str(ROOT / "benches/tokenizer"), str(ROOT / "python")]
@@ -218,7 +221,7 @@ def cold(names: list[str], folder: Path, rounds: int) -> list[dict[str, Any]]:
 
 
 def floor() -> dict[str, float]:
-    """What Python itself takes, in nanoseconds a token."""
+    """The cost of Python's own objects, in nanoseconds per token."""
     import motet
 
     ids = motet.encode_array(next(corpora.texts("English", 1, 60_000)))
@@ -308,26 +311,28 @@ of pre-tokens of 16 to 31 bytes.
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=9)
-    options.add_argument("--only", default="", help="names, with commas between; tiktoken is always there")
-    options.add_argument("--dry", action="store_true", help="print, and write nothing")
-    given = options.parse_args()
-    names = [n for n in peers.installed() if not given.only or n in (*given.only.split(","), "motet", "tiktoken")]
-    results: dict[str, Any] = {"names": names, "rounds": given.rounds, "load": [os.getloadavg()[0]]}
+    options.add_argument("--only", default="", help="names separated by commas; motet and tiktoken are always included")
+    options.add_argument("--dry", action="store_true", help="print the tables without writing them")
+    arguments = options.parse_args()
+    names = [
+        n for n in peers.installed() if not arguments.only or n in (*arguments.only.split(","), "motet", "tiktoken")
+    ]
+    results: dict[str, Any] = {"names": names, "rounds": arguments.rounds, "load": [os.getloadavg()[0]]}
     cores = os.sched_getaffinity(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         peers.write_vocabulary(folder)
-        results["cold"] = cold(names, folder, max(3, given.rounds // 2))
+        results["cold"] = cold(names, folder, max(3, arguments.rounds // 2))
         results["floor"] = floor()
-        # Who would use more threads than one for one text gets only one core. They count them when they are loaded.
+        # Loaded before the process is bound to one core: tokenizers count the cores when they are loaded.
         batch = {n: peers.load(n, folder) for n in names if n != "tokie"}
         gc.disable()
-        results["batch"] = batches(batch, given.rounds)
+        results["batch"] = batches(batch, arguments.rounds)
         os.sched_setaffinity(0, {max(cores)})
         tokenizers = {n: peers.load(n, folder) for n in names}
         results["inexact"] = inexact(tokenizers)
-        results["encode"] = encoding(tokenizers, given.rounds)
-        results["small"] = small(tokenizers, given.rounds)
+        results["encode"] = encoding(tokenizers, arguments.rounds)
+        results["small"] = small(tokenizers, arguments.rounds)
     results["load"].append(os.getloadavg()[0])
     results["versions"] = peers.versions(names)
     results["machine"] = (
@@ -335,7 +340,7 @@ def main() -> None:
     )
     text = markdown(results)
     print(text)
-    if not given.dry:
+    if not arguments.dry:
         (RESULTS / "tokenizers.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
         page = ROOT / "benches/README.md"
         page.write_text(page.read_text("utf-8").split(HEADING)[0].rstrip("\n") + "\n" + HEADING + text, "utf-8")

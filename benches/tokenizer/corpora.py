@@ -1,7 +1,6 @@
-"""Texts for the tokenizer's benches: what people and models write, and what is written to be slow.
+"""Texts for the tokenizer's benches: ordinary ones, and ones made to be slow.
 
-Each corpus gives as many texts as are asked for, none of them the same: whoever keeps what it has seen in a cache has
-to find words again, as it would in new text, and never finds a whole text. Nothing is timed or compared here.
+All texts of a corpus differ, so that caches help only as far as words repeat, as in new text.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ UNCASED = "ar he fa hi bn ta ko"
 
 @cache
 def _english() -> str:
-    """Python's reference and all docstrings of its library: some 2 MB of prose by many hands."""
+    """Python's reference and the docstrings of its library: about 2 MB of prose by many authors."""
     parts = list(pydoc_data.topics.topics.values())
     for path in sorted(STDLIB.rglob("*.py")):
         if "site-packages" in path.parts or "test" in path.parts:
@@ -53,7 +52,7 @@ def _code() -> str:
 
 @cache
 def _words(language: str) -> tuple[list[str], list[float]]:
-    """The commonest words of a language, and their cumulated frequencies."""
+    """The most frequent words of a language, and their cumulative frequencies."""
     import wordfreq
 
     common = sorted(wordfreq.get_frequency_dict(language, "small").items(), key=lambda pair: -pair[1])[:20_000]
@@ -61,15 +60,15 @@ def _words(language: str) -> tuple[list[str], list[float]]:
 
 
 def _sentence(rng: random.Random, language: str) -> str:
-    """Words as often as they are used, in no order that would mean something."""
+    """Words by their frequency, in random order."""
     words, weights = _words(language)
-    said = rng.choices(words, cum_weights=weights, k=rng.randrange(5, 22))
+    sentence = rng.choices(words, cum_weights=weights, k=rng.randrange(5, 22))
     if language in ("zh", "ja"):
         cut = rng.randrange(3, 12)
-        return "".join(said[:cut]) + "，、"[language == "ja"] + "".join(said[cut:]) + rng.choice("。。。！？")
+        return "".join(sentence[:cut]) + "，、"[language == "ja"] + "".join(sentence[cut:]) + rng.choice("。。。！？")
     if rng.random() < 0.4:
-        said[len(said) // 2] += ","
-    text = " ".join(said) + rng.choice("....!?:")
+        sentence[len(sentence) // 2] += ","
+    text = " ".join(sentence) + rng.choice("....!?:")
     return text[:1].upper() + text[1:]
 
 
@@ -85,21 +84,21 @@ def _paragraphs(rng: random.Random, languages: list[str], size: int) -> str:
 
 def _call(rng: random.Random) -> str:
     words, weights = _words("en")
-    some = lambda most: " ".join(rng.choices(words, cum_weights=weights, k=rng.randrange(1, most)))  # noqa: E731
+    phrase = lambda limit: " ".join(rng.choices(words, cum_weights=weights, k=rng.randrange(1, limit)))  # noqa: E731
     arguments = {
-        "query": some(9),
-        "path": f"/srv/{some(2)}/{some(2)}_{rng.randrange(100)}.py",
+        "query": phrase(9),
+        "path": f"/srv/{phrase(2)}/{phrase(2)}_{rng.randrange(100)}.py",
         "limit": rng.randrange(1000),
         "score": round(rng.random(), rng.randrange(2, 7)),
         "city": rng.choice(["Paris", "São Paulo", "New York", "Zürich", "東京", "Kraków"]),
         "created_at": f"2026-{rng.randrange(1, 13):02}-{rng.randrange(1, 29):02}T{rng.randrange(24):02}:30:00Z",
         "recursive": rng.random() < 0.5,
-        "tags": [some(2) for _ in range(rng.randrange(4))],
-        "filter": {"field": some(2), "op": rng.choice(["eq", "lt", "contains"]), "value": None},
+        "tags": [phrase(2) for _ in range(rng.randrange(4))],
+        "filter": {"field": phrase(2), "op": rng.choice(["eq", "lt", "contains"]), "value": None},
     }
     kept = dict(rng.sample(sorted(arguments.items()), rng.randrange(2, 7)))
     identity = "".join(rng.choices(string.ascii_letters + string.digits, k=24))
-    call = {"id": f"call_{identity}", "type": "function", "function": {"name": f"{some(2)}_{some(2)}"}}
+    call = {"id": f"call_{identity}", "type": "function", "function": {"name": f"{phrase(2)}_{phrase(2)}"}}
     call["arguments"] = json.dumps(kept) if rng.random() < 0.5 else kept
     return json.dumps(call, ensure_ascii=rng.random() < 0.3, indent=rng.choice([None, None, 2]))
 
@@ -119,7 +118,7 @@ def _slices(whole: str, count: int, size: int) -> list[str]:
 
 
 def _scattered(rng: random.Random, first: int, last: int, size: int, stop: str = "") -> str:
-    """Code points of a range, each as likely as the other, with a stop after every tenth or so."""
+    """Random code points of a range; one in ten is a character of `stop`."""
     parts = [rng.choice(stop) if stop and rng.random() < 0.1 else chr(rng.randint(first, last)) for _ in range(size)]
     return "".join(parts)
 
@@ -129,7 +128,7 @@ def _unicode(rng: random.Random, size: int) -> str:
 
 
 PLAIN = ("English", "Python code", "JSON calls", "mixed languages", "CJK", "random CJK")
-"""What people, models and tools write; and ideographs by chance, of which hardly two stand in a token."""
+"""What people, models and tools write; and random ideographs, of which few pairs are a token."""
 
 _RUNS: dict[str, Callable[[random.Random, int], str]] = {
     "a run of one letter": lambda rng, size: rng.choice("abcdefghijklmnopqrstuvwxyz") * size,
@@ -143,11 +142,11 @@ _RUNS: dict[str, Callable[[random.Random, int], str]] = {
     "base64": lambda rng, size: base64.b64encode(rng.randbytes(size * 3 // 4)).decode(),
 }
 HOSTILE = tuple(_RUNS)
-"""What is written to be slow, or never meant to be read."""
+"""Texts made to be slow, and binary data as text."""
 
 
 def texts(name: str, count: int, size: int = 100_000, seed: int = 1) -> Iterator[str]:
-    """So many texts of a corpus, of about `size` bytes each."""
+    """`count` texts of a corpus, of about `size` bytes each."""
     rng = random.Random(f"{name} {seed}")
     match name:
         case "English":
@@ -163,12 +162,12 @@ def texts(name: str, count: int, size: int = 100_000, seed: int = 1) -> Iterator
         case "random CJK":
             yield from (_scattered(rng, 0x4E00, 0x5500, size // 3, "，。") for _ in range(count))
         case _:
-            # The lengths differ, so that runs are new too.
+            # Of different lengths, so that runs differ too.
             yield from (_RUNS[name](rng, size - 4 * number) for number in range(count))
 
 
 def chat(count: int, seed: int = 1) -> list[str]:
-    """Turns of a chat: 20 to 200 characters of prose each."""
+    """Chat messages: 20 to 200 characters of prose each."""
     rng = random.Random(seed)
     whole = " ".join(_english().split())
     starts = rng.sample(range(len(whole) - 200), count)

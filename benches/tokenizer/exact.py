@@ -1,4 +1,4 @@
-"""Compares motet's ids with tiktoken's on text made at random, until enough is compared or one differs.
+"""Compares motet's ids with tiktoken's on random text, up to a size or to the first difference.
 
 python benches/tokenizer/exact.py [--megabytes 200] [--seed 1]
 """
@@ -15,9 +15,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import motet
-from tests import vocabulary
+from tests.support import peer_vocabulary
 
-# Blocks of Unicode by their first and last code point: scripts, marks, signs, emoji, and all of it.
+# Unicode blocks, first and last code point: scripts, marks, symbols, emoji, and the whole range.
 BLOCKS = [(0x20, 0x7E), (0x20, 0x7E), (0x41, 0x7A), (0xA0, 0x24F), (0x2B0, 0x36F), (0x370, 0x52F), (0x590, 0x6FF)]
 BLOCKS += [(0x900, 0xDFF), (0xE00, 0x11FF), (0x1E00, 0x20CF), (0x2100, 0x2BFF), (0x3000, 0x30FF), (0x4E00, 0x9FFF)]
 BLOCKS += [(0xAC00, 0xD7A3), (0xF900, 0xFFFD), (0x1F300, 0x1FAFF), (0x0, 0xD7FF), (0xE000, 0x10FFFF)]
@@ -44,7 +44,7 @@ GLUE = [
 
 
 def text(rng: random.Random) -> str:
-    """Some words of one or two blocks, glued with what the split pattern looks at, in runs now and then."""
+    """Words of two blocks, joined by characters that the split pattern distinguishes; one in six is repeated."""
     blocks = rng.sample(BLOCKS, 2)
     parts = []
     for _ in range(rng.randrange(1, 30)):
@@ -58,23 +58,23 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--megabytes", type=float, default=200)
     options.add_argument("--seed", type=int, default=1)
-    given = options.parse_args()
+    arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        vocabulary.lend(Path(folder))
+        peer_vocabulary.export_for_peers(Path(folder))
         import tiktoken
 
         peer = tiktoken.get_encoding("o200k_harmony")
-    rng = random.Random(given.seed)
-    done, texts, start = 0, 0, time.monotonic()
-    while done < given.megabytes * 1e6:
-        some = [text(rng) for _ in range(2000)]
-        ours = motet.encode_batch(some)
-        for one, ids, expected in zip(some, ours, peer.encode_ordinary_batch(some, num_threads=2), strict=True):
-            if list(ids) != expected or motet.count(one) != len(expected):
-                raise SystemExit(f"differs: {one!r}")
-        done += sum([len(one.encode()) for one in some])
-        texts += len(some)
-    print(f"{texts:,} texts, {done / 1e6:,.0f} MB, no difference ({time.monotonic() - start:,.0f} s)")
+    rng = random.Random(arguments.seed)
+    size, texts, start = 0, 0, time.monotonic()
+    while size < arguments.megabytes * 1e6:
+        batch = [text(rng) for _ in range(2000)]
+        ours = motet.encode_batch(batch)
+        for sample, ids, expected in zip(batch, ours, peer.encode_ordinary_batch(batch, num_threads=2), strict=True):
+            if list(ids) != expected or motet.count(sample) != len(expected):
+                raise SystemExit(f"ids differ: {sample!r}")
+        size += sum([len(sample.encode()) for sample in batch])
+        texts += len(batch)
+    print(f"{texts:,} texts, {size / 1e6:,.1f} MB, no difference ({time.monotonic() - start:,.0f} s)")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How many instructions a token costs, by corpus, counted by callgrind: a number that a busy machine does not change.
+"""Instructions per token, by corpus, counted by callgrind: independent of the load of the machine.
 
 python benches/tokenizer/instructions.py            counts, and writes benches/results/instructions.json
-python benches/tokenizer/instructions.py --check    counts, and fails where it is more than a twentieth above what is kept
+python benches/tokenizer/instructions.py --check    counts, and fails where a count is 5 % above the kept one
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ SIZE = 100_000
 
 
 def build() -> str:
-    """The program that does one step on a file, as a release build."""
+    """Build the program that performs one step on a file; returns its path."""
     command = ["cargo", "build", "--release", "--example", "tokens", "--message-format", "json"]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    process = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    messages = [json.loads(line) for line in process.stdout.splitlines()]
     return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "tokens")
 
 
 def count(program: str, step: str, path: Path) -> float:
-    """Instructions of a token: what the step takes three times, less what it takes once, by half."""
+    """Instructions per token: half the difference between three runs of the step and one, which cancels the start."""
 
     def total(times: int) -> tuple[int, int]:
         command = [
@@ -43,9 +43,9 @@ def count(program: str, step: str, path: Path) -> float:
             str(times),
             str(path),
         ]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        collected = next(line for line in done.stderr.splitlines() if "Collected" in line)
-        return int(collected.split(":")[1]), int(done.stdout.split()[-2])
+        process = subprocess.run(command, check=True, capture_output=True, text=True)
+        collected = next(line for line in process.stderr.splitlines() if "Collected" in line)
+        return int(collected.split(":")[1]), int(process.stdout.split()[-2])
 
     (once, tokens), (thrice, _) = total(1), total(3)
     return round((thrice - once) / 2 / tokens, 1)

@@ -1,6 +1,6 @@
-"""The tokenizers that motet is measured beside: how each is loaded with this vocabulary, offline, and called.
+"""The tokenizers to compare with: how each is loaded with this vocabulary, offline, and called.
 
-A peer whose package is not installed is left out. Nothing is timed here.
+Peers whose packages are not installed are left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Encode = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokenizer:
-    """What a tokenizer has to offer; `None` for what it has not."""
+    """The operations of a tokenizer; `None` where it has none."""
 
     list: Encode
     """Text to a list of Python ints."""
@@ -56,7 +56,7 @@ def _motet(folder: Path) -> Tokenizer:
 
 
 def _like_tiktoken(peer: Any, **others: Any) -> Tokenizer:
-    """One that names its methods as tiktoken does."""
+    """A peer whose methods are named as tiktoken's."""
     return Tokenizer(list=peer.encode_ordinary, decode=peer.decode, decode_bytes=peer.decode_bytes, **others)
 
 
@@ -178,7 +178,7 @@ NAMES = tuple(_LOADERS)
 
 
 def installed() -> list[str]:
-    """motet, and the peers whose packages are there."""
+    """motet, and the peers whose packages are installed."""
     return [name for name in NAMES if importlib.util.find_spec(name)]
 
 
@@ -192,26 +192,26 @@ _DISTRIBUTIONS = {
 
 
 def versions(names: list[str]) -> dict[str, str]:
-    """The versions of the peers, under the names by which they are installed."""
-    found = {_DISTRIBUTIONS.get(name, name) for name in names if name != "motet"}
-    return {name: importlib.metadata.version(name) for name in sorted(found)}
+    """The versions of the peers by the names of their distributions."""
+    distributions = {_DISTRIBUTIONS.get(name, name) for name in names if name != "motet"}
+    return {name: importlib.metadata.version(name) for name in sorted(distributions)}
 
 
 def load(name: str, folder: Path) -> Tokenizer:
-    """A tokenizer, ready; `folder` is where the vocabulary was written to."""
+    """A loaded tokenizer; `folder` is the one given to `write_vocabulary`."""
     return _LOADERS[name](folder)
 
 
 def write_vocabulary(folder: Path) -> None:
-    """motet's table for those who read one: `.tiktoken` files, and a `tokenizer.json`."""
+    """Write motet's vocabulary as `.tiktoken` files and a `tokenizer.json`, for peers that read one."""
     from motet import _core
-    from tests import vocabulary
+    from tests.support import peer_vocabulary
 
-    vocabulary.lend(folder)
+    peer_vocabulary.export_for_peers(folder)
     tokens = [base64.b64decode(line.split()[0]) for line in _core._vocabulary().splitlines()]
     ranks = {token: rank for rank, token in enumerate(tokens)}
-    spelled = _byte_letters()
-    spell = lambda token: "".join([spelled[byte] for byte in token])  # noqa: E731
+    letters = _byte_letters()
+    spell = lambda token: "".join([letters[byte] for byte in token])  # noqa: E731
     split = {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": False}
     to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
     model = {
@@ -237,7 +237,7 @@ def _halves(token: bytes, ranks: dict[bytes, int]) -> list[bytes]:
 
 
 def _byte_letters() -> list[str]:
-    """The letter that stands for each byte in a `tokenizer.json`: itself if it can be seen, else one from U+0100 on."""
-    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = iter(range(0x100, 0x200))
-    return [chr(byte) if byte in seen else chr(next(hidden)) for byte in range(256)]
+    """The letter for each byte in a `tokenizer.json`: the byte itself if printable, else one from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    substitutes = iter(range(0x100, 0x200))
+    return [chr(byte) if byte in printable else chr(next(substitutes)) for byte in range(256)]
