@@ -43,7 +43,11 @@ def _span(values: Iterable[float]) -> tuple[float, float]:
     """The range of an axis; wider than 0 also where all values are equal."""
     values = list(values)
     low, high = min(values), max(values)
-    return (low, high) if high - low > 1e-9 * max(abs(low), abs(high), 1e-9) else (low - 0.5, high + 0.5)
+    size = max(abs(low), abs(high))
+    if high - low > 1e-9 * max(size, 1e-9):
+        return low, high
+    margin = max(0.5, size * 1e-9)
+    return low - margin, high + margin
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -51,7 +51,7 @@ def test_wrong_usage_and_corrupt_files_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "examples.jsonl"
     path.write_text("{corrupt}\n")
     before = path.read_bytes()
-    assert "line 1: no JSON" in command(tmp_path, "list", code=1)
+    assert "line 1: not valid JSON" in command(tmp_path, "list", code=1)
     assert "line 1" in command(tmp_path, "build", code=1)
     assert command(tmp_path, "add", "--request", "Q", "--response", "A").startswith("1 new")
     assert path.read_bytes().startswith(before)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import motet
@@ -157,6 +157,7 @@ ODD = (
         st.dictionaries(st.sampled_from(["train/global_step", "step", "train/loss", "eval/loss", "x"]), ODD), max_size=5
     ),
 )
+@example(shape={}, metrics=[{"train/global_step": 2**52 + 2, "train/loss": 0}])
 def test_job_of_any_shape_can_be_read_and_drawn(shape: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
     job = Job.read({"id": "ft-1", **shape}, (), metrics)
     assert job.phase in {*PHASES.values(), "unknown"}

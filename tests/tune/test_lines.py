@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.tune.lines import Line, dumps, lines_of, parse
+from motet.tune.lines import Line, dumps, parse, read_lines
 from motet.tune.report import to_html, to_text
 from tests.support.training_rows import (
     report_of,
@@ -45,7 +45,7 @@ def test_written_lines_are_read_back(value: Any) -> None:
 def test_lines_end_at_newlines_only(lines: list[bytes], size: int) -> None:
     data = b"\n".join(lines)
     for limit in (None, min(size, len(data))):
-        read = list(lines_of(io.BytesIO(data), limit))
+        read = list(read_lines(io.BytesIO(data), limit))
         assert b"".join([line.data for line in read]) == data[:limit]
         assert [line.number for line in read] == list(range(1, len(read) + 1))
         assert all(line.size == len(line.data) for line in read)

@@ -17,16 +17,13 @@ from together.lib.utils import check_file
 
 import motet
 from motet.tune import Finding, check
-from motet.tune import conversations as conversations_module
+from motet.tune import example as example_module
 from motet.tune import rows as rows_module
-from motet.tune import tokens as tokens_module
-from motet.tune.checks import KEPT
-from motet.tune.conversations import service_messages
+from motet.tune.data_check import MAX_FINDINGS
+from motet.tune.example import service_messages
 from motet.tune.lines import MAX_LINE, dumps
-from motet.tune.plain import is_plain
 from motet.tune.report import to_html
-from motet.tune.rows import check_row
-from motet.tune.tokens import lengths_of
+from motet.tune.rows import inspect_row, is_plain
 from tests.support.training_rows import (
     ANSWER,
     BAD_ROWS,
@@ -141,10 +138,10 @@ def test_check_reports_all_findings() -> None:
 
 def test_findings_beyond_the_kept_ones_are_counted() -> None:
     heard: list[Finding] = []
-    report = report_of(b"[]\n" * (KEPT + 5), on_finding=heard.append)
-    assert len(heard) == report.errors == report.counts["not_object"] == KEPT + 5
-    assert len(report.findings) == KEPT
-    assert f"{KEPT + 5 - 1000:,} more are not shown" in to_html(report)
+    report = report_of(b"[]\n" * (MAX_FINDINGS + 5), on_finding=heard.append)
+    assert len(heard) == report.errors == report.counts["not_object"] == MAX_FINDINGS + 5
+    assert len(report.findings) == MAX_FINDINGS
+    assert f"{MAX_FINDINGS + 5 - 1000:,} more are not shown" in to_html(report)
 
 
 def test_file_name_and_size_rules(tmp_path: Path) -> None:
@@ -179,11 +176,17 @@ def test_length_limit_is_exact_to_the_token() -> None:
         assert [one[2] for one in found(data, max_tokens=longest - 1)] == ["too_long"]
 
 
+def lengths_of(row: dict[str, Any]) -> tuple[int, ...]:
+    lengths, fault = inspect_row(row).measure()
+    assert lengths is not None and fault is None
+    return lengths
+
+
 @pytest.mark.parametrize("name", [name for name, row in GOOD.items() if "messages" in row])
 def test_tokens_equal_the_rendered_training_sample(name: str) -> None:
     row = GOOD[name]
     whole = motet.render_training(row["messages"], tools=row.get("tools", ()), dialect="chat_template")
-    assert lengths_of(row, "conversational") == (len(whole.ids),)
+    assert lengths_of(row) == (len(whole.ids),)
 
 
 MARKED = "<|channel|>final<|message|>"
@@ -221,14 +224,12 @@ def test_fast_path_equals_the_general_one(messages: list[Any], tools: Any) -> No
 
     def all_that_is_said() -> list[Any]:
         served = outcome(service_messages, copy.deepcopy(messages))
-        findings = check_row(row, "conversational")
-        countable = not any(found.severity == "error" for found in findings)
-        lengths = outcome(lengths_of, row, "conversational") if countable else None
-        return [findings, lengths, json.dumps(served)]
+        report = inspect_row(row)
+        return [report.findings, report.measure(), json.dumps(served)]
 
     fast = all_that_is_said()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (conversations_module, rows_module, tokens_module):
+        for module in (example_module, rows_module):
             patch.setattr(module, "is_plain", lambda messages: False)
         assert all_that_is_said() == fast
     if is_plain(messages):
@@ -236,11 +237,11 @@ def test_fast_path_equals_the_general_one(messages: list[Any], tools: Any) -> No
 
 
 def test_tokens_of_the_other_formats() -> None:
-    assert lengths_of(GOOD["text"], "text") == (motet.count("T"),)
-    assert lengths_of({"prompt": "One two", "completion": "three"}, "instruction") == (3,)
-    pair = lengths_of(preference(USER, good={**ANSWER, "reasoning": "R R R"}), "preference")
-    plain = lengths_of(chat(USER, ANSWER), "conversational")[0]
-    assert pair == (lengths_of(chat(USER, {**ANSWER, "reasoning": "R R R"}), "conversational")[0], plain)
+    assert lengths_of(GOOD["text"]) == (motet.count("T"),)
+    assert lengths_of({"prompt": "One two", "completion": "three"}) == (3,)
+    pair = lengths_of(preference(USER, good={**ANSWER, "reasoning": "R R R"}))
+    (reasoned,) = lengths_of(chat(USER, {**ANSWER, "reasoning": "R R R"}))
+    assert pair == (reasoned, *lengths_of(chat(USER, ANSWER)))
 
 
 names = st.sampled_from(["f", "get_weather", "a.b"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import motet
 from motet.tune.lines import dumps
-from motet.tune.secrets import KINDS, find_secrets, may_hold_secret
+from motet.tune.secret_scan import KINDS, find_secrets, may_hold_secret
 from tests.support.training_rows import (
     ANSWER,
     SECRETS,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import motet
 from motet.tune import Example, Examples
-from motet.tune.examples import Corrupt
+from motet.tune.store import CorruptLine
 from tests.support.training_examples import command, examples
 
 
@@ -63,7 +63,7 @@ def test_corrupt_line_is_reported_and_kept(tmp_path: Path) -> None:
         file.write(b"".join(bad) + b"\n")
     assert kept.add(Example.of("3", "A"), one) == 1
     found = [found for _, found in kept.scan()]
-    assert [problem.line for problem in found if isinstance(problem, Corrupt)] == list(range(2, 2 + len(bad)))
+    assert [problem.line for problem in found if isinstance(problem, CorruptLine)] == list(range(2, 2 + len(bad)))
     with pytest.raises(motet.DataError, match="line 2: ") as caught:
         list(kept)
     assert caught.value.line == 2 and caught.value.path == str(path)
@@ -84,7 +84,7 @@ def test_torn_last_line_is_mended_or_kept_aside(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])
     assert [*kept] == [one, two]
-    assert [found.torn for _, found in kept.scan() if isinstance(found, Corrupt)] == [True]
+    assert [found.torn for _, found in kept.scan() if isinstance(found, CorruptLine)] == [True]
     assert Examples(path).add(three) == 1
     assert path.read_bytes() == whole
     assert (tmp_path / "a.jsonl.torn").read_bytes() == whole.splitlines(keepends=True)[2][:-10] + b"\n"

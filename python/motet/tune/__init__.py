@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 from motet._lazy import load
 
 if TYPE_CHECKING:
-    from motet.tune.checks import Report, check
     from motet.tune.clock import Clock
     from motet.tune.comparing import Comparison, Row, Tally, compare
     from motet.tune.curves import curve, svg
+    from motet.tune.data_check import Report, check
     from motet.tune.dataset import Built, BuiltFile, build
     from motet.tune.downloads import Download, download
     from motet.tune.example import Example
-    from motet.tune.examples import Examples
-    from motet.tune.findings import Finding
+    from motet.tune.finding import Finding
     from motet.tune.settings import Limits, Settings, check_settings
     from motet.tune.sources import read_examples
     from motet.tune.states import Event, Job, Point
+    from motet.tune.store import Examples
     from motet.tune.training import PriceEstimate, estimate, limits, start
     from motet.tune.uploads import File, to_file, upload
     from motet.tune.watching import cancel, follow, job, jobs, watch
@@ -42,20 +42,20 @@ _LATER = {
     "Download": "downloads",
     "Event": "states",
     "Example": "example",
-    "Examples": "examples",
+    "Examples": "store",
     "File": "uploads",
-    "Finding": "findings",
+    "Finding": "finding",
     "Job": "states",
     "Limits": "settings",
     "Point": "states",
     "PriceEstimate": "training",
-    "Report": "checks",
+    "Report": "data_check",
     "Row": "comparing",
     "Settings": "settings",
     "Tally": "comparing",
     "build": "dataset",
     "cancel": "watching",
-    "check": "checks",
+    "check": "data_check",
     "check_settings": "settings",
     "compare": "comparing",
     "curve": "curves",

@@ -6,8 +6,8 @@ import html
 from collections import Counter
 
 from motet._plot import Bar, bars_svg, bars_text
-from motet.tune.checks import Report
-from motet.tune.findings import Finding
+from motet.tune.data_check import Report
+from motet.tune.finding import Finding
 
 __all__ = ["bins_of", "to_html", "to_text"]
 

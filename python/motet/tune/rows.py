@@ -1,7 +1,7 @@
-"""The rules of the service's four formats, for one row: what may stand in it, where, and in which order.
+"""One row of training data: its format, the rules that it breaks, and its tokens.
 
-Rules of the file (encoding, lines, JSON) are in lines.py and checks.py. Sources: the service's pages on data
-preparation, function calling and reasoning, and the checks that its SDK made up to 2.12.
+The formats are the service's four. Sources of the rules: the service's pages on data preparation, function calling and
+reasoning, and the checks of its SDK up to 2.12. Rules of files and lines are in `dataset` and `lines`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from motet.tune.findings import Finding, Severity
-from motet.tune.plain import is_plain
+from motet.errors import RenderError
+from motet.tune.finding import Finding, Severity
+from motet.tune.tokens import count_conversation, count_text
 
-__all__ = ["FORMATS", "Format", "check_row", "format_of"]
+__all__ = ["FORMATS", "Format", "RowReport", "format_of", "inspect_row", "is_plain"]
 
 Format: TypeAlias = Literal["conversational", "instruction", "preference", "text"]
 FORMATS: dict[Format, tuple[str, ...]] = {
@@ -23,338 +25,446 @@ FORMATS: dict[Format, tuple[str, ...]] = {
     "preference": ("input", "preferred_output", "non_preferred_output"),
     "text": ("text",),
 }
-"""Each format and the keys that a row of it has."""
+"""The keys that a row of each format has."""
 _KEY_SETS = [(name, frozenset(keys)) for name, keys in FORMATS.items()]
-_MORE = {"conversational": ("tools",)}
+_OPTIONAL_KEYS: dict[Format, tuple[str, ...]] = {"conversational": ("tools",)}
 _ROLES = ("system", "user", "assistant", "tool")
 _MESSAGE_KEYS = {"role", "content", "weight", "tool_calls", "tool_call_id", "name", "reasoning", "reasoning_content"}
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-def format_of(row: Mapping[str, Any]) -> Format | Finding:
-    """The format of a row, by its keys; or what is wrong with them."""
-    found = [name for name, keys in _KEY_SETS if keys <= row.keys()]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        return Finding("two_formats", f"the row is {' and '.join(found)} at once", "keep the keys of one format")
-    for name, keys in FORMATS.items():
-        missing = [key for key in keys if key not in row]
-        if len(missing) < len(keys):
-            return Finding("missing_key", f"a row of the format {name} has no {' and no '.join(missing)}", "add it")
-    known = "; ".join([", ".join(keys) for keys in FORMATS.values()])
-    return Finding("unknown_format", f"the row has the keys {', '.join(row) or 'none'}", f"a row has one of: {known}")
+@dataclass(frozen=True, slots=True)
+class RowReport:
+    """A row after its inspection. Adding, building, checking and uploading examples share it, so that a row is
+    inspected once."""
+
+    row: Mapping[str, Any]
+    format: Format | None
+    """`None`: its keys are of no format."""
+    findings: tuple[Finding, ...]
+    """The broken rules."""
+    plain: bool = False
+    """Whether its messages are as `is_plain` wants them."""
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple([finding for finding in self.findings if finding.severity == "error"])
+
+    def measure(self, max_tokens: int | None = None) -> tuple[tuple[int, ...] | None, Finding | None]:
+        """The exact tokens of its sequences, and what is wrong with them. A preference has two sequences, one for each
+        output; any other row has one. `None`: they cannot be counted.
+
+        Conversations are counted as gpt-oss's chat template renders them for training; an instruction is its two texts
+        and a text itself, as the template does not know these formats. Rows with errors cannot be counted.
+        """
+        if self.format is None or self.errors:
+            return None, None
+        try:
+            lengths = self._lengths(self.format)
+        except (RenderError, TypeError) as error:
+            message = f"gpt-oss's chat template cannot render it: {error}"
+            return None, Finding("not_renderable", message, "change what the message names")
+        if max_tokens is not None and max(lengths) > max_tokens:
+            message = f"{max(lengths)} tokens, of {max_tokens} at most"
+            return lengths, Finding("too_long", message, "shorten it, or leave it out")
+        return lengths, None
+
+    def _lengths(self, form: Format) -> tuple[int, ...]:
+        row = self.row
+        match form:
+            case "conversational":
+                return (count_conversation(row["messages"], row.get("tools"), plain=self.plain),)
+            case "preference":
+                messages, tools = row["input"]["messages"], row["input"].get("tools")
+                outputs = (row["preferred_output"], row["non_preferred_output"])
+                both = [[*messages, *output] for output in outputs]
+                return tuple([count_conversation(one, tools, plain=is_plain(one)) for one in both])
+            case "instruction":
+                return (count_text(row["prompt"]) + count_text(row["completion"]),)
+            case "text":
+                return (count_text(row["text"]),)
 
 
-def check_row(row: Mapping[str, Any], form: Format) -> list[Finding]:
-    """All that is wrong with a row of this format."""
-    findings = [*_keys(row, {*FORMATS[form], *_MORE.get(form, ()), "weight"}, "")]
+def inspect_row(row: Mapping[str, Any], form: Format | None = None) -> RowReport:
+    """Applies all rules to a row. `form`: its format, if known; else its keys say it."""
+    if form is None:
+        found = format_of(row)
+        if isinstance(found, Finding):
+            return RowReport(row, None, (found,))
+        form = found
+    findings = [*_unknown_keys(row, {*FORMATS[form], *_OPTIONAL_KEYS.get(form, ()), "weight"}, "")]
     if "weight" in row and not (_is_number(row["weight"]) and row["weight"] >= 0):
-        findings.append(_wrong("row_weight", "weight", "a number from 0 on", row["weight"]))
+        findings.append(_expected("row_weight", "weight", "a number from 0 on", row["weight"]))
+    plain = False
     match form:
         case "conversational":
-            findings += _conversation(row["messages"], "messages", row.get("tools"), "tools")
+            plain = is_plain(row["messages"])
+            findings += _conversation(row["messages"], "messages", row.get("tools"), "tools", plain=plain)
         case "preference":
             findings += _preference(row)
         case "instruction" | "text":
             for key in FORMATS[form]:
-                findings += _text(row[key], key, must_say="error" if key == "text" else "warning")
-    return findings
+                findings += _text(row[key], key, if_empty="error" if key == "text" else "warning")
+    return RowReport(row, form, tuple(findings), plain)
 
 
-def _keys(row: Mapping[str, Any], known: set[str], path: str) -> Iterator[Finding]:
-    for key in row:
-        if key not in known:
-            where = f"{path}.{key}" if path else key
-            if key == "thinking" and "reasoning" in known:
-                yield Finding("thinking", "the service knows no `thinking`", "call it `reasoning`", where)
-            else:
-                yield _warn("unknown_key", f"`{key}` is not read by the training", "leave it out", where)
+def format_of(row: Mapping[str, Any]) -> Format | Finding:
+    """The format of a row, by its keys; or what is wrong with them."""
+    formats = [name for name, keys in _KEY_SETS if keys <= row.keys()]
+    if len(formats) == 1:
+        return formats[0]
+    if formats:
+        return Finding("two_formats", f"keys of several formats: {', '.join(formats)}", "keep the keys of one format")
+    for name, keys in FORMATS.items():
+        missing = [key for key in keys if key not in row]
+        if len(missing) < len(keys):
+            return Finding("missing_key", f"missing in a row of the format {name}: {', '.join(missing)}", "add it")
+    known = "; ".join([", ".join(keys) for keys in FORMATS.values()])
+    return Finding(
+        "unknown_format", f"unknown format, by the keys {', '.join(row) or '(none)'}", f"write one of: {known}"
+    )
 
 
-def _warn(code: str, message: str, mend: str, path: str) -> Finding:
+def is_plain(messages: Any) -> bool:
+    """Whether a conversation is of the simplest and most frequent form, which breaks no rule.
+
+    That is: a system message or none, then user and assistant messages in turn, the last an assistant's of the weight
+    1; each with text; reasoning only in the last message and in those of the weight 0; no other keys.
+    """
+    if not isinstance(messages, list | tuple):
+        return False
+    last, is_trained, has_reasoning = None, False, False
+    for message in messages:
+        if not isinstance(message, dict):
+            return False
+        role, content = message.get("role"), message.get("content")
+        if type(content) is not str or not content or content.isspace():
+            return False
+        if role == "assistant":
+            if last != "user" or has_reasoning or not message.keys() <= _PLAIN_ANSWER:
+                return False
+            weight, reasoning = message.get("weight", 1), message.get("reasoning", " ")
+            if type(weight) is not int or weight not in (0, 1) or type(reasoning) is not str or not reasoning:
+                return False
+            is_trained = weight == 1
+            has_reasoning = is_trained and "reasoning" in message
+        elif role == "user":
+            if last == "user" or message.keys() != _PLAIN_QUESTION:
+                return False
+        elif role != "system" or last is not None or message.keys() != _PLAIN_QUESTION:
+            return False
+        last = role
+    return last == "assistant" and is_trained
+
+
+_PLAIN_QUESTION = {"role", "content"}
+_PLAIN_ANSWER = {"role", "content", "reasoning", "weight"}
+
+
+def _warning(code: str, message: str, mend: str, path: str) -> Finding:
     return Finding(code, message, mend, path, severity="warning")
 
 
-def _wrong(code: str, path: str, wanted: str, value: Any) -> Finding:
+def _expected(code: str, path: str, wanted: str, value: Any) -> Finding:
     shown = json.dumps(value, default=str)
     shown = shown if len(shown) <= 40 else shown[:37] + "..."
-    return Finding(code, f"{shown} is not {wanted}", f"write {wanted}", path)
+    return Finding(code, f"must be {wanted}: {shown}", f"write {wanted}", path)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) != _INFINITY
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
-_INFINITY = float("inf")
+def _unknown_keys(row: Mapping[str, Any], known: set[str], path: str) -> Iterator[Finding]:
+    for key in row:
+        if key in known:
+            continue
+        where = f"{path}.{key}" if path else key
+        if key == "thinking" and "reasoning" in known:
+            yield Finding("thinking", "unknown key `thinking`", "rename it to `reasoning`", where)
+        else:
+            yield _warning("unknown_key", f"`{key}` is ignored in training", "leave it out", where)
 
 
-def _text(value: Any, path: str, *, must_say: Severity) -> Iterator[Finding]:
+def _text(value: Any, path: str, *, if_empty: Severity) -> Iterator[Finding]:
     if isinstance(value, list):
-        yield Finding("not_text", "a list of parts, and gpt-oss reads text only", "write one string", path)
+        yield Finding("not_text", "a list of parts; gpt-oss reads text only", "write one string", path)
     elif not isinstance(value, str):
-        yield _wrong("not_text", path, "a string", value)
+        yield _expected("not_text", path, "a string", value)
     elif not value.strip():
-        yield Finding("empty", "nothing is said here", "say something, or leave the row out", path, severity=must_say)
+        yield Finding("empty", "the text is empty", "write a text, or leave the row out", path, severity=if_empty)
 
 
 def _preference(row: Mapping[str, Any]) -> Iterator[Finding]:
-    given = row["input"]
+    prompt = row["input"]
     tools: Any = None
-    if not isinstance(given, Mapping):
-        yield _wrong("not_object", "input", "an object with `messages`", given)
-    elif "messages" not in given:
-        yield Finding("missing_key", "`input` has no `messages`", "put the conversation there", "input")
+    if not isinstance(prompt, Mapping):
+        yield _expected("not_object", "input", "an object with `messages`", prompt)
+    elif "messages" not in prompt:
+        yield Finding("missing_key", "`input` has no `messages`", "add the conversation", "input")
     else:
-        tools = given.get("tools")
-        yield from _keys(given, {"messages", "tools"}, "input")
-        yield from _conversation(given["messages"], "input.messages", tools, "input.tools", answered=False)
+        tools = prompt.get("tools")
+        yield from _unknown_keys(prompt, {"messages", "tools"}, "input")
+        yield from _conversation(prompt["messages"], "input.messages", tools, "input.tools", answered=False)
     for key in ("preferred_output", "non_preferred_output"):
         yield from _output(row[key], key, tools)
     if row["preferred_output"] == row["non_preferred_output"]:
-        yield _warn("same_outputs", "both outputs are the same", "leave the row out", "non_preferred_output")
+        yield _warning("same_outputs", "both outputs are equal", "leave the row out", "non_preferred_output")
 
 
 def _output(value: Any, path: str, tools: Any) -> Iterator[Finding]:
     if not isinstance(value, list) or len(value) != 1:
-        yield _wrong("not_one_message", path, "a list with exactly one message", value)
+        yield _expected("not_one_message", path, "a list with exactly one message", value)
         return
-    one = value[0]
-    if isinstance(one, Mapping) and one.get("role") != "assistant":
-        yield _wrong("unknown_role", f"{path}[0].role", "'assistant'", one.get("role"))
+    message = value[0]
+    if isinstance(message, Mapping) and message.get("role") != "assistant":
+        yield _expected("unknown_role", f"{path}[0].role", "'assistant'", message.get("role"))
         return
-    if isinstance(one, Mapping) and "content" in one and one["content"] is None:
-        yield Finding("null_content", "the service wants a string here", "leave `content` out", f"{path}[0].content")
-    conversation = _Conversation(_names(tools))
-    yield from conversation.message(one, f"{path}[0]")
+    if isinstance(message, Mapping) and "content" in message and message["content"] is None:
+        yield Finding("null_content", "`content` must be a string here", "leave `content` out", f"{path}[0].content")
+    yield from _Conversation(_tool_names(tools)).message(message, f"{path}[0]")
 
 
-def _conversation(messages: Any, path: str, tools: Any, tools_path: str, *, answered: bool = True) -> Iterator[Finding]:
-    """`answered`: whether it holds what is to be learned; else it is what is answered."""
+def _conversation(
+    messages: Any, path: str, tools: Any, tools_path: str, *, answered: bool = True, plain: bool = False
+) -> Iterator[Finding]:
+    """`answered`: the conversation holds the answers to learn; else it is the input of a preference."""
     if tools is not None:
         yield from _tools(tools, tools_path)
+    if plain:
+        return
     if not isinstance(messages, list) or not messages:
-        yield _wrong("no_messages", path, "a list of messages", messages)
+        yield _expected("no_messages", path, "a list of messages", messages)
         return
-    if answered and is_plain(messages):
-        return
-    conversation = _Conversation(_names(tools))
+    conversation = _Conversation(_tool_names(tools))
     for index, message in enumerate(messages):
-        yield from conversation.message(message, f"{path}[{index}]", index, first_may_answer=not answered)
-    yield from conversation.end(path, answered=answered)
+        yield from conversation.message(message, f"{path}[{index}]", index, may_begin_with_answer=not answered)
+    yield from conversation.end(path) if answered else conversation.end_of_input(path)
 
 
-def _names(tools: Any) -> set[str] | None:
-    """The names of the tools, as far as they can be read; `None` if none were given."""
+def _tool_names(tools: Any) -> set[str] | None:
+    """The names of the tools, as far as they can be read; `None` without tools."""
     if not isinstance(tools, list) or not tools:
         return None
-    functions = [one.get("function") for one in tools if isinstance(one, Mapping)]
-    return {one["name"] for one in functions if isinstance(one, Mapping) and isinstance(one.get("name"), str)}
+    functions = [tool.get("function") for tool in tools if isinstance(tool, Mapping)]
+    return {tool["name"] for tool in functions if isinstance(tool, Mapping) and isinstance(tool.get("name"), str)}
 
 
 def _tools(tools: Any, path: str) -> Iterator[Finding]:
     if not isinstance(tools, list):
-        yield _wrong("tools", path, "a list of tools", tools)
+        yield _expected("tools", path, "a list of tools", tools)
         return
-    seen: set[str] = set()
+    names: set[str] = set()
     for index, tool in enumerate(tools):
         where = f"{path}[{index}]"
         function = tool.get("function") if isinstance(tool, Mapping) else None
         if not isinstance(tool, Mapping) or not isinstance(function, Mapping):
-            yield _wrong("tools", where, 'a tool: {"type": "function", "function": {"name": ...}}', tool)
+            yield _expected("tools", where, 'a tool: {"type": "function", "function": {"name": ...}}', tool)
             continue
         if tool.get("type") != "function":
-            yield _wrong("tools", f"{where}.type", "'function'", tool.get("type"))
-        name = function.get("name")
+            yield _expected("tools", f"{where}.type", "'function'", tool.get("type"))
+        name, name_path = function.get("name"), f"{where}.function.name"
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            yield _wrong("tool_name", f"{where}.function.name", "a name of letters, digits, `_`, `.` and `-`", name)
-        elif name in seen:
-            yield Finding("tool_name", f"two tools are called {name!r}", "rename one", f"{where}.function.name")
+            yield _expected("tool_name", name_path, "a name of 1 to 64 letters, digits, `_`, `.` and `-`", name)
+        elif name in names:
+            yield Finding("tool_name", f"two tools have the name {name!r}", "rename one", name_path)
         else:
-            seen.add(name)
+            names.add(name)
         if not isinstance(function.get("description", ""), str | None):
-            yield _wrong("tools", f"{where}.function.description", "a string", function["description"])
+            yield _expected("tools", f"{where}.function.description", "a string", function["description"])
         if not isinstance(function.get("parameters", {}), Mapping | None):
-            yield _wrong("tools", f"{where}.function.parameters", "a JSON Schema", function["parameters"])
+            yield _expected("tools", f"{where}.function.parameters", "a JSON Schema", function["parameters"])
 
 
 class _Conversation:
-    """What is known of a conversation while its messages are read in turn."""
+    """The rules of a conversation, message after message."""
 
     def __init__(self, tools: set[str] | None) -> None:
         self._tools = tools
         self._last: str | None = None
+        """The role of the last message."""
         self._open: dict[str, str] = {}
-        """The calls that have no result yet, by id: where they stand."""
+        """The paths of calls without a result, by call id."""
         self._calls = 0
-        """How many calls the last assistant made."""
+        """Calls of the last assistant message."""
         self._ids: set[str] = set()
         self._answers: list[tuple[str, bool, bool]] = []
-        """The assistant's messages: where, whether there is reasoning, whether the weight is 0."""
+        """Of each assistant message: its path, whether it has reasoning, whether its weight is 0."""
 
-    def message(self, one: Any, path: str, index: int = 0, *, first_may_answer: bool = True) -> Iterator[Finding]:
-        """What is wrong with the next message."""
-        if not isinstance(one, Mapping):
-            yield _wrong("not_object", path, "a message: an object with a role", one)
+    def message(
+        self, message: Any, path: str, index: int = 0, *, may_begin_with_answer: bool = True
+    ) -> Iterator[Finding]:
+        """The rules that the next message breaks."""
+        if not isinstance(message, Mapping):
+            yield _expected("not_object", path, "a message: an object with a role", message)
             return
-        yield from _keys(one, _MESSAGE_KEYS, path)
-        role = one.get("role")
+        yield from _unknown_keys(message, _MESSAGE_KEYS, path)
+        role = message.get("role")
         if not isinstance(role, str) or role not in _ROLES:
-            yield self._unknown_role(one, path)
+            yield self._unknown_role(message, path)
             self._last = None
             return
-        yield from self._order(role, path, index, first_may_answer)
-        if "weight" in one and (type(one["weight"]) is not int or one["weight"] not in (0, 1)):
-            yield _wrong("weight", f"{path}.weight", "0 or 1", one["weight"])
+        yield from self._order(role, path, index, may_begin_with_answer)
+        if "weight" in message and (type(message["weight"]) is not int or message["weight"] not in (0, 1)):
+            yield _expected("weight", f"{path}.weight", "0 or 1", message["weight"])
         if role == "assistant":
-            yield from self._assistant(one, path)
+            yield from self._assistant(message, path)
         else:
-            found = [*_text(one.get("content"), f"{path}.content", must_say="warning")]
-            # A tool may have nothing to say.
-            yield from [finding for finding in found if role != "tool" or finding.code != "empty"]
-            for key in ("reasoning", "reasoning_content", "tool_calls"):
-                if key in one:
-                    yield Finding("misplaced_key", f"`{key}` belongs to the assistant", "take it out", f"{path}.{key}")
+            yield from self._not_assistant(message, role, path)
         if role == "tool":
-            yield from self._result(one, path)
-        elif "tool_call_id" in one:
+            yield from self._result(message, path)
+        elif "tool_call_id" in message:
             where = f"{path}.tool_call_id"
-            yield Finding("misplaced_key", "`tool_call_id` belongs to a tool's result", "take it out", where)
+            yield Finding("misplaced_key", "`tool_call_id` is for tool results only", "remove it", where)
         self._last = role
 
     @staticmethod
-    def _unknown_role(one: Mapping[str, Any], path: str) -> Finding:
-        if "role" not in one:
-            return Finding("missing_key", "a message without a role", "add `role`", path)
-        if one["role"] == "developer":
-            return Finding("unknown_role", "the service knows no developer", "write 'system'", f"{path}.role")
-        return _wrong("unknown_role", f"{path}.role", "'system', 'user', 'assistant' or 'tool'", one["role"])
+    def _unknown_role(message: Mapping[str, Any], path: str) -> Finding:
+        if "role" not in message:
+            return Finding("missing_key", "the message has no role", "add `role`", path)
+        if message["role"] == "developer":
+            return Finding("unknown_role", "unknown role 'developer'", "write 'system'", f"{path}.role")
+        return _expected("unknown_role", f"{path}.role", "'system', 'user', 'assistant' or 'tool'", message["role"])
 
-    def _order(self, role: str, path: str, index: int, first_may_answer: bool) -> Iterator[Finding]:
-        last, where = self._last, f"{path}.role"
+    def _order(self, role: str, path: str, index: int, may_begin_with_answer: bool) -> Iterator[Finding]:
+        last, problem = self._last, None
         if role == "system" and index:
-            yield Finding("role_order", "a system message that is not the first", "move it to the front", where)
+            problem = "the system message is not the first message", "move it to the front"
         elif role == "tool" and last not in ("assistant", "tool"):
-            yield Finding(
-                "role_order", "a result that follows no call", "let the assistant call the tool before", where
-            )
-        elif role == "assistant" and not index and not first_may_answer:
-            yield Finding("role_order", "the assistant speaks first", "begin with 'system' or 'user'", where)
+            problem = "a tool result without a preceding call", "add the assistant's call before it"
+        elif role == "assistant" and not index and not may_begin_with_answer:
+            problem = "the first message is the assistant's", "begin with 'system' or 'user'"
         elif role == last and role in ("user", "assistant"):
-            yield Finding("role_order", f"two messages of the {role} in a row", "join them, or add the other's", where)
+            problem = f"two {role} messages in a row", "join them, or add the message between them"
         elif role == "assistant" and last == "system":
-            yield Finding("role_order", "the assistant answers to nobody", "add what the user says", where)
+            problem = "the assistant message has no preceding user message", "add what the user says"
+        if problem is not None:
+            yield Finding("role_order", *problem, f"{path}.role")
         elif role == "user" and last == "tool":
-            yield _warn("role_order", "the user speaks before the assistant has seen the result", "check it", where)
+            message = "a user message precedes the answer to the tool result"
+            yield _warning("role_order", message, "check the order", f"{path}.role")
         if role != "tool":
             yield from self._unanswered()
 
     def _unanswered(self) -> Iterator[Finding]:
-        for identifier, where in self._open.items():
-            yield Finding(
-                "no_result", f"the call {identifier!r} has no result", "add a message of the role 'tool'", where
-            )
+        for call_id, path in self._open.items():
+            yield Finding("no_result", f"the call {call_id!r} has no result", "add a message of the role 'tool'", path)
         self._open.clear()
 
-    def _assistant(self, one: Mapping[str, Any], path: str) -> Iterator[Finding]:
+    def _not_assistant(self, message: Mapping[str, Any], role: str, path: str) -> Iterator[Finding]:
+        for finding in _text(message.get("content"), f"{path}.content", if_empty="warning"):
+            # A tool may return nothing.
+            if role != "tool" or finding.code != "empty":
+                yield finding
+        for key in ("reasoning", "reasoning_content", "tool_calls"):
+            if key in message:
+                where = f"{path}.{key}"
+                yield Finding("misplaced_key", f"`{key}` is for assistant messages only", "remove it", where)
+
+    def _assistant(self, message: Mapping[str, Any], path: str) -> Iterator[Finding]:
         for key in ("reasoning", "reasoning_content"):
-            if key in one and not isinstance(one[key], str):
-                yield _wrong("reasoning", f"{path}.{key}", "a string", one[key])
-        if "reasoning" in one and "reasoning_content" in one:
+            if key in message and not isinstance(message[key], str):
+                yield _expected("reasoning", f"{path}.{key}", "a string", message[key])
+        if "reasoning" in message and "reasoning_content" in message:
             where = f"{path}.reasoning_content"
-            yield Finding("reasoning", "reasoning under two names", "keep `reasoning`", where)
-        calls = one.get("tool_calls")
-        content = one.get("content")
+            yield Finding("reasoning", "reasoning under two keys", "keep `reasoning`", where)
+        calls, content = message.get("tool_calls"), message.get("content")
         if content is None and calls is None:
-            yield Finding("no_content", "the assistant says nothing", "add `content` or `tool_calls`", path)
+            problem = "the assistant message has neither content nor tool calls"
+            yield Finding("no_content", problem, "add `content` or `tool_calls`", path)
         elif content is not None:
-            # Beside calls nothing needs to be said.
-            found = [*_text(content, f"{path}.content", must_say="warning")]
-            yield from [finding for finding in found if calls is None or finding.code != "empty"]
+            for finding in _text(content, f"{path}.content", if_empty="warning"):
+                # Beside calls, content may be empty.
+                if calls is None or finding.code != "empty":
+                    yield finding
         self._calls = 0
-        if "tool_calls" in one:
+        if "tool_calls" in message:
             yield from self._tool_calls(calls, f"{path}.tool_calls")
-        reasoning = bool(one.get("reasoning") or one.get("reasoning_content"))
-        self._answers.append((path, reasoning, one.get("weight") == 0))
+        has_reasoning = bool(message.get("reasoning") or message.get("reasoning_content"))
+        self._answers.append((path, has_reasoning, message.get("weight") == 0))
 
     def _tool_calls(self, calls: Any, path: str) -> Iterator[Finding]:
         if not isinstance(calls, list) or not calls:
-            yield _wrong("tool_calls", path, "a list of calls", calls)
+            yield _expected("tool_calls", path, "a list of calls", calls)
             return
         self._calls = len(calls)
         for index, call in enumerate(calls):
             yield from self._tool_call(call, f"{path}[{index}]")
         if self._tools is None:
-            yield _warn("no_tools", "tools are called that the row does not list", "add `tools`", path)
+            yield _warning("no_tools", "tools are called, but the row lists no tools", "add `tools`", path)
 
     def _tool_call(self, call: Any, path: str) -> Iterator[Finding]:
         function = call.get("function") if isinstance(call, Mapping) else None
         if not isinstance(call, Mapping) or not isinstance(function, Mapping):
-            yield _wrong("tool_calls", path, 'a call: {"id": ..., "type": "function", "function": {...}}', call)
+            yield _expected("tool_calls", path, 'a call: {"id": ..., "type": "function", "function": {...}}', call)
             return
         if call.get("type") != "function":
-            yield _wrong("tool_calls", f"{path}.type", "'function'", call.get("type"))
-        identifier = call.get("id")
-        if not isinstance(identifier, str) or not identifier:
-            yield _wrong("call_id", f"{path}.id", "an id of the call", identifier)
-        elif identifier in self._ids:
-            yield Finding("call_id", f"the id {identifier!r} stands for two calls", "give it another", f"{path}.id")
+            yield _expected("tool_calls", f"{path}.type", "'function'", call.get("type"))
+        call_id = call.get("id")
+        if not isinstance(call_id, str) or not call_id:
+            yield _expected("call_id", f"{path}.id", "the id of the call", call_id)
+        elif call_id in self._ids:
+            yield Finding("call_id", f"two calls have the id {call_id!r}", "change one", f"{path}.id")
         else:
-            self._ids.add(identifier)
-            self._open[identifier] = path
-        name = function.get("name")
+            self._ids.add(call_id)
+            self._open[call_id] = path
+        name, name_path = function.get("name"), f"{path}.function.name"
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            yield _wrong("tool_name", f"{path}.function.name", "the name of a tool", name)
+            yield _expected("tool_name", name_path, "the name of a tool", name)
         elif self._tools is not None and name not in self._tools:
-            where = f"{path}.function.name"
-            yield Finding("unknown_tool", f"no tool {name!r} is listed", "list it in `tools`, or rename it", where)
+            mend = "list it in `tools`, or rename it"
+            yield Finding("unknown_tool", f"the tool {name!r} is not listed", mend, name_path)
         yield from _arguments(function.get("arguments"), f"{path}.function.arguments")
 
-    def _result(self, one: Mapping[str, Any], path: str) -> Iterator[Finding]:
-        identifier, where = one.get("tool_call_id"), f"{path}.tool_call_id"
-        if identifier is None:
+    def _result(self, message: Mapping[str, Any], path: str) -> Iterator[Finding]:
+        call_id, where = message.get("tool_call_id"), f"{path}.tool_call_id"
+        if call_id is None:
             if self._calls > 1:
-                yield Finding("call_id", "it is open whose result this is", "add `tool_call_id`", where)
+                yield Finding("call_id", "ambiguous tool result: several calls are open", "add `tool_call_id`", where)
             self._open.clear()
-        elif not isinstance(identifier, str):
-            yield _wrong("call_id", where, "the id of a call", identifier)
-        elif identifier not in self._open:
-            yield Finding("call_id", f"no call {identifier!r} is waiting for a result", "write the call's id", where)
+        elif not isinstance(call_id, str):
+            yield _expected("call_id", where, "the id of a call", call_id)
+        elif call_id not in self._open:
+            yield Finding("call_id", f"no open call has the id {call_id!r}", "write the id of the call", where)
         else:
-            del self._open[identifier]
+            del self._open[call_id]
 
-    def end(self, path: str, *, answered: bool) -> Iterator[Finding]:
-        """What is wrong with all of it."""
+    def end_of_input(self, path: str) -> Iterator[Finding]:
+        """The rules that the input of a preference breaks as a whole."""
+        if self._last == "assistant":
+            message = "the last message is the assistant's, but the outputs are its answers"
+            yield Finding("role_order", message, "end with a user or tool message", path)
+        else:
+            yield from self._unanswered()
+
+    def end(self, path: str) -> Iterator[Finding]:
+        """The rules that the conversation breaks as a whole."""
         if self._last != "assistant":
             yield from self._unanswered()
-        if not answered:
-            if self._last == "assistant":
-                message = "the assistant has the last word, and the outputs are to answer"
-                yield Finding("role_order", message, "let it end with the user or a tool", path)
-            return
         if not self._answers:
-            yield Finding("no_assistant", "the assistant says nothing, so nothing is learned", "add its answer", path)
+            yield Finding("no_assistant", "no assistant message: nothing is learned", "add an answer", path)
         elif all(masked for _, _, masked in self._answers):
-            yield _warn("untrained", "each answer has the weight 0, so nothing is learned", "give one 1", path)
+            message = "all answers have the weight 0: nothing is learned"
+            yield _warning("untrained", message, "give one the weight 1", path)
         elif self._last not in (None, "assistant"):
-            message = f"the {self._last} has the last word, from which nothing is learned"
-            yield _warn("untrained", message, "let it end with the assistant", path)
-        if len(self._answers) > 1:
-            for where, reasoning, masked in self._answers[:-1]:
-                if reasoning and not masked:
-                    message = "the service trains reasoning models on the last answer only"
-                    mend = "let each answer be the last of a row of its own, as `motet data build` does"
-                    yield _warn("untrained_reasoning", message, mend, f"{where}.reasoning")
+            message = f"nothing is learned from the last message, which is of the role {self._last!r}"
+            yield _warning("untrained", message, "end with an assistant message", path)
+        for where, has_reasoning, masked in self._answers[:-1]:
+            if has_reasoning and not masked:
+                message = "the service trains reasoning models on the last answer only"
+                mend = "make a row for each answer, as `motet data build` does"
+                yield _warning("untrained_reasoning", message, mend, f"{where}.reasoning")
 
 
 def _arguments(value: Any, path: str) -> Iterator[Finding]:
+    wanted = "a JSON object as a string"
     if not isinstance(value, str):
-        yield _wrong("arguments", path, "a string of JSON", value)
+        yield _expected("arguments", path, wanted, value)
         return
     try:
-        found = json.loads(value)
+        arguments = json.loads(value)
     except (ValueError, RecursionError) as error:
-        yield Finding("arguments", f"the arguments are no JSON: {error}", "write a JSON object as a string", path)
+        yield Finding("arguments", f"the arguments are not valid JSON: {error}", f"write {wanted}", path)
         return
-    if not isinstance(found, dict):
-        yield _wrong("arguments", path, "a JSON object as a string", found)
+    if not isinstance(arguments, dict):
+        yield _expected("arguments", path, wanted, arguments)

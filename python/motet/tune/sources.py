@@ -1,11 +1,10 @@
-"""Examples out of what there is: training rows, saved runs, transcripts, recorded exchanges, completions."""
+"""Examples from other files: training rows, saved runs, transcripts, cassettes."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,12 +12,11 @@ from typing import Any, BinaryIO
 from motet import _core
 from motet.errors import ConfigError, DataError, MotetError
 from motet.loop.run import Run
-from motet.message import Message
+from motet.message import DeveloperContent, Message
 from motet.schema.tool import Tool
-from motet.tune.conversations import tools_in
-from motet.tune.crew import each
 from motet.tune.example import Example
-from motet.tune.lines import Line, line_bytes, lines_of, parse
+from motet.tune.lines import Line, parse, read_lines
+from motet.tune.parallel import ordered_map
 from motet.tune.rows import format_of
 
 __all__ = ["read_examples"]
@@ -32,71 +30,67 @@ def read_examples(
     tags: Iterable[str] = (),
     workers: int | None = None,
 ) -> Iterator[Example]:
-    """The examples in a file, as they are read. What it holds is seen from how it begins:
+    """The examples in a file, one after the other. The beginning of the file says what it is:
 
     - lines of training data in any of the service's formats, or of a file of examples
-    - a run that `run.save` or a checkpoint wrote, which has to be done
+    - a run that `run.save` or a checkpoint wrote; it must be done
     - a cassette: each exchange is an example
     - a conversation: a JSON list of messages, an object with `messages` and perhaps `tools`, harmony as text or as a
       list of token ids
 
-    - `tools`: those that the conversations were held with, where the file does not say; OpenAI tool dicts.
-    - `quality`, `tags`: of all of them, unless the file knows better.
-    - `workers`: how many processes share the work on lines; 1: none but this one. `None`: one for each core, 8 at most.
-      None is started for less than 4 MiB.
+    - `tools`: the tools of the conversations, where the file does not have them; OpenAI tool dicts.
+    - `quality`, `tags`: of all examples, unless the file has them.
+    - `workers`: processes that share the work on lines; see `ordered_map` in `parallel`.
 
-    Raises `DataError` with the line that holds nothing to learn from.
+    Raises `DataError` with the line that is not an example.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(file, str | Path):
             name = str(file)
             opened: BinaryIO = stack.enter_context(Path(file).open("rb", buffering=1 << 20))
-            size = os.fstat(opened.fileno()).st_size
         else:
-            name, opened, size = getattr(file, "name", "-"), file, None
-        about: dict[str, Any] = {"quality": quality, "tags": tuple(tags), "source": name}
-        # As dicts, which processes can be told.
+            name, opened = getattr(file, "name", "-"), file
+        fields: dict[str, Any] = {"quality": quality, "tags": tuple(tags), "source": name}
+        # Dicts can be pickled for other processes, functions cannot.
         shapes = tuple([tool.to_dict() if isinstance(tool, Tool) else tool for tool in tools])
-        yield from _Source(name, shapes, about).read(opened, size, workers)
+        yield from _Source(name, shapes, fields).read(opened, workers)
 
 
 class _Source:
-    """One file, and what is said of all its examples."""
+    """A file, and the fields that all of its examples have."""
 
-    def __init__(self, name: str, tools: tuple[Any, ...], about: dict[str, Any]) -> None:
+    def __init__(self, name: str, tools: tuple[Any, ...], fields: dict[str, Any]) -> None:
         self._name = name
         self._tools = tools
-        self._about = about
+        self._fields = fields
 
-    def read(self, file: BinaryIO, size: int | None, workers: int | None) -> Iterator[Example]:
-        lines = lines_of(file)
+    def read(self, file: BinaryIO, workers: int | None) -> Iterator[Example]:
+        lines = read_lines(file)
         first = next((line for line in lines if line.data.strip()), None)
         if first is None:
             raise DataError(f"{self._name} is empty", path=self._name)
         shape, findings = parse(first)
         if findings or not isinstance(shape, dict) or "motet_run" in shape:
-            yield self._whole(first.data + file.read())
+            yield self._whole_file(first.data + file.read())
             return
-        every = itertools.chain([first], lines)
-        for examples in each(self._on_line, every, line_bytes, size=size, workers=workers):
+        for examples in ordered_map(self._from_line, itertools.chain([first], lines), workers):
             yield from examples
 
-    def _on_line(self, line: Line) -> list[Example]:
+    def _from_line(self, line: Line) -> list[Example]:
         shape, findings = parse(line)
         if findings:
             raise self._error(line, str(findings[0]))
         if shape is None:
             return []
         try:
-            return [*self._of_line(shape)]
+            return [*self._from_shape(shape)]
         except (MotetError, AttributeError, LookupError, ValueError, TypeError) as error:
             raise self._error(line, str(error)) from error
 
     def _error(self, line: Line, problem: str) -> DataError:
-        problem = problem.removeprefix(f"line {line.number}: ")
         return DataError(f"{self._name}, line {line.number}: {problem}", path=self._name, line=line.number)
 
-    def _of_line(self, shape: dict[str, Any]) -> Iterator[Example]:
+    def _from_shape(self, shape: dict[str, Any]) -> Iterator[Example]:
         if "request" in shape and "response" in shape:
             yield from self._exchange(shape)
             return
@@ -108,28 +102,28 @@ class _Source:
             case "conversational":
                 yield self._conversation(shape["messages"], shape.get("tools"))
             case "instruction":
-                yield Example.of(shape["prompt"], shape["completion"], **self._about)
+                yield Example.of(shape["prompt"], shape["completion"], **self._fields)
             case "preference":
                 yield self._preference(shape)
             case "text":
-                yield Example.plain(shape["text"], **self._about)
+                yield Example.plain(shape["text"], **self._fields)
             case _:
                 raise ValueError(str(form))
 
     def _conversation(self, messages: Any, tools: Any, rejected: Any = None) -> Example:
-        return Example.conversation(messages, tools=tools or self._tools, rejected=rejected, **self._about)
+        return Example.conversation(messages, tools=tools or self._tools, rejected=rejected, **self._fields)
 
     def _preference(self, shape: dict[str, Any]) -> Example:
         match shape:
             case {
-                "input": {"messages": [*messages], **given},
+                "input": {"messages": [*messages], **more},
                 "preferred_output": [preferred],
                 "non_preferred_output": [rejected],
             }:
-                return self._conversation([*messages, preferred], given.get("tools"), rejected)
+                return self._conversation([*messages, preferred], more.get("tools"), rejected)
         raise ValueError("a preference has `input` with `messages`, and one message in each of its outputs")
 
-    def _whole(self, data: bytes) -> Example:
+    def _whole_file(self, data: bytes) -> Example:
         """A file that is one example."""
         try:
             shape = json.loads(data)
@@ -142,12 +136,12 @@ class _Source:
                 return self._conversation(shape["messages"], shape.get("tools"))
             if isinstance(shape, list) and shape and isinstance(shape[0], Mapping):
                 return self._conversation(shape, None)
-            if isinstance(shape, list) or data.lstrip().startswith(b"<|start|>"):
+            if isinstance(shape, list) or data.lstrip().startswith(_SPECIAL_TOKENS):
                 messages = _core.parse_conversation(data.decode() if shape is None else shape)
-                return self._conversation(messages, tools_in(messages))
+                return self._conversation(messages, _listed_tools(messages))
         except (MotetError, ValueError, TypeError) as error:
             raise DataError(f"{self._name}: {error}", path=self._name) from error
-        raise DataError(f"{self._name} is no run, no conversation and no training data", path=self._name)
+        raise DataError(f"{self._name} is neither a run, a conversation nor training data", path=self._name)
 
     def _run(self, run: Run) -> Example:
         if not run.done:
@@ -155,19 +149,28 @@ class _Source:
         return self._conversation(run.messages, None)
 
     def _exchange(self, shape: dict[str, Any]) -> Iterator[Example]:
-        """What a cassette holds: nothing, if the exchange is none with a model, or was not answered."""
-        asked, response = shape["request"], shape["response"]
-        if not str(asked["path"]).partition("?")[0].endswith("/completions"):
+        """The exchange of a cassette's line. Nothing, if it is not an answered question to a model."""
+        request, response = shape["request"], shape["response"]
+        if not str(request["path"]).partition("?")[0].endswith("/completions"):
             return
-        answer = _answer(asked["body"], response["body"])
+        body = request["body"]
+        answer = _answer(body, response["body"])
         if answer is not None:
-            body = asked["body"]
-            before = body["messages"] if "messages" in body else _core.parse_conversation(body["prompt"])
-            yield self._conversation([*before, answer], body.get("tools"))
+            prompt = body["messages"] if "messages" in body else _core.parse_conversation(body["prompt"])
+            yield self._conversation([*prompt, answer], body.get("tools"))
 
 
-def _answer(asked: Mapping[str, Any], body: str) -> Message | None:
-    """The message that a recorded response holds. `None`: it ended before the model did."""
+_SPECIAL_TOKENS = tuple([token.encode() for token in _core.SPECIAL_TOKENS])
+
+
+def _listed_tools(messages: Iterable[Message]) -> list[Any]:
+    """The tools that developer messages list."""
+    parts = [part for message in messages for part in message.content if isinstance(part, DeveloperContent)]
+    return [tool for part in parts for tool in part.tools or ()]
+
+
+def _answer(request: Mapping[str, Any], body: str) -> Message | None:
+    """The message in a recorded response. `None`: the response ended before the model did."""
     try:
         from motet.together.lanes.chat import ChatLane
         from motet.together.lanes.raw import RawLane
@@ -175,14 +178,13 @@ def _answer(asked: Mapping[str, Any], body: str) -> Message | None:
     except ImportError as error:  # pragma: no cover
         raise ConfigError("reading a cassette needs the Together SDK: pip install 'motet[together]'") from error
 
-    lane = ChatLane() if "messages" in asked else RawLane("ids", asked.get("tools"))
-    reader = EventReader()
-    # An answer as a whole, or a stream; an error is neither, and has no choices.
-    events = [data for _, data in reader.feed(body.encode("utf-8", "surrogateescape"))]
-    pieces = [body] if body.lstrip().startswith("{") else [data for data in events if data != b"[DONE]"]
+    lane = ChatLane() if "messages" in request else RawLane("ids", request.get("tools"))
+    # A whole answer, or a stream. An error is neither, and has no choices.
+    events = [data for _, data in EventReader().feed(body.encode("utf-8", "surrogateescape"))]
+    chunks = [body] if body.lstrip().startswith("{") else [data for data in events if data != b"[DONE]"]
     finish = None
-    for piece in map(json.loads, pieces):
-        for choice in piece.get("choices", ())[:1]:
+    for chunk in map(json.loads, chunks):
+        for choice in chunk.get("choices", ())[:1]:
             lane.read(choice)
             finish = choice.get("finish_reason") or finish
     if finish in (None, "length"):

@@ -1,4 +1,4 @@
-"""How long a row is: the tokens of what the service makes of it for the training."""
+"""The tokens of training samples: exact, and without rendering conversations of the simplest form."""
 
 from __future__ import annotations
 
@@ -9,84 +9,68 @@ from typing import Any
 
 from motet import _core
 from motet.harmony import render
-from motet.tune.plain import is_plain
-from motet.tune.rows import Format
 
-__all__ = ["lengths_of"]
+__all__ = ["count_conversation", "count_text"]
 
 _DATE = "2025-06-28"
-"""The template names the day of the training; each day has as many tokens."""
+"""The chat template writes the current date; every date has the same number of tokens."""
+_MAX_CACHED_SYSTEM = 10_000
+"""Characters of system messages whose counts are cached: many rows share them."""
+
+count_text = _core.count
 
 
-def lengths_of(row: Mapping[str, Any], form: Format) -> tuple[int, ...]:
-    """The exact tokens of each sequence that a row gives: one; of a preference two, one with each output.
+def count_conversation(messages: Sequence[Mapping[str, Any]], tools: Any = None, *, plain: bool = False) -> int:
+    """The tokens of a conversation as gpt-oss's chat template renders it for training.
 
-    Conversations are counted as gpt-oss's chat template renders them for training; an instruction is its two texts,
-    a text itself, for these the template does not know. The row must be right: see `check_row`. Raises `RenderError`
-    for what the template has no place for, such as a name of a tool.
+    `plain`: it is as `is_plain` of `rows` wants it. Raises `RenderError` for what the template cannot render.
     """
-    match form:
-        case "conversational":
-            return (_conversation(row["messages"], row.get("tools")),)
-        case "preference":
-            given = row["input"]
-            both = (row["preferred_output"], row["non_preferred_output"])
-            return tuple([_conversation([*given["messages"], *output], given.get("tools")) for output in both])
-        case "instruction":
-            return (_core.count(row["prompt"]) + _core.count(row["completion"]),)
-        case "text":
-            return (_core.count(row["text"]),)
+    if plain and not tools and not _may_be_refused(messages):
+        return _count_plain(messages)
+    return _count_rendered(messages, tools)
 
 
-def _conversation(messages: Sequence[Mapping[str, Any]], tools: Any) -> int:
-    return _rendered(messages, tools) if tools or not is_plain(messages) or _is_marked(messages) else _counted(messages)
+def _may_be_refused(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a text may hold a frame's header, for which the template raises an error."""
+    texts = [text for message in messages for text in (message["content"], message.get("reasoning", ""))]
+    return any("<|" in text and _HEADER.search(text) for text in texts)
 
 
-def _is_marked(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the template may refuse a text; `render` says how."""
-    texts = [text for one in messages for text in (one["content"], one.get("reasoning", ""))]
-    return any(_MARKED.search(text) for text in texts)
+_HEADER = re.compile(r"<\|\w+\|>\w+<\|")
 
 
-_MARKED = re.compile(r"<\|channel\|>\w+<\|message\|>")
-
-
-def _rendered(messages: Sequence[Mapping[str, Any]], tools: Any = None) -> int:
-    # As many as `render_training` gives, whose last token is another, without making the ids.
+def _count_rendered(messages: Sequence[Mapping[str, Any]], tools: Any = None) -> int:
+    # `render_training` gives as many, with another last token; here no ids are made.
     return len(render(messages, tools=tools or (), dialect="chat_template", next_role=None, current_date=_DATE))
 
 
-def _counted(messages: Sequence[Mapping[str, Any]]) -> int:
-    """The tokens of a plain conversation, without rendering it: those of its texts, and those around them, which are
-    always the same."""
-    total, user, answer, reasoned = _around()
+def _count_plain(messages: Sequence[Mapping[str, Any]]) -> int:
+    """The tokens of the texts, and of the markup around them, which is constant for each role."""
+    total, user, answer, reasoning = _markup()
     for message in messages:
         content, role = message["content"], message["role"]
         if role == "user":
-            total += user + _core.count(content)
+            total += user + count_text(content)
         elif role == "assistant":
-            total += answer + _core.count(content)
+            total += answer + count_text(content)
         else:
-            total = _head(content) if len(content) <= _SHORT else _rendered([message])
-    # Of what was thought before the last answer nothing is rendered.
-    thought = messages[-1].get("reasoning")
-    return total if thought is None else total + reasoned + _core.count(thought)
-
-
-_SHORT = 10_000
-"""Characters of a system message that is worth remembering: it is often the same in all rows."""
+            total = _head(content) if len(content) <= _MAX_CACHED_SYSTEM else _count_rendered([message])
+    # The template renders the reasoning of the last answer only.
+    last = messages[-1].get("reasoning")
+    return total if last is None else total + reasoning + count_text(last)
 
 
 @functools.lru_cache(maxsize=64)
 def _head(system: str) -> int:
-    """The tokens of what stands before the first message, with that system message."""
-    return _rendered([{"role": "system", "content": system}])
+    """The tokens before the first user message, with that system message."""
+    return _count_rendered([{"role": "system", "content": system}])
 
 
 @functools.cache
-def _around() -> tuple[int, int, int, int]:
-    """The tokens of what stands before the first message; and those around a user's text, an answer, and reasoning."""
+def _markup() -> tuple[int, int, int, int]:
+    """The tokens before the first message; around a user message, an answer, and the reasoning of an answer."""
     user, answer = {"role": "user", "content": ""}, {"role": "assistant", "content": ""}
-    one, two, answered = _rendered([user]), _rendered([user, user]), _rendered([user, answer])
-    reasoned = _rendered([user, {**answer, "reasoning": "a"}]) - _core.count("a")
+    one, two = _count_rendered([user]), _count_rendered([user, user])
+    answered = _count_rendered([user, answer])
+    reasoned = _count_rendered([user, {**answer, "reasoning": "a"}]) - count_text("a")
     return 2 * one - two, two - one, answered - one, reasoned - answered

@@ -167,7 +167,7 @@ def _sha256(path: Path) -> str:
 
 def _checked(path: Path, max_tokens: int | None) -> str | None:
     """The SHA-256 of the bytes that motet's own check passed. Raises `InvalidDatasetError` with its report."""
-    from motet.tune.checks import check
+    from motet.tune.data_check import check
 
     report = check(path, max_tokens=max_tokens)
     if report.ok:

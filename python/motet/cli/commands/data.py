@@ -17,7 +17,7 @@ from motet._atomic_files import write_whole
 from motet.cli.style import Style, UsageError, positive, read_bytes, tool_list, visible
 
 if TYPE_CHECKING:
-    from motet.tune.examples import Corrupt, Statistics
+    from motet.tune.store import CorruptLine, Statistics
 
 __all__ = ["register"]
 
@@ -61,7 +61,7 @@ def _add_allow(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
-    help_text = "how many processes share the work on a large file; 1: none but this one (one for each core)"
+    help_text = "processes that share the work on a large file (1)"
     parser.add_argument("--workers", type=positive, metavar="N", help=help_text)
 
 
@@ -153,14 +153,14 @@ def _text(value: str) -> str:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from motet.tune.examples import Corrupt, Statistics, matches
+    from motet.tune.store import CorruptLine, Statistics, matches
 
     style = Style(options.color, sys.stdout)
     statistics = Statistics(bytes=Path(options.file).stat().st_size)
-    corrupt: list[Corrupt] = []
+    corrupt: list[CorruptLine] = []
     listed: list[dict[str, Any]] = []
     for _, found in tune.Examples(options.file).scan():
-        if isinstance(found, Corrupt):
+        if isinstance(found, CorruptLine):
             corrupt.append(found)
         elif matches(found, options.min_quality, options.tag):
             statistics.add(found)

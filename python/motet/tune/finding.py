@@ -1,0 +1,37 @@
+"""What a check reports: a fault of training data, its place, and the remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+__all__ = ["Finding", "Severity"]
+
+Severity: TypeAlias = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault of training data."""
+
+    code: str
+    """A stable name: `unknown_role`, `duplicate_key`, `crlf`, ..."""
+    message: str
+    """What is wrong."""
+    mend: str
+    """How to correct it."""
+    path: str = ""
+    """The place in the row: `messages[1].role`. Empty: the whole line or file."""
+    line: int | None = None
+    """From 1 on. `None`: the whole file, or a row outside of a file."""
+    severity: Severity = "error"
+    """`error`: the data cannot be trained on as it is. `warning`: it can, but hardly as intended."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: getattr(self, name) for name in ("line", "path", "severity", "code", "message", "mend")}
+
+    def __str__(self) -> str:
+        where = [f"line {self.line}"] if self.line is not None else []
+        where += [self.path] if self.path else []
+        return f"{': '.join([*where, self.message])} ({self.mend})"
