@@ -1,6 +1,6 @@
-"""What is asked of a model's service, and what it answers: the border between atoms and services.
+"""The protocol between atoms and services: requests, replies, and `Backend`.
 
-An atom knows a `Backend`; which SDK stands behind it, no one knows here.
+Atoms depend on `Backend` only; which SDK implements it is unknown here.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = [
     "LaneChoice",
     "Model",
     "ModelList",
+    "Prepared",
     "Reply",
     "ReplyStream",
     "Request",
@@ -36,91 +37,114 @@ LaneChoice: TypeAlias = Lane | Literal["auto"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One question to a model."""
+    """A request to a model."""
 
     model: str
-    """What the service calls it."""
+    """The service's name of the model."""
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...] = ()
     """OpenAI tool dicts."""
     builtin_tools: tuple[Literal["browser", "python"], ...] = ()
+    """Built-in tools of gpt-oss; the raw lanes carry them."""
     tool_choice: str | Mapping[str, Any] | None = None
-    """`auto`, `none`, `required`, or a dict that names one. `None`: the service's default. The raw lanes have no place
-    for one other than `auto`."""
+    """`auto`, `none`, `required`, or a dict that names one tool. `None`: the service's default. The raw lanes carry
+    `auto` only."""
     schema: Mapping[str, Any] | None = None
-    """The JSON Schema of the answer. `None`: any text."""
+    """JSON Schema of the answer. `None`: any text."""
     schema_name: str = "answer"
     reasoning_effort: Effort | None = None
-    """`None`: the service's default, which is medium."""
+    """`None`: the service's default, which is `medium`."""
     max_tokens: int | None = None
-    """Of the answer, reasoning included. `None`: the service's default."""
+    """Tokens of the answer, reasoning included, from 1. `None`: the service's default."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
-    """`temperature`, `top_p`, `seed` and their like, as the SDK names them."""
+    """`temperature`, `top_p`, `seed`, ... under the SDK's names."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Further keys of the request's body, sent as they are."""
+    """Further keys of the request body, sent unchanged."""
     timeout: float | None = None
     """Seconds for the whole answer, retries included. `None`: no limit."""
     first_token_timeout: float | None = None
     """Seconds until the first token. `None`: no limit."""
     harmony: bool = False
-    """Whether the model reads and writes harmony."""
+    """True if the model reads and writes harmony."""
     current_date: str = field(default_factory=lambda: datetime.date.today().isoformat())
-    """The date in the prompt, where motet renders it."""
+    """The date in prompts that motet renders, as `2026-11-21`."""
     lane: LaneChoice | None = None
     """`None`: the backend's."""
 
     @classmethod
     def of(cls, model: str, messages: Messages, **settings: Any) -> Request:
-        """A request from messages and chat dicts. Whether the model speaks harmony is told from its name."""
+        """A request from messages and chat dicts; `settings` are the other fields. `harmony` defaults to what the name
+        of the model says."""
         return cls(model=model, messages=tuple(to_messages(messages)), **{"harmony": speaks_harmony(model), **settings})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A request as the service will receive it: rendered and counted once. Made by `Backend.prepare`."""
+
+    request: Request
+    body: Mapping[str, Any] | None = None
+    """The JSON body, without `stream`. `None`: the lane is not decided yet."""
+    prompt_tokens: int | None = None
+    """Tokens of the prompt, exact. `None`: not countable."""
+    prompt_estimate: int | None = None
+    """About the tokens of the prompt, rather too many, where `prompt_tokens` is `None`. `None`: unknown."""
+    lane: Lane | None = None
+    """`None`: it depends on the kind of server, which is asked before the first request."""
+    lane_reason: str = ""
+    """Why this lane was chosen."""
+    response_format: Literal["service", "prompt"] | None = None
+    """Where `Request.schema` stands: in a field of the body, or in the prompt. `None`: no schema."""
+    notes: tuple[str, ...] = ()
+    """Remarks for `Reply.notes`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to get an answer."""
+    """One attempt to send a request."""
 
     outcome: str
     """`200`, `429`, `ConnectionFailedError`, ..."""
     waited: float = 0.0
-    """Seconds that were waited after it."""
+    """Seconds of waiting after it."""
     may_be_billed: bool = False
-    """Whether the service may have worked on it, although no answer came."""
+    """True if the service may have worked on the request although no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a service answered, or what of it arrived."""
+    """What a service answered, or the part of it that arrived."""
 
     completion: Completion
     lane: Lane
     lane_reason: str
-    """Why this lane."""
+    """Why this lane was chosen."""
     model: str | None = None
-    """The model that answered, as the service says. `None`: it does not."""
+    """Model name in the response. `None`: the response has none."""
     usage: Usage | None = None
-    """`None`: the service did not say."""
+    """`None`: the service sent none."""
     finish: str | None = None
-    """Why the model stopped: `stop`, `length`, `tool_calls`, ... `None`: the answer is not whole."""
+    """The finish reason: `stop`, `length`, `tool_calls`, ... `None`: the answer is incomplete."""
     request_id: str | None = None
     time: Time = field(default_factory=lambda: Time(0.0))
     attempts: tuple[Attempt, ...] = ()
     prompt_tokens: int | None = None
-    """The prompt's tokens by motet's own count; exact for harmony models. `None`: it could not be counted."""
+    """Tokens of the prompt by motet's own count; exact for harmony models. `None`: not countable."""
     notes: tuple[str, ...] = ()
-    """What one should know of how it was read."""
+    """Remarks on how the response was read."""
     response_format: Literal["service", "prompt"] | None = None
-    """Where the schema of the answer stood: in a field of the request, or in the prompt."""
+    """Where the schema of the answer was sent: in a field of the request, or in the prompt. `None`: no schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that a service has."""
+    """A model in the list of a service."""
 
     id: str
     price: Price = field(default_factory=Price)
-    """US dollars for a million tokens."""
+    """US dollars per million tokens."""
     context: int | None = None
-    """Tokens, prompt and answer together."""
+    """Tokens of prompt and answer together. `None`: not listed."""
     owner: str | None = None
 
 
@@ -130,10 +154,10 @@ class ModelList:
 
     models: tuple[Model, ...]
     source: Literal["service", "cache", "stale"]
-    """`stale`: the service could not be asked, and this is what it said last."""
+    """`stale`: the request failed, and this is the last list."""
     fetched_at: datetime.datetime
     error: Exception | None = None
-    """Why it is stale."""
+    """Why the list is stale."""
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self.models)
@@ -144,17 +168,17 @@ class ModelList:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether a service answers. True in a condition if it does."""
+    """Whether a service responds. True in a condition if it does and serves the model."""
 
     ok: bool
     status: int | None
-    """The HTTP status. `None`: there was no answer."""
+    """The HTTP status. `None`: no response."""
     latency: float
     """Seconds."""
     key_valid: bool | None
-    """`None`: not known."""
+    """`None`: unknown."""
     serves: bool | None
-    """Whether it has the model that was asked about. `None`: none was, or the service does not say."""
+    """Whether the service has the model in question. `None`: unknown, or no model was named."""
     error: Exception | None = None
 
     def __bool__(self) -> bool:
@@ -172,7 +196,7 @@ class ReplyStream(Protocol):
     def close(self) -> None: ...
     @property
     def reply(self) -> Reply:
-        """The reply; while events still come, what there is of it."""
+        """The reply so far."""
 
 
 class AsyncReplyStream(Protocol):
@@ -189,18 +213,15 @@ class AsyncReplyStream(Protocol):
 
 
 class Backend(Protocol):
-    """A service that answers."""
+    """A service that answers requests."""
 
-    def execute(self, request: Request) -> Reply: ...
-    async def aexecute(self, request: Request) -> Reply: ...
-    def stream(self, request: Request) -> ReplyStream: ...
-    def astream(self, request: Request) -> AsyncReplyStream: ...
-    def count_prompt(self, request: Request) -> int | None:
-        """The tokens of the prompt that a request makes, before it is sent. `None`: they cannot be counted."""
+    def prepare(self, request: Request) -> Prepared:
+        """Renders and counts a request, without I/O. Raises `ConfigError` or `RenderError` if it cannot be sent."""
 
-    def guess_prompt(self, request: Request) -> int | None:
-        """About how many they are, where they cannot be counted: rather too many. `None`: nobody knows."""
-
+    def execute(self, request: Request | Prepared) -> Reply: ...
+    async def aexecute(self, request: Request | Prepared) -> Reply: ...
+    def stream(self, request: Request | Prepared) -> ReplyStream: ...
+    def astream(self, request: Request | Prepared) -> AsyncReplyStream: ...
     def list_models(self, *, refresh: bool = False) -> ModelList: ...
     async def alist_models(self, *, refresh: bool = False) -> ModelList: ...
     def health(self, model: str | None = None) -> Health: ...

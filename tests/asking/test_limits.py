@@ -219,7 +219,7 @@ def settled(budget: limits.Budget) -> bool:
     ids=["final", "plain", "calls"],
 )
 def test_threads_never_exceed_a_budget(script: str) -> None:
-    with asking(lambda _: script) as (brain, _), asking(lambda _: script, slug="openai/gpt-oss-120b") as (other, _):
+    with asking(lambda _: script) as (brain, _), asking(lambda _: script, slug="together/gpt-oss/120b") as (other, _):
         tools: Any = ["text", "get_weather_of_a_city"]
         alone = brain.ask("Go.", tools=tools).metrics.cost.cash.total
         assert alone is not None

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import motet
 from motet import harmony
-from motet.backend import Health, ModelList, Reply, Request
+from motet.backend import Health, ModelList, Prepared, Reply, Request
 from motet.message import Message
 from motet.metrics import Usage
 from tests.support.server_scripts import SLUG
@@ -37,24 +37,25 @@ class FakeBackend:
         self.before: Callable[[], None] = lambda: None
         """Called before an answer."""
 
-    def execute(self, request: Request) -> Reply:
+    def prepare(self, request: Request) -> Prepared:
+        prompt = harmony.render(request.messages, tools=request.tools, current_date=request.current_date)
+        return Prepared(request=request, prompt_tokens=len(prompt))
+
+    def execute(self, request: Request | Prepared) -> Reply:
         stream = FakeStream(self, request)
         for _ in stream:
             pass
         return stream.reply
 
-    async def aexecute(self, request: Request) -> Reply:
+    async def aexecute(self, request: Request | Prepared) -> Reply:
         await asyncio.sleep(0)
         return self.execute(request)
 
-    def stream(self, request: Request) -> FakeStream:
+    def stream(self, request: Request | Prepared) -> FakeStream:
         return FakeStream(self, request)
 
-    def astream(self, request: Request) -> AsyncFakeStream:
+    def astream(self, request: Request | Prepared) -> AsyncFakeStream:
         return AsyncFakeStream(self, request)
-
-    def count_prompt(self, request: Request) -> int | None:
-        return len(harmony.render(request.messages, tools=request.tools, current_date=request.current_date))
 
     def list_models(self, *, refresh: bool = False) -> ModelList:
         raise NotImplementedError
@@ -75,10 +76,10 @@ class FakeBackend:
 class FakeStream:
     """Events, token by token."""
 
-    def __init__(self, backend: FakeBackend, request: Request) -> None:
+    def __init__(self, backend: FakeBackend, request: Request | Prepared) -> None:
         self._backend = backend
-        self._request = request
-        self._parser = motet.StreamParser(tools=request.tools)
+        self._request = request.request if isinstance(request, Prepared) else request
+        self._parser = motet.StreamParser(tools=self._request.tools)
         self._prompt = 0
         self._usage: Usage | None = None
         self._events = self._run()
@@ -86,7 +87,7 @@ class FakeStream:
     def _run(self) -> Iterator[Any]:
         self._backend.requests.append(self._request)
         self._backend.before()
-        self._prompt = self._backend.count_prompt(self._request) or 0
+        self._prompt = self._backend.prepare(self._request).prompt_tokens or 0
         ids = motet.encode(self._backend.script(self._request.messages), special="token")
         for token in ids[: self._request.max_tokens]:
             yield from self._parser.feed(token)

@@ -23,7 +23,15 @@ from motet.testing import Turn
 from motet.testing.server import wire_shapes as shapes
 from motet.together.lanes.chat import ChatLane
 from motet.together.lanes.raw import RawLane
-from motet.together.transport.request_machine import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
+from motet.together.transport.request_machine import (
+    DeadlinePassed,
+    Open,
+    Opened,
+    Read,
+    RequestMachine,
+    SdkCall,
+    Sleep,
+)
 from tests.support.fake_clock import FakeClock
 from tests.support.server_scripts import KEY, SLUG
 
@@ -291,16 +299,18 @@ def no_key_in_logs() -> Iterator[None]:
 # An exchange without anything that does it.
 
 
-def exchange(lane: str = "chat", *, clock: FakeClock | None = None, stream: bool = True, **settings: Any) -> Exchange:
+def exchange(
+    lane: str = "chat", *, clock: FakeClock | None = None, stream: bool = True, **settings: Any
+) -> RequestMachine:
     reader = ChatLane() if lane == "chat" else RawLane(lane, None)  # type: ignore[arg-type]
     endpoint: Any = "chat" if lane == "chat" else "completions"
     settings = {"retries": 2, "timeout": None, "first_token_timeout": None, "prompt_tokens": 70, **settings}
-    call = Call(endpoint=endpoint, arguments={}, stream=stream, reader=reader, key=KEY, lane_reason="", **settings)
-    return Exchange(call, clock=clock or FakeClock())
+    call = SdkCall(endpoint=endpoint, arguments={}, stream=stream, reader=reader, key=KEY, lane_reason="", **settings)
+    return RequestMachine(call, clock=clock or FakeClock())
 
 
 def drive(
-    made: Exchange,
+    made: RequestMachine,
     reads: Iterable[Any],
     *,
     opens: Iterable[Any] = (),

@@ -62,7 +62,7 @@ def test_floods_use_bounded_memory(
     how: str, kind: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """D20."""
-    monkeypatch.setattr("motet.together.transport.request_machine.MAX_BODY_BYTES", 1_000_000)
+    monkeypatch.setattr("motet.together.transport.response_body.MAX_BODY_BYTES", 1_000_000)
     monkeypatch.setattr(sse_room, "MAX_EVENT_BYTES", 1_000_000)
     pieces, status, headers, error = FLOODS[kind]
     service = InMemoryService()

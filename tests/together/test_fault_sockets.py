@@ -95,7 +95,7 @@ def bench() -> Iterator[Bench]:
         asyncio.Runner() as runner,
         ScriptedServer(cases, style="vllm") as server,
     ):
-        patch.setattr("motet.together.client._SILENCE", SILENCE)
+        patch.setattr("motet.together.client.READ_TIMEOUT", SILENCE)
         patch.setattr("motet.together.transport.request_machine.FIRST_WAIT", 0.001)
         brain = motet.atom(SLUG, base_url=server.url, api_key=KEY)
         # What the server is, is asked once; and the SDK loads most of itself with the first request.

@@ -14,7 +14,7 @@ from motet import _core, catalog
 from motet.asking.answer import Answer
 from motet.asking.episode import Episode
 from motet.asking.options import PreparedOptions
-from motet.backend import Backend, Reply, Request
+from motet.backend import Prepared, Reply, Request
 from motet.catalog import Spec
 from motet.dialects.chat import to_messages
 from motet.errors import (
@@ -71,14 +71,13 @@ class PreparedRequest:
         hint = "give it: motet.atom(..., price={'input': ..., 'output': ...})"
         return spec.cost.cash, f"the price of {spec.slug} is not known; {hint}"
 
-    def count(self, backend: Backend) -> tuple[int, bool, list[str]]:
-        """Tokens of the prompt, whether the count is exact, and notes on how it was made."""
-        exact = backend.count_prompt(self.request)
-        if exact is not None:
-            return exact, True, []
-        estimate = backend.guess_prompt(self.request)
-        if estimate is not None:
-            return estimate, False, ["the prompt is counted as motet renders it; the service's rendering is not known"]
+    def count(self, prepared: Prepared) -> tuple[int, bool, list[str]]:
+        """Tokens of the prompt as the backend prepared it, whether the count is exact, and notes on how it was made."""
+        if prepared.prompt_tokens is not None:
+            return prepared.prompt_tokens, True, []
+        if prepared.prompt_estimate is not None:
+            note = "the prompt is counted as motet renders it; the service's rendering is not known"
+            return prepared.prompt_estimate, False, [note]
         texts = [text for message in self.request.messages for text in _texts(message)]
         if self.request.tools:
             texts.append(_json(self.request.tools))

@@ -12,7 +12,7 @@ from motet._context import AsyncClosing, Closing
 from motet._core import Event
 from motet.asking.answer import Answer
 from motet.asking.request import PreparedRequest
-from motet.backend import Backend
+from motet.backend import Backend, Prepared
 from motet.errors import ConfigError, LimitError, MaxCostError, MaxTokensError, MotetError, OutputError
 from motet.limits import Reservation
 from motet.metrics import Price, cost_of
@@ -27,7 +27,7 @@ as long."""
 class UsageMeter:
     """Counts an answer while it arrives, and finds the limit that it exceeds."""
 
-    def __init__(self, backend: Backend, prepared: PreparedRequest) -> None:
+    def __init__(self, rendered: Prepared, prepared: PreparedRequest) -> None:
         self._prepared = prepared
         self._counters: dict[int, tuple[str | None, _core.StreamEncoder]] = {}
         self._price = Price()
@@ -37,7 +37,7 @@ class UsageMeter:
         if prepared.max_cost is None and not prepared.budgets:
             return
         self._price, no_price = prepared.price(prepared.request.model)
-        self._prompt_tokens = prepared.count(backend)[0]
+        self._prompt_tokens = prepared.count(rendered)[0]
         prompt_cost = cost_of(self._price, self._prompt_tokens, 0)
         if prompt_cost is None:
             raise ConfigError(f"the cost of an answer cannot be limited: {no_price}")
@@ -143,6 +143,8 @@ class StreamState:
     def __init__(self, backend: Backend, prepared: PreparedRequest, on_answer: Callable[[Answer[Any]], Any]) -> None:
         self.backend = backend
         self.prepared = prepared
+        self.rendered: Any = None
+        """The request as the backend sends it, counted by the meter."""
         self._on_answer = on_answer
         self.stream: Any = None
         self._meter: UsageMeter | None = None
@@ -159,7 +161,8 @@ class StreamState:
 
     def begin(self) -> UsageMeter:
         """Reserves budget at send time: an unread stream reserves none."""
-        meter = UsageMeter(self.backend, self.prepared)
+        self.rendered = self.backend.prepare(self.prepared.request)
+        meter = UsageMeter(self.rendered, self.prepared)
         if meter.reservation is not None:
             meter.reservation.acquire(self.prepared.request.timeout)
         self._meter = meter
@@ -167,7 +170,8 @@ class StreamState:
 
     async def abegin(self) -> UsageMeter:
         """`begin`, awaited."""
-        meter = UsageMeter(self.backend, self.prepared)
+        self.rendered = self.backend.prepare(self.prepared.request)
+        meter = UsageMeter(self.rendered, self.prepared)
         if meter.reservation is not None:
             await meter.reservation.aacquire(self.prepared.request.timeout)
         self._meter = meter
@@ -225,7 +229,7 @@ def _was_refused(error: MotetError) -> bool:
 def _events(state: StreamState) -> Generator[Event, None, None]:
     try:
         meter = state.begin()
-        state.stream = state.backend.stream(state.prepared.request)
+        state.stream = state.backend.stream(state.rendered)
         exceeded: LimitError | None = None
         for event in state.stream:
             # An answer that is complete when it exceeds a limit is kept: it is paid for.
@@ -248,7 +252,7 @@ def _events(state: StreamState) -> Generator[Event, None, None]:
 async def _aevents(state: StreamState) -> AsyncGenerator[Event, None]:
     try:
         meter = await state.abegin()
-        async with state.backend.astream(state.prepared.request) as state.stream:
+        async with state.backend.astream(state.rendered) as state.stream:
             exceeded: LimitError | None = None
             async for event in state.stream:
                 # An answer that is complete when it exceeds a limit is kept: it is paid for.

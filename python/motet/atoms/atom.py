@@ -251,7 +251,7 @@ class Atom(Closing, AsyncClosing):
         expected length of the answer is the mean of this atom's last 100 answers.
         """
         prepared = self._prepare(prompt, output, options)
-        prompt_tokens, exact, notes = prepared.count(self.backend)
+        prompt_tokens, exact, notes = prepared.count(self.backend.prepare(prepared.request))
         price, no_price = prepared.price(self._spec.model)
         context = self._spec.gain.size.context.tokens
         high = prepared.request.max_tokens

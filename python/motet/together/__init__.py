@@ -1,4 +1,4 @@
-"""Together's service, and others that speak its API, over the Together SDK: the only place that imports it."""
+"""Together's service, and others with its API, over the Together SDK. The only package that imports the SDK."""
 
 try:
     import together as _sdk  # noqa: F401
@@ -7,6 +7,8 @@ except ImportError as error:
 
     raise ConfigError("asking a model needs the Together SDK: pip install 'motet[together]'") from error
 
-from motet.together.backend import Backend
+from motet.together.backend import TogetherBackend
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "TogetherBackend"]
+
+Backend = TogetherBackend

@@ -1,9 +1,10 @@
-"""The SDK's clients: built from a key and an address, or given. Here the key is looked for, and nowhere else."""
+"""The SDK's clients, built from a key and an address. The only module that looks for the key."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,17 +12,57 @@ import httpx
 import together
 
 from motet.errors import ConfigError, MissingKeyError
-from motet.together.transport import bounded_body as inflate
-from motet.together.transport import deadline
+from motet.together.transport import bounded_body
+from motet.together.transport.deadline import install
 
-__all__ = ["address", "address_of", "build", "build_async", "normalise_base_url", "server_of"]
+__all__ = ["Connection", "address", "address_of", "normalise_base_url", "service_at"]
 
-_CONNECT, _SILENCE = 5.0, 60.0
-"""Seconds: to connect, and between two pieces of an answer. The SDK's own."""
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
+"""Seconds to connect, and between two chunks of a response: the SDK's own values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What both clients of the SDK are built from."""
+
+    api_key: str | Callable[[], str] | None = field(default=None, repr=False)
+    base_url: str | None = None
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    transport: httpx.BaseTransport | None = None
+    async_transport: httpx.AsyncBaseTransport | None = None
+
+    def build(self) -> together.Together:
+        """A client of the SDK. Raises `MissingKeyError` before anything is built."""
+        sdk, http = self._settings(self.transport)
+        hooks = {"response": [bounded_body.guard]}
+        http_client = httpx.Client(**http, transport=self.transport, event_hooks=hooks)
+        install(http_client)
+        return together.Together(**sdk, http_client=http_client)
+
+    def build_async(self) -> together.AsyncTogether:
+        """`build`, for the SDK's async client."""
+        sdk, http = self._settings(self.async_transport)
+        hooks = {"response": [bounded_body.aguard]}
+        http_client = httpx.AsyncClient(**http, transport=self.async_transport, event_hooks=hooks)
+        return together.AsyncTogether(**sdk, http_client=http_client)
+
+    def _settings(self, transport: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The arguments of the SDK's client and of its HTTP client."""
+        url = address(self.base_url)
+        headers = dict(self.headers) if self.headers else None
+        sdk = {"api_key": _key(self.api_key, url, transport), "base_url": url, "default_headers": headers}
+        http = {
+            # A redirect would carry the conversation to another host.
+            "follow_redirects": False,
+            "timeout": httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT),
+            "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
+            "headers": {"accept-encoding": bounded_body.ACCEPTED_ENCODING},
+        }
+        return sdk, http
 
 
 def normalise_base_url(url: str) -> str:
-    """The address as SDK 3 wants it: without the `/v1` that it adds itself."""
+    """The address as SDK 3 wants it: without the `/v1` that the SDK adds."""
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ConfigError(f"base_url must be an address as https://api.together.ai, not {url!r}")
@@ -31,78 +72,36 @@ def normalise_base_url(url: str) -> str:
 
 
 def address(base_url: str | None) -> str | None:
-    """The address to ask: what was given, else `TOGETHER_BASE_URL`. `None`: the SDK's own."""
+    """The service's address: `base_url`, else `TOGETHER_BASE_URL`. `None`: the SDK's default."""
     url = base_url if base_url is not None else os.environ.get("TOGETHER_BASE_URL")
     return normalise_base_url(url) if url else None
 
 
 def address_of(sdk: together.Together | together.AsyncTogether) -> str | None:
-    """The address that a client asks. `None`: the SDK's own, which are two."""
+    """The address of a client. `None`: the SDK's default, which has one host for chat and one for the rest."""
     url = str(sdk.base_url).rstrip("/")
     return None if url == "https://api.together.ai" else url
 
 
-def _key(given: str | Callable[[], str] | None, base_url: str | None, transport: object) -> str:
-    """The key: what was given, else `TOGETHER_API_KEY`. No other vendor's is ever looked at."""
-    key = given() if callable(given) else given if given is not None else os.environ.get("TOGETHER_API_KEY") or None
-    if key is None and ((base_url is not None and _is_local(base_url)) or not getattr(transport, "needs_key", True)):
-        # A server on this machine asks for none, nor does a cassette that is played; and the SDK wants one.
+def _key(key: str | Callable[[], str] | None, base_url: str | None, transport: object) -> str:
+    """The API key: `key`, else `TOGETHER_API_KEY`; the variables of other vendors are never read."""
+    value = key() if callable(key) else key if key is not None else os.environ.get("TOGETHER_API_KEY") or None
+    if value is None and ((base_url is not None and _is_local(base_url)) or not getattr(transport, "needs_key", True)):
+        # Servers on this machine and replayed cassettes need no key, but the SDK requires one.
         return "none"
-    if not key or not key.strip():
+    if not value or not value.strip():
         raise MissingKeyError("TOGETHER_API_KEY is not set; set it, or give api_key=")
-    key = key.strip()
-    if any(c.isspace() or not c.isprintable() or ord(c) > 126 for c in key):
+    value = value.strip()
+    if any(c.isspace() or not c.isprintable() or ord(c) > 126 for c in value):
         raise MissingKeyError("the API key holds characters that no key has; was it pasted whole?")
-    return key
+    return value
 
 
 def _is_local(url: str) -> bool:
     return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
-def _settings(
-    api_key: str | Callable[[], str] | None, base_url: str | None, transport: object, headers: dict[str, str] | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What both clients are built from: for the SDK, and for its HTTP client."""
-    url = address(base_url)
-    sdk = {"api_key": _key(api_key, url, transport), "base_url": url, "default_headers": headers}
-    # A redirect would carry the conversation to wherever it points.
-    http = {
-        "follow_redirects": False,
-        "timeout": httpx.Timeout(_SILENCE, connect=_CONNECT),
-        "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
-        "headers": {"accept-encoding": inflate.ACCEPTED},
-    }
-    return sdk, http
-
-
-def build(
-    api_key: str | Callable[[], str] | None,
-    base_url: str | None,
-    transport: httpx.BaseTransport | None,
-    headers: dict[str, str] | None,
-) -> together.Together:
-    """A client of the SDK. Raises `MissingKeyError` before anything is built."""
-    sdk, http = _settings(api_key, base_url, transport, headers)
-    hooks = {"response": [inflate.guard]}
-    http_client = httpx.Client(**http, transport=transport, event_hooks=hooks)
-    deadline.keep(http_client)
-    return together.Together(**sdk, http_client=http_client)
-
-
-def build_async(
-    api_key: str | Callable[[], str] | None,
-    base_url: str | None,
-    transport: httpx.AsyncBaseTransport | None,
-    headers: dict[str, str] | None,
-) -> together.AsyncTogether:
-    """`build`, for the SDK's client that is awaited."""
-    sdk, http = _settings(api_key, base_url, transport, headers)
-    hooks = {"response": [inflate.aguard]}
-    return together.AsyncTogether(**sdk, http_client=httpx.AsyncClient(**http, transport=transport, event_hooks=hooks))
-
-
-def server_of(base_url: str) -> str | None:
-    """`together`, if the address is the service's own, which is the SDK's default. `None`: it has to be asked."""
+def service_at(base_url: str) -> str | None:
+    """`together` for Together's own address, which is the SDK's default. `None`: the server must be asked."""
     host = urlsplit(base_url).hostname
     return "together" if host is None or f".{host}".endswith((".together.ai", ".together.xyz")) else None

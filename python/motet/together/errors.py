@@ -1,7 +1,6 @@
-"""What goes wrong between us and a service, as exceptions of motet: the only place that reads HTTP statuses.
+"""Failures of requests as exceptions of motet. The only module that reads HTTP statuses.
 
-An exception names what happened and what to do, and never the key: `redact` takes it out of everything that a server
-sends back.
+Exceptions never contain the key: `redact` removes it from everything that a server sends back.
 """
 
 from __future__ import annotations
@@ -47,27 +46,27 @@ __all__ = [
     "shown_cause",
 ]
 
-_EXCERPT, _LONG, _FAR = 300, 2000, 20_000
-"""Characters of what a service said: in a message, in `.raw`, and those that are looked at."""
+_MESSAGE_CHARS, _RAW_CHARS, _READ_CHARS = 300, 2000, 20_000
+"""Characters of a response: quoted in a message, kept in `.raw`, and read at all."""
 
-# What looks like a key, whoever's it is: servers echo the one they were sent.
+# Keys of any vendor: servers echo the one that was sent.
 _KEYS = re.compile(r"(?i)\b(?:sk|tgp|key|gsk|hf|xai|pat)[-_][A-Za-z0-9_\-]{12,}|(?<=bearer )\S+")
 
 
 def redact(text: str, key: str | None) -> str:
-    """The text without the key, and without whatever else looks like one."""
-    # What is shorter than this is no key, and would be found in common words.
+    """The text without the key and without anything that looks like a key."""
+    # A shorter text is not a key and may occur in common words.
     if key and len(key) >= 8:
         text = text.replace(key, "[key]")
     return _KEYS.sub("[key]", text)
 
 
 def from_exception(error: Exception, key: str | None) -> MotetError:
-    """What the SDK or its HTTP client raised, before an answer began."""
+    """The exception for what the SDK or its HTTP client raised before a response began."""
     if isinstance(error, MotetError):
         return error
     if isinstance(error.__cause__, MotetError):
-        # A transport raised it, such as a cassette; the SDK takes whatever it does not know for a failed connection.
+        # A transport, such as a cassette, raised it; the SDK wraps unknown exceptions as failed connections.
         return error.__cause__
     if isinstance(error, together.APIStatusError):
         response = error.response
@@ -91,12 +90,12 @@ def from_exception(error: Exception, key: str | None) -> MotetError:
 
 
 def from_response(response: httpx.Response, key: str | None) -> ApiError:
-    """An answer that is an error, of a store that the SDK does not ask itself."""
+    """The exception for an error response of a store that is not requested through the SDK."""
     return _from_status(response.status_code, response.text, response.headers, key)
 
 
 def existing_file(response: httpx.Response) -> str | None:
-    """The id of the file that has the bytes already, where a second one is refused. `None`: it is no such refusal."""
+    """The id of the file that already has these bytes, if the response refuses a duplicate; else `None`."""
     if response.status_code != 409:
         return None
     try:
@@ -107,35 +106,35 @@ def existing_file(response: httpx.Response) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def shown_cause(error: MotetError, got: BaseException, key: str | None) -> BaseException | None:
-    """What a traceback may show as the cause of an error. `None` if that is the error itself, or if it says a key, or
-    may: the SDK quotes a server's whole body."""
-    if got is error or got.__cause__ is error:
+def shown_cause(error: MotetError, cause: BaseException, key: str | None) -> BaseException | None:
+    """The cause that a traceback may show. `None` if it is the error itself, or if its text may contain a key: the SDK
+    quotes the whole body of a response."""
+    if cause is error or cause.__cause__ is error:
         return None
-    link: BaseException | None = got
+    link: BaseException | None = cause
     while link is not None:
         if isinstance(link, together.APIStatusError) or redact(str(link), key) != str(link):
             return None
         link = link.__cause__ or link.__context__
-    return got
+    return cause
 
 
 def from_error_object(shape: object, key: str | None) -> ApiError:
-    """An error that came in an answer that had begun well: under the key `error`, or as an event of that name."""
+    """The exception for an error within a response with status 200: under the key `error`, or an event of that name."""
     inner = shape.get("error", shape) if isinstance(shape, Mapping) else shape
     words = inner if isinstance(inner, str) else ""
     if isinstance(inner, Mapping):
         words = " ".join(str(inner.get(name, "")) for name in ("type", "code", "status"))
-    words = words[:_LONG].lower()
+    words = words[:_RAW_CHARS].lower()
     numbers = [int(number) for number in re.findall(r"\b[45]\d\d\b", words)]
-    named = [code for pattern, code in _NAMED if re.search(pattern, words)]
-    status = next(iter(numbers + named), None)
+    statuses = [status for pattern, status in _STATUS_OF_WORDS if re.search(pattern, words)]
+    status = next(iter(numbers + statuses), None)
     error = _from_status(status, shape, {}, key)
     error.status = None
     return error
 
 
-_NAMED = (
+_STATUS_OF_WORDS = (
     (r"rate.?limit|too.?many", 429),
     (r"overload|unavailable|capacity", 503),
     (r"authenti|invalid_api_key", 401),
@@ -152,59 +151,70 @@ _OVERFLOW = re.compile(
 )
 
 
+_CLASSES: Mapping[int, tuple[type[ApiError], str]] = {
+    400: (InvalidRequestError, "the service refuses the request"),
+    401: (AuthenticationError, "the service does not know the key"),
+    402: (QuotaError, "the account has no credit left"),
+    403: (AccessDeniedError, "the key may not do this"),
+    404: (NotFoundError, "the service has no such model or page"),
+    408: (RequestTimeoutError, "the service gave up waiting"),
+    409: (ApiError, "the service is busy with a conflicting request"),
+    413: (InvalidRequestError, "the service refuses the request"),
+    416: (InvalidRequestError, "the service refuses the request"),
+    422: (InvalidRequestError, "the service refuses the request"),
+    429: (RateLimitError, "too many requests"),
+    503: (OverloadedError, "the service has too much to do"),
+    529: (OverloadedError, "the service has too much to do"),
+}
+
+
 def _from_status(status: int | None, body: object, headers: Mapping[str, str], key: str | None) -> ApiError:
-    said = _shown(body, key)
-    known: dict[str, Any] = {"status": status, "raw": said or None, "request_id": request_id(headers)}
-    what = f"HTTP {status}" if status else "the service broke off with an error"
-    tail = f": {said[:_EXCERPT]}" if said else ""
-    wait = retry_after(headers)
-    if status in (400, 403, 413, 422) and _OVERFLOW.search(said):
-        tokens, limit = _overflow_counts(body, said)
+    text = _shown(body, key)
+    known: dict[str, Any] = {"status": status, "raw": text or None, "request_id": request_id(headers)}
+    tail = f": {text[:_MESSAGE_CHARS]}" if text else ""
+    if status in (400, 403, 413, 422) and _OVERFLOW.search(text):
+        tokens, limit = _overflow_counts(body, text)
         return ContextOverflowError(
             f"the prompt and its answer do not fit into the model's context{tail}", tokens=tokens, limit=limit, **known
         )
-    match status:
-        case 400 | 413 | 416 | 422:
-            return InvalidRequestError(f"the service refuses the request ({what}){tail}", **known)
-        case 401:
-            hint = "check TOGETHER_API_KEY, or the api_key that you gave"
-            return AuthenticationError(f"the service does not know the key ({what}); {hint}{tail}", **known)
-        case 402:
-            return QuotaError(f"the account has no credit left ({what}){tail}", **known)
-        case 403:
-            return AccessDeniedError(f"the key may not do this ({what}){tail}", **known)
-        case 404:
-            return NotFoundError(f"the service has no such model or page ({what}){tail}", **known)
-        case 408:
-            return RequestTimeoutError(f"the service gave up waiting ({what}){tail}", **known)
-        case 429 if re.search(r"(?i)insufficient_quota|credit|billing", said):
-            return QuotaError(f"the account has no credit left ({what}){tail}", **known)
-        case 429:
-            asks = f"; it asks to wait {wait:g} s" if wait is not None else ""
-            return RateLimitError(f"too many requests ({what}){asks}{tail}", retry_after=wait, **known)
-        case 503 | 529:
-            return OverloadedError(f"the service has too much to do ({what}){tail}", retry_after=wait, **known)
-        case int() if status >= 500:
-            return ServerError(f"the service failed ({what}){tail}", **known)
-        case int() if 300 <= status < 400:
-            target = headers.get("location", "elsewhere")
-            hint = "motet follows no redirect, since it would carry the request there; check base_url"
-            return ApiError(f"the service points to {redact(target, key)} ({what}); {hint}", **known)
-        case 409:
-            return ApiError(f"the service is busy with a conflicting request ({what}){tail}", retryable=True, **known)
-        case _:
-            return ApiError(f"{what}{tail}", **known)
+    if status is not None and 300 <= status < 400:
+        target = redact(headers.get("location", "elsewhere"), key)
+        hint = "motet follows no redirect, since it would carry the request there; check base_url"
+        return ApiError(f"the service points to {target} (HTTP {status}); {hint}", **known)
+    kind, what = _class_of(status, text)
+    where = f"HTTP {status}" if status else "the service broke off with an error"
+    if what:
+        where = f"{what} ({where})"
+    if kind is AuthenticationError:
+        where += "; check TOGETHER_API_KEY, or the api_key that you gave"
+    wait = retry_after(headers)
+    if issubclass(kind, RateLimitError | OverloadedError):
+        known["retry_after"] = wait
+    if kind is RateLimitError and wait is not None:
+        where += f"; it asks to wait {wait:g} s"
+    if status == 409:
+        known["retryable"] = True
+    return kind(f"{where}{tail}", **known)
+
+
+def _class_of(status: int | None, text: str) -> tuple[type[ApiError], str]:
+    """The exception of a status, and what it says."""
+    if status == 429 and re.search(r"(?i)insufficient_quota|credit|billing", text):
+        return _CLASSES[402]
+    if status is not None and status in _CLASSES:
+        return _CLASSES[status]
+    return (ServerError, "the service failed") if status is not None and status >= 500 else (ApiError, "")
 
 
 def _shown(body: object, key: str | None) -> str:
-    """What a body says, to be shown: without the key, and not without end."""
-    # First redacted and then cut, since half a key is half a secret.
-    said = _said(body)[:_FAR].encode("utf-8", "replace").decode()
-    return redact(said, key)[:_LONG]
+    """The text of an error's body without the key, of limited length."""
+    # Redacted before it is cut: half a key would not be recognised.
+    text = _message(body)[:_READ_CHARS].encode("utf-8", "replace").decode()
+    return redact(text, key)[:_RAW_CHARS]
 
 
-def _said(body: object) -> str:
-    """What an error's body says, in whichever of the usual places."""
+def _message(body: object) -> str:
+    """The message of an error's body: under one of the usual keys, else the whole body."""
     if isinstance(body, Mapping):
         inner = body.get("error", body)
         if isinstance(inner, str):
@@ -216,26 +226,26 @@ def _said(body: object) -> str:
                     return f"{inner[name]} ({code})" if isinstance(code, str) and code else str(inner[name])
         return json.dumps(body, ensure_ascii=False, default=str)
     if isinstance(body, bytes):
-        return body[:_FAR].decode("utf-8", "replace")
+        return body[:_READ_CHARS].decode("utf-8", "replace")
     return "" if body is None else str(body)
 
 
 _LIMIT = re.compile(r"(?i)(?:maximum|limit|context (?:length|size|window)|up to|<=)[^0-9]{0,40}(\d[\d,]*)")
 
 
-def _overflow_counts(body: object, said: str) -> tuple[int | None, int | None]:
-    """How many tokens there are and how many may be: in fields of llama.cpp's, elsewhere in a sentence."""
+def _overflow_counts(body: object, text: str) -> tuple[int | None, int | None]:
+    """The tokens of the request and the limit: from fields of llama.cpp, else from the message."""
     inner = body.get("error", body) if isinstance(body, Mapping) else None
     if isinstance(inner, Mapping):
         fields = (inner.get("n_prompt_tokens"), inner.get("n_ctx"))
         if all(isinstance(field, int) for field in fields):
             return fields
-    numbers = {_number(number) for number in re.findall(r"\b\d{1,3}(?:,\d{3})+\b|\b\d+\b", said)}
-    named = _LIMIT.search(said)
-    limit = _number(named[1]) if named else min(numbers, default=None)
+    numbers = {_number(number) for number in re.findall(r"\b\d{1,3}(?:,\d{3})+\b|\b\d+\b", text)}
+    match = _LIMIT.search(text)
+    limit = _number(match[1]) if match else min(numbers, default=None)
     if limit is None or len(numbers) < 2:
-        return None, limit if named else None
-    # Where the prompt's tokens and the answer's are named too, the largest is the sum; or there is no sum.
+        return None, limit if match else None
+    # If the message has the tokens of prompt and answer as well, the largest number is their sum, or there is none.
     others = numbers - {limit}
     tokens = max(others) if max(others) > limit else sum(others)
     return tokens if tokens > limit else None, limit
@@ -246,7 +256,7 @@ def _number(text: str) -> int:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after`: a number or a date. `None`: nothing that makes sense."""
+    """Seconds to wait, from `retry-after-ms` or `retry-after` (a number or a date). `None`: absent or invalid."""
     try:
         seconds = float(headers["retry-after-ms"]) / 1000
     except (KeyError, ValueError):
@@ -255,7 +265,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             seconds = float(text)
         except ValueError:
             try:
-                # A date has whole seconds, so one that has just passed means now.
+                # A date has whole seconds: one that has just passed means now.
                 date = email.utils.parsedate_to_datetime(text)
                 date = date if date.tzinfo is not None else date.replace(tzinfo=datetime.UTC)
                 seconds = max(date.timestamp() - time.time(), 0.0)
@@ -265,12 +275,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """What the service calls the request."""
+    """The service's id of the request."""
     return next((headers[name] for name in ("x-request-id", "cf-ray", "x-amzn-trace-id") if name in headers), None)
 
 
 def bad_payload(what: str, body: object, key: str | None, **known: Any) -> BadPayloadError:
-    """An answer that cannot be read; the message shows how it begins."""
-    said = _shown(body, key)
-    shown = f"; it begins {said[:200]!r}" if said else ""
-    return BadPayloadError(f"{what}{shown}", raw=said or None, **known)
+    """The exception for a response that cannot be read; the message quotes its beginning."""
+    text = _shown(body, key)
+    excerpt = f"; it begins {text[:200]!r}" if text else ""
+    return BadPayloadError(f"{what}{excerpt}", raw=text or None, **known)

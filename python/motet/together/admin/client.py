@@ -18,9 +18,9 @@ import httpx
 import together
 
 from motet.errors import ApiError, ConfigError
-from motet.together.backend import Backend
+from motet.together.backend import TogetherBackend
 from motet.together.errors import bad_payload, from_exception, from_response, shown_cause
-from motet.together.transport import deadline
+from motet.together.transport.deadline import deadline
 
 __all__ = ["Rest", "mapped", "safe_id"]
 
@@ -42,7 +42,7 @@ def safe_id(name: object, what: str) -> str:
 class Rest:
     """A service's pages, each asked for once."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: TogetherBackend) -> None:
         self._backend = backend
 
     @property
@@ -53,7 +53,7 @@ class Rest:
     def ask(self, call: Callable[[together.Together], Any]) -> Any:
         """The JSON that answers a call of the SDK's, with numbers as they were written."""
         sdk = self.sdk
-        with mapped(sdk.api_key), deadline.until(time.monotonic() + ANSWER_TIME):
+        with mapped(sdk.api_key), deadline(time.monotonic() + ANSWER_TIME):
             answer = call(sdk)
         content = getattr(answer, "http_response", answer).content
         try:

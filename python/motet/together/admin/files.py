@@ -11,7 +11,7 @@ import httpx
 import together
 
 from motet.together.admin.client import Rest, mapped, safe_id
-from motet.together.backend import Backend
+from motet.together.backend import TogetherBackend
 from motet.together.errors import existing_file
 
 __all__ = ["Files", "Place"]
@@ -32,7 +32,7 @@ class Place:
 class Files:
     """The files of a service."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: TogetherBackend) -> None:
         self._rest = Rest(backend)
 
     def reserve(self, name: str, sha256: str, kind: str) -> Place:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import httpx
 
 from motet.together.admin.client import Rest, safe_id
-from motet.together.backend import Backend
+from motet.together.backend import TogetherBackend
 
 __all__ = ["Content", "Jobs"]
 
@@ -38,7 +38,7 @@ class Content:
 class Jobs:
     """The fine-tunes of a service."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: TogetherBackend) -> None:
         self._rest = Rest(backend)
 
     def limits(self, model: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """The chat lane: messages as chat dicts out, the service's chat objects back as events.
 
-The service has parsed the model's harmony already; what it makes of it arrives as `reasoning`, `content` and
-`tool_calls`, in fragments when it streams.
+The service has parsed the model's harmony: reasoning, text and calls arrive as `reasoning`, `content` and `tool_calls`,
+in fragments when they are streamed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from motet import _core
 from motet._core import Event
 from motet.backend import Request
 from motet.dialects.chat import to_chat
@@ -29,58 +30,53 @@ from motet.message import (
     ToolCall,
 )
 
-__all__ = ["ChatLane", "body", "template_messages"]
+__all__ = ["ChatLane", "body"]
 
 
 def body(request: Request) -> tuple[dict[str, Any], bool]:
-    """The arguments of the SDK's `chat.completions.create`, and whether the schema went into the prompt."""
+    """The body of a request to `/v1/chat/completions`, and True if the schema stands in the prompt."""
     messages = list(request.messages)
     # Servers that constrain the answer to a schema cannot let the model call a tool instead.
-    in_prompt = request.schema is not None and bool(request.tools)
-    if in_prompt:
+    schema_in_prompt = request.schema is not None and bool(request.tools)
+    if schema_in_prompt:
         messages = _with_schema(messages, request)
-    arguments: dict[str, Any] = {"model": request.model, "messages": _chat_dicts(messages), **request.sampling}
+    body: dict[str, Any] = {"model": request.model, "messages": _chat_dicts(messages), **request.sampling}
     if request.tools:
-        arguments["tools"] = list(request.tools)
+        body["tools"] = list(request.tools)
     if request.tool_choice is not None:
-        arguments["tool_choice"] = request.tool_choice
+        body["tool_choice"] = request.tool_choice
     if request.reasoning_effort is not None:
-        arguments["reasoning_effort"] = request.reasoning_effort
+        body["reasoning_effort"] = request.reasoning_effort
     if request.max_tokens is not None:
-        arguments["max_tokens"] = request.max_tokens
-    if request.schema is not None and not in_prompt:
-        inner = {"name": request.schema_name, "schema": request.schema, "strict": True}
-        arguments["response_format"] = {"type": "json_schema", "json_schema": inner}
-    return arguments, in_prompt
-
-
-def template_messages(request: Request) -> list[dict[str, Any]]:
-    """The conversation of a request as the model's chat template sees it on the service's side."""
-    return list(body(request)[0]["messages"])
+        body["max_tokens"] = request.max_tokens
+    if request.schema is not None and not schema_in_prompt:
+        schema = {"name": request.schema_name, "schema": request.schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body, schema_in_prompt
 
 
 def _with_schema(messages: list[Message], request: Request) -> list[Message]:
-    """The schema of the answer as a part of the instructions, in the form that gpt-oss knows from its training."""
+    """The messages with the schema of the answer in the instructions, in the form of gpt-oss's training data."""
     schema = json.dumps(request.schema, ensure_ascii=False)
     rule = "Answer, when no tool is needed, with nothing but JSON of this schema:"
     text = f"# Response Formats\n\n## {request.schema_name}\n\n{rule}\n\n{schema}"
     first = messages[0] if messages else None
     if first is not None and first.role == "developer" and isinstance(first.content[0], DeveloperContent):
         part = first.content[0]
-        joined = replace(part, instructions=f"{part.instructions}\n\n{text}")
-        return [replace(first, content=(joined, *first.content[1:])), *messages[1:]]
+        instructions = replace(part, instructions=f"{part.instructions}\n\n{text}")
+        return [replace(first, content=(instructions, *first.content[1:])), *messages[1:]]
     return [Message("developer", (DeveloperContent(text),)), *messages]
 
 
 def _chat_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """As the service's schema wants them: no developer, numbered calls, no content that is null, and reasoning only
-    within the turn that is still running."""
+    """Chat dicts as the service's schema wants them: no `developer`, numbered calls, no `null` content, and reasoning
+    within the running turn only."""
     shapes = to_chat(messages)
-    running = max([i for i, shape in enumerate(shapes) if _ends_turn(shape)], default=-1)
+    last_end = max([i for i, shape in enumerate(shapes) if _ends_turn(shape)], default=-1)
     for index, shape in enumerate(shapes):
         if shape["role"] == "developer":
             shape["role"] = "system"
-        if index <= running:
+        if index <= last_end:
             shape.pop("reasoning", None)
         if shape.get("content") is None:
             shape.pop("content", None)
@@ -92,13 +88,13 @@ def _chat_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def _ends_turn(shape: Mapping[str, Any]) -> bool:
-    """Whether what stands before it belongs to turns that are over: a user speaks, or the assistant has answered."""
-    answered = shape["role"] == "assistant" and bool(shape.get("content")) and "tool_calls" not in shape
-    return shape["role"] == "user" or answered
+    """True if the messages before it belong to finished turns: it is a user's message or an answer."""
+    is_answer = shape["role"] == "assistant" and bool(shape.get("content")) and "tool_calls" not in shape
+    return shape["role"] == "user" or is_answer
 
 
-class _Open:
-    """A frame that grows."""
+class _OpenFrame:
+    """A frame while its text arrives."""
 
     __slots__ = ("channel", "half", "index", "kind", "recipient", "text")
 
@@ -109,31 +105,34 @@ class _Open:
         self.recipient = recipient
         self.text: list[str] = []
         self.half = ""
+        """A high surrogate at the end of the last fragment."""
 
 
-class _Call:
-    """A tool call whose fragments come one by one."""
+class _OpenCall:
+    """A tool call while its fragments arrive."""
 
     def __init__(self) -> None:
         self.id = ""
         self.name = ""
-        self.waiting: list[str] = []
-        self.frame: _Open | None = None
+        self.pending: list[str] = []
+        """Arguments that arrived before the name."""
+        self.frame: _OpenFrame | None = None
 
 
 class ChatLane:
-    """Reads choices of chat objects, whole or in fragments."""
+    """Reads choices of chat objects, complete or in fragments."""
 
     def __init__(self) -> None:
-        self._frames: list[_Open] = []
-        self._said: _Open | None = None
-        self._calls: dict[int, _Call] = {}
+        self._frames: list[_OpenFrame] = []
+        self._said: _OpenFrame | None = None
+        """The open frame of reasoning or text; calls have frames of their own, several at once."""
+        self._calls: dict[int, _OpenCall] = {}
         self._stop: Stop | None = None
         self._closed = False
         self.notes: list[str] = []
 
     def read(self, choice: Mapping[str, Any]) -> list[Event]:
-        """The events of a choice. Raises `ValueError` that says what in it is wrong."""
+        """The events of a choice. Raises `ValueError`, which names the wrong field."""
         shape = choice.get("delta")
         shape = choice.get("message") if shape is None else shape
         if shape is None:
@@ -144,48 +143,48 @@ class ChatLane:
         # Some servers send the same reasoning under both names.
         reasoning = _text(shape, "reasoning") or _text(shape, "reasoning_content")
         if reasoning:
-            self._say("reasoning", "analysis", reasoning, events)
+            self._add_text("reasoning", "analysis", reasoning, events)
         content = _text(shape, "content")
         if content:
-            self._say("text", "final", content, events)
+            self._add_text("text", "final", content, events)
         calls = shape.get("tool_calls")
         if calls is None and isinstance(shape.get("function_call"), Mapping):
             calls = [{"index": 0, "function": shape["function_call"]}]
         if calls is not None and not isinstance(calls, list):
             raise ValueError(f"tool_calls must be a list, not {type(calls).__name__}")
         for place, call in enumerate(calls or ()):
-            self._call(place, call, events)
+            self._add_call(place, call, events)
         return events
 
-    def _say(self, kind: Kind, channel: str, text: str, events: list[Event]) -> None:
+    def _add_text(self, kind: Kind, channel: str, text: str, events: list[Event]) -> None:
         if self._said is None or self._said.kind != kind:
             self._end_said(events)
             self._said = self._begin(kind, channel, None, events)
-        self._grow(self._said, text, events)
+        self._extend(self._said, text, events)
 
-    def _begin(self, kind: Kind, channel: str, recipient: str | None, events: list[Event]) -> _Open:
-        frame = _Open(len(self._frames), kind, channel, recipient)
+    def _begin(self, kind: Kind, channel: str, recipient: str | None, events: list[Event]) -> _OpenFrame:
+        frame = _OpenFrame(len(self._frames), kind, channel, recipient)
         self._frames.append(frame)
         events.append(Event("start", kind, frame.index, "", "assistant", None, channel, recipient))
         return frame
 
     @staticmethod
-    def _grow(frame: _Open, text: str, events: list[Event]) -> None:
+    def _extend(frame: _OpenFrame, text: str, events: list[Event]) -> None:
         if frame.half or not _is_unicode(text):
-            # JavaScript cuts a text within a character that it stores as two.
+            # Services in JavaScript may split a character between its two UTF-16 surrogates.
             text = frame.half + text
             frame.half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
-            text = _unicode(text.removesuffix(frame.half))
+            text = _joined_surrogates(text.removesuffix(frame.half))
         if not text:
             return
         frame.text.append(text)
         events.append(Event("delta", frame.kind, frame.index, text, "assistant", None, frame.channel, frame.recipient))
 
     @classmethod
-    def _end(cls, frame: _Open, stop: Stop | None, events: list[Event]) -> None:
+    def _end(cls, frame: _OpenFrame, stop: Stop | None, events: list[Event]) -> None:
         if frame.half:
             frame.half = ""
-            cls._grow(frame, "\ufffd", events)
+            cls._extend(frame, "\ufffd", events)
         header = ("assistant", None, frame.channel, frame.recipient, None)
         events.append(Event("end", frame.kind, frame.index, "", *header, stop))
 
@@ -194,64 +193,64 @@ class ChatLane:
             self._end(self._said, stop, events)
         self._said = None
 
-    def _call(self, place: int, fragment: object, events: list[Event]) -> None:
+    def _add_call(self, place: int, fragment: object, events: list[Event]) -> None:
         if not isinstance(fragment, Mapping):
             raise ValueError(f"tool_calls[{place}] must be an object, not {type(fragment).__name__}")
         function = fragment.get("function") or {}
         index = fragment.get("index", place)
         if not isinstance(function, Mapping) or not _is_index(index):
             raise ValueError(f"tool_calls[{place}] must have a function and a number as its index")
-        # The service writes the index as a float, and leaves id and name out of all fragments but the first.
-        call = self._calls.setdefault(place if index is None else int(index), _Call())
-        call.id = call.id or _unicode(_text(fragment, "id") or "")
+        # The index may be a float, and only the first fragment has an id and a name.
+        call = self._calls.setdefault(place if index is None else int(index), _OpenCall())
+        call.id = call.id or _joined_surrogates(_text(fragment, "id") or "")
         arguments = function.get("arguments")
         if isinstance(arguments, Mapping | list):
             arguments = json.dumps(arguments, ensure_ascii=False)
-        call.waiting.append(arguments if isinstance(arguments, str) else "")
+        call.pending.append(arguments if isinstance(arguments, str) else "")
         if call.frame is None:
-            call.name += _unicode(_text(function, "name") or "")
+            call.name += _joined_surrogates(_text(function, "name") or "")
             if not call.name:
                 return
             self._end_said(events)
             recipient = call.name if call.name.startswith("functions.") else f"functions.{call.name}"
             call.frame = self._begin("tool_call", "commentary", recipient, events)
-        text = "".join(call.waiting)
-        call.waiting.clear()
+        text = "".join(call.pending)
+        call.pending.clear()
         if text:
-            self._grow(call.frame, text, events)
+            self._extend(call.frame, text, events)
 
     def close(self, finish: str | None, stop_reason: object) -> list[Event]:
-        """The events of the end. Raises `ValueError` for a call that nobody named."""
+        """The events of the end. Raises `ValueError` for a call without a name."""
         events: list[Event] = []
         self._closed = True
         nameless = [index for index, call in self._calls.items() if call.frame is None]
-        whole = finish is not None and finish != "length"
-        self._stop = None if not whole else "call" if self._calls else "return"
+        complete = finish is not None and finish != "length"
+        self._stop = None if not complete else "call" if self._calls else "return"
         if self._said is not None:
-            self._end_said(events, None if not whole else "return" if not self._calls else "end")
+            self._end_said(events, None if not complete else "return" if not self._calls else "end")
         for call in self._calls.values():
             if call.frame is not None:
-                self._end(call.frame, "call" if whole else None, events)
-        if nameless and whole:
+                self._end(call.frame, "call" if complete else None, events)
+        if nameless and complete:
             raise ValueError(f"the tool call with the index {nameless[0]} came without a name")
         text = "".join(["".join(frame.text) for frame in self._frames if frame.kind == "text"])
-        if "<|channel|>" in text or "<|message|>" in text:
+        if any(marker in text for marker in _HEADER_MARKERS):
             self.notes.append("the service left markers of the format in the answer; it is kept as it came")
         return events
 
     @property
     def completion(self) -> Completion:
-        """What there is so far, as one message. What was said beside calls is a preamble."""
+        """The completion so far, as one message. Text beside calls is a preamble."""
         parts: list[Part] = []
         frames: list[Frame] = []
         calls = {call.frame.index: call for call in self._calls.values() if call.frame is not None}
         for frame in self._frames:
             text = "".join(frame.text)
-            last = frame.index == len(self._frames) - 1
+            is_last = frame.index == len(self._frames) - 1
             stop: Stop | None = "call" if frame.index in calls else "end"
-            if self._closed and (last or frame.index in calls):
+            if self._closed and (is_last or frame.index in calls):
                 stop = self._stop
-            elif last:
+            elif is_last:
                 stop = None
             if frame.index in calls:
                 parts.append(_tool_call(calls[frame.index], text, frame.index, stop))
@@ -264,11 +263,14 @@ class ChatLane:
         return Completion(Message("assistant", tuple(parts)), self._stop, tuple(frames), (), "chat")
 
 
-def _tool_call(call: _Call, arguments: str, index: int, stop: Stop | None) -> ToolCall:
+_HEADER_MARKERS = [marker for marker in _core.SPECIAL_TOKENS if marker.strip("<|>") in ("channel", "message")]
+
+
+def _tool_call(call: _OpenCall, arguments: str, index: int, stop: Stop | None) -> ToolCall:
     name = call.name.removeprefix("functions.")
-    # A call without an id gets one that is the same whenever the same call stands at the same place.
-    fresh = hashlib.sha256(f"{index}\0{name}\0{arguments}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
-    return ToolCall(name, arguments, call.id or f"call_{fresh}", stop=stop)
+    # A call without an id gets one from its place and content, so that equal responses give equal messages.
+    digest = hashlib.sha256(f"{index}\0{name}\0{arguments}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    return ToolCall(name, arguments, call.id or f"call_{digest}", stop=stop)
 
 
 def _is_index(value: object) -> bool:
@@ -285,8 +287,8 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _unicode(text: str) -> str:
-    """The text with its halves of characters put together, and replaced where one has no other."""
+def _joined_surrogates(text: str) -> str:
+    """The text with pairs of surrogates as characters, and lone ones replaced by U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -1,6 +1,6 @@
 """The raw lanes: a rendered prompt out, token ids or text with markers back, through motet's own parser.
 
-For servers that give harmony as the model wrote it: vLLM, SGLang and llama.cpp.
+For servers that return harmony as the model wrote it: vLLM, SGLang and llama.cpp.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from motet.message import Completion
 
 __all__ = ["RawLane", "body", "prompt"]
 
-RETURN, END, CALL = _core.STOP_TOKENS
-_MARKERS = {RETURN: "<|return|>", CALL: "<|call|>"}
+RETURN, _, CALL = _core.STOP_TOKENS
+_STOP_MARKERS = {token: _core.decode([token]) for token in (RETURN, CALL)}
 
 
 def prompt(request: Request) -> Prompt:
-    """The prompt that motet itself renders."""
+    """The prompt of a request, as motet renders it. Raises `RenderError`."""
     schema = request.schema and {
         "type": "json_schema",
         "json_schema": {"name": request.schema_name, "schema": request.schema},
@@ -38,36 +38,29 @@ def prompt(request: Request) -> Prompt:
 
 
 def body(request: Request, rendered: Prompt, lane: Literal["ids", "text"], server: str) -> dict[str, Any]:
-    """The arguments of the SDK's `completions.create`."""
-    arguments: dict[str, Any] = {"model": request.model, "stop": list(_MARKERS.values()), **request.sampling}
-    extra: dict[str, Any] = {}
-    if server == "together":
-        # Its prompts are texts alone, and ids come with the logprobs.
-        arguments["prompt"] = _text_of(rendered)
-        if lane == "ids":
-            arguments.setdefault("logprobs", 1)
-    elif lane == "ids":
-        arguments["prompt"] = rendered.ids
-        # The ids at which to stop are told as ids; as texts they would be looked for in text without markers.
-        del arguments["stop"]
-        extra["stop_token_ids"] = list(rendered.stop_ids)
-        extra["return_token_ids"] = True
+    """The body of a request to `/v1/completions`. Raises `RenderError` if the lane cannot carry the prompt."""
+    body: dict[str, Any] = {"model": request.model, "stop": list(_STOP_MARKERS.values()), **request.sampling}
+    if lane == "ids" and server != "together":
+        # Stop tokens as ids: as texts the server would look for them in text without markers.
+        del body["stop"]
+        body |= {"prompt": rendered.ids, "stop_token_ids": list(rendered.stop_ids), "return_token_ids": True}
     else:
-        arguments["prompt"] = _text_of(rendered)
-    if server != "together":
-        extra |= {"skip_special_tokens": False, "spaces_between_special_tokens": False}
-        if server == "sglang":
-            del extra["spaces_between_special_tokens"]
-            extra["no_stop_trim"] = True
+        body["prompt"] = _prompt_text(rendered)
+    if server == "together":
+        # Its prompts are texts only, and ids come with the logprobs.
+        if lane == "ids":
+            body.setdefault("logprobs", 1)
+    elif server == "sglang":
+        body |= {"skip_special_tokens": False, "no_stop_trim": True}
+    else:
+        body |= {"skip_special_tokens": False, "spaces_between_special_tokens": False}
     if request.max_tokens is not None:
-        arguments["max_tokens"] = request.max_tokens
-    if extra:
-        arguments["extra_body"] = extra
-    return arguments
+        body["max_tokens"] = request.max_tokens
+    return body
 
 
-def _text_of(rendered: Prompt) -> str:
-    """The prompt as text. Raises `RenderError` if what somebody said in it would be read as structure."""
+def _prompt_text(rendered: Prompt) -> str:
+    """The prompt as text. Raises `RenderError` if its content quotes control tokens, which then would be structure."""
     text = rendered.text
     if _core.encode(text, special="token") != rendered.ids:
         raise RenderError(
@@ -78,18 +71,19 @@ def _text_of(rendered: Prompt) -> str:
 
 
 class RawLane:
-    """Reads choices of completion objects: ids where the server gives them, else text."""
+    """Reads choices of completion objects: token ids where the server sends them, else text."""
 
     def __init__(self, lane: Literal["ids", "text"], tools: Any) -> None:
         self.lane: Literal["ids", "text"] = lane
         self._parser = StreamParser(tools=tools)
-        self._open: str | None = None
-        self._last: int | None = None
-        self._begun = False
+        self._open_kind: str | None = None
+        """Kind of the frame that is being written."""
+        self._last_token: int | None = None
+        self._has_ids = False
         self.notes: list[str] = []
 
     def read(self, choice: Mapping[str, Any]) -> list[Event]:
-        """The events of a choice. Raises `ValueError` that says what in it is wrong."""
+        """The events of a choice. Raises `ValueError`, which names the wrong field."""
         text = choice.get("text")
         delta = choice.get("delta")
         if text is None and isinstance(delta, Mapping):
@@ -97,67 +91,70 @@ class RawLane:
         if text is not None and not isinstance(text, str):
             raise ValueError(f"text must be a text, not {type(text).__name__}")
         if self.lane == "text":
-            return self._heard(self._parser.feed(text)) if text else []
+            return self._track(self._parser.feed(text)) if text else []
         ids = _ids(choice)
-        if ids is None or (text and not ids and not self._begun):
+        if ids is None or (text and not ids and not self._has_ids):
             if not text:
                 return []
-            if self._begun:
-                raise ValueError("token ids came for the beginning of the answer, and for a later piece none did")
+            if self._has_ids:
+                raise ValueError("token ids came for the beginning of the answer, and for a later chunk none did")
             self.notes.append("the server sent no token ids, so its text was read")
             self.lane = "text"
-            return self._heard(self._parser.feed(text))
+            return self._track(self._parser.feed(text))
         if not ids:
             return []
-        self._begun = True
-        self._last = ids[-1]
-        return self._heard(self._parser.feed(ids))
+        self._has_ids = True
+        self._last_token = ids[-1]
+        return self._track(self._parser.feed(ids))
 
-    def _heard(self, events: list[Event]) -> list[Event]:
+    def _track(self, events: list[Event]) -> list[Event]:
         for event in events:
             if event.type == "start":
-                self._open = event.kind
+                self._open_kind = event.kind
             elif event.type == "end":
-                self._open = None
+                self._open_kind = None
         return events
 
     def close(self, finish: str | None, stop_reason: object) -> list[Event]:
-        """The events of the end: most servers take the stop token away and say that there was one."""
+        """The events of the end. Most servers remove the stop token and report it in the finish reason: it is put
+        back."""
         events: list[Event] = []
-        stop = self._stop_token(finish, stop_reason)
-        if stop is not None:
-            events += self._heard(self._parser.feed([stop] if self.lane == "ids" else _MARKERS[stop]))
-        return events + self._heard(self._parser.close())
+        token = self._removed_stop_token(finish, stop_reason)
+        if token is not None:
+            events += self._track(self._parser.feed([token] if self.lane == "ids" else _STOP_MARKERS[token]))
+        return events + self._track(self._parser.close())
 
-    def _stop_token(self, finish: str | None, stop_reason: object) -> int | None:
-        if finish in (None, "length") or self._open is None or self._last in _core.STOP_TOKENS:
+    def _removed_stop_token(self, finish: str | None, stop_reason: object) -> int | None:
+        if finish in (None, "length") or self._open_kind is None or self._last_token in _core.STOP_TOKENS:
             return None
-        for token, marker in _MARKERS.items():
+        for token, marker in _STOP_MARKERS.items():
             if stop_reason in (token, marker):
                 return token
-        # Nothing else ends a call, and a call is ended by nothing else.
-        return CALL if self._open == "tool_call" else RETURN
+        # Calls end with `<|call|>`, and only calls do.
+        return CALL if self._open_kind == "tool_call" else RETURN
 
     @property
     def completion(self) -> Completion:
+        """The completion so far."""
         return self._parser.completion
 
 
 def _ids(choice: Mapping[str, Any]) -> list[int] | None:
-    """The token ids of a choice: `token_ids` of vLLM and SGLang, or the one of each chunk that Together streams."""
-    found = choice.get("token_ids")
-    if found is None and isinstance(choice.get("delta"), Mapping):
-        one = choice["delta"].get("token_id")
-        found = None if one is None else [one]
-    if found is None and isinstance(choice.get("logprobs"), Mapping):
-        found = choice["logprobs"].get("token_ids")
-    if found is None:
+    """The token ids of a choice: `token_ids` of vLLM and SGLang, the one of each chunk that Together streams, or those
+    in the logprobs. `None`: it has none. Raises `ValueError` for anything but whole numbers."""
+    values = choice.get("token_ids")
+    if values is None and isinstance(choice.get("delta"), Mapping):
+        value = choice["delta"].get("token_id")
+        values = None if value is None else [value]
+    if values is None and isinstance(choice.get("logprobs"), Mapping):
+        values = choice["logprobs"].get("token_ids")
+    if values is None:
         return None
-    if not isinstance(found, list):
-        raise ValueError(f"token_ids must be a list, not {type(found).__name__}")
+    if not isinstance(values, list):
+        raise ValueError(f"token_ids must be a list, not {type(values).__name__}")
     ids = []
-    for item in found:
-        if isinstance(item, bool) or not isinstance(item, int | float) or item != item or item != item // 1:
-            raise ValueError(f"token_ids must hold whole numbers, not {type(item).__name__}")
-        ids.append(int(item))
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value != value // 1:
+            raise ValueError(f"token_ids must hold whole numbers, not {type(value).__name__}")
+        ids.append(int(value))
     return ids

@@ -1,7 +1,7 @@
-"""Bodies in bounded memory, that are closed whatever happens.
+"""Response bodies in bounded memory.
 
-httpx inflates in one go what comes, a thousandfold if it has to, and the SDK reads an error's body to its end, however
-long that is.
+httpx decompresses each chunk in one step, up to a thousandfold, and the SDK reads the body of an error to its end,
+however long it is.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 
-from motet.together.transport.cancellation import to_the_end
+from motet.together.transport.cancellation import run_shielded
 
-__all__ = ["ACCEPTED", "aguard", "guard"]
+__all__ = ["ACCEPTED_ENCODING", "aguard", "guard"]
 
-ACCEPTED = "gzip"
-"""The encoding that is asked for. Others are not inflated."""
+ACCEPTED_ENCODING = "gzip"
+"""The `accept-encoding` of requests. Other encodings are not decompressed."""
 MAX_ERROR_BYTES = 1024 * 1024
-"""Of the body of an error, what comes later is not read."""
-_PIECE = 64 * 1024
+"""The rest of an error's body is not read."""
+_CHUNK_BYTES = 64 * 1024
 
 
 def guard(response: httpx.Response) -> None:
-    """An event hook for `httpx.Client`: bodies arrive in small pieces, and those of errors have an end."""
-    if not isinstance(response.stream, _Guarded):
+    """An event hook for `httpx.Client`: bodies arrive in small chunks, and bodies of errors have a size limit."""
+    if not isinstance(response.stream, _BoundedBody):
         encoding = response.headers.pop("content-encoding", "identity").strip().lower()
-        response.stream = _Guarded(response.stream, encoding, None if response.is_success else MAX_ERROR_BYTES)
+        response.stream = _BoundedBody(response.stream, encoding, None if response.is_success else MAX_ERROR_BYTES)
 
 
 async def aguard(response: httpx.Response) -> None:
@@ -34,51 +34,51 @@ async def aguard(response: httpx.Response) -> None:
     guard(response)
 
 
-class _Guarded(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body, inflated piece by piece, up to a limit. A body that has a limit may break off: its status says enough."""
+class _BoundedBody(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body, decompressed chunk by chunk, up to a limit. A body with a limit may break off: its status is enough."""
 
     def __init__(self, inner: httpx.SyncByteStream | httpx.AsyncByteStream, encoding: str, limit: int | None) -> None:
         self._inner = inner
         self._encoding = encoding
         self._limit = limit
-        self._plain = encoding == "identity" and limit is None
-        self._given = 0
+        self._is_plain = encoding == "identity" and limit is None
+        self._size = 0
 
     def __iter__(self) -> Iterator[bytes]:
         assert isinstance(self._inner, httpx.SyncByteStream)
-        return iter(self._inner) if self._plain else self._pieces(self._inner)
-
-    def _pieces(self, inner: httpx.SyncByteStream) -> Iterator[bytes]:
-        try:
-            inflated = _inflater(self._encoding)
-            for data in inner:
-                for piece in inflated(data):
-                    yield piece
-                    if self._enough(piece):
-                        return
-        except (httpx.TransportError, httpx.DecodingError):
-            if self._limit is None:
-                raise
+        return iter(self._inner) if self._is_plain else self._chunks(self._inner)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         assert isinstance(self._inner, httpx.AsyncByteStream)
-        return self._inner.__aiter__() if self._plain else self._apieces(self._inner)
+        return self._inner.__aiter__() if self._is_plain else self._achunks(self._inner)
 
-    async def _apieces(self, inner: httpx.AsyncByteStream) -> AsyncIterator[bytes]:
+    def _chunks(self, inner: httpx.SyncByteStream) -> Iterator[bytes]:
         try:
-            inflated = _inflater(self._encoding)
-            async for data in inner:
-                for piece in inflated(data):
-                    yield piece
-                    if self._enough(piece):
+            decompress = _decompressor(self._encoding)
+            for data in inner:
+                for chunk in decompress(data):
+                    yield chunk
+                    if self._reaches_limit(chunk):
                         return
         except (httpx.TransportError, httpx.DecodingError):
             if self._limit is None:
                 raise
 
-    def _enough(self, piece: bytes) -> bool:
-        self._given += len(piece)
-        return self._limit is not None and self._given >= self._limit
+    async def _achunks(self, inner: httpx.AsyncByteStream) -> AsyncIterator[bytes]:
+        try:
+            decompress = _decompressor(self._encoding)
+            async for data in inner:
+                for chunk in decompress(data):
+                    yield chunk
+                    if self._reaches_limit(chunk):
+                        return
+        except (httpx.TransportError, httpx.DecodingError):
+            if self._limit is None:
+                raise
+
+    def _reaches_limit(self, chunk: bytes) -> bool:
+        self._size += len(chunk)
+        return self._limit is not None and self._size >= self._limit
 
     def close(self) -> None:
         assert isinstance(self._inner, httpx.SyncByteStream)
@@ -86,27 +86,27 @@ class _Guarded(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         assert isinstance(self._inner, httpx.AsyncByteStream)
-        await to_the_end(self._inner.aclose)
+        await run_shielded(self._inner.aclose)
 
 
-def _inflater(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
-    """What makes pieces of a body's bytes. Raises `httpx.DecodingError` for an encoding that was not asked for."""
+def _decompressor(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
+    """A function from compressed bytes to chunks. Raises `httpx.DecodingError` for encodings that are not accepted."""
     if encoding == "identity":
         return lambda data: iter((data,))
-    if encoding != ACCEPTED:
+    if encoding != ACCEPTED_ENCODING:
         raise httpx.DecodingError(f"its content-encoding {encoding:.40} was not asked for")
     stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
 
-    def inflate(data: bytes) -> Iterator[bytes]:
-        full = True
-        while data or full:
+    def decompress(data: bytes) -> Iterator[bytes]:
+        is_full = True
+        while data or is_full:
             try:
-                piece = stream.decompress(data, _PIECE)
+                chunk = stream.decompress(data, _CHUNK_BYTES)
             except zlib.error as error:
                 raise httpx.DecodingError(str(error)) from error
-            # All of the input may be taken in while there is still output to come.
-            data, full = stream.unconsumed_tail, len(piece) == _PIECE
-            if piece:
-                yield piece
+            # All input may be consumed while output is still pending.
+            data, is_full = stream.unconsumed_tail, len(chunk) == _CHUNK_BYTES
+            if chunk:
+                yield chunk
 
-    return inflate
+    return decompress

@@ -1,7 +1,8 @@
-"""Cancelling without harm.
+"""Cancellation that leaves the HTTP client usable.
 
-What asyncio cancels stops wherever it waits, and the HTTP client is not ready for that everywhere: a connection that is
-just being opened, or given back, would stay in its pool as busy for ever. What anyio cancels stops where it is ready.
+asyncio's cancellation interrupts a task wherever it waits. The HTTP client does not expect that everywhere: a
+connection that is being opened or returned would stay busy in its pool. anyio's cancellation is delivered where the
+client expects it.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ["gently", "to_the_end"]
+__all__ = ["run_cancellable", "run_shielded"]
 
 T = TypeVar("T")
 
 
-async def gently(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Does the work; if the task is cancelled meanwhile, it is stopped as anyio stops it."""
+async def run_cancellable(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Runs the coroutine; a cancellation of the calling task reaches it as a cancellation of anyio's."""
     if not _is_asyncio():
         return await work()
     scope = anyio.CancelScope()
 
-    async def within() -> T:
+    async def scoped() -> T:
         with scope:
             return await work()
         raise asyncio.CancelledError
 
-    task = asyncio.create_task(within())
+    task = asyncio.create_task(scoped())
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
@@ -38,8 +39,8 @@ async def gently(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         raise
 
 
-async def to_the_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Does the work whole, even if the task is cancelled meanwhile."""
+async def run_shielded(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs the coroutine to its end, even if the calling task is cancelled."""
     with anyio.CancelScope(shield=True):
         await (asyncio.shield(asyncio.create_task(work())) if _is_asyncio() else work())
 

@@ -1,7 +1,7 @@
-"""A deadline that every wait on a socket keeps: to connect, to send, for headers, for each piece of a body.
+"""A deadline for every wait on a socket: connecting, sending, the headers, each chunk of a body.
 
-An HTTP client's own time limits start anew with each byte, so a service that sends one now and then never meets them.
-What is awaited can be cancelled instead; this is for the client that blocks.
+The time limits of an HTTP client restart with each byte, so a server that sends one byte now and then never exceeds
+them. Async code is cancelled instead; this module serves the blocking client.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from typing import Any
 
 import httpcore
 
-__all__ = ["keep", "until"]
+__all__ = ["deadline", "install"]
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 @contextmanager
-def until(deadline: float | None) -> Iterator[None]:
-    """Within the block no wait of this thread goes beyond `deadline`, a time of `time.monotonic`."""
-    token = _deadline.set(deadline)
+def deadline(end: float | None) -> Iterator[None]:
+    """Within the block, waits of this thread end at `end`, a time of `time.monotonic`. `None`: no deadline."""
+    token = _deadline.set(end)
     try:
         yield
     finally:
         _deadline.reset(token)
 
 
-def keep(client: Any) -> None:
+def install(client: Any) -> None:
     """Makes an `httpx.Client` keep deadlines.
 
-    httpx has no public way to hand it a network backend; where its insides are other than they were, its own time
-    limits are what is left.
+    Replaces the network backend of its connection pools through private attributes: httpx accepts no network backend,
+    and a transport of our own would lose its proxies and mounts. If a version of httpx has other attributes, nothing is
+    replaced, and the client's own time limits remain.
     """
     transports = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
     for pool in [getattr(transport, "_pool", None) for transport in transports]:
@@ -43,15 +44,15 @@ def keep(client: Any) -> None:
             vars(pool)["_network_backend"] = _Backend(backend)
 
 
-def _left(limit: float | None, late: type[Exception]) -> float | None:
-    """A time limit, cut at the deadline. Raises `late` if that has passed: a limit of 0 would mean not to block."""
-    deadline = _deadline.get()
-    if deadline is None:
+def _remaining(limit: float | None, error: type[Exception]) -> float | None:
+    """A time limit, shortened to the deadline. Raises `error` if the deadline has passed: 0 would mean non-blocking."""
+    end = _deadline.get()
+    if end is None:
         return limit
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise late("the deadline has passed")
-    return left if limit is None else min(left, limit)
+    seconds = end - time.monotonic()
+    if seconds <= 0:
+        raise error("the deadline has passed")
+    return seconds if limit is None else min(seconds, limit)
 
 
 class _Stream(httpcore.NetworkStream):
@@ -59,10 +60,10 @@ class _Stream(httpcore.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+        return self._inner.read(max_bytes, _remaining(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _left(timeout, httpcore.WriteTimeout))
+        self._inner.write(buffer, _remaining(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._inner.close()
@@ -70,7 +71,7 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        limit = _left(timeout, httpcore.ConnectTimeout)
+        limit = _remaining(timeout, httpcore.ConnectTimeout)
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, limit))
 
     def get_extra_info(self, info: str) -> Any:
@@ -89,13 +90,13 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        limit = _left(timeout, httpcore.ConnectTimeout)
+        limit = _remaining(timeout, httpcore.ConnectTimeout)
         return _Stream(self._inner.connect_tcp(host, port, limit, local_address, socket_options))
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.NetworkStream:
-        limit = _left(timeout, httpcore.ConnectTimeout)
+        limit = _remaining(timeout, httpcore.ConnectTimeout)
         return _Stream(self._inner.connect_unix_socket(path, limit, socket_options))
 
     def sleep(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Doing what an `Exchange` asks for: with and without `await`. Nothing is decided here."""
+"""Performs the commands of a `RequestMachine`, with and without `await`. Decides nothing."""
 
 from __future__ import annotations
 
@@ -18,191 +18,201 @@ from motet._context import AsyncClosing, Closing
 from motet._core import Event
 from motet.backend import Reply
 from motet.together.transport.bounded_body import guard
-from motet.together.transport.cancellation import gently
-from motet.together.transport.deadline import until
-from motet.together.transport.request_machine import Call, DeadlinePassed, Exchange, Open, Opened, Read, Sleep
+from motet.together.transport.cancellation import run_cancellable
+from motet.together.transport.deadline import deadline
+from motet.together.transport.request_machine import (
+    DeadlinePassed,
+    Open,
+    Opened,
+    Read,
+    RequestMachine,
+    SdkCall,
+    Sleep,
+)
 
 __all__ = ["AsyncStream", "Stream"]
 
 
-def _timeout(client: Any, exchange: Exchange) -> Any:
-    """The HTTP client's own time limits; the wait for a free connection, which is one on no socket, is cut to what is
-    left."""
+def _timeout(client: Any, machine: RequestMachine) -> httpx.Timeout:
+    """The HTTP client's time limits, with the wait for a free connection cut to the deadline: that wait is on no
+    socket, so `deadline` does not see it."""
     limits = client.timeout
-    given = limits if isinstance(limits, httpx.Timeout) else httpx.Timeout(limits)
-    left = _left(exchange)
-    if left is None:
-        return given
-    parts = given.as_dict()
-    return httpx.Timeout(**{**parts, "pool": min(left, parts["pool"] or left)})
+    timeout = limits if isinstance(limits, httpx.Timeout) else httpx.Timeout(limits)
+    seconds = _seconds_left(machine)
+    if seconds is None:
+        return timeout
+    parts = timeout.as_dict()
+    return httpx.Timeout(**{**parts, "pool": min(seconds, parts["pool"] or seconds)})
 
 
-def _request(client: Any, call: Call, exchange: Exchange) -> Any:
-    """The SDK's call, whose answer is not read yet."""
+def _sdk_request(client: Any, call: SdkCall, machine: RequestMachine) -> Any:
+    """The SDK's call, as a context manager of the response."""
     resource = client.chat.completions if call.endpoint == "chat" else client.completions
     arguments = dict(call.arguments)
     if call.stream:
         arguments["stream"] = True
-    return resource.with_streaming_response.create(**arguments, timeout=_timeout(client, exchange))
+    return resource.with_streaming_response.create(**arguments, timeout=_timeout(client, machine))
 
 
-def _left(exchange: Exchange) -> float | None:
-    return None if exchange.deadline is None else max(exchange.deadline - time.monotonic(), 0)
+def _seconds_left(machine: RequestMachine) -> float | None:
+    return None if machine.deadline is None else max(machine.deadline - time.monotonic(), 0)
 
 
-class _Work:
-    """A stream's work, apart from the stream: whoever drops that drops its generator too, and there is no cycle for
-    which garbage has to be collected."""
+def _reply(machine: RequestMachine | None) -> Reply:
+    if machine is None:
+        raise ValueError("nothing has been asked yet: iterate over the stream first")
+    return machine.reply
 
-    def __init__(self, client: Any, prepare: Callable[[], Exchange]) -> None:
+
+class _StreamState:
+    """The state of a `Stream` without the stream object: a dropped stream is then part of no reference cycle, and its
+    generator is finalised at once."""
+
+    def __init__(self, client: Any, prepare: Callable[[], RequestMachine]) -> None:
         self.client = client
         self.prepare = prepare
-        self.exchange: Exchange | None = None
+        self.machine: RequestMachine | None = None
         self.stack = contextlib.ExitStack()
         self.socket: Any = None
         self.closing = False
 
-    def open(self, call: Call, exchange: Exchange) -> tuple[Opened, Iterator[bytes]]:
-        with until(exchange.deadline):
-            response = self.stack.enter_context(_request(self.client, call, exchange))
+    def open(self, call: SdkCall, machine: RequestMachine) -> tuple[Opened, Iterator[bytes]]:
+        with deadline(machine.deadline):
+            response = self.stack.enter_context(_sdk_request(self.client, call, machine))
         http = response.http_response
         guard(http)
         network = http.extensions.get("network_stream")
         self.socket = network.get_extra_info("socket") if network is not None else None
         chunks = http.iter_bytes()
-        place = next(_places)
-        _reading[place] = chunks
-        self.stack.callback(_reading.pop, place)
+        number = next(_body_numbers)
+        _open_bodies[number] = chunks
+        self.stack.callback(_open_bodies.pop, number)
         return Opened(http.status_code, http.headers), chunks
 
-    def forget(self) -> None:
-        """What becomes of a stream that nobody closed. It may be found while garbage is collected, in the midst of
-        anything, such as the HTTP client's own lock; so it hangs up at once, and the client is told later."""
+    def finalise(self) -> None:
+        """Finaliser for an unclosed stream. May run inside the garbage collector while the client's lock is held:
+        shuts the socket down now, and defers the client's part."""
         if self.socket is not None:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
-        _forgotten.append(self.stack.pop_all())
+        _deferred.append(self.stack.pop_all())
 
 
-_reading: dict[int, Iterator[bytes]] = {}
-"""The bodies that are being read. As garbage they would close themselves, and wait for the client's lock."""
-_places = itertools.count()
-_forgotten: collections.deque[contextlib.ExitStack] = collections.deque()
+_open_bodies: dict[int, Iterator[bytes]] = {}
+"""Bodies that are being read. Held here because a collected body closes itself, which would wait for the client's lock
+inside the garbage collector."""
+_body_numbers = itertools.count()
+_deferred: collections.deque[contextlib.ExitStack] = collections.deque()
+"""Connections of unclosed streams, to be returned to their pool by the next request of any thread."""
 
 
-def _close_forgotten() -> None:
-    while _forgotten:
+def _close_deferred() -> None:
+    while _deferred:
         with contextlib.suppress(Exception):
-            _forgotten.popleft().close()
+            _deferred.popleft().close()
 
 
-def _run(work: _Work) -> Generator[Event, None, None]:
-    _close_forgotten()
-    exchange = work.exchange = work.prepare()
-    steps = exchange.steps()
-    answer: Any = None
+def _events(state: _StreamState) -> Generator[Event, None, None]:
+    _close_deferred()
+    machine = state.machine = state.prepare()
+    steps = machine.steps()
+    result: Any = None
     chunks: Iterator[bytes] = iter(())
-    with work.stack:
+    with state.stack:
         while True:
             try:
-                step = steps.send(answer)
+                step = steps.send(result)
             except StopIteration:
                 return
-            answer = None
+            result = None
             match step:
                 case Open(call):
                     try:
-                        answer, chunks = work.open(call, exchange)
+                        result, chunks = state.open(call, machine)
                     except Exception as error:
-                        answer = error
+                        result = error
                 case Sleep(seconds):
                     time.sleep(seconds)
                 case Read():
                     try:
-                        with until(exchange.deadline):
-                            answer = next(chunks, b"")
+                        with deadline(machine.deadline):
+                            result = next(chunks, b"")
                     except Exception as error:
-                        answer = error
+                        result = error
                 case events:
                     try:
                         yield from events
                     except GeneratorExit:
-                        if not work.closing:
-                            work.forget()
+                        if not state.closing:
+                            state.finalise()
                         raise
 
 
 class Stream(Closing):
-    """Events while they arrive."""
+    """Events while they arrive. The request is sent when the first is read."""
 
-    def __init__(self, client: together.Together, prepare: Callable[[], Exchange]) -> None:
-        self._work = _Work(client, prepare)
-        self._iterator = _run(self._work)
+    def __init__(self, client: together.Together, prepare: Callable[[], RequestMachine]) -> None:
+        self._state = _StreamState(client, prepare)
+        self._iterator = _events(self._state)
 
     def __iter__(self) -> Iterator[Event]:
         return self._iterator
 
     def close(self) -> None:
-        """Closes the connection; the service stops writing."""
-        self._work.closing = True
+        """Closes the connection; the service then stops generating."""
+        self._state.closing = True
         self._iterator.close()
-        self._work.stack.close()
+        self._state.stack.close()
 
     @property
     def reply(self) -> Reply:
-        """The reply; while events still come, what there is of it. Raises `ValueError` before anything was asked."""
-        return _reply(self._work.exchange)
-
-
-def _reply(exchange: Exchange | None) -> Reply:
-    if exchange is None:
-        raise ValueError("nothing has been asked yet: iterate over the stream first")
-    return exchange.reply
+        """The reply so far. Raises `ValueError` before the request is sent."""
+        return _reply(self._state.machine)
 
 
 class AsyncStream(AsyncClosing):
     """`Stream`, awaited."""
 
-    def __init__(self, client: together.AsyncTogether, prepare: Callable[[], Awaitable[Exchange]]) -> None:
+    def __init__(self, client: together.AsyncTogether, prepare: Callable[[], Awaitable[RequestMachine]]) -> None:
         self._client = client
         self._prepare = prepare
-        self._exchange: Exchange | None = None
+        self._machine: RequestMachine | None = None
         self._stack = contextlib.AsyncExitStack()
-        self._iterator = self._run()
+        self._iterator = self._events()
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._iterator
 
-    async def _run(self) -> AsyncGenerator[Event, None]:
-        exchange = self._exchange = await self._prepare()
-        steps = exchange.steps()
-        answer: Any = None
+    async def _events(self) -> AsyncGenerator[Event, None]:
+        machine = self._machine = await self._prepare()
+        steps = machine.steps()
+        result: Any = None
         chunks: Any = None
         async with self._stack:
             while True:
                 try:
-                    step = steps.send(answer)
+                    step = steps.send(result)
                 except StopIteration:
                     return
-                answer = None
+                result = None
                 match step:
                     case Open(call):
-                        answer, chunks = await self._open(call, exchange)
+                        result, chunks = await self._open(call, machine)
                     case Sleep(seconds):
                         await anyio.sleep(seconds)
                     case Read():
-                        answer = await self._read(chunks, exchange)
+                        result = await self._read(chunks, machine)
                     case events:
                         for event in events:
                             yield event
 
-    async def _open(self, call: Call, exchange: Exchange) -> tuple[Any, Any]:
-        return await gently(lambda: self._open_in_time(call, exchange))
+    async def _open(self, call: SdkCall, machine: RequestMachine) -> tuple[Any, Any]:
+        return await run_cancellable(lambda: self._open_in_time(call, machine))
 
-    async def _open_in_time(self, call: Call, exchange: Exchange) -> tuple[Any, Any]:
-        with anyio.move_on_after(_left(exchange)):
+    async def _open_in_time(self, call: SdkCall, machine: RequestMachine) -> tuple[Any, Any]:
+        with anyio.move_on_after(_seconds_left(machine)):
             try:
-                request = _request(self._client, call, exchange)
+                request = _sdk_request(self._client, call, machine)
                 response = await self._stack.enter_async_context(request)
                 guard(response.http_response)
                 return Opened(response.status_code, response.headers), response.http_response.aiter_bytes()
@@ -211,8 +221,8 @@ class AsyncStream(AsyncClosing):
         return DeadlinePassed(), None
 
     @staticmethod
-    async def _read(chunks: Any, exchange: Exchange) -> Any:
-        with anyio.move_on_after(_left(exchange)):
+    async def _read(chunks: Any, machine: RequestMachine) -> Any:
+        with anyio.move_on_after(_seconds_left(machine)):
             try:
                 return await anext(chunks, b"")
             except Exception as error:
@@ -220,11 +230,11 @@ class AsyncStream(AsyncClosing):
         return DeadlinePassed()
 
     async def aclose(self) -> None:
-        """Closes the connection; the service stops writing."""
+        """Closes the connection; the service then stops generating."""
         await self._iterator.aclose()
         await self._stack.aclose()
 
     @property
     def reply(self) -> Reply:
-        """The reply; while events still come, what there is of it. Raises `ValueError` before anything was asked."""
-        return _reply(self._exchange)
+        """The reply so far. Raises `ValueError` before the request is sent."""
+        return _reply(self._machine)

@@ -1,0 +1,163 @@
+"""A request becomes what a service receives: its lane, its body and its token count, each made once. No I/O."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from together.resources.chat.completions import CompletionsResource as ChatResource
+from together.resources.completions import CompletionsResource
+
+from motet.backend import LaneChoice, Prepared, Request
+from motet.errors import ConfigError, RenderError
+from motet.harmony import render
+from motet.message import Lane
+from motet.together.lanes import chat, raw
+
+__all__ = ["choose_lane", "depends_on_server", "prepare", "prepare_undecided", "sdk_arguments"]
+
+
+def depends_on_server(request: Request, default: LaneChoice) -> bool:
+    """True if the lane, or the body in it, depends on what kind of server receives the request."""
+    names_choice = request.tool_choice not in (None, "auto")
+    return request.harmony and not names_choice and (request.lane or default) != "chat"
+
+
+def choose_lane(request: Request, default: LaneChoice, server: str | None) -> tuple[Lane, str]:
+    """The lane of a request, and the reason. Raises `ConfigError` if the lane cannot carry the request."""
+    lane = request.lane or default
+    if lane != "auto":
+        if lane != "chat" and not request.harmony:
+            raise ConfigError(f"{request.model} does not speak harmony: only lane='chat' can ask it")
+        if lane != "chat" and request.tool_choice not in (None, "auto"):
+            raise ConfigError(
+                f"the {lane} lane has no place for tool_choice={request.tool_choice!r}; use lane='chat', where "
+                "the service holds the model to it"
+            )
+        return lane, "it was asked for"
+    if not request.harmony:
+        return "chat", "the model does not speak harmony"
+    if request.tool_choice not in (None, "auto"):
+        return "chat", "tool_choice is for the service to hold the model to"
+    match server:
+        case "together":
+            return "chat", "Together does not document control tokens on its completions endpoint"
+        case "vllm" | "sglang":
+            return "ids", f"the server says that it is {server}, which gives token ids"
+        case "llamacpp":
+            return "text", "the server says that it is llama.cpp, which gives text with markers"
+    return "chat", "the server does not say what it is"
+
+
+def prepare(request: Request, lane: Lane, lane_reason: str, server: str | None) -> Prepared:
+    """The prepared request in a lane. Raises `ConfigError` or `RenderError` if the lane cannot carry it."""
+    if lane == "chat":
+        return _prepare_chat(request, lane_reason)
+    return _prepare_raw(request, lane, lane_reason, server or "unknown")
+
+
+def _prepare_chat(request: Request, lane_reason: str) -> Prepared:
+    if request.builtin_tools:
+        raise ConfigError("the chat lane has no place for builtin_tools; use lane='ids' or 'text'")
+    body, schema_in_prompt = chat.body(request)
+    notes: tuple[str, ...] = ()
+    if request.harmony and _quotes_markers(request):
+        notes = ("the conversation quotes control tokens, and the service may take them for structure",)
+    tokens = _template_tokens(request, body["messages"]) if request.harmony else None
+    return Prepared(
+        request=request,
+        body={**body, **request.extra},
+        prompt_tokens=tokens,
+        prompt_estimate=_raw_tokens(request) if request.harmony and tokens is None else None,
+        lane="chat",
+        lane_reason=lane_reason,
+        response_format=_response_format(request, in_prompt=schema_in_prompt),
+        notes=notes,
+    )
+
+
+def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: str, server: str) -> Prepared:
+    prompt = raw.prompt(request)
+    return Prepared(
+        request=request,
+        body={**raw.body(request, prompt, lane, server), **request.extra},
+        prompt_tokens=len(prompt),
+        lane=lane,
+        lane_reason=lane_reason,
+        response_format=_response_format(request, in_prompt=True),
+    )
+
+
+def prepare_undecided(request: Request) -> Prepared:
+    """A request whose lane depends on a server that was not asked yet: without a body. Its prompt is counted as the
+    raw lanes and as the chat template render it, and the count is exact if both agree."""
+    body, _ = chat.body(request)
+    counts = [_raw_tokens(request), _template_tokens(request, body["messages"])]
+    equal = counts[0] == counts[1]
+    return Prepared(
+        request=request,
+        prompt_tokens=counts[0] if equal else None,
+        prompt_estimate=max([count for count in counts if count is not None], default=None),
+    )
+
+
+def _response_format(request: Request, *, in_prompt: bool) -> Literal["service", "prompt"] | None:
+    if request.schema is None:
+        return None
+    return "prompt" if in_prompt else "service"
+
+
+def _raw_tokens(request: Request) -> int | None:
+    """Tokens of the prompt that motet renders. `None`: it cannot be rendered."""
+    with contextlib.suppress(RenderError):
+        return len(raw.prompt(request))
+    return None
+
+
+def _template_tokens(request: Request, messages: list[dict[str, Any]]) -> int | None:
+    """Tokens of the prompt that the model's chat template renders. `None`: it cannot be rendered."""
+    with contextlib.suppress(RenderError):
+        return len(
+            render(
+                messages,
+                tools=request.tools,
+                reasoning_effort=request.reasoning_effort or "medium",
+                current_date=request.current_date,
+                dialect="chat_template",
+            )
+        )
+    return None
+
+
+def _quotes_markers(request: Request) -> bool:
+    """True if text of the conversation spells control tokens."""
+    return any("<|" in text for message in request.messages for text in _texts(message.to_dict()))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
+
+
+_SDK_NAMES = {
+    "chat": frozenset(inspect.signature(ChatResource.create).parameters),
+    "completions": frozenset(inspect.signature(CompletionsResource.create).parameters),
+}
+
+
+def sdk_arguments(prepared: Prepared, *, stream: bool) -> dict[str, Any]:
+    """The arguments of the SDK's `create`. Keys that it does not know, and those of `Request.extra`, go through its
+    `extra_body`; unknown names in `Request.sampling` do not, so that the SDK refuses them."""
+    request, body = prepared.request, dict(prepared.body or {})
+    if stream:
+        # Services send no usage in a stream unless it is requested.
+        body.setdefault("stream_options", {"include_usage": True})
+    names = _SDK_NAMES["chat" if prepared.lane == "chat" else "completions"] | set(request.sampling)
+    named = {name: value for name, value in body.items() if name in names and name not in request.extra}
+    further = {name: value for name, value in body.items() if name not in named}
+    return {**named, "extra_body": further} if further else named

@@ -1,0 +1,237 @@
+"""The body of a response: one JSON object or a stream of them becomes events, usage and a finish reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from motet._core import Event
+from motet.errors import MotetError, StreamTruncatedError
+from motet.message import Completion
+from motet.metrics import Usage
+from motet.together.errors import bad_payload, from_error_object
+from motet.together.transport.sse import EventReader, EventTooLongError
+
+__all__ = ["ChoiceReader", "ResponseBody"]
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Limit for a response that is not a stream: real ones have a few hundred kilobytes."""
+
+
+class ChoiceReader(Protocol):
+    """Reads the choices of a response in one lane."""
+
+    notes: list[str]
+
+    def read(self, choice: Mapping[str, Any]) -> list[Event]: ...
+    def close(self, finish: str | None, stop_reason: object) -> list[Event]: ...
+    @property
+    def completion(self) -> Completion: ...
+
+
+class ResponseBody:
+    """A body while it arrives: a JSON object or a stream of events, recognised by its first bytes."""
+
+    def __init__(self, reader: ChoiceReader, key: str | None) -> None:
+        self._reader = reader
+        self._key = key
+        self._events: EventReader | None = None
+        """`None`: the body is one JSON object, or has not started."""
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._stop_reason: object = None
+        self._event_count = 0
+        self._has_choices = False
+        self.started = False
+        self.ended = False
+        self.content_type = ""
+        self.id: str | None = None
+        self.model: str | None = None
+        self.usage: Usage | None = None
+        self.finish: str | None = None
+        self.error: MotetError | None = None
+        """The error that ends the request, to be raised after the events have been delivered."""
+        self.notes: list[str] = []
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events in the next chunk of the body."""
+        if self._events is not None:
+            return self._read_stream(data)
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > MAX_BODY_BYTES:
+            raise self._bad_payload(f"the answer has more than {MAX_BODY_BYTES} bytes")
+        if self.started or not data.strip():
+            return []
+        head = b"".join(self._chunks).removeprefix(_BYTE_ORDER_MARK).lstrip()
+        if any(prefix.startswith(head) and prefix != head for prefix in (_BYTE_ORDER_MARK, *_STREAM_PREFIXES)):
+            return []
+        self.started = True
+        if not _is_stream(head, self.content_type):
+            return []
+        self._events = EventReader()
+        received = b"".join(self._chunks)
+        self._chunks.clear()
+        return self._read_stream(received)
+
+    def _read_stream(self, data: bytes) -> list[Event]:
+        assert self._events is not None
+        events: list[Event] = []
+        try:
+            for name, event_data in self._events.feed(data):
+                events += self._read_event(name, event_data)
+                if self.ended:
+                    break
+        except EventTooLongError as error:
+            self.error = self._bad_payload(str(error))
+        except MotetError as error:
+            self.error = error
+        return events
+
+    def _read_event(self, name: str, data: bytes) -> list[Event]:
+        data = data.strip()
+        if data == b"[DONE]":
+            return self._end("no_finish")
+        # Other events keep the connection alive and carry no data.
+        if name not in ("", "message", "error") or not data:
+            return []
+        if name == "error":
+            raise from_error_object(_json_or_text(data), self._key)
+        shape = self._json(data)
+        self._event_count += 1
+        return self._read_object(shape)
+
+    def close(self) -> list[Event]:
+        """The events of the end of the body."""
+        if self._events is None:
+            body = b"".join(self._chunks).removeprefix(_BYTE_ORDER_MARK)
+            if not body.strip():
+                raise self._bad_payload("the answer is empty")
+            events = self._read_object(self._json(body))
+            if self.finish is None and not self._has_choices:
+                raise self._bad_payload("the answer has no choices", body)
+            return events + self._end("no_finish")
+        rest = self._events.close()
+        if rest is None:
+            return self._end("end")
+        name, data = rest
+        try:
+            json.loads(data)
+        except (ValueError, RecursionError):
+            if data.strip() != b"[DONE]" and self.finish is None:
+                return self._end("half_event")
+            return self._end("end")
+        events = self._read_event(name, data)
+        return events if self.ended else events + self._end("end")
+
+    def _read_object(self, shape: object) -> list[Event]:
+        """The events of one object: a whole answer or a chunk of it."""
+        if not isinstance(shape, Mapping):
+            raise self._bad_payload(f"an object was expected, not {_json_type(shape)}", shape)
+        if shape.get("error"):
+            raise from_error_object(shape, self._key)
+        if isinstance(shape.get("id"), str):
+            self.id = shape["id"]
+        if isinstance(shape.get("model"), str) and shape["model"]:
+            self.model = shape["model"]
+        self._read_usage(shape.get("usage"))
+        choices = shape.get("choices")
+        if choices is None:
+            return []
+        if not isinstance(choices, list):
+            raise self._bad_payload(f"choices must be a list, not {_json_type(choices)}", shape)
+        events: list[Event] = []
+        for choice in choices:
+            if not isinstance(choice, Mapping):
+                raise self._bad_payload(f"a choice must be an object, not {_json_type(choice)}", shape)
+            if choice.get("index") in (None, 0):
+                events += self._read_choice(choice, shape)
+        return events
+
+    def _read_choice(self, choice: Mapping[str, Any], shape: object) -> list[Event]:
+        self._has_choices = True
+        self._read_usage(choice.get("usage"))
+        try:
+            events = self._reader.read(choice)
+        except ValueError as error:
+            raise self._bad_payload(str(error), shape) from None
+        finish = choice.get("finish_reason")
+        if isinstance(finish, str) and finish:
+            self.finish = finish
+            self._stop_reason = choice.get("stop_reason", choice.get("matched_stop"))
+        return events
+
+    def _read_usage(self, shape: object) -> None:
+        if isinstance(shape, Mapping):
+            usage = Usage.read(shape)
+            if usage != Usage():
+                self.usage = usage
+
+    def _end(self, reason: str) -> list[Event]:
+        """The events of the end of the answer. Sets `error` if no finish reason came."""
+        self.ended = True
+        try:
+            events = self._reader.close(self.finish, self._stop_reason)
+        except ValueError as error:
+            raise self._bad_payload(str(error)) from None
+        if self.finish is None:
+            self.error = self._truncated(reason)
+        elif self.finish == "error":
+            description = {"message": "the model failed (finish_reason 'error')", "type": "server"}
+            self.error = from_error_object(description, self._key)
+        elif self.usage is None:
+            self.notes.append("the service sent no usage")
+        return events
+
+    def _truncated(self, reason: str) -> MotetError:
+        if self._events is not None and not self._event_count and reason != "half_event":
+            return self._bad_payload("the stream ended without a single chunk")
+        why = {
+            "end": "the connection was closed",
+            "half_event": "it broke off within an event",
+            "no_finish": "no finish_reason came",
+        }[reason]
+        return StreamTruncatedError(
+            f"the answer ended before it was whole: {why}; what came is in .partial", reason=reason
+        )
+
+    def _json(self, data: bytes) -> object:
+        try:
+            return json.loads(data.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            where = f"chunk {self._event_count}" if self._events is not None else "the answer"
+            if data.lstrip()[:1] == b"<":
+                what = "HTML, perhaps of a proxy, where an answer was expected"
+            else:
+                what = f"not {'UTF-8' if isinstance(error, UnicodeDecodeError) else 'JSON'}"
+            raise self._bad_payload(f"{where} is {what}", data) from None
+
+    def _bad_payload(self, what: str, body: object = None) -> MotetError:
+        return bad_payload(what, body, self._key)
+
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_STREAM_PREFIXES = (b"data:", b"event:", b":", b"id:", b"retry:")
+
+
+def _is_stream(head: bytes, content_type: str) -> bool:
+    """True if a body is a stream of events. Its first bytes decide; the content type may be wrong."""
+    if head[:1] in (b"{", b"[", b"<"):
+        return False
+    if head.startswith(_STREAM_PREFIXES):
+        return True
+    return content_type.startswith("text/event-stream")
+
+
+def _json_or_text(data: bytes) -> object:
+    text = data.decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _json_type(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", type(None): "null", bool: "true or false"}
+    return names.get(type(value), "a number")
