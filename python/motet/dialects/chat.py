@@ -36,13 +36,13 @@ def to_messages(items: Iterable[Message | Mapping[str, Any]], *, unnamed_results
     if isinstance(items, str | bytes | Mapping | Message) or not isinstance(items, Iterable):
         raise TypeError(f"messages must be a list of messages, not {type(items).__name__}")
     return [
-        item if isinstance(item, Message) else _from_chat(item, _Place(index, unnamed_results))
+        item if isinstance(item, Message) else _from_chat(item, JsonPath(index, unnamed_results))
         for index, item in enumerate(items)
     ]
 
 
-class _Place:
-    """Where in the input something stands, for errors; and whether results without a name may stand there."""
+class JsonPath:
+    """A position in the input, for errors. `unnamed_results`: results without a name are allowed."""
 
     def __init__(self, index: int, unnamed_results: bool) -> None:
         self.index = index
@@ -56,27 +56,27 @@ class _Place:
         return self.error(key, f"must be {wanted}, not {type(value).__name__}")
 
 
-def _from_chat(item: object, place: _Place) -> Message:
+def _from_chat(item: object, path: JsonPath) -> Message:
     if not isinstance(item, Mapping):
-        raise TypeError(f"messages[{place.index}] must be a Message or a dict, not {type(item).__name__}")
+        raise TypeError(f"messages[{path.index}] must be a Message or a dict, not {type(item).__name__}")
     role = item.get("role")
     if _is_typed(item.get("content")):
         try:
             return Message.from_dict(item)
         except ValueError as error:
-            raise place.error("content", f"is {error}") from error
+            raise path.error("content", f"is {error}") from error
     match role:
         case "system" | "developer":
-            instructions = _text(item.get("content"), place)
+            instructions = _text(item.get("content"), path)
             return Message("developer", (DeveloperContent(instructions, item.get("tools")),))
         case "user":
-            return Message("user", tuple(_user_parts(item.get("content"), place)), _optional(item, "name", place))
+            return Message("user", tuple(_user_parts(item.get("content"), path)), _optional(item, "name", path))
         case "assistant":
-            return Message("assistant", tuple(_assistant_parts(item, place)))
+            return Message("assistant", tuple(_assistant_parts(item, path)))
         case "tool" | "function":
-            return Message("tool", (_tool_result(item, place),))
+            return Message("tool", (_tool_result(item, path),))
     known = "system, developer, user, assistant, tool or function"
-    raise place.error("role", f"must be {known}, not {role!r}")
+    raise path.error("role", f"must be {known}, not {role!r}")
 
 
 _TYPED = {"reasoning", "preamble", "tool_call", "tool_result", "system_content", "developer_content"}
@@ -89,14 +89,14 @@ def _is_typed(content: object) -> bool:
     return any(isinstance(kind, str) and kind in _TYPED for kind in kinds)
 
 
-def _optional(item: Mapping[str, Any], key: str, place: _Place) -> str | None:
+def _optional(item: Mapping[str, Any], key: str, path: JsonPath) -> str | None:
     value = item.get(key)
     if value is not None and not isinstance(value, str):
-        raise place.wrong(key, "str", value)
+        raise path.wrong(key, "str", value)
     return value
 
 
-def _user_parts(content: object, place: _Place) -> Iterator[Text]:
+def _user_parts(content: object, path: JsonPath) -> Iterator[Text]:
     if isinstance(content, str):
         yield Text(content)
     elif isinstance(content, list):
@@ -107,70 +107,70 @@ def _user_parts(content: object, place: _Place) -> Iterator[Text]:
                 yield Text(part["text"])
             else:
                 kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
-                raise place.error("content", f"has a part {kind!r}: gpt-oss reads text only")
+                raise path.error("content", f"has a part {kind!r}: gpt-oss reads text only")
     else:
-        raise place.wrong("content", "str or a list of text parts", content)
+        raise path.wrong("content", "str or a list of text parts", content)
 
 
-def _text(content: object, place: _Place) -> str:
-    return "".join([part.text for part in _user_parts(content, place)])
+def _text(content: object, path: JsonPath) -> str:
+    return "".join([part.text for part in _user_parts(content, path)])
 
 
-def _assistant_parts(item: Mapping[str, Any], place: _Place) -> Iterator[Part]:
+def _assistant_parts(item: Mapping[str, Any], path: JsonPath) -> Iterator[Part]:
     reasoning = next((item[key] for key in _REASONING_KEYS if item.get(key)), None)
     if reasoning is not None:
         if not isinstance(reasoning, str):
-            raise place.wrong("reasoning", "str", reasoning)
+            raise path.wrong("reasoning", "str", reasoning)
         yield Reasoning(reasoning)
     calls = item.get("tool_calls") or ()
     if not isinstance(calls, Sequence) or isinstance(calls, str):
-        raise place.wrong("tool_calls", "a list", calls)
+        raise path.wrong("tool_calls", "a list", calls)
     content = item.get("content")
     if content is not None and not isinstance(content, str | list):
-        raise place.wrong("content", "str or a list of text parts", content)
+        raise path.wrong("content", "str or a list of text parts", content)
     if content is None and not calls and reasoning is None:
-        raise place.error("content", "is missing: an assistant message needs content, reasoning or tool_calls")
+        raise path.error("content", "is missing: an assistant message needs content, reasoning or tool_calls")
     if content:
-        text = _text(content, place)
+        text = _text(content, path)
         # Beside calls it is what the model said on the way; else it is the answer.
         yield Preamble(text) if calls else Text(text)
     elif content == "" and not calls and reasoning is None:
         yield Text("")
     for index, call in enumerate(calls):
-        yield _tool_call(call, f"tool_calls[{index}]", place)
+        yield _tool_call(call, f"tool_calls[{index}]", path)
 
 
-def _tool_call(call: object, key: str, place: _Place) -> ToolCall:
+def _tool_call(call: object, key: str, path: JsonPath) -> ToolCall:
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(call, Mapping) or not isinstance(function, Mapping):
-        raise place.error(key, 'must be {"id": ..., "function": {"name": ..., "arguments": ...}}')
+        raise path.error(key, 'must be {"id": ..., "function": {"name": ..., "arguments": ...}}')
     name, arguments, identifier = function.get("name"), function.get("arguments"), call.get("id")
     if not isinstance(name, str):
-        raise place.wrong(f"{key}.function.name", "str", name)
+        raise path.wrong(f"{key}.function.name", "str", name)
     if identifier is not None and not isinstance(identifier, str):
-        raise place.wrong(f"{key}.id", "str", identifier)
+        raise path.wrong(f"{key}.id", "str", identifier)
     if arguments is None:
         # Some servers write a call without arguments so.
         arguments = "{}"
     if not isinstance(arguments, str):
-        arguments = _json(arguments, f"{key}.function.arguments", place)
+        arguments = _json(arguments, f"{key}.function.arguments", path)
     return ToolCall(name.removeprefix("functions."), arguments, identifier or "")
 
 
-def _tool_result(item: Mapping[str, Any], place: _Place) -> ToolResult:
+def _tool_result(item: Mapping[str, Any], path: JsonPath) -> ToolResult:
     content, call = item.get("content"), item.get("tool_call_id") or ""
     if not isinstance(call, str):
-        raise place.wrong("tool_call_id", "str", call)
-    name = _optional(item, "name", place)
-    if not call and name is None and not place.unnamed_results:
-        raise place.error("", "is a tool's result and needs a tool_call_id or a name")
+        raise path.wrong("tool_call_id", "str", call)
+    name = _optional(item, "name", path)
+    if not call and name is None and not path.unnamed_results:
+        raise path.error("", "is a tool's result and needs a tool_call_id or a name")
     if content is None:
-        raise place.error("content", "is missing: a tool's result needs content, be it the empty string")
+        raise path.error("content", "is missing: a tool's result needs content, be it the empty string")
     if isinstance(content, list) and content and all(_is_chat_part(part) for part in content):
-        content = _text(content, place)
+        content = _text(content, path)
     is_json = not isinstance(content, str)
     if is_json:
-        content = _json(content, "content", place)
+        content = _json(content, "content", path)
     return ToolResult(call, content, name.removeprefix("functions.") if name else None, is_json=is_json)
 
 
@@ -179,11 +179,11 @@ def _is_chat_part(part: object) -> bool:
     return isinstance(part, Mapping) and part.get("type") in ("text", "image_url", "input_audio", "file", "refusal")
 
 
-def _json(value: object, key: str, place: _Place) -> str:
+def _json(value: object, key: str, path: JsonPath) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise place.error(key, f"is no JSON: {error}") from error
+        raise path.error(key, f"is no JSON: {error}") from error
 
 
 def to_chat(messages: Iterable[Message]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""For tests without a key and without a network: a scripted server, and cassettes of real exchanges.
+"""Tests without a key and a network: a scripted server, and cassettes of real exchanges.
 
 with motet.testing.ScriptedServer(["<|channel|>final<|message|>Hi!<|return|>"]) as server:
     brain = motet.atom("together/gpt-oss/120b", base_url=server.url)
@@ -46,7 +46,7 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> object:
-    # pytest imports the plugin, and this package with it, wherever motet is installed: with its extra or without.
+    # pytest imports the plugin, and with it this package, wherever motet is installed, also without the extra.
     try:
         return load(globals(), name, _ROOMS)
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""Real exchanges, recorded once and played back for ever: an HTTP transport for the SDK's own client.
+"""Recorded exchanges: an HTTP transport for the SDK's own client that records responses and replays them.
 
-A recording is keyed by the request (method, path and body), so a changed prompt is a miss, and a miss is loud.
-Neither keys nor other headers of the request are recorded.
+A recording is keyed by the request's method, path and body. A request without a recording is an error. Keys and other
+request headers are not recorded.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ from motet.errors import ConfigError
 
 __all__ = ["Cassette", "CassetteMissError"]
 
-_KEPT_HEADERS = ("content-type", "retry-after", "retry-after-ms", "x-request-id", "x-should-retry", "location")
+_RECORDED_HEADERS = ("content-type", "retry-after", "retry-after-ms", "x-request-id", "x-should-retry", "location")
+MIN_KEY_CHARS = 8
+"""A shorter key is not removed from recordings: it may occur in common words."""
 
 
 class CassetteMissError(ConfigError):
-    """A request was made that the cassette does not hold."""
+    """The cassette has no recording of a request, or the file is missing."""
 
 
 class Cassette(httpx.BaseTransport, httpx.AsyncBaseTransport):
     """A file of exchanges, one JSON object a line: `motet.atom(slug, transport=Cassette("answers.jsonl"))`.
 
-    - `mode`: `replay` answers from the file alone; `record` asks the service each time and writes the file anew;
-      `auto` asks for what the file does not hold, and adds it.
+    - `mode`: `replay` answers from the file only; `record` sends each request and writes the file anew; `auto` sends
+      requests that the file does not have, and adds them.
 
-    The same request several times is answered with its recordings in their order; the last one then stays. A stream
-    that is left early is recorded as far as it was read. It serves `aask` and `astream`, too.
+    Equal requests are answered with their recordings in order, and with the last one from then on. A stream that is
+    left early is recorded as far as it was read. Works for async requests, too.
     """
 
     def __init__(self, path: str | Path, *, mode: Literal["replay", "record", "auto"] = "replay") -> None:
@@ -43,10 +45,10 @@ class Cassette(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self.path = Path(path)
         self.mode = mode
         self._lock = threading.Lock()
-        self._heads: dict[str, int] = {}
+        self._positions: dict[str, int] = {}
         self._inner: httpx.HTTPTransport | None = None
         self._async_inner: httpx.AsyncHTTPTransport | None = None
-        self._held: dict[str, list[dict[str, Any]]] = {}
+        self._recordings: dict[str, list[dict[str, Any]]] = {}
         if mode == "replay" and not self.path.exists():
             raise CassetteMissError(f"there is no cassette {self.path}; record one with mode='record'")
         if mode != "replay":
@@ -58,7 +60,7 @@ class Cassette(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     @property
     def needs_key(self) -> bool:
-        """Whether a service may be asked. What is only played back needs no key."""
+        """True unless all responses are replayed."""
         return self.mode != "replay"
 
     def _load(self) -> None:
@@ -66,61 +68,62 @@ class Cassette(httpx.BaseTransport, httpx.AsyncBaseTransport):
             try:
                 shape = json.loads(line)
                 response = shape["response"]
-                # As it will be played back: a line that is broken is to be known now.
-                _played(response)
-                self._held.setdefault(_key(shape["request"]), []).append(response)
+                # Built here as well, so that a damaged line is an error now and not in the middle of a test.
+                _replayed(response)
+                self._recordings.setdefault(_digest(shape["request"]), []).append(response)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise ConfigError(f"line {number} of the cassette {self.path} cannot be read: {error!r}") from error
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        secret = _plain(request)
-        asked = _asked(request, request.read(), secret)
-        found = self._find(asked)
-        if found is not None:
-            return found
+        key = _prepare(request)
+        description = _described(request, request.read(), key)
+        recording = self._recording(description)
+        if recording is not None:
+            return recording
         if self._inner is None:
             self._inner = httpx.HTTPTransport()
         response = self._inner.handle_request(request)
-        tape = _Tape(self, asked, secret, response)
-        return httpx.Response(response.status_code, headers=response.headers, stream=_Recorder(tape), request=request)
+        stream = _RecordedStream(_Recorder(self, description, key, response))
+        return httpx.Response(response.status_code, headers=response.headers, stream=stream, request=request)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        secret = _plain(request)
-        asked = _asked(request, await request.aread(), secret)
-        found = self._find(asked)
-        if found is not None:
-            return found
+        key = _prepare(request)
+        description = _described(request, await request.aread(), key)
+        recording = self._recording(description)
+        if recording is not None:
+            return recording
         if self._async_inner is None:
             self._async_inner = httpx.AsyncHTTPTransport()
         response = await self._async_inner.handle_async_request(request)
-        stream = _AsyncRecorder(_Tape(self, asked, secret, response))
+        stream = _AsyncRecordedStream(_Recorder(self, description, key, response))
         return httpx.Response(response.status_code, headers=response.headers, stream=stream, request=request)
 
-    def _find(self, asked: dict[str, Any]) -> httpx.Response | None:
-        key = _key(asked)
+    def _recording(self, description: dict[str, Any]) -> httpx.Response | None:
+        """The recorded response. `None`: the request has to be sent. Raises `CassetteMissError` in mode `replay`."""
+        digest = _digest(description)
         with self._lock:
-            held = self._held.get(key, ()) if self.mode != "record" else ()
-            if held:
-                place = self._heads.get(key, 0)
-                self._heads[key] = place + 1
-                return _played(held[min(place, len(held) - 1)])
+            recordings = self._recordings.get(digest, ()) if self.mode != "record" else ()
+            if recordings:
+                position = self._positions.get(digest, 0)
+                self._positions[digest] = position + 1
+                return _replayed(recordings[min(position, len(recordings) - 1)])
         if self.mode == "replay":
-            body = json.dumps(asked["body"], ensure_ascii=False)
+            body = json.dumps(description["body"], ensure_ascii=False)
             raise CassetteMissError(
-                f"the cassette {self.path} has no answer to {asked['method']} {asked['path']} with {body[:300]}; "
-                "record it with mode='auto'"
+                f"the cassette {self.path} has no answer to {description['method']} {description['path']} "
+                f"with {body[:300]}; record it with mode='auto'"
             )
         return None
 
-    def keep(self, asked: dict[str, Any], secret: str, response: httpx.Response, body: bytes) -> None:
+    def keep(self, description: dict[str, Any], key: str, response: httpx.Response, body: bytes) -> None:
         """Adds an exchange to the file."""
-        kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-        shape = {"status": response.status_code, "headers": kept, "body": body.decode("utf-8", "surrogateescape")}
-        # A service that refuses a key says which.
-        line = _without(secret, json.dumps({"request": asked, "response": shape}, ensure_ascii=True))
+        headers = {name: response.headers[name] for name in _RECORDED_HEADERS if name in response.headers}
+        shape = {"status": response.status_code, "headers": headers, "body": body.decode("utf-8", "surrogateescape")}
+        # Services that refuse a key quote it.
+        line = _without_key(json.dumps({"request": description, "response": shape}, ensure_ascii=True), key)
         with self._lock, self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
-            self._held.setdefault(_key(asked), []).append(shape)
+            self._recordings.setdefault(_digest(description), []).append(shape)
 
     def close(self) -> None:
         if self._inner is not None:
@@ -144,97 +147,97 @@ class Cassette(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self.close()
 
 
-class _Tape:
-    """A body that is being recorded: kept when it is whole, or as far as somebody wanted to have it."""
+class _Recorder:
+    """A body while it is recorded. It is kept when it ends or is closed, and dropped if the connection breaks."""
 
-    def __init__(self, cassette: Cassette, asked: dict[str, Any], secret: str, response: httpx.Response) -> None:
-        self._cassette, self._asked, self._secret = cassette, asked, secret
-        self._pieces: list[bytes] | None = []
+    def __init__(self, cassette: Cassette, description: dict[str, Any], key: str, response: httpx.Response) -> None:
+        self._cassette, self._description, self._key = cassette, description, key
+        self._chunks: list[bytes] | None = []
+        """`None`: recorded or dropped."""
         self.response = response
 
-    def hear(self, piece: bytes) -> bytes:
-        assert self._pieces is not None
-        self._pieces.append(piece)
-        return piece
+    def add(self, chunk: bytes) -> bytes:
+        assert self._chunks is not None
+        self._chunks.append(chunk)
+        return chunk
 
-    def stop(self) -> None:
-        """The end, or nobody listens any more: streams end before their last byte is asked for."""
-        if self._pieces is None:
+    def keep(self) -> None:
+        """Records the body so far: readers of streams stop before its last byte."""
+        if self._chunks is None:
             return
-        body, self._pieces = b"".join(self._pieces), None
+        body, self._chunks = b"".join(self._chunks), None
         if self.response.headers.get("content-encoding", "identity") != "identity":
-            # Compressed although it was asked not to be.
+            # Some services compress although the request excludes it.
             body = httpx.Response(200, headers=self.response.headers, content=body).content
-        self._cassette.keep(self._asked, self._secret, self.response, body)
+        self._cassette.keep(self._description, self._key, self.response, body)
 
-    def tear(self) -> None:
-        """A broken connection is nothing to play back."""
-        self._pieces = None
+    def drop(self) -> None:
+        """A broken connection is not recorded."""
+        self._chunks = None
 
 
-class _Recorder(httpx.SyncByteStream):
+class _RecordedStream(httpx.SyncByteStream):
     """Passes a body on while it arrives."""
 
-    def __init__(self, tape: _Tape) -> None:
-        self._tape = tape
+    def __init__(self, recorder: _Recorder) -> None:
+        self._recorder = recorder
 
     def __iter__(self) -> Iterator[bytes]:
-        assert isinstance(self._tape.response.stream, httpx.SyncByteStream)
+        assert isinstance(self._recorder.response.stream, httpx.SyncByteStream)
         try:
-            for piece in self._tape.response.stream:
-                yield self._tape.hear(piece)
+            for chunk in self._recorder.response.stream:
+                yield self._recorder.add(chunk)
         except Exception:
-            self._tape.tear()
+            self._recorder.drop()
             raise
-        self._tape.stop()
+        self._recorder.keep()
 
     def close(self) -> None:
-        self._tape.stop()
-        self._tape.response.close()
+        self._recorder.keep()
+        self._recorder.response.close()
 
 
-class _AsyncRecorder(httpx.AsyncByteStream):
-    """`_Recorder`, awaited."""
+class _AsyncRecordedStream(httpx.AsyncByteStream):
+    """`_RecordedStream`, awaited."""
 
-    def __init__(self, tape: _Tape) -> None:
-        self._tape = tape
+    def __init__(self, recorder: _Recorder) -> None:
+        self._recorder = recorder
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        assert isinstance(self._tape.response.stream, httpx.AsyncByteStream)
+        assert isinstance(self._recorder.response.stream, httpx.AsyncByteStream)
         try:
-            async for piece in self._tape.response.stream:
-                yield self._tape.hear(piece)
+            async for chunk in self._recorder.response.stream:
+                yield self._recorder.add(chunk)
         except Exception:
-            self._tape.tear()
+            self._recorder.drop()
             raise
-        self._tape.stop()
+        self._recorder.keep()
 
     async def aclose(self) -> None:
-        self._tape.stop()
-        await self._tape.response.aclose()
+        self._recorder.keep()
+        await self._recorder.response.aclose()
 
 
-def _played(shape: Any) -> httpx.Response:
-    """A recording, as a response."""
+def _replayed(shape: Any) -> httpx.Response:
+    """A recording as a response."""
     body = shape["body"].encode("utf-8", "surrogateescape")
     return httpx.Response(shape["status"], headers=shape["headers"], content=body)
 
 
-def _plain(request: httpx.Request) -> str:
-    """Asks for an answer that is not compressed, so that a recording can be read. Gives the key that is sent."""
+def _prepare(request: httpx.Request) -> str:
+    """Asks for an uncompressed response, so that recordings are readable. Returns the key in the request."""
     request.headers["accept-encoding"] = "identity"
-    sent: str = request.headers.get("authorization", "")
-    return sent.removeprefix("Bearer ")
+    authorization: str = request.headers.get("authorization", "")
+    return authorization.removeprefix("Bearer ")
 
 
-def _without(secret: str, text: str) -> str:
-    # What is shorter than this is no key, and would be found in common words.
-    return text.replace(json.dumps(secret)[1:-1], "[key]") if len(secret) >= 8 else text
+def _without_key(text: str, key: str) -> str:
+    return text.replace(json.dumps(key)[1:-1], "[key]") if len(key) >= MIN_KEY_CHARS else text
 
 
-def _asked(request: httpx.Request, body: bytes, secret: str) -> dict[str, Any]:
-    """A request without what changes from run to run, and without its secrets, which stand in headers or are quoted."""
-    text = _without(secret, body.decode("utf-8", "replace"))
+def _described(request: httpx.Request, body: bytes, key: str) -> dict[str, Any]:
+    """A request without headers, which differ between runs and hold secrets, and without quoted keys."""
+    text = _without_key(body.decode("utf-8", "replace"), key)
     try:
         shape = json.loads(text) if text else None
     except ValueError:
@@ -242,5 +245,5 @@ def _asked(request: httpx.Request, body: bytes, secret: str) -> dict[str, Any]:
     return {"method": request.method, "path": request.url.raw_path.decode("ascii"), "body": shape}
 
 
-def _key(asked: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+def _digest(description: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()

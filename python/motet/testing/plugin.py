@@ -1,4 +1,4 @@
-"""A fixture for pytest, there wherever motet is installed: `motet_server` starts scripted servers.
+"""A pytest fixture, available wherever motet is installed: `motet_server` starts scripted servers.
 
 def test_my_agent(motet_server):
     server = motet_server(["<|channel|>final<|message|>Hi!<|return|>"])
@@ -21,7 +21,7 @@ __all__ = ["motet_server"]
 
 @pytest.fixture
 def motet_server() -> Iterator[Callable[..., ScriptedServer]]:
-    """Starts a `motet.testing.ScriptedServer` with the arguments that it is given, and ends it after the test."""
+    """Starts a `motet.testing.ScriptedServer` with the given arguments, and closes it after the test."""
     from motet.testing.server.app import ScriptedServer
 
     with ExitStack() as stack:

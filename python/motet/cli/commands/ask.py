@@ -13,7 +13,7 @@ from typing import Any
 
 import motet
 from motet.catalog import to_money
-from motet.cli.commands.parse import Printer
+from motet.cli.commands.parse import EventPrinter
 from motet.cli.cost_report import bill, bill_dict, dollars
 from motet.cli.style import Style, UsageError, positive, seconds, tool_list, visible
 
@@ -115,7 +115,7 @@ def _ask(
     brain: motet.Atom, prompt: str, asked: dict[str, Any], options: argparse.Namespace, style: Style
 ) -> motet.Answer[Any]:
     """Asks, and shows the answer while it arrives: in colour where somebody looks, else nothing but the answer."""
-    printer = Printer(style)
+    printer = EventPrinter(style)
     watched = style.on and not getattr(options, "json", False)
     plain = not watched and not getattr(options, "json", False)
     with brain.stream(prompt, **asked) as stream:

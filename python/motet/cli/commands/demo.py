@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 import motet
-from motet.cli.commands.parse import Printer
+from motet.cli.commands.parse import EventPrinter
 from motet.cli.cost_report import bill
 from motet.cli.style import Style
 
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _hear(stream: motet.AnswerStream, style: Style) -> motet.Answer[Any]:
-    printer = Printer(style)
+    printer = EventPrinter(style)
     with stream:
         for event in stream:
             printer.show([event])

@@ -15,7 +15,7 @@ from typing import Any
 import motet
 from motet.cli.style import Style, add_input, add_output, add_reading, ids_of, read_bytes, tool_list, visible
 
-__all__ = ["Printer", "register"]
+__all__ = ["EventPrinter", "register"]
 
 
 def register(commands: Any) -> None:
@@ -54,7 +54,7 @@ def _stream(options: argparse.Namespace, style: Style, tools: list[Any] | None) 
         ids = ids_of(head, options)
     role = _role(options, head, ids)
     parser = motet.StreamParser(role, tools=tools, strict=options.strict, stripped=options.stripped)
-    printer = Printer(style, as_json=options.json)
+    printer = EventPrinter(style, as_json=options.json)
     for piece in itertools.chain([head], chunks) if ids is None else ids:
         printer.show(parser.feed(piece))
     printer.show(parser.close())
@@ -122,7 +122,7 @@ def _repair(repair: motet.Repair, style: Style) -> str:
     return style("repair", f"! {repair.code} at {repair.position}:") + f"{found} {repair.message}"
 
 
-class Printer:
+class EventPrinter:
     """Prints events as they come: each frame under its label, in its colour, or a JSON object a line."""
 
     def __init__(self, style: Style, *, as_json: bool = False) -> None:

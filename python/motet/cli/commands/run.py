@@ -12,7 +12,7 @@ from typing import Any
 
 import motet
 from motet.cli.commands.ask import add_question, asked_of, atom_of, prompt_of
-from motet.cli.commands.parse import Printer
+from motet.cli.commands.parse import EventPrinter
 from motet.cli.cost_report import dollars
 from motet.cli.style import Style, UsageError, positive, seconds
 
@@ -91,7 +91,7 @@ def _check_same_question(options: argparse.Namespace) -> None:
 def _listen(stream: motet.RunStream, style: Style, told: Style, options: argparse.Namespace) -> None:
     """Shows the run while it goes on: in colour where somebody looks, else nothing but the answer and, on standard
     error, each step when it is done."""
-    printer = Printer(style)
+    printer = EventPrinter(style)
     shown = len(stream.run.steps)
     with stream:
         for event in stream:
