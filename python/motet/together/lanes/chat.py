@@ -15,6 +15,7 @@ from typing import Any
 from motet import _core
 from motet._core import Event
 from motet.backend import Request
+from motet.dialects.acceptable import make_acceptable
 from motet.dialects.chat import to_chat
 from motet.message import (
     Completion,
@@ -74,6 +75,7 @@ def _chat_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:
     shapes = to_chat(messages)
     last_end = max([i for i, shape in enumerate(shapes) if _ends_turn(shape)], default=-1)
     for index, shape in enumerate(shapes):
+        make_acceptable(shape)
         if shape["role"] == "developer":
             shape["role"] = "system"
         if index <= last_end:
