@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 import motet
 from motet.testing import Cassette
-from motet.tune import Example, read_examples
+from motet.tune import Example, Examples, check, read_examples
 from tests.support.fake_backend import calls, fake_atom, turns
 from tests.support.server_scripts import CALL, KEY, PLAIN, SLUG, WEATHER, asking, final
 from tests.support.training_examples import TOOL
@@ -131,3 +132,15 @@ def test_cassette_is_read(lane: str, stream: bool, tmp_path: Path) -> None:
     assert call["content"] == "Let me look." and call["reasoning"] == "I need the weather."
     assert found[1].messages[0] == {"role": "user", "content": "Is Zürich warm?"}
     assert KEY not in path.read_text() and SLUG
+
+
+def test_source_of_a_file_without_a_name_is_text(tmp_path: Path) -> None:
+    """The number of a descriptor as `source` made a file of examples that could not be read again."""
+    with tempfile.TemporaryFile() as file:
+        file.write(b'{"prompt": "P", "completion": "C"}\n')
+        file.seek(0)
+        store = Examples(tmp_path / "examples.jsonl")
+        store.add(read_examples(file))
+        file.seek(0)
+        assert check(file).ok
+    assert [example.source for example in store] == ["-"]

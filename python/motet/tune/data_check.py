@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from motet.tune.finding import Finding
-from motet.tune.lines import Line, fingerprint, normalised, parse, read_lines
+from motet.tune.lines import Line, fingerprint, name_of, normalised, parse, read_lines
 from motet.tune.parallel import ordered_map
 from motet.tune.rows import Format, inspect_row
 from motet.tune.secret_scan import check_kinds, scan_line
@@ -115,7 +115,7 @@ def check(
         with path.open("rb", buffering=1 << 20) as opened:
             size = os.fstat(opened.fileno()).st_size
             return _Check(str(path), on_finding).run(checker, opened, size, path.suffix, workers)
-    return _Check(getattr(file, "name", "-"), on_finding).run(checker, file, None, ".jsonl", workers)
+    return _Check(name_of(file), on_finding).run(checker, file, None, ".jsonl", workers)
 
 
 class LineResult(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from motet.tune.finding import Finding
 
-__all__ = ["MAX_LINE", "Line", "dumps", "fingerprint", "normalised", "parse", "read_lines"]
+__all__ = ["MAX_LINE", "Line", "dumps", "fingerprint", "name_of", "normalised", "parse", "read_lines"]
 
 MAX_LINE = 8 * 1024 * 1024
 """Bytes. A longer line has millions of tokens, more than any model is trained on; it is not held in memory."""
@@ -34,6 +34,12 @@ class Line(NamedTuple):
     """With its line end. Of a line that is too long, the beginning."""
     size: int
     """Its bytes in the file."""
+
+
+def name_of(file: BinaryIO) -> str:
+    """The name of an open file, or `-`: a file that was opened from a descriptor has a number for a name."""
+    name = getattr(file, "name", "-")
+    return name if isinstance(name, str) else "-"
 
 
 def read_lines(file: BinaryIO, size: int | None = None) -> Iterator[Line]:

@@ -15,7 +15,7 @@ from motet.loop.run import Run
 from motet.message import DeveloperContent, Message
 from motet.schema.tool import Tool
 from motet.tune.example import Example
-from motet.tune.lines import Line, parse, read_lines
+from motet.tune.lines import Line, name_of, parse, read_lines
 from motet.tune.parallel import ordered_map
 from motet.tune.rows import format_of
 
@@ -49,7 +49,7 @@ def read_examples(
             name = str(file)
             opened: BinaryIO = stack.enter_context(Path(file).open("rb", buffering=1 << 20))
         else:
-            name, opened = getattr(file, "name", "-"), file
+            name, opened = name_of(file), file
         fields: dict[str, Any] = {"quality": quality, "tags": tuple(tags), "source": name}
         # Dicts can be pickled for other processes, functions cannot.
         shapes = tuple([tool.to_dict() if isinstance(tool, Tool) else tool for tool in tools])
