@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.training_examples import command
+from tests.support.training_examples import data_command
 
 
 def test_data_command_starts(tmp_path: Path) -> None:
@@ -19,39 +19,39 @@ def test_data_command_starts(tmp_path: Path) -> None:
 
 def test_data_commands_end_to_end(tmp_path: Path) -> None:
     words = ("add", "--response", "Yes.", "--thinking", "24 degrees.", "--quality", "0.9", "--tag", "weather", "--json")
-    added = json.loads(command(tmp_path, *words, "--request", "-", given="Is Paris warm?"))
+    added = json.loads(data_command(tmp_path, *words, "--request", "-", stdin="Is Paris warm?"))
     assert (added["read"], added["new"]) == (1, 1)
-    assert json.loads(command(tmp_path, *words, "--request", "Is Paris warm?"))["new"] == 0
+    assert json.loads(data_command(tmp_path, *words, "--request", "Is Paris warm?"))["new"] == 0
     (tmp_path / "raw.txt").write_text(
         "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>No.<|return|>"
     )
-    assert command(tmp_path, "add", "--request", "Is Oslo warm?", "--completion", "raw.txt").startswith(
+    assert data_command(tmp_path, "add", "--request", "Is Oslo warm?", "--completion", "raw.txt").startswith(
         "1 new of 1 in "
     )
     rows = "".join([json.dumps({"prompt": f"P{n}", "completion": "C"}) + "\n" for n in range(30)])
-    assert command(tmp_path, "add", "--from", "-", given=rows).startswith("30 new of 30")
-    listed = command(tmp_path, "list")
+    assert data_command(tmp_path, "add", "--from", "-", stdin=rows).startswith("30 new of 30")
+    listed = data_command(tmp_path, "list")
     assert "Is Paris warm?  weather" in listed and "32 examples" in listed
-    assert "Is Oslo" not in command(tmp_path, "list", "--min-quality", "0.5")
-    shown = command(tmp_path, "show", added["ids"][0][:10])
+    assert "Is Oslo" not in data_command(tmp_path, "list", "--min-quality", "0.5")
+    shown = data_command(tmp_path, "show", added["ids"][0][:10])
     assert "24 degrees." in shown and "Yes." in shown
-    assert json.loads(command(tmp_path, "show", added["ids"][0], "--json"))["quality"] == 0.9
-    assert command(tmp_path, "remove", added["ids"][0]) == "1 removed from examples.jsonl\n"
-    assert "no example" in command(tmp_path, "show", added["ids"][0], code=1)
-    assert command(tmp_path, "build").startswith("train.jsonl: 31 rows, ")
-    assert "may be trained on" in command(tmp_path, "check", "train.jsonl")
+    assert json.loads(data_command(tmp_path, "show", added["ids"][0], "--json"))["quality"] == 0.9
+    assert data_command(tmp_path, "remove", added["ids"][0]) == "1 removed from examples.jsonl\n"
+    assert "no example" in data_command(tmp_path, "show", added["ids"][0], code=1)
+    assert data_command(tmp_path, "build").startswith("train.jsonl: 31 rows, ")
+    assert "may be trained on" in data_command(tmp_path, "check", "train.jsonl")
 
 
 def test_wrong_usage_and_corrupt_files_are_reported(tmp_path: Path) -> None:
-    command(tmp_path, "add", code=2)
-    command(tmp_path, "add", "--request", "Q", code=2)
-    command(tmp_path, "add", "--request", "Q", "--response", "A", "--from", "x", code=2)
-    command(tmp_path, "add", "--request", "Q", "--response", "A", "--quality", "2", code=2)
-    command(tmp_path, "list", code=1)
+    data_command(tmp_path, "add", code=2)
+    data_command(tmp_path, "add", "--request", "Q", code=2)
+    data_command(tmp_path, "add", "--request", "Q", "--response", "A", "--from", "x", code=2)
+    data_command(tmp_path, "add", "--request", "Q", "--response", "A", "--quality", "2", code=2)
+    data_command(tmp_path, "list", code=1)
     path = tmp_path / "examples.jsonl"
     path.write_text("{corrupt}\n")
     before = path.read_bytes()
-    assert "line 1: not valid JSON" in command(tmp_path, "list", code=1)
-    assert "line 1" in command(tmp_path, "build", code=1)
-    assert command(tmp_path, "add", "--request", "Q", "--response", "A").startswith("1 new")
+    assert "line 1: not valid JSON" in data_command(tmp_path, "list", code=1)
+    assert "line 1" in data_command(tmp_path, "build", code=1)
+    assert data_command(tmp_path, "add", "--request", "Q", "--response", "A").startswith("1 new")
     assert path.read_bytes().startswith(before)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import sys
 from pathlib import Path
 
-import pytest
 from hypothesis import strategies as st
 
-from motet.cli import main
 from motet.tune import Example
+from tests.support.command_line import run
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9).filter(
@@ -34,15 +30,8 @@ examples = st.one_of(
 )
 
 
-def command(folder: Path, *words: str, given: str = "", code: int = 0) -> str:
-    """Runs a command in this process: what is tested is not how one starts."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        patch.chdir(folder)
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
-        try:
-            ended = main(["data", *words])
-        except SystemExit as wrong:
-            ended = int(wrong.code or 0)
-    assert ended == code, err.getvalue()
-    return out.getvalue() if code == 0 else out.getvalue() + err.getvalue()
+def data_command(folder: Path, *words: str, stdin: str | bytes = "", code: int = 0) -> str:
+    """What `motet data` prints in a folder; and what it says on stderr, if it is to fail."""
+    result = run("data", *words, stdin=stdin, folder=folder)
+    assert result.code == code, result.err
+    return result.out + (result.err if code else "")

@@ -17,7 +17,7 @@ from together.lib.utils import check_file
 
 import motet
 from motet.tune import Built, Example, Examples, build, check
-from tests.support.training_examples import TOOL, command, examples
+from tests.support.training_examples import TOOL, data_command, examples
 from tests.support.training_rows import SECRETS
 
 CALL = {
@@ -256,20 +256,20 @@ def test_build_from_the_command_line(tmp_path: Path) -> None:
     kept = Examples(tmp_path / "examples.jsonl")
     kept.add(Example.of(f"Q{n}", "A", thinking="T") for n in range(60))
     kept.add(Example.plain("T"), Example.of("q1 ", "a", thinking="t"))
-    shape = json.loads(command(tmp_path, "build", "--validation", "v.jsonl", "--fraction", "0.2", "--json"))
+    shape = json.loads(data_command(tmp_path, "build", "--validation", "v.jsonl", "--fraction", "0.2", "--json"))
     assert shape["train"]["rows"] + shape["validation"]["rows"] == 60
     assert shape["left_out"] == {"format": 1, "duplicate": 1}
-    printed = command(tmp_path, "build", "--max-tokens", "20", code=1)
+    printed = data_command(tmp_path, "build", "--max-tokens", "20", code=1)
     assert "nothing to train on: 62 examples, all left out: too_long 61, format 1" in printed
-    assert "rows" in command(tmp_path, "check", "train.jsonl", "--html", "report.html")
+    assert "rows" in data_command(tmp_path, "check", "train.jsonl", "--html", "report.html")
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
     bad = '{"messages": [{"role": "alien", "content": "x"}]}\n'
-    told = command(tmp_path, "check", given=bad, code=1)
+    told = data_command(tmp_path, "check", stdin=bad, code=1)
     assert "error unknown_role line 1: messages[0].role" in told
-    report = command(tmp_path, "check", "--json", "-", given=bad, code=1)
+    report = data_command(tmp_path, "check", "--json", "-", stdin=bad, code=1)
     shape = json.loads(report)
     assert (shape["findings"][0]["path"], shape["ok"]) == ("messages[0].role", False)
-    command(tmp_path, "check", "train.jsonl", "--allow", "nothing", code=2)
+    data_command(tmp_path, "check", "train.jsonl", "--allow", "nothing", code=2)
     kept.add(Example.of("Q", SECRETS["github"][0]))
-    assert "github" in command(tmp_path, "build", code=1)
-    assert command(tmp_path, "build", "--allow", "github")
+    assert "github" in data_command(tmp_path, "build", code=1)
+    assert data_command(tmp_path, "build", "--allow", "github")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import motet
 from motet.tune import Example, Examples
 from motet.tune.store import CorruptLine
-from tests.support.training_examples import command, examples
+from tests.support.training_examples import data_command, examples
 
 
 @given(st.lists(examples, min_size=1, max_size=3), st.lists(examples, max_size=2))
@@ -99,7 +99,7 @@ def test_statistics_and_filters(tmp_path: Path) -> None:
     assert [*kept.select(min_quality=0.6, tags=["x"])] == [good]
     assert [*kept.select(tags=["x", "y"])] == [good]
     assert len([*kept.select()]) == 4
-    statistics = json.loads(command(tmp_path, "list", "-f", "a.jsonl", "--stats", "--json"))["statistics"]
+    statistics = json.loads(data_command(tmp_path, "list", "-f", "a.jsonl", "--stats", "--json"))["statistics"]
     assert statistics["examples"] == 4
     assert statistics["formats"] == {"conversational": 2, "preference": 1, "text": 1}
     assert statistics["tags"] == {"x": 2, "y": 1}

@@ -1,0 +1,15 @@
+"""`motet demo`."""
+
+from __future__ import annotations
+
+from tests.support.command_line import command
+
+
+def test_demo_renders_its_completion_back() -> None:
+    printed = command("demo")
+    assert printed.startswith("Scripted replay: ")
+    assert "what the model wrote is identical." in printed
+    assert printed.count("of the bill was not seen") == 2
+    assert "\x1b" not in printed
+    for word in ("reasoning", "preamble", "tool_call functions.get_forecast", "text"):
+        assert word in printed
