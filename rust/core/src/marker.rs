@@ -1,5 +1,5 @@
-//! Markers: the control tokens that give harmony its structure. Enum, id and spelling, and nothing else:
-//! what a marker means at a given place is decided in `parse.rs`.
+//! Markers: the special tokens that give harmony its structure. Enum, id and spelling; what a marker means at a given
+//! place is the parser's business. `build.rs` includes this file, so that the vocabulary takes the spellings from here.
 
 /// A control token of the harmony format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +83,9 @@ impl Marker {
         }
     }
 }
+
+/// Special tokens with a name that have no meaning in harmony. All others are spelled `<|reserved_ID|>`.
+pub const OTHER_NAMED_TOKENS: [(u32, &str); 2] = [(199_998, "<|startoftext|>"), (200_018, "<|endofprompt|>")];
 
 #[cfg(test)]
 mod tests {

@@ -192,7 +192,7 @@ pub(crate) fn decode_bytes<'py>(ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
 /// The `.tiktoken` file of the vocabulary, for peers that want to read one.
 #[pyfunction]
 pub(crate) fn _vocabulary(py: Python<'_>) -> Bound<'_, PyBytes> {
-    PyBytes::new(py, &vocabulary::expanded())
+    PyBytes::new(py, &vocabulary::tiktoken_file())
 }
 
 #[pyclass(frozen, module = "motet._core")]

@@ -32,7 +32,7 @@ pub struct IdLexer {
 impl IdLexer {
     pub fn feed(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
         // One token of a content, as streams bring them, need not be copied if it is text by itself.
-        if let ([id @ ..vocabulary::FIRST_SPECIAL], true) =
+        if let ([id @ ..vocabulary::FIRST_SPECIAL_ID], true) =
             (ids, parser.in_content() && self.pending.is_empty())
             && let Some(Ok(text)) = vocabulary::token_bytes(*id).map(std::str::from_utf8)
         {
@@ -48,7 +48,7 @@ impl IdLexer {
             let run = if parser.in_content() {
                 ordinary_run(rest)
             } else {
-                usize::from(id < vocabulary::FIRST_SPECIAL)
+                usize::from(id < vocabulary::FIRST_SPECIAL_ID)
             };
             let (ordinary, behind) = rest.split_at(run.max(1));
             if run == 0 {
@@ -144,7 +144,7 @@ impl IdLexer {
 
 /// How many ids from the start are ordinary tokens.
 fn ordinary_run(ids: &[u32]) -> usize {
-    ids.iter().position(|&id| id >= vocabulary::FIRST_SPECIAL).unwrap_or(ids.len())
+    ids.iter().position(|&id| id >= vocabulary::FIRST_SPECIAL_ID).unwrap_or(ids.len())
 }
 
 /// The valid text at the start of `bytes`, and how many bytes behind it are no UTF-8; `None` if there are none, or

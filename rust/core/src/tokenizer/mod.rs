@@ -1,5 +1,8 @@
-//! Text to ids and back, as the core's users call it: whole texts, with a policy for special tokens in them, texts that
-//! arrive in pieces, and ids. How a text is encoded is in `groups.rs`.
+//! Text to ids and back.
+//!
+//! The README in this folder explains the algorithm with a worked example. This module is what the rest of the crate and
+//! its users call: [`encode`] and its variants, [`decode_into`], [`count`], and [`StreamEncoder`] for text that arrives in
+//! chunks. It imports nothing of the rest of the crate.
 
 mod bpe;
 mod pipeline;
@@ -12,37 +15,37 @@ mod simd;
 mod stream;
 pub mod vocabulary;
 
-pub use pipeline::{count, encode_into, steps};
+pub use pipeline::{count, encode_into, for_each_pretoken};
 pub use stream::StreamEncoder;
 
-/// What becomes of the spellings of special tokens in a text.
+/// How the spellings of special tokens in a text are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpecialPolicy {
-    /// They are ordinary text.
+    /// As ordinary text.
     Text,
-    /// They become control tokens.
+    /// As special tokens.
     Token,
-    /// They are an error.
+    /// Not at all: they are an error.
     Error,
 }
 
-/// A special token was found in a text that may hold none.
+/// The error of [`SpecialPolicy::Error`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecialTokenFound {
     pub spelling: String,
-    /// Its byte offset.
+    /// The byte offset of the spelling.
     pub at: usize,
 }
 
-/// A number that is no token id.
+/// A number that is not a token id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidId {
     pub id: u32,
-    /// Its index.
+    /// The index of the number.
     pub at: usize,
 }
 
-/// The ids of a text, markers in it taken as ordinary text.
+/// The ids of a text, special tokens in it taken as ordinary text.
 pub fn encode(text: &str) -> Vec<u32> {
     let mut ids = Vec::with_capacity(text.len() / 4 + 4);
     encode_into(text, &mut ids);
@@ -69,41 +72,40 @@ pub fn encode_with(text: &str, policy: SpecialPolicy, out: &mut Vec<u32>) -> Res
 
 /// The special token that is spelled at `at`.
 fn special_at(text: &str, at: usize) -> Option<(&str, u32)> {
-    // The longest spelling is `<|reserved_200000|>`.
     let window = text.as_bytes().get(at..)?;
-    let window = window.get(..window.len().min(19))?;
+    let window = window.get(..window.len().min(vocabulary::MAX_SPELLING_BYTES))?;
     let end = at + memchr::memmem::find(window, b"|>")? + 2;
     let spelling = text.get(at..end)?;
     Some((spelling, vocabulary::special_id(spelling)?))
 }
 
-/// So many ids are decoded before the room for their bytes is looked at again.
-const DECODED: usize = 256;
+/// After this many ids the room for their bytes is checked again.
+const DECODE_CHUNK_IDS: usize = 256;
 
 /// Appends the bytes of ids, special tokens as they are spelled.
 ///
-/// Nearly all tokens are short, and sixteen bytes are copied as fast as one: each is written with what lies behind it,
-/// and the next is written over that.
+/// Each token is written as 16 bytes, of which the next token overwrites what is too much: nearly all tokens are short, and
+/// a copy of a fixed length is the fastest.
 pub fn decode_into(ids: &[u32], out: &mut Vec<u8>) -> Result<(), InvalidId> {
     let mut end = out.len();
-    for (block, ids) in ids.chunks(DECODED).enumerate() {
+    for (chunk_index, ids) in ids.chunks(DECODE_CHUNK_IDS).enumerate() {
         out.resize(out.len().max(end + ids.len() * 16), 0);
-        for (at, &id) in ids.iter().enumerate() {
-            let Some((wide, length)) = vocabulary::wide_bytes(id) else {
+        for (index, &id) in ids.iter().enumerate() {
+            let Some((padded, length)) = vocabulary::token_bytes_padded(id) else {
                 out.truncate(end);
-                return Err(InvalidId { id, at: block * DECODED + at });
+                return Err(InvalidId { id, at: chunk_index * DECODE_CHUNK_IDS + index });
             };
-            let short = length <= wide.len();
-            let bytes = if short { wide } else { vocabulary::token_bytes(id).unwrap_or_default() };
+            let is_short = length <= padded.len();
+            let bytes = if is_short { padded } else { vocabulary::token_bytes(id).unwrap_or_default() };
             if out.len() < end + bytes.len() {
-                out.resize(end + bytes.len() + DECODED * 16, 0);
+                out.resize(end + bytes.len() + DECODE_CHUNK_IDS * 16, 0);
             }
-            if let (true, Some(place)) = (short, out.get_mut(end..end + wide.len())) {
-                place.copy_from_slice(wide);
-            } else if let Some(place) = out.get_mut(end..end + bytes.len()) {
-                place.copy_from_slice(bytes);
+            if let (true, Some(target)) = (is_short, out.get_mut(end..end + padded.len())) {
+                target.copy_from_slice(padded);
+            } else if let Some(target) = out.get_mut(end..end + bytes.len()) {
+                target.copy_from_slice(bytes);
             }
-            end += if short { length } else { bytes.len() };
+            end += if is_short { length } else { bytes.len() };
         }
     }
     out.truncate(end);
@@ -112,120 +114,25 @@ pub fn decode_into(ids: &[u32], out: &mut Vec<u8>) -> Result<(), InvalidId> {
 
 #[cfg(test)]
 mod tests {
-    use super::pretokenizer::scalar;
     use super::*;
-    use proptest::prelude::*;
-
-    /// The split pattern itself, for a regex engine.
-    const PATTERN: &str = concat!(
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    );
-
-    fn scanned(text: &str) -> Vec<&str> {
-        let (mut at, mut pieces) = (0, Vec::new());
-        while at < text.len() {
-            let end = scalar::next(text.as_bytes(), at).end;
-            pieces.push(&text[at..end]);
-            at = end;
-        }
-        pieces
-    }
-
-    fn matched<'a>(pattern: &fancy_regex::Regex, text: &'a str) -> Vec<&'a str> {
-        pattern.find_iter(text).map(|found| found.expect("no limit is reached").as_str()).collect()
-    }
-
-    fn pattern() -> fancy_regex::Regex {
-        fancy_regex::Regex::new(PATTERN).expect("the pattern is valid")
-    }
-
-    #[test]
-    fn every_code_point_splits_as_the_pattern_says() {
-        let pattern = pattern();
-        for c in '\0'..=char::MAX {
-            let text = format!("{c} a{c}B{c}{c}1{c}'S {c}\n{c}  {c}x");
-            assert_eq!(scanned(&text), matched(&pattern, &text), "{:?}", c);
-        }
-    }
-
-    /// Characters of every class, those that fold strangely, and line breaks.
-    const MIXED: &str = "[aBcſK中ʰǅ́\u{0301}12٣ \t\r\n\u{a0}\u{3000}'./!_<|>😀stREvlLmd]{0,24}";
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4000))]
-
-        #[test]
-        fn neighbours_split_as_the_pattern_says(text in MIXED) {
-            prop_assert_eq!(scanned(&text), matched(&pattern(), &text));
-        }
-
-        #[test]
-        fn a_stream_gives_the_ids_of_the_whole(parts in proptest::collection::vec(MIXED, 0..6)) {
-            let whole = parts.concat();
-            let (mut encoder, mut ids) = (StreamEncoder::new(), Vec::new());
-            for part in &parts {
-                encoder.feed(part, &mut ids);
-                let certain = ids.len();
-                prop_assert_eq!(&encode(&whole)[..certain], &ids[..]);
-            }
-            encoder.close(&mut ids);
-            prop_assert_eq!(&ids, &encode(&whole));
-            prop_assert_eq!(count(&whole), ids.len());
-        }
-    }
-
-    /// Without the cache and without looking ahead.
-    fn one_by_one(text: &str) -> Vec<u32> {
-        let mut ids = Vec::new();
-        for piece in scanned(text) {
-            bpe::encode(piece.as_bytes(), &mut ids);
-        }
-        ids
-    }
-
-    #[test]
-    fn the_cache_changes_nothing() {
-        // Pieces that differ in zero bytes at their end alone, and more pieces than the cache has places.
-        let zeros: Vec<String> = (0..20).map(|count| format!("a!{} ", "\0".repeat(count))).collect();
-        let letters = |n: u32| (0..7).map(move |place| char::from(b'a' + (n >> (4 * place) & 15) as u8));
-        let words: Vec<String> = (0..150_000_u32)
-            .map(|n| letters(n.wrapping_mul(2_654_435_761)).chain("xq ".chars()).collect())
-            .collect();
-        let texts = [zeros.concat(), words.concat(), zeros.concat(), words.concat()];
-        for text in texts {
-            assert_eq!(encode(&text), one_by_one(&text));
-            assert_eq!(count(&text), encode(&text).len());
-        }
-    }
-
-    #[test]
-    fn a_long_run_in_small_parts_stays_linear() {
-        let (mut encoder, mut ids) = (StreamEncoder::new(), Vec::new());
-        for _ in 0..200_000 {
-            encoder.feed("a", &mut ids);
-        }
-        encoder.close(&mut ids);
-        assert_eq!(ids, encode(&"a".repeat(200_000)));
-    }
 
     #[test]
     fn special_tokens_follow_the_policy() {
-        let text = "a<|end|>b<|reserved_200018|><|nothing|>";
+        let spelling = |id| vocabulary::token_bytes(id).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let special = spelling(200_007).expect("a spelling");
+        let text = format!("a{special}b<|reserved_200018|><|nothing|>");
         let mut ids = Vec::new();
-        encode_with(text, SpecialPolicy::Token, &mut ids).expect("taken");
-        assert_eq!(
-            ids.iter().filter(|id| **id >= vocabulary::FIRST_SPECIAL).collect::<Vec<_>>(),
-            [&200_007, &200_018]
-        );
-        let found = encode_with(text, SpecialPolicy::Error, &mut Vec::new()).expect_err("refused");
-        assert_eq!(found, SpecialTokenFound { spelling: "<|end|>".to_owned(), at: 1 });
+        encode_with(&text, SpecialPolicy::Token, &mut ids).expect("tokens are accepted");
+        let specials: Vec<_> = ids.iter().filter(|id| **id >= vocabulary::FIRST_SPECIAL_ID).collect();
+        assert_eq!(specials, [&200_007, &200_018]);
+        let error =
+            encode_with(&text, SpecialPolicy::Error, &mut Vec::new()).expect_err("tokens are refused");
+        assert_eq!(error, SpecialTokenFound { spelling: special.to_owned(), at: 1 });
         ids.clear();
-        encode_with(text, SpecialPolicy::Text, &mut ids).expect("taken");
-        assert!(ids.iter().all(|id| *id < vocabulary::FIRST_SPECIAL));
+        encode_with(&text, SpecialPolicy::Text, &mut ids).expect("tokens are text");
+        assert!(ids.iter().all(|id| *id < vocabulary::FIRST_SPECIAL_ID));
         let mut bytes = Vec::new();
-        decode_into(&ids, &mut bytes).expect("ids");
+        decode_into(&ids, &mut bytes).expect("valid ids");
         assert_eq!(bytes, text.as_bytes());
     }
 }

@@ -1,271 +1,202 @@
-//! From text to ids, in groups of pieces.
+//! Text to ids, in batches of pre-tokens.
 //!
-//! Memory is far away, and to wait for it again and again is most of the work. So the pieces of a group are found first,
-//! and of each is fetched what the cache may have; then those that it does not have are looked up in the vocabulary, all
-//! of them fetched before the first is read, and learnt; then the ids of the whole group are written. Every step is
-//! linear in the text, and what the cache holds is only what would be found again.
+//! Cache misses dominate the cost, so pre-tokens are processed in batches: find them and prefetch their cache slots; look
+//! the misses up in the vocabulary, prefetching before reading; write the ids. Each step is linear in the text.
 
 use super::bpe;
-use super::pretoken_cache::{self, Cache, Packed};
-use super::pretokenizer::block::{self, Last};
-use super::pretokenizer::scalar;
+use super::pretoken_cache::{MAX_CACHED_BYTES, PretokenCache, PretokenKey};
+use super::pretokenizer::{self, MAX_SCANNED_PRETOKENS};
 use super::scratch::{self, Scratch};
-use super::simd;
 use super::vocabulary;
 
-/// From so many pieces on, a group is worked on.
-const FULL: usize = 192;
+/// A batch is processed when it has this many pre-tokens.
+const MIN_BATCH_PRETOKENS: usize = 192;
 
-/// The most pieces of a group: a block is not left in its middle.
-pub(super) const MOST: usize = FULL + simd::WIDTH;
+/// Pre-tokens are added scan by scan, so that a batch may be larger.
+pub(super) const MAX_BATCH_PRETOKENS: usize = MIN_BATCH_PRETOKENS + MAX_SCANNED_PRETOKENS;
 
-// A piece's number in its group is a byte.
-const _: () = assert!(MOST <= 256);
+// `fill_cache` keeps the index of a pre-token in a byte.
+const _: () = assert!(MAX_BATCH_PRETOKENS <= 256);
 
-/// What is seen of a text at once: a block, and as much behind it as a piece's bytes need.
-const VIEW: usize = simd::WIDTH + 16;
-
-/// A piece of a text.
+/// A pre-token of the text that is encoded.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Found {
-    /// Its bytes, if it is short; else where it is, and how long.
-    piece: Packed,
-    /// Where the cache has it; no line has a long piece.
+pub(super) struct PreToken {
+    /// The bytes, if there are at most [`MAX_CACHED_BYTES`]; otherwise the start in the text and the length.
+    key: PretokenKey,
+    /// The cache line that may hold the ids, or [`NO_LINE`] for a long pre-token.
     line: usize,
 }
 
 const NO_LINE: usize = usize::MAX;
 
-impl Found {
+impl PreToken {
     #[inline(always)]
-    fn new(at: usize, length: usize, chunk: &[u8; 16]) -> Found {
-        if length > pretoken_cache::LONGEST {
-            return Found { piece: Packed { first: at as u64, second: length as u64 }, line: NO_LINE };
+    fn new(start: usize, length: usize, chunk: &[u8; 16]) -> PreToken {
+        if length > MAX_CACHED_BYTES {
+            return PreToken { key: PretokenKey { low: start as u64, high: length as u64 }, line: NO_LINE };
         }
-        let piece = Packed::new(chunk, length);
-        Found { piece, line: piece.line() }
+        let key = PretokenKey::new(chunk, length);
+        PreToken { key, line: key.line() }
     }
 
     fn is_short(self) -> bool {
         self.line != NO_LINE
     }
 
-    /// Appends the ids of a piece that the cache does not keep.
+    /// Appends the ids, without the cache.
     #[inline(never)]
     fn encode(self, text: &[u8], out: &mut Vec<u32>) {
         if self.is_short() {
-            bpe::encode_short(self.piece.key(), out);
+            bpe::encode_short(self.key.token_key(), out);
         } else {
-            let (at, length) = (self.piece.first as usize, self.piece.second as usize);
-            bpe::encode(text.get(at..at + length).unwrap_or_default(), out);
+            let (start, length) = (self.key.low as usize, self.key.high as usize);
+            bpe::encode(text.get(start..start + length).unwrap_or_default(), out);
         }
     }
 }
 
-/// Finds the pieces of a text, and gives them in groups.
+/// Splits a text into pre-tokens, and calls `process` with each batch of them.
 #[inline(always)]
-fn groups(text: &[u8], mut each: impl FnMut(&mut Cache, &[Found], &mut [u32])) {
-    let mut scratch = scratch::lend();
-    let Scratch { memory, group, ids } = &mut *scratch;
-    let cache = &mut memory.cache();
+fn for_each_batch(text: &[u8], mut process: impl FnMut(&mut PretokenCache, &[PreToken], &mut [u32])) {
+    let mut scratch = scratch::take_scratch();
+    let Scratch { cache_memory, batch, ids } = &mut *scratch;
+    let cache = &mut cache_memory.cache();
     let (mut at, mut count) = (0, 0);
     while at < text.len() {
-        let mut padded = [0; VIEW];
-        let left = text.get(at..).unwrap_or_default();
-        let view = left.first_chunk().unwrap_or_else(|| {
-            padded[..left.len()].copy_from_slice(left);
-            &padded
-        });
-        let mut add = |from: usize, end: usize| {
-            let chunk = view.get(from..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; 16]);
-            let found = Found::new(at + from, end - from, chunk);
-            cache.prefetch(found.line);
-            group[count % MOST] = found;
+        at = pretokenizer::scan(text, at, |start, length, chunk| {
+            let pretoken = PreToken::new(start, length, chunk);
+            cache.prefetch(pretoken.line);
+            batch[count % MAX_BATCH_PRETOKENS] = pretoken;
             count += 1;
-        };
-        let (from, last) = whole_pieces(view, left.len(), &mut add);
-        let end = match last {
-            Last::Ends(end) => end,
-            Last::Open if from > 0 => from,
-            _ => scalar::next(text, at + from).end - at,
-        };
-        if end > from {
-            add(from, end);
-        }
-        at += end;
-        if count >= FULL {
-            each(cache, &group[..count], ids);
+        });
+        if count >= MIN_BATCH_PRETOKENS {
+            process(cache, &batch[..count], ids);
             count = 0;
         }
     }
-    each(cache, &group[..count], ids);
+    process(cache, &batch[..count], ids);
     scratch::put_back(scratch);
 }
 
-/// Gives the pieces at the beginning of a view whose ends it shows, and says where the next one begins.
-#[inline(always)]
-fn whole_pieces(view: &[u8; VIEW], left: usize, mut add: impl FnMut(usize, usize)) -> (usize, Last) {
-    // What is not ASCII soon is walked at once: a block would show little of it.
-    let near = view.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let Some(block) = view.first_chunk().filter(|_| near & 0x8080_8080_8080_8080 == 0) else {
-        return (0, Last::Walk);
-    };
-    let starts = block::starts(block, left.min(simd::WIDTH), left <= simd::WIDTH);
-    let (mut from, mut bits) = (0, starts.bits & (starts.bits - 1));
-    while bits != 0 {
-        let next = bits.trailing_zeros() as usize;
-        bits &= bits - 1;
-        add(from, next);
-        from = next;
-    }
-    (from, starts.last)
-}
-
-/// Encodes the short pieces that the cache does not know, and keeps what they become.
+/// Encodes the short pre-tokens that are not in the cache, and caches their ids.
 #[inline(never)]
-fn learn(cache: &mut Cache, group: &[Found]) {
-    let mut unknown = [0_u8; MOST];
+fn fill_cache(cache: &mut PretokenCache, batch: &[PreToken]) {
+    let mut misses = [0_u8; MAX_BATCH_PRETOKENS];
     let mut count = 0;
-    for (number, found) in group.iter().enumerate() {
-        unknown[count % MOST] = number as u8;
-        count += usize::from(found.is_short() && cache.get(found.line, found.piece).is_none());
+    for (index, pretoken) in batch.iter().enumerate() {
+        misses[count % MAX_BATCH_PRETOKENS] = index as u8;
+        count += usize::from(pretoken.is_short() && cache.get(pretoken.line, pretoken.key).is_none());
     }
-    let all = || unknown[..count].iter().filter_map(|&number| group.get(usize::from(number)));
-    all().for_each(|found| vocabulary::prefetch(found.piece.key()));
-    let mut ids = Vec::with_capacity(pretoken_cache::LONGEST);
-    for found in all() {
-        // It may be there twice.
-        if cache.get(found.line, found.piece).is_none() {
+    let pretokens = || misses[..count].iter().filter_map(|&index| batch.get(usize::from(index)));
+    pretokens().for_each(|pretoken| vocabulary::prefetch_lookup(pretoken.key.token_key()));
+    let mut ids = Vec::with_capacity(MAX_CACHED_BYTES);
+    for pretoken in pretokens() {
+        // A pre-token that is in the batch twice was cached in the meantime.
+        if cache.get(pretoken.line, pretoken.key).is_none() {
             ids.clear();
-            bpe::encode_short(found.piece.key(), &mut ids);
-            cache.put(found.line, found.piece, &ids);
+            bpe::encode_short(pretoken.key.token_key(), &mut ids);
+            cache.put(pretoken.line, pretoken.key, &ids);
         }
     }
 }
 
-/// Writes the ids of pieces up to one that the cache does not have: how many pieces, and how many ids.
+/// Writes the ids of pre-tokens from the cache, up to the first one that is not in it. Returns how many pre-tokens and how
+/// many ids.
 #[inline(always)]
-fn write(cache: &Cache, group: &[Found], ids: &mut [u32]) -> (usize, usize) {
-    let (mut done, mut count) = (0, 0);
-    for found in group {
-        let Some(tokens) = cache.get(found.line, found.piece) else { break };
-        let Some(place) = ids.get_mut(count..).and_then(<[u32]>::first_chunk_mut) else { break };
-        tokens.write(place);
-        count += tokens.count();
-        done += 1;
+fn emit_ids(cache: &PretokenCache, batch: &[PreToken], ids: &mut [u32]) -> (usize, usize) {
+    let (mut pretoken_count, mut id_count) = (0, 0);
+    for pretoken in batch {
+        let Some(cached) = cache.get(pretoken.line, pretoken.key) else { break };
+        let Some(out) = ids.get_mut(id_count..).and_then(<[u32]>::first_chunk_mut) else { break };
+        cached.write(out);
+        id_count += cached.count();
+        pretoken_count += 1;
     }
-    (done, count)
+    (pretoken_count, id_count)
 }
 
-/// Gives the ids of a text, some at a time.
+/// Calls `emit` with the ids of a text, some at a time.
 #[inline(always)]
-fn encode(text: &[u8], mut give: impl FnMut(&[u32])) {
-    let mut anew = Vec::new();
-    groups(text, |cache, group, ids| {
-        let (mut rest, mut learnt) = (group, false);
+fn encode(text: &[u8], mut emit: impl FnMut(&[u32])) {
+    let mut uncached_ids = Vec::new();
+    for_each_batch(text, |cache, batch, ids| {
+        let (mut rest, mut is_cache_filled) = (batch, false);
         loop {
-            let (done, count) = write(cache, rest, ids);
-            give(ids.get(..count).unwrap_or_default());
-            rest = rest.get(done..).unwrap_or_default();
-            let Some((found, behind)) = rest.split_first() else { return };
-            if found.is_short() && !learnt {
-                learn(cache, rest);
-                learnt = true;
+            let (pretoken_count, id_count) = emit_ids(cache, rest, ids);
+            emit(ids.get(..id_count).unwrap_or_default());
+            rest = rest.get(pretoken_count..).unwrap_or_default();
+            let Some((pretoken, after)) = rest.split_first() else { return };
+            if pretoken.is_short() && !is_cache_filled {
+                fill_cache(cache, rest);
+                is_cache_filled = true;
             } else {
-                anew.clear();
-                found.encode(text, &mut anew);
-                give(&anew);
-                rest = behind;
+                uncached_ids.clear();
+                pretoken.encode(text, &mut uncached_ids);
+                emit(&uncached_ids);
+                rest = after;
             }
         }
     });
 }
 
-/// Appends the ids of a text.
+/// Appends the ids of a text, special tokens in it taken as ordinary text.
 pub fn encode_into(text: &str, out: &mut Vec<u32>) {
     encode(text.as_bytes(), |ids| out.extend_from_slice(ids));
 }
 
-/// The number of ids of a text.
+/// The number of ids of a text, special tokens in it taken as ordinary text: `encode(text).len()`, without the ids.
 pub fn count(text: &str) -> usize {
-    let mut number = 0;
-    encode(text.as_bytes(), |ids| number += ids.len());
-    number
+    let mut count = 0;
+    encode(text.as_bytes(), |ids| count += ids.len());
+    count
 }
 
-/// How many pieces a text is split into, and how many of them the cache knows: the first steps of encoding alone, for
-/// the benches.
-pub fn steps(text: &str, look_up: bool) -> (usize, usize) {
-    let (mut number, mut known) = (0, 0);
-    groups(text.as_bytes(), |cache, group, _| {
-        number += group.len();
-        if look_up {
-            known += group.iter().filter(|found| cache.get(found.line, found.piece).is_some()).count();
-        }
-    });
-    (number, known)
+/// Calls `emit` with each pre-token of a text: the parts that the split pattern of `o200k_base` separates, each of which
+/// is encoded on its own.
+pub fn for_each_pretoken<'a>(text: &'a str, mut emit: impl FnMut(&'a str)) {
+    let mut at = 0;
+    while at < text.len() {
+        at = pretokenizer::scan(text.as_bytes(), at, |start, length, _| {
+            emit(text.get(start..start + length).unwrap_or_default());
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use crate::tokenizer::encode;
+    use crate::tokenizer::pretokenizer::tests::split_by_scalar;
 
-    fn in_groups(text: &str) -> Vec<usize> {
-        let mut ends = Vec::new();
-        groups(text.as_bytes(), |_, group, _| {
-            for found in group {
-                let length =
-                    if found.is_short() { found.piece.key().length } else { found.piece.second as usize };
-                ends.push(ends.last().unwrap_or(&0) + length);
-            }
-        });
-        ends
-    }
-
-    fn walked(text: &str) -> Vec<usize> {
-        let mut ends = Vec::new();
-        while ends.last().unwrap_or(&0) < &text.len() {
-            ends.push(scalar::next(text.as_bytes(), *ends.last().unwrap_or(&0)).end);
+    fn encode_without_cache(text: &str) -> Vec<u32> {
+        let mut ids = Vec::new();
+        for pretoken in split_by_scalar(text) {
+            bpe::encode(pretoken.as_bytes(), &mut ids);
         }
-        ends
+        ids
     }
-
-    /// One of each kind that the pattern tells apart in ASCII, and what contractions are made of.
-    const KINDS: [&str; 13] = ["a", "s", "l", "R", "e", "1", " ", "\t", "\n", ".", "/", "'", "é"];
 
     #[test]
-    fn blocks_split_every_short_text_as_it_is_walked() {
-        for length in 1..=5_u32 {
-            for number in 0..KINDS.len().pow(length) {
-                let kind = |place: u32| KINDS[number / KINDS.len().pow(place) % KINDS.len()];
-                let text: String = (0..length).map(kind).collect();
-                assert_eq!(in_groups(&text), walked(&text), "{text:?}");
-            }
+    fn cached_ids_equal_uncached_ones() {
+        // Pre-tokens that differ in trailing zero bytes alone, and more pre-tokens than the cache has entries.
+        let zeros: Vec<String> = (0..20).map(|count| format!("a!{} ", "\0".repeat(count))).collect();
+        let letters = |n: u32| (0..7).map(move |place| char::from(b'a' + (n >> (4 * place) & 15) as u8));
+        let words: Vec<String> = (0..150_000_u32)
+            .map(|n| letters(n.wrapping_mul(2_654_435_761)).chain("xq ".chars()).collect())
+            .collect();
+        let texts = [zeros.concat(), words.concat(), zeros.concat(), words.concat()];
+        for text in texts {
+            assert_eq!(encode(&text), encode_without_cache(&text));
+            assert_eq!(count(&text), encode(&text).len());
         }
     }
 
     #[test]
-    fn blocks_split_every_text_at_their_border_as_it_is_walked() {
-        for before in 54..=64 {
-            for number in 0..KINDS.len().pow(4) {
-                let kind = |place: u32| KINDS[number / KINDS.len().pow(place) % KINDS.len()];
-                let words = &"and so on. ".repeat(6)[..before];
-                let text: String = [words].into_iter().chain((0..4).map(kind)).chain([" go"]).collect();
-                assert_eq!(in_groups(&text), walked(&text), "{text:?}");
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(20_000))]
-
-        #[test]
-        fn blocks_split_as_texts_are_walked(
-            parts in proptest::collection::vec(("[aslRre1 \t\n./'é\u{a0}中<>|_]{0,9}", "a{0,70}|\\PC{0,9}|[A-Za-z .,'\n]{0,30}|[ \n]{0,9}"), 0..12)
-        ) {
-            let text: String = parts.into_iter().flat_map(|(one, other)| [one, other]).collect();
-            prop_assert_eq!(in_groups(&text), walked(&text));
-        }
+    fn pretokens_are_parts_of_the_text() {
+        let text = "We'll pay  71234 (or not) naïve 中文\n";
+        let mut pretokens = Vec::new();
+        for_each_pretoken(text, |pretoken| pretokens.push(pretoken));
+        assert_eq!(pretokens, split_by_scalar(text));
+        assert_eq!(pretokens.concat(), text);
     }
 }

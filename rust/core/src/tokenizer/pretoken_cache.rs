@@ -1,134 +1,132 @@
-//! What short pieces became lately: one table for each thread, of fixed size, in which new pieces take the places of old
-//! ones. It saves work, and nothing depends on it: each entry is what would be found again.
+//! A fixed-size cache per thread from short pre-tokens to ids. An optimisation only: an entry equals what would be
+//! recomputed.
 //!
-//! The vocabulary's tables know most pieces too, but they are twenty times as large, so that a look into them is a wait
-//! for memory, while the few thousand pieces that text is mostly made of stay near here. How a piece is encoded
-//! is not known here.
+//! The vocabulary's tables hold most pre-tokens, too, but they are twenty times as large, so that a lookup in them misses
+//! the processor's caches. The few thousand pre-tokens that most text is made of stay in those caches here.
 
 use super::simd;
-use super::vocabulary::{Key, hash};
+use super::vocabulary::{TokenKey, hash};
 
-/// Lines of two entries, as a power of two: 4 MB for each thread that encodes much; untouched, they take nothing.
-const BITS: u32 = 16;
+/// The cache has 2^16 lines of 64 bytes: 4 MB for each thread. The system provides its pages when they are first written.
+const LINE_BITS: u32 = 16;
 
-/// A line of the processor's cache: an entry that lies across two takes twice the time.
-const ALIGNMENT: usize = 64;
+/// The size of the processor's cache lines. An entry that crosses two of them takes twice the time.
+const CACHE_LINE_BYTES: usize = 64;
 
-/// No more tokens of a piece are kept.
-pub(crate) const MOST: usize = 6;
+/// Pre-tokens of more ids are not cached.
+pub(super) const MAX_CACHED_IDS: usize = 6;
 
-/// A piece of up to 15 bytes as the cache has it: two numbers with zeros above the bytes, and in the highest byte how
-/// many they are.
+/// Longer pre-tokens are not cached.
+pub(super) const MAX_CACHED_BYTES: usize = 15;
+
+/// A pre-token of up to [`MAX_CACHED_BYTES`] as the cache holds it: two little-endian numbers, padded with zeros, with the
+/// length in the highest byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Packed {
-    pub(crate) first: u64,
-    pub(crate) second: u64,
+pub(super) struct PretokenKey {
+    pub(super) low: u64,
+    pub(super) high: u64,
 }
 
-/// The most bytes of a piece that is kept.
-pub(crate) const LONGEST: usize = 15;
-
-impl Packed {
-    /// The first bytes of a chunk.
+impl PretokenKey {
+    /// The key of the first `length` bytes of a chunk.
     #[inline(always)]
-    pub(crate) fn new(chunk: &[u8; 16], length: usize) -> Packed {
-        let Key { first, second, .. } = Key::new(chunk, length);
-        Packed { first, second: second | (length as u64) << 56 }
+    pub(super) fn new(chunk: &[u8; 16], length: usize) -> PretokenKey {
+        let TokenKey { low, high, .. } = TokenKey::new(chunk, length);
+        PretokenKey { low, high: high | (length as u64) << 56 }
     }
 
     #[inline(always)]
-    pub(crate) fn key(self) -> Key {
-        let length = (self.second >> 56) as usize;
-        Key { first: self.first, second: self.second & (u64::MAX >> 8), length }
+    pub(super) fn token_key(self) -> TokenKey {
+        let length = (self.high >> 56) as usize;
+        TokenKey { low: self.low, high: self.high & (u64::MAX >> 8), length }
     }
 
+    /// The line of the cache that may hold the pre-token.
     #[inline(always)]
-    pub(crate) fn line(self) -> usize {
-        (hash::token(self.first, self.second) >> (64 - BITS)) as usize
+    pub(super) fn line(self) -> usize {
+        (hash::pretoken_hash(self.low, self.high) >> (64 - LINE_BITS)) as usize
     }
 }
 
-/// The piece's two numbers; three tokens of 18 bits, and how many there are; three more tokens. All zero is an entry
-/// that was never used: it has no length.
+/// The key's two numbers; three ids of 18 bits, with the number of ids above them; three more ids. An entry that was never
+/// written is all zeros, which equals no key, because a key contains its length.
 type Entry = [u64; 4];
 
-/// Two entries, the newer one first: one line of a processor's cache.
+/// Two entries, the newer one first: one line of the processor's cache.
 type Line = [Entry; 2];
 
 /// The memory of a cache.
-pub(crate) struct Memory {
+pub(super) struct CacheMemory {
     numbers: Vec<u64>,
-    /// Where the first line begins: at the beginning of a line of the processor's.
-    from: usize,
+    /// The index of the first number that begins a line of the processor's cache.
+    start: usize,
 }
 
-/// What short pieces became.
-pub(crate) struct Cache<'a>(&'a mut [Line]);
-
-/// The tokens of a piece, as they are kept.
-#[derive(Clone, Copy)]
-pub(crate) struct Tokens(u64, u64);
-
-impl Tokens {
-    #[inline(always)]
-    pub(crate) fn count(self) -> usize {
-        (self.0 >> 54) as usize
+impl CacheMemory {
+    pub(super) fn new() -> CacheMemory {
+        let numbers = vec![0_u64; (size_of::<Line>() << LINE_BITS) / 8 + CACHE_LINE_BYTES / 8];
+        let start = numbers.as_ptr().align_offset(CACHE_LINE_BYTES);
+        CacheMemory { numbers, start }
     }
 
-    /// Writes them to the beginning of a place, and what means nothing behind them.
+    pub(super) fn cache(&mut self) -> PretokenCache<'_> {
+        let numbers = self.numbers.get_mut(self.start..).unwrap_or_default();
+        let lines = numbers.as_chunks_mut().0.as_chunks_mut().0;
+        PretokenCache(lines.get_mut(..1 << LINE_BITS).unwrap_or_default())
+    }
+}
+
+/// From pre-tokens to ids.
+pub(super) struct PretokenCache<'a>(&'a mut [Line]);
+
+impl PretokenCache<'_> {
     #[inline(always)]
-    pub(crate) fn write(self, place: &mut [u32; MOST]) {
-        const ID: u64 = (1 << 18) - 1;
-        let id = |bits: u64| (bits & ID) as u32;
-        let Tokens(low, high) = self;
-        (place[0], place[1], place[2]) = (id(low), id(low >> 18), id(low >> 36));
-        if self.count() > 3 {
-            (place[3], place[4], place[5]) = (id(high), id(high >> 18), id(high >> 36));
+    pub(super) fn prefetch(&self, line: usize) {
+        simd::prefetch(self.0, line);
+    }
+
+    /// The ids of a pre-token, if they are cached.
+    #[inline(always)]
+    pub(super) fn get(&self, line: usize, key: PretokenKey) -> Option<CachedIds> {
+        let [newer, older] = self.0.get(line)?;
+        let is_match = |entry: &Entry| (entry[0] ^ key.low) | (entry[1] ^ key.high) == 0;
+        let entry = if is_match(newer) { newer } else { older };
+        is_match(entry).then_some(CachedIds(entry[2], entry[3]))
+    }
+
+    /// Caches the ids of a pre-token in place of the older entry of its line, unless they are too many.
+    #[inline(always)]
+    pub(super) fn put(&mut self, line: usize, key: PretokenKey, ids: &[u32]) {
+        let id = |at: usize| u64::from(ids.get(at).copied().unwrap_or(0));
+        if ids.len() <= MAX_CACHED_IDS
+            && let Some(entries) = self.0.get_mut(line)
+        {
+            let three_ids = |at: usize| id(at) | id(at + 1) << 18 | id(at + 2) << 36;
+            let low = three_ids(0) | (ids.len() as u64) << 54;
+            *entries = [[key.low, key.high, low, three_ids(3)], entries[0]];
         }
     }
 }
 
-impl Memory {
-    pub(crate) fn new() -> Memory {
-        // What is zero is given by the system when it is touched, and not before.
-        let numbers = vec![0_u64; (size_of::<Line>() << BITS) / 8 + ALIGNMENT / 8];
-        let from = numbers.as_ptr().align_offset(ALIGNMENT);
-        Memory { numbers, from }
-    }
+/// The ids of a pre-token, packed as in an [`Entry`].
+#[derive(Clone, Copy)]
+pub(super) struct CachedIds(u64, u64);
 
-    pub(crate) fn cache(&mut self) -> Cache<'_> {
-        let numbers = self.numbers.get_mut(self.from..).unwrap_or_default();
-        let lines = numbers.as_chunks_mut().0.as_chunks_mut().0;
-        Cache(lines.get_mut(..1 << BITS).unwrap_or_default())
-    }
-}
-
-impl Cache<'_> {
-    /// Fetches a line that will be asked for.
+impl CachedIds {
     #[inline(always)]
-    pub(crate) fn prefetch(&self, line: usize) {
-        simd::prefetch(self.0, line);
+    pub(super) fn count(self) -> usize {
+        (self.0 >> 54) as usize
     }
 
-    /// The tokens of a piece, if they are known.
+    /// Writes the ids to the start of `out`. What follows them in `out` is undefined afterwards.
     #[inline(always)]
-    pub(crate) fn get(&self, line: usize, piece: Packed) -> Option<Tokens> {
-        let [newer, older] = self.0.get(line)?;
-        let is = |entry: &Entry| (entry[0] ^ piece.first) | (entry[1] ^ piece.second) == 0;
-        let entry = if is(newer) { newer } else { older };
-        is(entry).then_some(Tokens(entry[2], entry[3]))
-    }
-
-    /// Keeps the tokens of a piece, if they are few.
-    #[inline(always)]
-    pub(crate) fn put(&mut self, line: usize, piece: Packed, tokens: &[u32]) {
-        let id = |at: usize| u64::from(tokens.get(at).copied().unwrap_or(0));
-        if tokens.len() <= MOST
-            && let Some(entries) = self.0.get_mut(line)
-        {
-            let three = |at: usize| id(at) | id(at + 1) << 18 | id(at + 2) << 36;
-            let low = three(0) | (tokens.len() as u64) << 54;
-            *entries = [[piece.first, piece.second, low, three(3)], entries[0]];
+    pub(super) fn write(self, out: &mut [u32; MAX_CACHED_IDS]) {
+        const ID_MASK: u64 = (1 << 18) - 1;
+        let id = |bits: u64| (bits & ID_MASK) as u32;
+        let CachedIds(low, high) = self;
+        (out[0], out[1], out[2]) = (id(low), id(low >> 18), id(low >> 36));
+        if self.count() > 3 {
+            (out[3], out[4], out[5]) = (id(high), id(high >> 18), id(high >> 36));
         }
     }
 }

@@ -1,59 +1,60 @@
-//! What a thread works with, kept from call to call and from thread to thread.
+//! The buffers that encoding works in. A thread keeps them from call to call, with the cache that its texts have filled.
 
-use super::pipeline::{Found, MOST};
-use super::pretoken_cache::{self, Memory};
+use super::pipeline::{MAX_BATCH_PRETOKENS, PreToken};
+use super::pretoken_cache::{CacheMemory, MAX_CACHED_IDS};
 use std::cell::Cell;
 use std::sync::Mutex;
 
-/// What a thread works with, kept from call to call.
 pub(super) struct Scratch {
-    pub(super) memory: Memory,
-    pub(super) group: [Found; MOST],
-    pub(super) ids: [u32; MOST * pretoken_cache::MOST],
+    pub(super) cache_memory: CacheMemory,
+    pub(super) batch: [PreToken; MAX_BATCH_PRETOKENS],
+    pub(super) ids: [u32; MAX_BATCH_PRETOKENS * MAX_CACHED_IDS],
 }
 
 impl Scratch {
     fn new() -> Box<Scratch> {
         Box::new(Scratch {
-            memory: Memory::new(),
-            group: [Found::default(); MOST],
-            ids: [0; MOST * pretoken_cache::MOST],
+            cache_memory: CacheMemory::new(),
+            batch: [PreToken::default(); MAX_BATCH_PRETOKENS],
+            ids: [0; MAX_BATCH_PRETOKENS * MAX_CACHED_IDS],
         })
     }
 }
 
-/// What this thread works with, when nobody does. A thread that ends leaves it to those that come.
-struct Mine(Cell<Option<Box<Scratch>>>);
+/// This thread's idle scratch. On thread exit it returns to the pool.
+struct ThreadScratch(Cell<Option<Box<Scratch>>>);
 
 thread_local! {
-    static MINE: Mine = const { Mine(Cell::new(None)) };
+    static SCRATCH: ThreadScratch = const { ThreadScratch(Cell::new(None)) };
 }
 
-/// What ended threads have left: those of a batch find again what the batch before them learnt.
-static LEFT: Mutex<Vec<Box<Scratch>>> = Mutex::new(Vec::new());
+/// Scratch of finished threads. The next batch's threads reuse it, with its warm cache.
+static SCRATCH_POOL: Mutex<Vec<Box<Scratch>>> = Mutex::new(Vec::new());
 
-/// No more of it is kept: 64 MB, if all was used.
-const MOST_LEFT: usize = 16;
+/// Pool size limit; 64 MB when full.
+const MAX_POOLED: usize = 16;
 
-impl Drop for Mine {
+impl Drop for ThreadScratch {
     fn drop(&mut self) {
-        // Nobody waits for anybody here: where another thread is at it, it is let go.
-        if let (Some(mine), Ok(mut left)) = (self.0.take(), LEFT.try_lock())
-            && left.len() < MOST_LEFT
+        // Never block in a destructor: if another thread holds the pool's lock, drop the scratch.
+        if let (Some(scratch), Ok(mut pool)) = (self.0.take(), SCRATCH_POOL.try_lock())
+            && pool.len() < MAX_POOLED
         {
-            left.push(mine);
+            pool.push(scratch);
         }
     }
 }
 
-pub(super) fn lend() -> Box<Scratch> {
-    let mine = MINE.try_with(|mine| mine.0.take()).ok().flatten();
-    mine.or_else(|| LEFT.try_lock().ok()?.pop()).unwrap_or_else(Scratch::new)
+/// This thread's scratch, or one of the pool, or a new one.
+pub(super) fn take_scratch() -> Box<Scratch> {
+    let own = SCRATCH.try_with(|scratch| scratch.0.take()).ok().flatten();
+    own.or_else(|| SCRATCH_POOL.try_lock().ok()?.pop()).unwrap_or_else(Scratch::new)
 }
 
+/// Keeps the scratch for this thread's next call.
 pub(super) fn put_back(scratch: Box<Scratch>) {
-    // Where the thread is ending there is nothing to keep it in.
-    let _ = MINE.try_with(|mine| mine.0.set(Some(scratch)));
+    // In a thread that is being torn down there is no thread-local storage left: the scratch is dropped.
+    let _ = SCRATCH.try_with(|slot| slot.0.set(Some(scratch)));
 }
 
 #[cfg(test)]
@@ -61,11 +62,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_leave_what_they_work_with() {
-        for _ in 0..3 * MOST_LEFT {
+    fn finished_threads_leave_their_scratch_to_the_pool() {
+        for _ in 0..3 * MAX_POOLED {
             std::thread::spawn(|| crate::tokenizer::count("some words")).join().expect("no panic");
         }
-        let left = LEFT.lock().expect("no panic").len();
-        assert!((1..=MOST_LEFT).contains(&left), "{left}");
+        let pooled = SCRATCH_POOL.lock().expect("no panic").len();
+        assert!((1..=MAX_POOLED).contains(&pooled), "{pooled}");
     }
 }

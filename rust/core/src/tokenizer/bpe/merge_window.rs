@@ -1,75 +1,77 @@
-//! Up to 62 units of a piece, and the merges among them. Why merging may begin with units, and what becomes of longer
-//! pieces, is in `bpe.rs`.
+//! Up to 62 units of a pre-token, and the merges among them. A unit is a whole character or a byte, as its token; the
+//! README of the tokenizer says why merging may begin with whole characters.
 //!
-//! **Hot merges first.** A token's id is higher than those of the two that it is made of. So merges go from low
-//! ids to high ones: those below [`HOT`] come before all others, and once none of them is left among the neighbours
-//! there will be none again, since the others make tokens from [`HOT`] on, which are in no merge below. The hot merges
-//! are five of six in a word that was not seen before, and few enough for a table that stays near; only for the
-//! neighbours that they leave is the table of all merges asked. It knows the hot ones, too, so that the first step may be
-//! left out where it finds little, as in Chinese.
+//! **Hot merges first.** A token's id is higher than those of its parents, so merges go from low ids to high ones. Merges
+//! into tokens below [`HOT_LIMIT`] come before all others; once none is left among the neighbours there never is one again,
+//! because later merges make tokens from [`HOT_LIMIT`] on, which are no parents of tokens below it. Five of six merges in
+//! an unknown word are hot, and their table is small enough to stay in the processor's cache. Only for the neighbours that
+//! they leave is the table of all merges searched. That table has the hot merges, too, so that the first phase may be left
+//! out where it finds little, as in Chinese.
 
-use crate::tokenizer::vocabulary::hash::HOT;
-use crate::tokenizer::vocabulary::{self, NONE};
+use crate::tokenizer::vocabulary::hash::HOT_LIMIT;
+use crate::tokenizer::vocabulary::{self, MIN_KEY_WITHOUT_HOT_MERGE, NO_TOKEN, TokenKey};
 
-/// Some units of a piece, at most two less than `PLACES`, and the tokens that they merge into.
-pub(crate) struct Window<const PLACES: usize> {
-    /// The tokens, each at the number of its first unit, counted from 1. Before and behind them stands [`NONE`], so that
-    /// each has neighbours.
-    ids: [u32; PLACES],
-    /// The same while hot merges are looked for: [`HOT`] for all that are in none, and a byte for the token of a byte.
-    hot: [u32; PLACES],
-    /// For each token, counted from 0, the one that it makes with the next, above 6 bits of its own place; or a number
-    /// that is too high for that.
-    keys: [u64; PLACES],
-    /// A bit for each number that has a token, and for those before and behind all of them.
-    alive: u64,
-    units: usize,
-    /// Whether it is worth to look for hot merges first.
-    warm: bool,
-    /// Where the window ends in the piece.
-    pub(crate) end: usize,
+/// At most `SLOTS - 2` units of a pre-token, and the tokens that they merge into.
+///
+/// Units are numbered from 1. A token has the number of its first unit, and its slot is that number less one.
+pub(super) struct MergeWindow<const SLOTS: usize> {
+    /// The tokens by number. Before the first and after the last stands [`NO_TOKEN`], so that each token has neighbours.
+    ids: [u32; SLOTS],
+    /// The same as hot codes, while hot merges are looked for: the byte for a token of one byte, the id for a longer one
+    /// below [`HOT_LIMIT`], and [`HOT_LIMIT`] for all others.
+    hot_codes: [u32; SLOTS],
+    /// For each slot the merge of its token with the next: the id of the merged token, shifted left by 6 bits, with the
+    /// slot in the bits below. The lowest key is the next merge. Keys without a merge are higher than all others.
+    keys: [u64; SLOTS],
+    /// A bit for each number that has a token, and for the numbers before the first and after the last.
+    live: u64,
+    unit_count: usize,
+    /// Whether hot merges are likely enough to be looked for first.
+    may_be_hot: bool,
+    /// Where the window ends in the pre-token.
+    pub(super) end: usize,
 }
 
-impl<const PLACES: usize> Window<PLACES> {
+impl<const SLOTS: usize> MergeWindow<SLOTS> {
     #[inline(always)]
-    pub(crate) const fn empty() -> Window<PLACES> {
-        let (ids, hot, keys) = ([NONE; PLACES], [HOT; PLACES], [NO_KEY; PLACES]);
-        Window { ids, hot, keys, alive: 0, units: 0, warm: false, end: 0 }
+    pub(super) const fn empty() -> MergeWindow<SLOTS> {
+        let (ids, hot_codes, keys) = ([NO_TOKEN; SLOTS], [HOT_LIMIT; SLOTS], [NO_MERGE; SLOTS]);
+        MergeWindow { ids, hot_codes, keys, live: 0, unit_count: 0, may_be_hot: false, end: 0 }
     }
 
-    /// Takes the units of a piece from a place in it on, as many as there is room for.
+    /// Adds the units of a pre-token from `from` on, as many as there is room for.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, piece: &[u8], from: usize) {
+    pub(super) fn fill(&mut self, pretoken: &[u8], from: usize) {
         self.end = from;
-        while let Some(rest) = piece.get(self.end..).filter(|rest| !rest.is_empty())
-            && self.units + rest.len().min(4) <= PLACES - 2
+        while let Some(rest) = pretoken.get(self.end..).filter(|rest| !rest.is_empty())
+            && self.unit_count + rest.len().min(4) <= SLOTS - 2
         {
-            let before = if self.end == 0 { 0 } else { piece[self.end - 1] };
-            self.take(rest, before);
+            let before = if self.end == 0 { 0 } else { pretoken[self.end - 1] };
+            self.push_char(rest, before);
         }
     }
 
-    /// Takes the units of a short piece.
+    /// Adds the units of a whole pre-token of up to 16 bytes.
     #[inline(always)]
-    pub(crate) fn fill_short(&mut self, first: u64, second: u64, length: usize) {
-        const { assert!(PLACES >= 18) }
-        let bytes = (u128::from(second) << 64 | u128::from(first)).to_le_bytes();
-        if (first | second) & 0x8080_8080_8080_8080 != 0 {
+    pub(super) fn fill_short(&mut self, TokenKey { low, high, length }: TokenKey) {
+        const { assert!(SLOTS >= 18) }
+        let bytes = (u128::from(high) << 64 | u128::from(low)).to_le_bytes();
+        if (low | high) & 0x8080_8080_8080_8080 != 0 {
             self.fill(bytes.get(..length).unwrap_or_default(), 0);
             return;
         }
-        // The zeros behind the piece do no harm but the first.
-        for (hot, &byte) in self.hot[1..].iter_mut().zip(&bytes) {
-            *hot = u32::from(byte);
+        for (code, &byte) in self.hot_codes[1..].iter_mut().zip(&bytes) {
+            *code = u32::from(byte);
         }
-        self.hot[(length + 1) % PLACES] = HOT;
-        (self.units, self.end, self.warm) = (length, length, true);
+        // All 16 bytes were written. Of the zeros after the pre-token only the first is ever read.
+        self.hot_codes[(length + 1) % SLOTS] = HOT_LIMIT;
+        (self.unit_count, self.end, self.may_be_hot) = (length, length, true);
     }
 
-    /// Takes the first character of `rest`, as one unit or as its bytes.
+    /// Adds the first character of `rest`, as one unit or as its bytes. `before` is the byte before it, or 0.
     #[inline(always)]
-    fn take(&mut self, rest: &[u8], before: u8) {
-        let (point, length) = match *rest {
+    fn push_char(&mut self, rest: &[u8], before: u8) {
+        let (code_point, length) = match *rest {
             [a @ 0xc2..0xe0, b, ..] => (usize::from(a & 31) << 6 | usize::from(b & 63), 2),
             [a @ 0xe0..0xf0, b, c, ..] => {
                 (usize::from(a & 15) << 12 | usize::from(b & 63) << 6 | usize::from(c & 63), 3)
@@ -81,166 +83,172 @@ impl<const PLACES: usize> Window<PLACES> {
             _ => (0, 1),
         };
         self.end += length;
-        // Longer characters are seldom in a hot merge.
-        self.warm |= length < 3;
+        // Characters of three bytes and more are rarely in a hot merge.
+        self.may_be_hot |= length < 3;
         if length > 1 {
-            let behind = rest.get(length).copied().unwrap_or(0);
-            let unit = vocabulary::unit(point, before, behind);
-            if unit != NONE {
-                vocabulary::prefetch_merge(self.ids[self.units % PLACES], unit);
-                self.push(unit, unit.min(HOT));
+            let after = rest.get(length).copied().unwrap_or(0);
+            let id = vocabulary::whole_char_token(code_point, before, after);
+            if id != NO_TOKEN {
+                vocabulary::prefetch_merge(self.ids[self.unit_count % SLOTS], id);
+                self.push(id, id.min(HOT_LIMIT));
                 return;
             }
         }
         for &byte in rest.iter().take(length) {
-            self.push(vocabulary::single(byte), u32::from(byte));
+            self.push(vocabulary::byte_token(byte), u32::from(byte));
         }
     }
 
     #[inline(always)]
-    fn push(&mut self, id: u32, hot: u32) {
-        self.units += 1;
-        self.ids[self.units % PLACES] = id;
-        self.hot[self.units % PLACES] = hot;
+    fn push(&mut self, id: u32, hot_code: u32) {
+        self.unit_count += 1;
+        self.ids[self.unit_count % SLOTS] = id;
+        self.hot_codes[self.unit_count % SLOTS] = hot_code;
     }
 
-    /// Merges until no neighbours are a token's halves.
+    /// Merges until no neighbours merge.
     #[inline(always)]
-    pub(crate) fn merge(&mut self) {
-        self.alive = u64::MAX >> (62 - self.units);
-        // Of a short piece only the bytes are there yet.
-        if self.warm && (self.find_hot() || self.ids[1] == NONE) {
-            self.settle::<true>();
-            self.close_up();
+    pub(super) fn merge(&mut self) {
+        self.live = u64::MAX >> (62 - self.unit_count);
+        // `fill_short` leaves the ids to `compact`.
+        if self.may_be_hot && (self.find_hot_merges() || self.ids[1] == NO_TOKEN) {
+            self.merge_until_stable::<true>();
+            self.compact();
         }
-        self.find();
-        self.settle::<false>();
+        self.find_merges();
+        self.merge_until_stable::<false>();
     }
 
-    /// Looks for what each token makes with the next, among the hot merges. Whether there is any.
+    /// Sets the keys to the hot merges. Returns whether there are any.
     #[inline(always)]
-    fn find_hot(&mut self) -> bool {
-        let (mut lowest, mut left) = (NO_KEY, self.hot[1]);
-        for place in 0..self.units - 1 {
-            let right = self.hot[(place + 2) % PLACES];
-            let key = hot_key(left, right, place);
-            self.keys[place % PLACES] = key;
-            lowest = lowest.min(key);
+    fn find_hot_merges(&mut self) -> bool {
+        let (mut min, mut left) = (NO_MERGE, self.hot_codes[1]);
+        for slot in 0..self.unit_count - 1 {
+            let right = self.hot_codes[(slot + 2) % SLOTS];
+            let key = hot_merge_key(left, right, slot);
+            self.keys[slot % SLOTS] = key;
+            min = min.min(key);
             left = right;
         }
-        lowest < NOT_HOT
+        min < NO_HOT_MERGE
     }
 
-    /// Looks for what each token makes with the next, among all merges.
+    /// Sets the keys to all merges.
     #[inline(always)]
-    fn find(&mut self) {
+    fn find_merges(&mut self) {
         let mut left = self.ids[1];
-        for place in 0..self.units - 1 {
-            let right = self.ids[(place + 2) % PLACES];
+        for slot in 0..self.unit_count - 1 {
+            let right = self.ids[(slot + 2) % SLOTS];
             let id = vocabulary::merge(left, right);
-            self.keys[place % PLACES] = if id == NONE { NO_KEY } else { u64::from(id) << 6 | place as u64 };
+            self.keys[slot % SLOTS] =
+                if id == NO_TOKEN { NO_MERGE } else { u64::from(id) << 6 | slot as u64 };
             left = right;
         }
     }
 
-    /// Merges the lowest pair until there is none that merges.
+    /// Applies the merge with the lowest key, and updates the keys of the neighbours, until no key is a merge.
     #[inline(always)]
-    fn settle<const HOT_ONES: bool>(&mut self) {
-        let tokens = if HOT_ONES { &mut self.hot } else { &mut self.ids };
-        let (end, key) =
-            if HOT_ONES { (NOT_HOT, hot_key as fn(u32, u32, usize) -> u64) } else { (NO_KEY, key as _) };
+    fn merge_until_stable<const HOT: bool>(&mut self) {
+        let tokens = if HOT { &mut self.hot_codes } else { &mut self.ids };
+        let (no_merge, key) = if HOT {
+            (NO_HOT_MERGE, hot_merge_key as fn(u32, u32, usize) -> u64)
+        } else {
+            (NO_MERGE, merge_key as _)
+        };
         loop {
-            let lowest = lowest(&self.keys, self.units);
-            if lowest >= end {
+            let min = min_key(&self.keys, self.unit_count);
+            if min >= no_merge {
                 return;
             }
-            let (id, place) = (lowest as u32 >> 6, lowest as usize % PLACES);
-            tokens[(place + 1) % PLACES] = id;
-            let behind = self.alive & (u64::MAX << place << 2);
-            let gone = behind.trailing_zeros() as usize;
-            let rest = behind & behind.wrapping_sub(1);
-            self.alive ^= behind ^ rest;
-            self.keys[gone.wrapping_sub(1) % PLACES] = NO_KEY;
-            let before = (self.alive & ((2 << place) - 1) | 1).ilog2() as usize;
-            let before_place = before.wrapping_sub(1) % PLACES;
-            let (left, right) = (tokens[before % PLACES], tokens[rest.trailing_zeros() as usize % PLACES]);
-            if !HOT_ONES {
+            let (id, slot) = (min as u32 >> 6, min as usize % SLOTS);
+            tokens[(slot + 1) % SLOTS] = id;
+            let after = self.live & (u64::MAX << slot << 2);
+            let merged_number = after.trailing_zeros() as usize;
+            let rest = after & after.wrapping_sub(1);
+            self.live ^= after ^ rest;
+            self.keys[merged_number.wrapping_sub(1) % SLOTS] = NO_MERGE;
+            let left_number = (self.live & ((2 << slot) - 1) | 1).ilog2() as usize;
+            let left_slot = left_number.wrapping_sub(1) % SLOTS;
+            let (left, right) = (tokens[left_number % SLOTS], tokens[rest.trailing_zeros() as usize % SLOTS]);
+            if !HOT {
                 vocabulary::prefetch_merge(left, id);
             }
-            self.keys[place] = key(id, right, place);
-            self.keys[before_place] = key(left, id, before_place);
+            self.keys[slot] = key(id, right, slot);
+            self.keys[left_slot] = key(left, id, left_slot);
         }
     }
 
-    /// Moves the tokens to the first places, when the hot merges are done.
+    /// Ends the hot phase: moves the tokens to the first numbers, as ids.
     #[inline(always)]
-    fn close_up(&mut self) {
-        let (mut units, mut left) = (0, 0);
-        // Not the first and the last.
-        let mut alive = self.alive & !1;
-        while alive & (alive - 1) != 0 {
-            let number = alive.trailing_zeros() as usize;
-            alive &= alive - 1;
-            let (hot, id) = (self.hot[number % PLACES], self.ids[number % PLACES]);
-            self.keys[(number - 1) % PLACES] = NO_KEY;
-            units += 1;
-            let byte = vocabulary::single(hot as u8);
-            let hot = if hot < 256 { byte } else { hot };
-            let right = if hot == HOT { id } else { hot };
-            self.ids[units % PLACES] = right;
+    fn compact(&mut self) {
+        let (mut count, mut left) = (0, 0);
+        // All numbers but those before the first token and after the last one.
+        let mut live = self.live & !1;
+        while live & (live - 1) != 0 {
+            let number = live.trailing_zeros() as usize;
+            live &= live - 1;
+            let (code, id) = (self.hot_codes[number % SLOTS], self.ids[number % SLOTS]);
+            self.keys[(number - 1) % SLOTS] = NO_MERGE;
+            count += 1;
+            let byte_token = vocabulary::byte_token(code as u8);
+            let hot_id = if code < 256 { byte_token } else { code };
+            let right = if hot_id == HOT_LIMIT { id } else { hot_id };
+            self.ids[count % SLOTS] = right;
             vocabulary::prefetch_merge(left, right);
             left = right;
         }
-        self.ids[(units + 1) % PLACES] = NONE;
-        // The place before the first.
-        self.keys[PLACES - 1] = NO_KEY;
-        self.units = units;
-        self.alive = u64::MAX >> (62 - units);
+        self.ids[(count + 1) % SLOTS] = NO_TOKEN;
+        // `merge_until_stable` writes the key before the first slot to the last one.
+        self.keys[SLOTS - 1] = NO_MERGE;
+        self.unit_count = count;
+        self.live = u64::MAX >> (62 - count);
     }
 
-    pub(crate) fn first(&self) -> u32 {
+    pub(super) fn first_token(&self) -> u32 {
         self.ids[1]
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.alive.count_ones() as usize - 2
+    pub(super) fn count(&self) -> usize {
+        self.live.count_ones() as usize - 2
     }
 
     #[inline(always)]
-    pub(crate) fn tokens(&self) -> impl Iterator<Item = u32> {
-        let mut alive = self.alive & !1;
+    pub(super) fn tokens(&self) -> impl Iterator<Item = u32> {
+        let mut live = self.live & !1;
         std::iter::from_fn(move || {
-            let number = alive.trailing_zeros() as usize;
-            alive &= alive.wrapping_sub(1);
-            (alive != 0).then(|| self.ids[number % PLACES])
+            let number = live.trailing_zeros() as usize;
+            live &= live.wrapping_sub(1);
+            (live != 0).then(|| self.ids[number % SLOTS])
         })
     }
 }
 
-/// One by one, and not as vectors: what was written a moment ago as one key is slow to read as part of a vector. (Of
-/// shorter numbers the compiler makes vectors by itself.)
+/// The lowest key. Compared as scalars: keys that were just written one by one are slow to load as a vector, and of
+/// numbers shorter than 64 bits the compiler would make vectors by itself.
 #[inline(always)]
-fn lowest<const PLACES: usize>(keys: &[u64; PLACES], units: usize) -> u64 {
-    let eights = keys.as_chunks::<8>().0.iter().take(units.div_ceil(8));
-    eights.fold(NO_KEY, |lowest, &[a, b, c, d, e, f, g, h]| {
-        lowest.min(a.min(b).min(c.min(d))).min(e.min(f).min(g.min(h)))
+fn min_key<const SLOTS: usize>(keys: &[u64; SLOTS], unit_count: usize) -> u64 {
+    let eights = keys.as_chunks::<8>().0.iter().take(unit_count.div_ceil(8));
+    eights.fold(NO_MERGE, |min, &[a, b, c, d, e, f, g, h]| {
+        min.min(a.min(b).min(c.min(d))).min(e.min(f).min(g.min(h)))
     })
 }
 
-/// Stands for two tokens that do not merge. From [`NOT_HOT`] on others do, too.
-const NO_KEY: u64 = u64::MAX;
-const NOT_HOT: u64 = vocabulary::NOT_HOT as u64;
+/// The key of two tokens that do not merge.
+const NO_MERGE: u64 = u64::MAX;
+
+/// The lowest key of two tokens without a hot merge.
+const NO_HOT_MERGE: u64 = MIN_KEY_WITHOUT_HOT_MERGE as u64;
 
 #[inline(always)]
-fn hot_key(left: u32, right: u32, place: usize) -> u64 {
-    u64::from(vocabulary::hot_merge(left, right, place))
+fn hot_merge_key(left: u32, right: u32, slot: usize) -> u64 {
+    u64::from(vocabulary::hot_merge(left, right, slot))
 }
 
 #[inline(always)]
-fn key(left: u32, right: u32, place: usize) -> u64 {
-    let none = left == NONE || right == NONE;
-    match if none { NONE } else { vocabulary::merge(left, right) } {
-        NONE => NO_KEY,
-        id => u64::from(id) << 6 | place as u64,
+fn merge_key(left: u32, right: u32, slot: usize) -> u64 {
+    let is_border = left == NO_TOKEN || right == NO_TOKEN;
+    match if is_border { NO_TOKEN } else { vocabulary::merge(left, right) } {
+        NO_TOKEN => NO_MERGE,
+        id => u64::from(id) << 6 | slot as u64,
     }
 }

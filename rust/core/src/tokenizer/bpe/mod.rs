@@ -1,99 +1,86 @@
-//! One piece of text to ids: byte pair encoding, exactly as the definition has it, in the fewest steps.
+//! One pre-token to ids: byte pair encoding with exactly the result of its definition, in few steps.
 //!
-//! The definition: of all neighbouring parts whose joined bytes are a token, the pair with the lowest id is joined, the
-//! leftmost of several, until none is left. What is done instead, and why it gives the same:
-//!
-//! **A token is the merge of one pair.** Inside the bytes of a token the same merges come in the same order wherever it
-//! stands, so two parts join exactly if *they* are the pair that their token was made of. A merge is a look at two ids,
-//! not at bytes.
-//!
-//! **One token.** A piece that is a token is that token. Nine pieces of ten are.
-//!
-//! **Neighbours decide.** Tokens are the encoding of their joined bytes exactly if each two neighbours are the encoding
-//! of theirs: a merge across a border would have to happen between two of them first. Whether two are, their own
-//! merges tell ([`are_neighbours`]).
-//!
-//! **A few bytes.** Of up to four, each order of merges is written down ([`merge_few`]). With more of them, the lowest
-//! merges come first, from a small table of their own (`window.rs`).
-//!
-//! **Units.** Merging may begin with whole characters instead of bytes wherever no merge can join a part of the character
-//! to what stands beside it before the character itself is complete. Let a part that the character's own merges make
-//! at its edge be used up by the merge `k`. It could be joined across the edge only by a merge lower than `k`
-//! that takes this part on this side; the build looks for such merges, and notes by which bytes beside it a
-//! character must be taken apart ([`vocabulary::unit`]). Of Chinese and Japanese prose 98 characters of 100 stay whole.
-//!
-//! **Low ids first.** Merges of low ids are looked for in a small table before all others are (`window.rs`).
-//!
-//! **Windows.** A long piece is merged in windows of 62 units, each beginning a few tokens before the end of the last.
-//! If the first token of a window is the one that stood there before, or can be a neighbour of the one before it, all
-//! neighbours fit, and so the whole is exact.
-//!
-//! **Worst case.** Where windows do not fit together, as in long runs of one character, the piece is walked with the
-//! longest tokens that fit ([`walk`]), which is linear. A window costs at most 61 merges and three more tries, so all of
-//! it is linear in the text, in time and in memory.
+//! The definition: of all adjacent tokens whose joined bytes are a token, the pair that makes the token with the lowest id
+//! is merged, the leftmost of several, until no pair merges. The README of the tokenizer explains why the shortcuts here
+//! give the same ids: a pre-token that is a token ([`encode`]); merges written down for up to four bytes
+//! ([`merge_up_to_four`]); merges among whole characters, lowest ids first (`merge_window.rs`); windows of long pre-tokens
+//! ([`merge_in_windows`]); and backtracking, which is linear for any input ([`backtrack`]).
 
 mod merge_window;
 
-use crate::tokenizer::vocabulary::{self, Key, NONE};
-use merge_window::Window;
+use super::vocabulary::{self, MAX_TOKEN_BYTES, NO_TOKEN, TokenKey};
+use merge_window::MergeWindow;
 
-/// Appends the ids of a piece.
-pub(crate) fn encode(piece: &[u8], out: &mut Vec<u32>) {
-    if piece.len() <= 16 {
-        encode_short(Key::new(&vocabulary::chunk(piece), piece.len()), out);
+/// Appends the ids of a pre-token.
+pub(super) fn encode(pretoken: &[u8], out: &mut Vec<u32>) {
+    if pretoken.len() <= 16 {
+        encode_short(TokenKey::of(pretoken), out);
     } else {
-        encode_long(piece, out);
+        encode_long(pretoken, out);
     }
 }
 
-/// Appends the ids of a piece of up to 16 bytes.
+/// Appends the ids of a pre-token of up to 16 bytes.
 #[inline(never)]
-pub(crate) fn encode_short(key: Key, out: &mut Vec<u32>) {
+pub(super) fn encode_short(key: TokenKey, out: &mut Vec<u32>) {
     let id = vocabulary::lookup_key(key);
-    if id != NONE {
+    if id != NO_TOKEN {
         out.push(id);
-    } else if key.length <= 4 && key.first & 0x8080_8080 == 0 {
-        merge_few((key.first as u32).to_le_bytes(), key.length, out);
+    } else if key.length <= 4 && key.low & 0x8080_8080 == 0 {
+        merge_up_to_four((key.low as u32).to_le_bytes(), key.length, out);
     } else {
-        let mut window = Window::<32>::empty();
-        window.fill_short(key.first, key.second, key.length);
+        let mut window = MergeWindow::<32>::empty();
+        window.fill_short(key);
         window.merge();
         window.tokens().for_each(|id| out.push(id));
     }
 }
 
-/// Appends what two to four bytes of ASCII become that are no token. Of so few each order of merges can be written down;
-/// the last merge is not looked for, as it would make a token of them all. Of equal ones the left comes first.
+/// Appends the ids of a pre-token of more than 16 bytes.
+#[inline(never)]
+fn encode_long(pretoken: &[u8], out: &mut Vec<u32>) {
+    let id = vocabulary::lookup_long(pretoken);
+    if id != NO_TOKEN {
+        out.push(id);
+    } else if starts_with_run(pretoken) {
+        backtrack(pretoken, out);
+    } else {
+        merge_in_windows(pretoken, out);
+    }
+}
+
+/// Appends the ids of two to four bytes of ASCII that are no token together. With so few bytes each order of merges can be
+/// written down. The merge into a token of all bytes is left out: there is no such token.
 #[inline(always)]
-fn merge_few(bytes: [u8; 4], length: usize, out: &mut Vec<u32>) {
-    let [a, b, c, d] = bytes.map(vocabulary::single);
-    let pair = |at: usize| vocabulary::ascii_pair(bytes[at], bytes[at + 1]);
+fn merge_up_to_four(bytes: [u8; 4], length: usize, out: &mut Vec<u32>) {
+    let [a, b, c, d] = bytes.map(vocabulary::byte_token);
+    let pair = |at: usize| vocabulary::ascii_pair_token(bytes[at], bytes[at + 1]);
     let (ab, bc) = (pair(0), pair(1));
     match length {
         2 => out.extend_from_slice(&[a, b]),
-        3 if ab == NONE && bc == NONE => out.extend_from_slice(&[a, b, c]),
+        3 if ab == NO_TOKEN && bc == NO_TOKEN => out.extend_from_slice(&[a, b, c]),
         3 if ab <= bc => out.extend_from_slice(&[ab, c]),
         3 => out.extend_from_slice(&[a, bc]),
         _ => {
             let cd = pair(2);
-            if ab.min(bc).min(cd) == NONE {
+            if ab.min(bc).min(cd) == NO_TOKEN {
                 out.extend_from_slice(&[a, b, c, d]);
             } else if ab <= bc && ab <= cd {
                 match vocabulary::merge(ab, c) {
                     abc if cd < abc => out.extend_from_slice(&[ab, cd]),
-                    NONE => out.extend_from_slice(&[ab, c, d]),
+                    NO_TOKEN => out.extend_from_slice(&[ab, c, d]),
                     abc => out.extend_from_slice(&[abc, d]),
                 }
             } else if bc <= cd {
                 match (vocabulary::merge(a, bc), vocabulary::merge(bc, d)) {
-                    (NONE, NONE) => out.extend_from_slice(&[a, bc, d]),
+                    (NO_TOKEN, NO_TOKEN) => out.extend_from_slice(&[a, bc, d]),
                     (abc, bcd) if abc < bcd => out.extend_from_slice(&[abc, d]),
                     (_, bcd) => out.extend_from_slice(&[a, bcd]),
                 }
             } else {
                 match vocabulary::merge(b, cd) {
                     bcd if ab < bcd => out.extend_from_slice(&[ab, cd]),
-                    NONE => out.extend_from_slice(&[a, b, cd]),
+                    NO_TOKEN => out.extend_from_slice(&[a, b, cd]),
                     bcd => out.extend_from_slice(&[a, bcd]),
                 }
             }
@@ -101,171 +88,195 @@ fn merge_few(bytes: [u8; 4], length: usize, out: &mut Vec<u32>) {
     }
 }
 
-/// Appends the ids of a longer piece.
-#[inline(never)]
-pub(crate) fn encode_long(piece: &[u8], out: &mut Vec<u32>) {
-    let id = vocabulary::lookup_long(piece);
-    if id != NONE {
-        out.push(id);
-    } else if repeats(piece) {
-        walk(piece, out);
-    } else {
-        windows(piece, out);
-    }
+/// Whether a pre-token begins with a run of one character, which backtracking encodes faster than merging.
+fn starts_with_run(pretoken: &[u8]) -> bool {
+    let chunk = |at| pretoken.get(at..).and_then(<[u8]>::first_chunk::<60>);
+    (1..=4).any(|char_bytes| chunk(char_bytes).is_some() && chunk(0) == chunk(char_bytes))
 }
 
-/// Whether a piece begins with a run of one character: such runs are walked faster than merged.
-fn repeats(piece: &[u8]) -> bool {
-    let from = |at| piece.get(at..).and_then(<[u8]>::first_chunk::<60>);
-    (1..=4).any(|period| from(period).is_some() && from(0) == from(period))
-}
+/// A window is merged without the text after it, so that its last tokens are uncertain: this many are dropped.
+const UNCERTAIN_TOKENS: usize = 3;
 
-/// A window is merged as if it were alone, so that its last tokens are not to be trusted: this many.
-const DOUBTFUL: usize = 3;
+/// A window of fewer tokens has long ones, as in a run of spaces, for which backtracking is faster.
+const MIN_WINDOW_TOKENS: usize = 12;
 
-/// Fewer tokens in a window are long ones, as in a run of spaces: walking makes them without merging.
-const FEW: usize = 12;
+/// How often an earlier start is tried for a window that does not connect to the one before it.
+const MAX_RETRIES: usize = 3;
 
-/// How often windows are tried that begin earlier, where one does not fit, before the piece is walked.
-const TRIES: usize = 3;
-
-/// Merges a piece window by window. Each begins with the tokens that were doubtful in the one before.
-fn windows(piece: &[u8], out: &mut Vec<u32>) {
-    let (mut at, start, mut expected) = (0, out.len(), NONE);
-    let (mut furthest, mut tries) = (0, 0);
+/// Merges a long pre-token window by window. Each begins with the tokens that were uncertain in the one before. A window
+/// that does not connect to the one before is begun earlier; if that does not help, the whole is encoded by backtracking.
+fn merge_in_windows(pretoken: &[u8], out: &mut Vec<u32>) {
+    let out_start = out.len();
+    let mut start = WindowStart { at: 0, token: NO_TOKEN };
+    let (mut furthest, mut retries) = (0, 0);
     loop {
-        let mut window = Window::<64>::empty();
-        window.fill(piece, at);
+        let mut window = MergeWindow::<64>::empty();
+        window.fill(pretoken, start.at);
         window.merge();
-        let last = window.end == piece.len();
-        let count = window.count();
-        let sure =
-            if last { count } else { count.checked_sub(DOUBTFUL).filter(|_| count >= FEW).unwrap_or(0) };
-        // Two neighbours from one window are neighbours; others have to be asked.
-        let before = out.get(start..).and_then(<[u32]>::last);
-        let fits =
-            before.is_none_or(|&before| window.first() == expected || are_neighbours(before, window.first()));
-        if fits && sure > 0 {
-            for (number, id) in window.tokens().enumerate() {
-                if number == sure {
-                    expected = id;
-                    break;
-                }
-                out.push(id);
-                at += length_of(id);
-            }
-            if last {
+        let is_last = window.end == pretoken.len();
+        let certain = certain_tokens(window.count(), is_last);
+        let before = out.get(out_start..).and_then(<[u32]>::last);
+        if before.is_none_or(|&before| start.connects(before, window.first_token())) && certain > 0 {
+            start.append(&window, certain, out);
+            if is_last {
                 return;
             }
         }
-        if at > furthest {
-            (furthest, tries) = (at, 0);
+        if start.at > furthest {
+            (furthest, retries) = (start.at, 0);
             continue;
         }
-        tries += 1;
-        let back = 4 * tries;
-        if tries > TRIES || out.len() - start <= back {
-            out.truncate(start);
-            walk(piece, out);
+        retries += 1;
+        let undone = 4 * retries;
+        if retries > MAX_RETRIES || out.len() - out_start <= undone {
+            out.truncate(out_start);
+            backtrack(pretoken, out);
             return;
         }
-        at -= out
-            .drain(out.len() - back..)
-            .rev()
-            .map(|id| {
-                expected = id;
-                length_of(id)
-            })
-            .sum::<usize>();
+        start.step_back(undone, out);
     }
 }
 
-/// The longest tokens that fit together, taking back those behind which nothing fits.
+/// How many tokens of a window are kept.
+#[inline(always)]
+fn certain_tokens(count: usize, is_last: bool) -> usize {
+    if is_last {
+        count
+    } else if count < MIN_WINDOW_TOKENS {
+        0
+    } else {
+        count - UNCERTAIN_TOKENS
+    }
+}
+
+/// Where the next window begins.
+struct WindowStart {
+    at: usize,
+    /// The token that stood there in the window before, or [`NO_TOKEN`].
+    token: u32,
+}
+
+impl WindowStart {
+    /// Whether a window's first token can follow `before`. The token that followed it in the window before always can.
+    #[inline(always)]
+    fn connects(&self, before: u32, first: u32) -> bool {
+        first == self.token || is_stable_pair(before, first)
+    }
+
+    /// Appends the first tokens of a window, and moves behind them.
+    #[inline(always)]
+    fn append(&mut self, window: &MergeWindow<64>, count: usize, out: &mut Vec<u32>) {
+        for (number, id) in window.tokens().enumerate() {
+            if number == count {
+                self.token = id;
+                break;
+            }
+            out.push(id);
+            self.at += token_length(id);
+        }
+    }
+
+    /// Takes tokens back, and moves before them.
+    fn step_back(&mut self, count: usize, out: &mut Vec<u32>) {
+        for id in out.drain(out.len() - count..).rev() {
+            self.token = id;
+            self.at -= token_length(id);
+        }
+    }
+}
+
+/// Appends the ids of a pre-token: at each place the longest token that forms a stable pair with the one before. Where no
+/// token does, the one before is taken back, and its end is marked as a dead end.
 ///
-/// Tokens are the encoding of their joined bytes exactly if each two neighbours are the encoding of theirs. So the
-/// text is walked with the longest token that fits its neighbour; where none does, the token before is taken back,
-/// and its end is marked as one from which there is no way on. Each end is marked once, and a token has few
-/// prefixes: the walk is linear, whatever the text.
-fn walk(piece: &[u8], out: &mut Vec<u32>) {
-    let start = out.len();
-    let mut dead = vec![0_u64; piece.len() / 64 + 1];
-    let mut known = vec![Verdict::NONE; if piece.len() < LONG { 16 } else { KNOWN }];
+/// Linear in the pre-token: each place becomes a dead end at most once, and few tokens are prefixes of another one.
+fn backtrack(pretoken: &[u8], out: &mut Vec<u32>) {
+    let out_start = out.len();
+    let mut dead_ends = vec![0_u64; pretoken.len() / 64 + 1];
+    let mut verdicts = Verdicts::new(pretoken.len());
     let mut at = 0;
-    let mut next = vocabulary::longest(piece);
-    // The longest token at `at`, if it is known.
-    let mut longest = next;
-    while next != NONE {
-        let end = at + length_of(next);
-        let before = out.get(start..).and_then(<[u32]>::last).copied();
-        let open = dead[end / 64] >> (end % 64) & 1 == 0;
-        if open && before.is_none_or(|before| look_up_neighbours(before, next, &mut known)) {
-            out.push(next);
-            // In a run the same is found again and again.
-            let ahead = |at: usize| piece.get(at..).and_then(<[u8]>::first_chunk::<{ vocabulary::LONGEST }>);
-            let same = longest != NONE && ahead(end).is_some() && ahead(at) == ahead(end);
+    let mut candidate = vocabulary::longest_prefix(pretoken);
+    // The longest token at `at`, or `NO_TOKEN` where it was not looked up.
+    let mut longest = candidate;
+    while candidate != NO_TOKEN {
+        let end = at + token_length(candidate);
+        let before = out.get(out_start..).and_then(<[u32]>::last).copied();
+        let is_open = dead_ends[end / 64] >> (end % 64) & 1 == 0;
+        if is_open && before.is_none_or(|before| verdicts.is_stable_pair(before, candidate)) {
+            out.push(candidate);
+            // Within a run the longest token is the same at each place.
+            let ahead = |at: usize| pretoken.get(at..).and_then(<[u8]>::first_chunk::<MAX_TOKEN_BYTES>);
+            let is_run = longest != NO_TOKEN && ahead(end).is_some() && ahead(at) == ahead(end);
             at = end;
-            next = if same { longest } else { vocabulary::longest(piece.get(at..).unwrap_or_default()) };
-            longest = next;
+            if !is_run {
+                longest = vocabulary::longest_prefix(pretoken.get(at..).unwrap_or_default());
+            }
+            candidate = longest;
             continue;
         }
-        next = vocabulary::prefix(next);
-        if let (NONE, Some(before)) = (next, before) {
-            dead[at / 64] |= 1 << (at % 64);
+        candidate = vocabulary::longest_proper_prefix(candidate);
+        if let (NO_TOKEN, Some(before)) = (candidate, before) {
+            dead_ends[at / 64] |= 1 << (at % 64);
             out.pop();
-            at -= length_of(before);
-            next = before;
-            longest = NONE;
+            at -= token_length(before);
+            candidate = before;
+            longest = NO_TOKEN;
         }
     }
 }
 
-/// Whether two tokens can be neighbours, as it was found before.
+/// Recent results of [`is_stable_pair`], in a hash table whose slots are overwritten. In a long run of one character the
+/// same few hundred pairs are asked for again and again.
+struct Verdicts(Vec<Verdict>);
+
 #[derive(Clone, Copy)]
 struct Verdict {
     left: u32,
     right: u32,
-    fits: bool,
+    is_stable: bool,
 }
 
-impl Verdict {
-    const NONE: Verdict = Verdict { left: NONE, right: NONE, fits: false };
-}
+impl Verdicts {
+    /// From this length on a large table is worth its memory.
+    const MIN_BYTES_FOR_LARGE_TABLE: usize = 2048;
 
-/// How many verdicts are kept. In a long run of one character the same few hundred pairs are asked for again and again.
-const KNOWN: usize = 2048;
-
-/// From this many bytes on it is worth to keep them.
-const LONG: usize = 2048;
-
-fn look_up_neighbours(left: u32, right: u32, known: &mut [Verdict]) -> bool {
-    let slot = (left.wrapping_mul(31) ^ right.wrapping_mul(0x9e37_79b1) >> 16) as usize % known.len();
-    if known[slot].left != left || known[slot].right != right {
-        known[slot] = Verdict { left, right, fits: are_neighbours(left, right) };
+    fn new(pretoken_bytes: usize) -> Verdicts {
+        let slots = if pretoken_bytes < Self::MIN_BYTES_FOR_LARGE_TABLE { 16 } else { 2048 };
+        Verdicts(vec![Verdict { left: NO_TOKEN, right: NO_TOKEN, is_stable: false }; slots])
     }
-    known[slot].fits
+
+    fn is_stable_pair(&mut self, left: u32, right: u32) -> bool {
+        let hash = left.wrapping_mul(31) ^ right.wrapping_mul(0x9e37_79b1) >> 16;
+        let slot = hash as usize % self.0.len();
+        let verdict = &mut self.0[slot];
+        if verdict.left != left || verdict.right != right {
+            *verdict = Verdict { left, right, is_stable: is_stable_pair(left, right) };
+        }
+        verdict.is_stable
+    }
 }
 
 #[inline(always)]
-fn length_of(id: u32) -> usize {
+fn token_length(id: u32) -> usize {
     vocabulary::token_bytes(id).map_or(0, <[u8]>::len)
 }
 
-/// Whether two tokens stay as they are when their joined bytes are encoded.
+/// Whether two tokens are the encoding of their joined bytes.
 ///
-/// They do not if something merges across their border on the way. So the merges that made the two are undone, the
-/// last one first: each step gives the tokens that stood at the border when merges of `limit` and above were still
-/// to come, and a merge of these two below `limit` would have come first. Of equal ones the left comes first, which
-/// the `+ 1` of a right token says.
-fn are_neighbours(mut left: u32, mut right: u32) -> bool {
-    let mut limit = NONE;
+/// They are unless something merges across their border on the way. So the merges that made the two are undone, the last
+/// one first. Each step gives the tokens that stood at the border while merges into `limit` and above were still to come;
+/// if these two merge into a token below `limit`, that merge would have come first. Of equal ids the left merge comes
+/// first, hence the `+ 1` for a right token.
+fn is_stable_pair(mut left: u32, mut right: u32) -> bool {
+    let mut limit = NO_TOKEN;
     loop {
         if vocabulary::merge(left, right) < limit {
             return false;
         }
-        let (inner_left, inner_right) = (vocabulary::halves(left).1, vocabulary::halves(right).0);
+        let inner_left = vocabulary::merge_parents(left).1;
+        let inner_right = vocabulary::merge_parents(right).0;
         match (inner_left == left, inner_right == right) {
             (true, true) => return true,
-            (false, whole) if whole || left > right => (left, limit) = (inner_left, left),
+            (false, is_byte) if is_byte || left > right => (left, limit) = (inner_left, left),
             _ => (right, limit) = (inner_right, right + 1),
         }
     }
@@ -276,60 +287,62 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn token(piece: &[u8]) -> u32 {
-        vocabulary::lookup(piece)
-    }
-
-    /// The definition, with nothing done to make it fast.
-    fn plain(piece: &[u8]) -> Vec<u32> {
-        let mut starts: Vec<usize> = (0..=piece.len()).collect();
+    /// The definition of byte pair encoding, without any shortcut.
+    fn encode_by_definition(pretoken: &[u8]) -> Vec<u32> {
+        let mut starts: Vec<usize> = (0..=pretoken.len()).collect();
         loop {
-            let joined = starts.windows(3).map(|place| token(&piece[place[0]..place[2]])).enumerate();
+            let joined =
+                starts.windows(3).map(|span| vocabulary::lookup(&pretoken[span[0]..span[2]])).enumerate();
             match joined.min_by_key(|(_, id)| *id) {
-                Some((at, id)) if id != NONE => _ = starts.remove(at + 1),
-                _ => return starts.windows(2).map(|place| token(&piece[place[0]..place[1]])).collect(),
+                Some((at, id)) if id != NO_TOKEN => _ = starts.remove(at + 1),
+                _ => {
+                    return starts
+                        .windows(2)
+                        .map(|span| vocabulary::lookup(&pretoken[span[0]..span[1]]))
+                        .collect();
+                }
             }
         }
     }
 
-    fn walked(piece: &[u8]) -> Vec<u32> {
+    fn backtracked(pretoken: &[u8]) -> Vec<u32> {
         let mut ids = Vec::new();
-        walk(piece, &mut ids);
+        backtrack(pretoken, &mut ids);
         ids
     }
 
-    fn in_windows(piece: &[u8]) -> Vec<u32> {
-        let mut ids = vec![NONE];
-        windows(piece, &mut ids);
+    fn in_windows(pretoken: &[u8]) -> Vec<u32> {
+        let mut ids = vec![NO_TOKEN];
+        merge_in_windows(pretoken, &mut ids);
         ids.split_off(1)
     }
 
-    fn in_one(piece: &[u8]) -> Vec<u32> {
-        let mut window = Window::<32>::empty();
-        window.fill(piece, 0);
+    fn in_one_window(pretoken: &[u8]) -> Vec<u32> {
+        let mut window = MergeWindow::<32>::empty();
+        window.fill(pretoken, 0);
         window.merge();
         let (tokens, mut ids) = (window.tokens().collect(), Vec::new());
-        encode_short(Key::new(&vocabulary::chunk(piece), piece.len()), &mut ids);
-        assert_eq!(ids, tokens, "{piece:?}");
+        encode_short(TokenKey::of(pretoken), &mut ids);
+        assert_eq!(ids, tokens, "{pretoken:?}");
         tokens
     }
 
     #[test]
-    fn every_token_is_merged_to_itself() {
-        for id in 0..vocabulary::FIRST_SPECIAL {
+    fn every_token_encodes_to_itself() {
+        for id in 0..vocabulary::FIRST_SPECIAL_ID {
             let token = vocabulary::token_bytes(id).expect("a token");
-            assert_eq!(walked(token), [id]);
+            assert_eq!(backtracked(token), [id]);
             assert_eq!(in_windows(token), [id]);
             if token.len() <= 16 {
-                assert_eq!(in_one(token), [id]);
+                assert_eq!(in_one_window(token), [id]);
             }
         }
     }
 
     #[test]
-    fn few_bytes_are_merged_as_many_are() {
+    fn up_to_four_bytes_merge_as_in_a_window() {
         let merged = |bytes: &[u8]| {
-            let mut window = Window::<32>::empty();
+            let mut window = MergeWindow::<32>::empty();
             window.fill(bytes, 0);
             window.merge();
             window.tokens().collect::<Vec<_>>()
@@ -351,15 +364,15 @@ mod tests {
         }
     }
 
-    /// The parts of characters are where units could go wrong: each character that is a token, beside others.
+    /// Each character that is a token, beside characters whose bytes might merge with parts of it.
     #[test]
-    fn units_change_nothing() {
+    fn whole_characters_merge_as_their_bytes_do() {
         let mut state = 1_u64;
         let mut random = |below: usize| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize % below
         };
-        let texts = (0..vocabulary::FIRST_SPECIAL)
+        let texts = (0..vocabulary::FIRST_SPECIAL_ID)
             .filter_map(|id| std::str::from_utf8(vocabulary::token_bytes(id)?).ok());
         let characters: Vec<char> = texts
             .filter_map(|text| {
@@ -376,21 +389,21 @@ mod tests {
                     [char::from_u32(block).unwrap_or(any), any, ' ', '-', 'p', '\n', 'i'][random(7)]
                 };
                 let text = String::from_iter([near(), near(), c, near(), near()]);
-                assert_eq!(in_windows(text.as_bytes()), plain(text.as_bytes()), "{text:?}");
+                assert_eq!(in_windows(text.as_bytes()), encode_by_definition(text.as_bytes()), "{text:?}");
             }
         }
     }
 
     #[test]
-    fn a_full_window_may_have_one_merge() {
+    fn full_window_with_one_merge_is_exact() {
         let apart = |left: u8, right: u8| {
-            vocabulary::merge(vocabulary::single(left), vocabulary::single(right)) == NONE
+            vocabulary::merge(vocabulary::byte_token(left), vocabulary::byte_token(right)) == NO_TOKEN
         };
-        let mut piece = b"th".to_vec();
-        while piece.len() < 64 {
-            let last = piece[piece.len() - 1];
-            piece.push((b'!'..=b'~').rev().find(|&byte| apart(last, byte)).expect("one of them"));
-            assert_eq!(in_windows(&piece), plain(&piece), "{piece:?}");
+        let mut pretoken = b"th".to_vec();
+        while pretoken.len() < 64 {
+            let last = pretoken[pretoken.len() - 1];
+            pretoken.push((b'!'..=b'~').rev().find(|&byte| apart(last, byte)).expect("one of them"));
+            assert_eq!(in_windows(&pretoken), encode_by_definition(&pretoken), "{pretoken:?}");
         }
     }
 
@@ -398,24 +411,24 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(5000))]
 
         #[test]
-        fn all_ways_follow_the_definition(
-            piece in "[a-z]{2,120}|[\u{4e00}-\u{4fff}]{1,40}|[ab]{2,90}|\\PC{1,50}|[ \t]{2,90}|[а-я]{2,90}|[-=_*# ]{2,90}"
+        fn all_methods_follow_the_definition(
+            pretoken in "[a-z]{2,120}|[\u{4e00}-\u{4fff}]{1,40}|[ab]{2,90}|\\PC{1,50}|[ \t]{2,90}|[а-я]{2,90}|[-=_*# ]{2,90}"
         ) {
-            let bytes = piece.as_bytes();
-            let expected = plain(bytes);
+            let bytes = pretoken.as_bytes();
+            let expected = encode_by_definition(bytes);
             if bytes.len() <= 16 {
-                prop_assert_eq!(&in_one(bytes), &expected);
+                prop_assert_eq!(&in_one_window(bytes), &expected);
             }
             prop_assert_eq!(&in_windows(bytes), &expected);
-            prop_assert_eq!(&walked(bytes), &expected);
+            prop_assert_eq!(&backtracked(bytes), &expected);
         }
 
         #[test]
-        fn a_piece_may_begin_inside_a_character(text in "\\PC{4,90}|[а-я]{4,90}|[\u{4e00}-\u{4fff}]{4,60}", skipped in 0_usize..4) {
-            let piece = &text.as_bytes()[skipped..];
-            let expected = plain(piece);
-            prop_assert_eq!(&in_windows(piece), &expected);
-            prop_assert_eq!(&walked(piece), &expected);
+        fn pretoken_may_begin_inside_a_character(text in "\\PC{4,90}|[а-я]{4,90}|[\u{4e00}-\u{4fff}]{4,60}", skipped in 0_usize..4) {
+            let pretoken = &text.as_bytes()[skipped..];
+            let expected = encode_by_definition(pretoken);
+            prop_assert_eq!(&in_windows(pretoken), &expected);
+            prop_assert_eq!(&backtracked(pretoken), &expected);
         }
     }
 }

@@ -1,121 +1,249 @@
-//! The pieces of ASCII text, sixty-four bytes at once: the split pattern of `split.rs` as sums over bits.
+//! The split pattern on ASCII, 64 bytes at once, as arithmetic on bit masks. Bit `i` of a mask stands for byte `i`.
 //!
-//! A bit stands for a byte, the lowest for the first. A block begins where a piece begins, so nothing of what came before
-//! matters. What matters behind a byte is at most the next two, or the run that it stands in; where a block does not show
-//! that, or is not ASCII, its pieces are taken up to there and no further, and the last is found anew or walked.
+//! A block begins where a pre-token begins, so that nothing before it matters. For most bytes the pattern depends on the
+//! class of the byte, of the byte before it and of the two bytes after it, which shifted masks say for all 64 bytes
+//! together; a run is found by an addition whose carry runs through it. A worked example, as a test checks it:
+//! ```text
+//! text                    We'll pay  71234 (or not) now
+//! letter                  XX.XX.XXX.........XX.XXX..XXX
+//! digit                   ...........XXXXX.............
+//! white space             .....X...XX.....X...X....X...
+//! punctuation             ..X..............X......X....
+//! leads of words          ..X..X..............X....X...
+//! starts: words           X.................X..........
+//!         numbers         ...........X..X..............
+//!         punctuation     ..X.....................X....
+//!         white space     .....X...XX.....X...X....X...
+//! all, contractions done  X....X...XXX..X.X.X.X...XX...
+//! ```
+//! The pre-tokens are `We'll`, ` pay`, ` `, ` `, `712`, `34`, ` (`, `or`, ` not`, `)`, ` now`. Whether the last one goes on is
+//! known if the text ends here.
+//!
+//! Rules that masks express badly, and bytes outside of ASCII, end the part of a block that is decided here
+//! ([`decided_bytes`]). The caller takes the pre-tokens up to there, and has the next one found by the scalar scanner.
 
-use crate::tokenizer::simd::{self, Block, Classes};
+use crate::tokenizer::simd::{self, Block, ClassMasks};
 
-/// Where pieces begin in a block: a bit for each, the lowest always.
+/// Where pre-tokens start in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Starts {
-    pub(crate) bits: u64,
-    pub(crate) last: Last,
+pub(super) struct BlockStarts {
+    /// A mask of the first bytes of pre-tokens. Bit 0 is always set.
+    pub(super) mask: u64,
+    pub(super) last: LastPretoken,
 }
 
-/// What is known of the end of a block's last piece.
+/// What a block says about the end of its last pre-token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Last {
-    /// It ends with the text, after so many bytes of the block.
-    Ends(usize),
-    /// A block that begins with it will show it, if it is not the only one.
-    Open,
-    /// It has to be walked.
-    Walk,
+pub(super) enum LastPretoken {
+    /// It ends with the text, after this many bytes of the block.
+    EndsText(usize),
+    /// It may go on behind the block. A block that begins where it begins shows its end, unless it fills the block.
+    Continues,
+    /// The masks do not decide where it ends.
+    Undecided,
 }
 
-/// So many of the lowest bits, at least one.
+/// Finds the pre-tokens of a block that begins with one. `length` is how many of its bytes are text (the others are
+/// zero), and `ends_text` says whether the text ends with them.
 #[inline(always)]
-const fn below(count: usize) -> u64 {
+pub(super) fn pretoken_starts(block: &Block, length: usize, ends_text: bool) -> BlockStarts {
+    let masks = &Masks::new(block);
+    let (end, ends_text) = decided_bytes(masks, length, ends_text);
+    let punctuation = punctuation_starts(masks);
+    let starts =
+        word_starts(masks, punctuation) | number_starts(masks) | punctuation | white_space_starts(masks) | 1;
+    let starts = join_contractions(block, masks, starts & low_bits(end), end);
+    let mask = join_white_space_at_end(masks, starts, end, ends_text);
+    let last = if ends_text {
+        LastPretoken::EndsText(end)
+    } else if end < length {
+        LastPretoken::Undecided
+    } else {
+        LastPretoken::Continues
+    };
+    BlockStarts { mask, last }
+}
+
+/// The classes of the split pattern in ASCII, and what several rules need.
+struct Masks {
+    classes: ClassMasks,
+    letter: u64,
+    /// Neither letter nor digit nor white space.
+    punctuation: u64,
+    /// White space other than line breaks.
+    blank: u64,
+    /// Line breaks that follow punctuation and belong to it (rule 4).
+    line_break_after_punctuation: u64,
+    /// Blanks that follow a line break.
+    blank_after_line_break: u64,
+    /// Apostrophes that follow a letter: contractions may begin there (rules 1 and 2).
+    apostrophe_after_letter: u64,
+}
+
+impl Masks {
+    #[inline(always)]
+    fn new(block: &Block) -> Masks {
+        let classes = simd::class_masks(block);
+        let letter = classes.lower | classes.upper;
+        let punctuation = !(letter | classes.digit | classes.white_space | classes.non_ascii);
+        let blank = classes.white_space & !classes.line_break;
+        Masks {
+            letter,
+            punctuation,
+            blank,
+            line_break_after_punctuation: classes.line_break & punctuation << 1,
+            blank_after_line_break: blank & classes.line_break << 1,
+            apostrophe_after_letter: classes.apostrophe & letter << 1,
+            classes,
+        }
+    }
+}
+
+/// The lowest `count` bits, at least one.
+#[inline(always)]
+const fn low_bits(count: usize) -> u64 {
     u64::MAX >> (64 - count)
 }
 
-/// The first bit of each run.
+/// The first bit of each run of set bits.
 #[inline(always)]
-const fn first(bits: u64) -> u64 {
-    bits & !(bits << 1)
+const fn run_starts(mask: u64) -> u64 {
+    mask & !(mask << 1)
 }
 
-/// The bit behind each run that begins with one of `firsts`.
+/// The bit after each run of `mask` that begins with a bit of `starts`: the addition carries through the run.
 #[inline(always)]
-const fn behind(runs: u64, firsts: u64) -> u64 {
-    runs.wrapping_add(firsts) & !runs
+const fn after_runs(mask: u64, starts: u64) -> u64 {
+    mask.wrapping_add(starts) & !mask
 }
 
-/// Finds the pieces of a block that begins with one, in ASCII, and has `known` bytes of text; `ends` if the text has
-/// no more.
+/// How many bytes of the block the masks decide, and whether the text ends with them.
+///
+/// Undecided are bytes outside of ASCII; slashes behind line breaks that belong to punctuation (rule 4 takes any mixture
+/// of both); line breaks behind blanks behind line breaks (rule 5 takes white space up to the last line break); and, unless
+/// the text ends, apostrophes whose next two bytes are not in the block.
 #[inline(always)]
-pub(crate) fn starts(block: &Block, known: usize, ends: bool) -> Starts {
-    let Classes { lower, upper, digit, white, line, space, apostrophe, slash, wide } = simd::classes(block);
-    let letter = lower | upper;
-    let other = !(letter | digit | white | wide);
-    let blank = white & !line;
-    // How far the block shows what its bytes are.
-    let mut stops = wide;
-    // 4 takes line breaks behind punctuation, and slashes behind these: rare enough to be walked.
-    let taken = line & other << 1;
-    // 5 takes white space up to the last line break, 6 and 7 what is behind it: it is walked where there is a choice.
-    let indent = blank & line << 1;
-    stops |= behind(line, taken) & slash | behind(blank, indent) & line;
-    let mut end = known.min(stops.trailing_zeros() as usize);
-    let ends = ends && end == known;
-    // 1 and 2 take `'s` and its like behind letters, if the next two bytes tell.
-    let quotes = apostrophe & letter << 1;
-    if !ends {
-        let undecided = quotes & !below(end.max(3) - 2);
-        end = end.min(undecided.trailing_zeros() as usize);
+fn decided_bytes(masks: &Masks, length: usize, ends_text: bool) -> (usize, bool) {
+    let ClassMasks { line_break, slash, non_ascii, .. } = masks.classes;
+    let stops = non_ascii
+        | after_runs(line_break, masks.line_break_after_punctuation) & slash
+        | after_runs(masks.blank, masks.blank_after_line_break) & line_break;
+    let end = length.min(stops.trailing_zeros() as usize);
+    if ends_text && end == length {
+        return (end, true);
     }
-    // 4: a space before it belongs to it.
-    let others = first(other) & !(space << 1);
-    // 1 and 2: a word begins with what leads it, or with its first letter; and with each large letter behind a small one.
-    let lead = (others | blank) & letter >> 1;
-    let words = first(letter) & !(lead << 1) | upper & lower << 1;
-    // 3
-    let mut numbers = first(digit);
-    let mut third = numbers;
-    while third != 0 {
-        third = third << 3 & digit & digit << 1 & digit << 2;
-        numbers |= third;
+    let undecided = masks.apostrophe_after_letter & !low_bits(end.max(3) - 2);
+    (end.min(undecided.trailing_zeros() as usize), false)
+}
+
+/// Rules 1 and 2: a word starts with its lead, a single punctuation character or blank, or else with its first letter. A
+/// new word starts with each upper case letter that follows a lower case one.
+#[inline(always)]
+fn word_starts(masks: &Masks, punctuation_starts: u64) -> u64 {
+    let leads = (punctuation_starts | masks.blank) & masks.letter >> 1;
+    run_starts(masks.letter) & !(leads << 1) | masks.classes.upper & masks.classes.lower << 1
+}
+
+/// Rule 3: a number starts with each third digit of a run.
+#[inline(always)]
+fn number_starts(masks: &Masks) -> u64 {
+    let digit = masks.classes.digit;
+    let mut starts = run_starts(digit);
+    let mut next = starts;
+    while next != 0 {
+        next = next << 3 & digit & digit << 1 & digit << 2;
+        starts |= next;
     }
-    // 5, 6, 7: the last blank before something else begins a piece of its own, or that of what follows.
-    let whites = first(white) & !taken | blank & !(white >> 1) | indent;
-    let mut bits = (words | numbers | others | whites | 1) & below(end);
-    let mut quotes = quotes & letter >> 1 & below(end);
-    let mut done = 0;
-    while quotes != 0 {
-        let at = quotes.trailing_zeros() as usize;
-        quotes &= quotes - 1;
-        let length = contraction(block, at);
-        if length > 0 && at != done {
-            done = at + length;
-            bits = bits & !(below(length) << at) | (1 << (done % 64)) & below(end);
+    starts
+}
+
+/// Rule 4: a space in front belongs to the punctuation, so that the run does not start a pre-token itself.
+#[inline(always)]
+fn punctuation_starts(masks: &Masks) -> u64 {
+    run_starts(masks.punctuation) & !(masks.classes.space << 1)
+}
+
+/// Rules 5 to 7: white space starts with its run, after a line break, and with its last blank, which belongs to what
+/// follows or, before a digit, stands alone.
+#[inline(always)]
+fn white_space_starts(masks: &Masks) -> u64 {
+    let white_space = masks.classes.white_space;
+    run_starts(white_space) & !masks.line_break_after_punctuation
+        | masks.blank & !(white_space >> 1)
+        | masks.blank_after_line_break
+}
+
+/// Rules 1 and 2: joins contractions with the words before them. What follows a contraction starts a pre-token.
+#[inline(always)]
+fn join_contractions(block: &Block, masks: &Masks, mut starts: u64, end: usize) -> u64 {
+    let mut apostrophes = masks.apostrophe_after_letter & masks.letter >> 1 & low_bits(end);
+    let mut contraction_end = 0;
+    while apostrophes != 0 {
+        let at = apostrophes.trailing_zeros() as usize;
+        apostrophes &= apostrophes - 1;
+        let length = contraction_length(block, at);
+        // A word has at most one contraction: in `a's's` the second apostrophe leads a new word.
+        if length > 0 && at != contraction_end {
+            contraction_end = at + length;
+            starts = starts & !(low_bits(length) << at) | (1 << (contraction_end % 64)) & low_bits(end);
         }
     }
-    if !ends {
-        // What white space at the end is before is not known.
-        let tail = (!(white << (64 - end))).leading_zeros() as usize;
-        bits &= below((end - tail + 1).min(64));
-    } else if end > 1 && blank >> (end - 2) & 3 == 3 {
-        // 6 takes it whole where nothing follows.
-        bits &= !(1 << (end - 1));
-    }
-    let last = if ends {
-        Last::Ends(end)
-    } else if end < known {
-        Last::Walk
-    } else {
-        Last::Open
-    };
-    Starts { bits, last }
+    starts
 }
 
-/// `(?i:'s|'t|'re|'ve|'m|'ll|'d)` at an apostrophe, in ASCII.
+/// The length of `(?i:'s|'t|'re|'ve|'m|'ll|'d)` at an apostrophe, in ASCII; 0 if it does not match.
 #[inline(always)]
-fn contraction(block: &Block, at: usize) -> usize {
+fn contraction_length(block: &Block, at: usize) -> usize {
     let lower = |at: usize| block.get(at).map_or(0, u8::to_ascii_lowercase);
     match (lower(at + 1), lower(at + 2)) {
         (b's' | b't' | b'm' | b'd', _) => 2,
         (b'r' | b'v', b'e') | (b'l', b'l') => 3,
         _ => 0,
+    }
+}
+
+/// White space at the end is one pre-token if the text ends with it (rule 6), and otherwise one that [`LastPretoken`] says
+/// to be open: its last blank may belong to what follows.
+#[inline(always)]
+fn join_white_space_at_end(masks: &Masks, starts: u64, end: usize, ends_text: bool) -> u64 {
+    if !ends_text {
+        let white_space_bytes = (!(masks.classes.white_space << (64 - end))).leading_zeros() as usize;
+        starts & low_bits((end - white_space_bytes + 1).min(64))
+    } else if end > 1 && masks.blank >> (end - 2) & 3 == 3 {
+        starts & !(1 << (end - 1))
+    } else {
+        starts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_are_those_of_the_worked_example() {
+        let text = b"We'll pay  71234 (or not) now";
+        let mut block = [0; 64];
+        block[..text.len()].copy_from_slice(text);
+        let masks = Masks::new(&block);
+        let row = |mask: u64| -> String {
+            (0..text.len()).map(|at| if mask >> at & 1 == 1 { 'X' } else { '.' }).collect()
+        };
+        let punctuation = punctuation_starts(&masks);
+        let rows = [
+            (masks.letter, "XX.XX.XXX.........XX.XXX..XXX"),
+            (masks.classes.digit, "...........XXXXX............."),
+            (masks.classes.white_space, ".....X...XX.....X...X....X..."),
+            (masks.punctuation, "..X..............X......X...."),
+            ((punctuation | masks.blank) & masks.letter >> 1, "..X..X..............X....X..."),
+            (word_starts(&masks, punctuation), "X.................X.........."),
+            (number_starts(&masks), "...........X..X.............."),
+            (punctuation, "..X.....................X...."),
+            (white_space_starts(&masks), ".....X...XX.....X...X....X..."),
+            (pretoken_starts(&block, text.len(), true).mask, "X....X...XXX..X.X.X.X...XX..."),
+        ];
+        for (mask, expected) in rows {
+            assert_eq!(row(mask), expected);
+        }
     }
 }

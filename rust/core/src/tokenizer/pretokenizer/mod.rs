@@ -1,4 +1,180 @@
 //! Text to pre-tokens, by the split pattern of `o200k_base`.
+//!
+//! The pattern is an alternation of seven rules; at each place the first rule that matches wins:
+//! ```text
+//! 1  [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?
+//! 2  [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?
+//! 3  \p{N}{1,3}
+//! 4  ` ?[^\s\p{L}\p{N}]+[\r\n/]*`
+//! 5  \s*[\r\n]+
+//! 6  \s+(?!\S)
+//! 7  \s+
+//! ```
+//! The pattern has no lookbehind: a pre-token depends only on the text from its start on. So scanning may begin anew at
+//! the start of any pre-token, with either of two scanners: `block` takes 64 bytes of ASCII at once, and `scalar` one
+//! character after another, for all else. Both are linear in the text.
 
-pub(super) mod block;
-pub(super) mod scalar;
+mod block;
+mod scalar;
+
+use super::simd::BLOCK_BYTES;
+use block::LastPretoken;
+
+pub(super) use scalar::scan_pretoken;
+
+/// One call of [`scan`] finds at most this many pre-tokens.
+pub(super) const MAX_SCANNED_PRETOKENS: usize = BLOCK_BYTES;
+
+/// The bytes that one call of [`scan`] looks at with vectors: a block, and the 16 bytes from any place in it.
+const VIEW_BYTES: usize = BLOCK_BYTES + 16;
+
+/// Finds pre-tokens from `at` on, where one must start: at least one, at most [`MAX_SCANNED_PRETOKENS`]. Returns where the
+/// next one starts.
+///
+/// `emit` gets each pre-token's start, its length, and the 16 bytes from its start on, in which zeros stand for bytes
+/// beyond the end of the text. They are meaningless if the pre-token is longer than 16 bytes.
+#[inline(always)]
+pub(super) fn scan(text: &[u8], at: usize, mut emit: impl FnMut(usize, usize, &[u8; 16])) -> usize {
+    let mut padded = [0; VIEW_BYTES];
+    let rest = text.get(at..).unwrap_or_default();
+    let view = rest.first_chunk().unwrap_or_else(|| {
+        padded[..rest.len()].copy_from_slice(rest);
+        &padded
+    });
+    let mut emit = |start: usize, end: usize| {
+        let chunk = view.get(start..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; 16]);
+        emit(at + start, end - start, chunk);
+    };
+    let (start, last) = scan_block(view, rest.len(), &mut emit);
+    let end = match last {
+        LastPretoken::EndsText(end) => end,
+        LastPretoken::Continues if start > 0 => start,
+        _ => scan_pretoken(text, at + start).end - at,
+    };
+    if end > start {
+        emit(start, end);
+    }
+    at + end
+}
+
+/// Finds the pre-tokens whose ends the first block of a view decides. Returns where the next one starts.
+#[inline(always)]
+fn scan_block(
+    view: &[u8; VIEW_BYTES],
+    length: usize,
+    mut emit: impl FnMut(usize, usize),
+) -> (usize, LastPretoken) {
+    // A block with non-ASCII bytes near its start would decide too little to be worth its masks.
+    let first_bytes = view.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let Some(block) = view.first_chunk().filter(|_| first_bytes & 0x8080_8080_8080_8080 == 0) else {
+        return (0, LastPretoken::Undecided);
+    };
+    let starts = block::pretoken_starts(block, length.min(BLOCK_BYTES), length <= BLOCK_BYTES);
+    let (mut start, mut mask) = (0, starts.mask & (starts.mask - 1));
+    while mask != 0 {
+        let end = mask.trailing_zeros() as usize;
+        mask &= mask - 1;
+        emit(start, end);
+        start = end;
+    }
+    (start, starts.last)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    /// The split pattern itself, by a regex engine.
+    static PATTERN: LazyLock<fancy_regex::Regex> = LazyLock::new(|| {
+        let rules = concat!(
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+            r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+            r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        );
+        fancy_regex::Regex::new(rules).expect("the pattern is valid")
+    });
+
+    fn split_by_pattern(text: &str) -> Vec<&str> {
+        PATTERN.find_iter(text).map(|result| result.expect("no limit is reached").as_str()).collect()
+    }
+
+    /// The pre-tokens of a text by the scalar scanner alone.
+    pub(in crate::tokenizer) fn split_by_scalar(text: &str) -> Vec<&str> {
+        let (mut at, mut pretokens) = (0, Vec::new());
+        while at < text.len() {
+            let end = scan_pretoken(text.as_bytes(), at).end;
+            pretokens.push(&text[at..end]);
+            at = end;
+        }
+        pretokens
+    }
+
+    fn split(text: &str) -> Vec<&str> {
+        let (mut at, mut pretokens) = (0, Vec::new());
+        while at < text.len() {
+            at = scan(text.as_bytes(), at, |start, length, chunk| {
+                let pretoken = &text[start..start + length];
+                assert!(length > 16 || chunk.starts_with(pretoken.as_bytes()));
+                pretokens.push(pretoken);
+            });
+        }
+        pretokens
+    }
+
+    #[test]
+    fn every_code_point_splits_by_the_pattern() {
+        for c in '\0'..=char::MAX {
+            let text = format!("{c} a{c}B{c}{c}1{c}'S {c}\n{c}  {c}x");
+            assert_eq!(split_by_scalar(&text), split_by_pattern(&text), "{:?}", c);
+        }
+    }
+
+    /// A character of each class that the pattern distinguishes in ASCII, and those of contractions.
+    const ALPHABET: [&str; 13] = ["a", "s", "l", "R", "e", "1", " ", "\t", "\n", ".", "/", "'", "é"];
+
+    fn word(number: usize, length: u32) -> String {
+        let letter = |place: u32| ALPHABET[number / ALPHABET.len().pow(place) % ALPHABET.len()];
+        (0..length).map(letter).collect()
+    }
+
+    #[test]
+    fn every_short_text_splits_alike_in_blocks() {
+        for length in 1..=5_u32 {
+            for number in 0..ALPHABET.len().pow(length) {
+                let text = word(number, length);
+                assert_eq!(split(&text), split_by_scalar(&text), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_text_at_a_block_border_splits_alike() {
+        for before in 54..=64 {
+            for number in 0..ALPHABET.len().pow(4) {
+                let text = format!("{}{} go", &"and so on. ".repeat(6)[..before], word(number, 4));
+                assert_eq!(split(&text), split_by_scalar(&text), "{text:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn any_text_splits_alike_in_blocks(
+            parts in proptest::collection::vec(("[aslRre1 \t\n./'é\u{a0}中<>|_]{0,9}", "a{0,70}|\\PC{0,9}|[A-Za-z .,'\n]{0,30}|[ \n]{0,9}"), 0..12)
+        ) {
+            let text: String = parts.into_iter().flat_map(|(first, second)| [first, second]).collect();
+            prop_assert_eq!(split(&text), split_by_scalar(&text));
+        }
+
+        #[test]
+        fn any_neighbours_split_by_the_pattern(
+            text in "[aBcſK中ʰǅ́\u{0301}12٣ \t\r\n\u{a0}\u{3000}'./!_<|>😀stREvlLmd]{0,24}"
+        ) {
+            prop_assert_eq!(split_by_scalar(&text), split_by_pattern(&text));
+        }
+    }
+}
