@@ -268,8 +268,8 @@ def markdown(results: dict[str, Any]) -> str:
     counts = json.loads((RESULTS / "instructions.json").read_text("utf-8"))
     lines += ["", "### Instructions per token, each step including those before it"]
     lines += [
-        "| | split | + look up | + merge (`count`) | + write (`encode`) | decode |",
-        "|---|---|---|---|---|---|",
+        "| | split | + look up, merge (`count`) | + write (`encode`) | decode |",
+        "|---|---|---|---|---|",
     ]
     lines += [
         f"| {name} | {' | '.join([f'{count:,}' for count in steps.values()])} |" for name, steps in counts.items()

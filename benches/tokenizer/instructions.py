@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "benches/tokenizer"))
 import corpora  # noqa: E402
 
 KEPT = ROOT / "benches/results/instructions.json"
-STEPS = ("split", "lookup", "count", "encode", "decode")
+STEPS = ("split", "count", "encode", "decode")
 SIZE = 100_000
 
 
