@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import functools
+import graphlib
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,27 +13,24 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "python" / "motet"
-ROOMS = {
-    name: height
-    for height, names in enumerate(
-        [
-            "errors _lazy _context _retry _plot",
-            "_core tolerant_json _atomic_files",
-            "message metrics",
-            "catalog schema dialects",
-            "harmony limits",
-            "backend",
-            "trace",
-            "together asking",
-            "loop",
-            "atoms",
-            "tune testing",
-            "__init__",
-            "cli",
-        ]
-    )
-    for name in names.split()
-}
+FILES = sorted(PACKAGE.rglob("*.py"))
+FLOORS = [
+    "errors _lazy _context _retry _plot",
+    "_core tolerant_json _atomic_files",
+    "message metrics",
+    "catalog schema dialects",
+    "harmony limits",
+    "backend",
+    "trace",
+    "together asking",
+    "loop",
+    "atoms",
+    "tune testing",
+    "__init__",
+    "cli",
+]
+"""Rooms, from the ground up. A room is a folder or a single module of the package."""
+HEIGHTS = {name: height for height, names in enumerate(FLOORS) for name in names.split()}
 
 
 @functools.cache
@@ -39,27 +38,74 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def below(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
 
 
-def imported(path: Path) -> set[str]:
+def module(path: Path) -> str:
+    """`motet.loop.run`."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def room(name: str) -> str:
+    """The room of a module."""
+    return name.split(".")[1] if "." in name else "__init__"
+
+
+MODULES = {module(path) for path in FILES} | {"motet._core"}
+
+
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
+    """The modules of the package that a file imports, in functions as well."""
     names: set[str] = set()
     for node in ast.walk(tree(path)):
-        assert not isinstance(node, ast.ImportFrom) or node.level == 0, "imports name the whole way"
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "motet":
-            inner = node.module.split(".")[1:]
-            names |= {inner[0]} if inner else {a.name if a.name in ROOMS else "__init__" for a in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name the whole way"
+            origin = node.module or ""
+            found = {f"{origin}.{alias.name}" for alias in node.names}
+            names |= {name if name in MODULES else origin for name in found}
         elif isinstance(node, ast.Import):
-            names |= {"__init__" for a in node.names if a.name.split(".")[0] == "motet"}
-    return names
+            names |= {alias.name for alias in node.names}
+    return frozenset(names & MODULES - {module(path)})
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_room_has_a_floor() -> None:
+    assert {room(name) for name in MODULES} == HEIGHTS.keys()
+
+
+@pytest.mark.parametrize("path", FILES, ids=below)
 def test_rooms_import_only_from_lower_floors(path: Path) -> None:
-    own = room(path)
-    for name in imported(path) - {own}:
-        assert ROOMS[name] < ROOMS[own], f"{own} imports {name}"
+    own = room(module(path))
+    for name in imports(path):
+        assert room(name) == own or HEIGHTS[room(name)] < HEIGHTS[own], f"{own} imports {name}"
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {module(path): imports(path) for path in FILES}
+    # `motet` hands on names of all rooms, and no room imports it: see the floors.
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=below)
+def test_no_submodule_has_the_name_of_a_public_attribute(path: Path) -> None:
+    """Importing such a submodule would replace the attribute."""
+    package = importlib.import_module(module(path))
+    submodules = {one.name.removesuffix(".py") for one in path.parent.iterdir() if one.suffix in ("", ".py")}
+    assert submodules & set(getattr(package, "__all__", ())) == set()
+
+
+def test_modules_that_users_do_not_need_begin_with_an_underscore() -> None:
+    """A single module without one defines a name that `motet` hands on, or is documented by its own name."""
+    pages = "".join([page.read_text() for page in (PACKAGE.parents[1] / "docs/reference").rglob("*.md")])
+    public = set(importlib.import_module("motet").__all__)
+    for path in PACKAGE.glob("*.py"):
+        name = module(path)
+        if name != "motet":
+            names = set(importlib.import_module(name).__all__)
+            known = bool(names & public) or f"{name}." in pages or f"`{name}`" in pages
+            assert known != path.name.startswith("_"), name
 
 
 @functools.cache
@@ -95,9 +141,7 @@ def foreign(path: Path) -> list[tuple[str, bool]]:
 )
 def test_packages_are_imported_only_where_allowed(package: str, rooms: str, late: str) -> None:
     """`late`: only within functions, so that whoever does not need it does not load it."""
-    found = {
-        (room(path), within) for path in PACKAGE.rglob("*.py") for name, within in foreign(path) if name == package
-    }
+    found = {(room(module(path)), within) for path in FILES for name, within in foreign(path) if name == package}
     assert found, f"nobody imports {package}"
     allowed = {(name, within) for name in rooms.split() for within in (True, False)}
     assert found <= allowed | {(name, True) for name in late.split()}
@@ -121,7 +165,7 @@ def test_no_other_package_is_imported() -> None:
         "compression",
         "backports",
     }
-    found = {name for path in PACKAGE.rglob("*.py") for name, _ in foreign(path)}
+    found = {name for path in FILES for name, _ in foreign(path)}
     assert found - known - sys.stdlib_module_names == set()
 
 
@@ -136,7 +180,7 @@ def mentions(node: ast.AST, word: str) -> bool:
 
 def test_http_statuses_are_read_in_one_file() -> None:
     """Elsewhere nothing is compared with one: neither `status == 404` nor `match status: case 404`."""
-    for path in {*PACKAGE.rglob("*.py")} - {PACKAGE / "together/errors.py"}:
+    for path in {*FILES} - {PACKAGE / "together/errors.py"}:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Compare | ast.Match) and mentions(getattr(node, "subject", node), "status"):
                 numbers = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
@@ -145,7 +189,7 @@ def test_http_statuses_are_read_in_one_file() -> None:
 
 def test_prices_are_multiplied_in_one_file() -> None:
     """A sum of money is made nowhere else: elsewhere nothing is multiplied or divided by what a price says."""
-    for path in {*PACKAGE.rglob("*.py")} - {PACKAGE / "metrics.py"}:
+    for path in {*FILES} - {PACKAGE / "metrics.py"}:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
                 assert not (mentions(node, "price") or mentions(node, "MILLION")), f"{path}:{node.lineno}"
@@ -213,11 +257,3 @@ motet.render([{"role": "user", "content": "Hi"}])
 print(read)
 """
     assert isolated(program).strip() == "[]"
-
-
-def test_public_names_exist() -> None:
-    import motet
-
-    for name in motet.__all__:
-        assert getattr(motet, name) is not None
-    assert motet.__doc__
