@@ -1,9 +1,9 @@
-"""Packs a `.tiktoken` vocabulary into `merges.z`. Run as `python pack.py o200k_base.tiktoken`.
+"""Pack a `.tiktoken` vocabulary into `merges.z`. Run as `python pack.py o200k_base.tiktoken`.
 
-Every token of more than one byte is the merge of two earlier ones: encoding its bytes with the earlier ranks alone
-leaves exactly those two. So two ranks say all of a token, and the file holds, deflated: the 256 single bytes in the
-order of their ranks, then the left ranks of all further tokens, then the right ranks, each as three planes of bytes
-(low, middle, high).
+Every token of more than one byte is the merge of two earlier ones, its parents: its bytes, encoded with the earlier ranks
+alone, are exactly those two. So two ranks define a token. The file holds, deflated: the 256 single bytes in the order of
+their ranks, then the left parents of all further tokens, then the right parents, each as three planes of bytes (low,
+middle, high).
 """
 
 import base64
@@ -13,7 +13,7 @@ from array import array
 from pathlib import Path
 
 
-def halves(token: bytes, rank: int, ranks: dict[bytes, int]) -> tuple[int, int]:
+def parents(token: bytes, rank: int, ranks: dict[bytes, int]) -> tuple[int, int]:
     parts = [token[at : at + 1] for at in range(len(token))]
     while len(parts) > 2:
         merges = [(ranks.get(parts[at] + parts[at + 1], rank), at) for at in range(len(parts) - 1)]
@@ -34,7 +34,7 @@ def main(path: str) -> None:
     ranks = {token: rank for rank, token in enumerate(tokens)}
     left, right = array("I"), array("I")
     for rank, token in enumerate(tokens[256:], 256):
-        first, second = halves(token, rank, ranks)
+        first, second = parents(token, rank, ranks)
         left.append(first)
         right.append(second)
     packed = zlib.compress(b"".join(tokens[:256]) + planes(left) + planes(right), 9)

@@ -22,3 +22,8 @@ pub mod tool_name;
 mod typescript;
 mod unescaped;
 mod wire;
+
+/// Runs the examples of the README as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -1,8 +1,8 @@
 //! A fixed-size cache per thread from short pre-tokens to ids. An optimisation only: an entry equals what would be
 //! recomputed.
 //!
-//! The vocabulary's tables hold most pre-tokens, too, but they are twenty times as large, so that a lookup in them misses
-//! the processor's caches. The few thousand pre-tokens that most text is made of stay in those caches here.
+//! The vocabulary's tables hold most pre-tokens, too, but scattered over 8 MB, so that a lookup in them misses the
+//! processor's caches. The few thousand pre-tokens that most text is made of take a few hundred kB here.
 
 use super::simd;
 use super::vocabulary::{TokenKey, hash};
