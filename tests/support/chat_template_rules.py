@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-TEXTS = Path(__file__).parents[2] / "rust" / "core" / "src" / "template"
+TEXTS = Path(__file__).parents[2] / "rust" / "core" / "src" / "render" / "texts"
 CHANNELS = "# Valid channels: analysis, commentary, final. Channel must be included for every message."
 FUNCTIONS = "\nCalls to these tools must go to the commentary channel: 'functions'."
 

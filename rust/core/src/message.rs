@@ -1,5 +1,5 @@
 //! Messages and their parts: what a chat user means, as plain data.
-//! Which frame becomes which part is decided in `classify.rs`; which part becomes which frame, in `render.rs`.
+//! Which frame becomes which part is decided in `classify.rs`; which part becomes which frame, in `render/native.rs`.
 
 use crate::frame::{RecipientPosition, Role, Stop};
 use serde_json::Value;
@@ -100,6 +100,14 @@ pub struct Developer {
     pub tools: Vec<Tool>,
     /// The whole text as it stood on the wire, rendered as it is; `None`: made from the other fields.
     pub text: Option<String>,
+}
+
+impl Developer {
+    /// Whether the frame defines functions.
+    pub(crate) fn has_functions(&self) -> bool {
+        !self.tools.is_empty()
+            || self.text.as_deref().is_some_and(|text| text.contains("\nnamespace functions {"))
+    }
 }
 
 /// A function that the model may call.

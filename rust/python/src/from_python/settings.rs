@@ -5,7 +5,7 @@ use super::tool::{read_tools, tool_names};
 use super::{iterate, read_role, type_name};
 use motet::parser::ParseOptions;
 use motet::parser::stripped::Stripped;
-use motet::render::{self, Builtin, Dialect, Effort, KeepAnalysis, ResponseFormat};
+use motet::render::{Builtin, Dialect, Effort, KeepAnalysis, RenderOptions, ResponseFormat};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -35,8 +35,8 @@ fn read_stripped(value: &str) -> PyResult<Stripped> {
 }
 
 /// Reads the keyword arguments of `motet.render`.
-pub(crate) fn render_options(given: Option<&Bound<'_, PyDict>>) -> PyResult<render::Settings> {
-    let mut settings = render::Settings::default();
+pub(crate) fn render_options(given: Option<&Bound<'_, PyDict>>) -> PyResult<RenderOptions> {
+    let mut settings = RenderOptions::default();
     for (name, value) in given.into_iter().flat_map(|given| given.iter()) {
         let name: String = name.extract()?;
         let text = || -> PyResult<Option<String>> {

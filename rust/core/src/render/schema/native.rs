@@ -1,32 +1,44 @@
-//! JSON Schema to the TypeScript-like text in which tools are shown to the model.
+//! JSON Schema as TypeScript, with every construct.
 //!
-//! No text of a schema can break out of the place it is put in: comments get `//` before each line, whatever ends a
-//! line there; names and values are written as JSON strings. `legacy.rs` keeps the bytes of
-//! openai-harmony instead, and refuses what would break out.
+//! No text of a schema can leave the place it is written to: each line of a comment begins with `//`, whatever ends
+//! the line; names and values are JSON strings. The other dialects keep the bytes of others instead.
 
 use crate::error::RenderError;
 use crate::header_grammar::is_line_break;
+use crate::message::Tool;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
-/// Schemas nested deeper than this are refused.
-pub(crate) const DEEPEST: usize = 64;
+/// Deeper schemas are refused.
+pub(crate) const MAX_DEPTH: usize = 64;
 
-/// Types longer than this are refused: references can make a small schema as long as they like.
-const LONGEST: usize = 1 << 20;
+/// Longer types are refused: references let a small schema expand without bound.
+const MAX_TYPE_BYTES: usize = 1 << 20;
 
-/// The parameters of a function: what stands between the parentheses of its type, and comments to go above it.
-pub(crate) struct Parameters {
-    pub(crate) comments: String,
-    /// Empty if the function takes none.
-    pub(crate) text: String,
+/// A tool as a function type, its description above.
+pub(crate) fn function(tool: &Tool) -> Result<String, RenderError> {
+    let mut out = String::new();
+    if !tool.description.is_empty() {
+        comment(&mut out, "", &tool.description);
+    }
+    let parameters = parameters(tool.parameters.as_ref())?;
+    let _ = write!(out, "{}type {} = ({}) => any;\n\n", parameters.comments, tool.name, parameters.text);
+    Ok(out)
 }
 
-/// The parameters of a tool. `None`, and an object without properties, take none.
-pub(crate) fn parameters(schema: Option<&Value>) -> Result<Parameters, RenderError> {
+/// The parameters of a function type.
+struct Parameters {
+    /// Comments above the type.
+    comments: String,
+    /// The text between the parentheses; empty for no parameters.
+    text: String,
+}
+
+/// The parameters of a tool: none for no schema and for an object without properties.
+fn parameters(schema: Option<&Value>) -> Result<Parameters, RenderError> {
     let none = Parameters { comments: String::new(), text: String::new() };
     let Some(schema) = schema else { return Ok(none) };
-    let mut printer = Printer { root: schema, refs: Vec::new(), path: Vec::new(), written: 0 };
+    let mut writer = SchemaWriter { root: schema, refs: Vec::new(), path: Vec::new(), written: 0 };
     let mut comments = String::new();
     if let Some(text) = schema.get("description").and_then(Value::as_str) {
         comment(&mut comments, "", text);
@@ -38,11 +50,11 @@ pub(crate) fn parameters(schema: Option<&Value>) -> Result<Parameters, RenderErr
         && !["additionalProperties", "patternProperties", "$ref", "anyOf", "oneOf", "allOf"]
             .iter()
             .any(|key| schema.get(key).is_some_and(|value| value != &Value::Bool(false)));
-    let text = if empty { String::new() } else { format!("_: {}", printer.shape(schema, "")?.text) };
+    let text = if empty { String::new() } else { format!("_: {}", writer.shape(schema, "")?.text) };
     Ok(Parameters { comments, text })
 }
 
-/// Appends a comment, each of its lines behind `//`.
+/// Appends a comment, `//` before each line.
 pub(crate) fn comment(out: &mut String, indent: &str, text: &str) {
     let text = text.replace("\r\n", "\n");
     for line in text.trim_end_matches(is_line_break).split(is_line_break) {
@@ -50,7 +62,7 @@ pub(crate) fn comment(out: &mut String, indent: &str, text: &str) {
     }
 }
 
-/// JSON that stays on its line for every reader.
+/// JSON without line breaks or control characters.
 pub(crate) fn literal(value: &Value) -> String {
     let json = value.to_string();
     let mut out = String::with_capacity(json.len());
@@ -64,7 +76,7 @@ pub(crate) fn literal(value: &Value) -> String {
     out
 }
 
-/// A type, and whether it needs parentheses before `[]` or beside `&`.
+/// A type, and whether it needs parentheses before `[]` or in an intersection.
 struct Shape {
     text: String,
     compound: bool,
@@ -80,29 +92,29 @@ impl Shape {
     }
 }
 
-struct Printer<'a> {
+struct SchemaWriter<'a> {
     root: &'a Value,
-    /// References that are being followed: one of them again is a cycle.
+    /// The references being followed; a repetition is a cycle.
     refs: Vec<&'a str>,
     path: Vec<String>,
     written: usize,
 }
 
-impl<'a> Printer<'a> {
+impl<'a> SchemaWriter<'a> {
     fn error(&self, what: &str) -> RenderError {
         let path = if self.path.is_empty() { "the root".to_owned() } else { self.path.join(".") };
         RenderError { message: format!("the schema {what} at {path}"), at: None }
     }
 
     fn inner(&mut self, name: &str, schema: &'a Value, indent: &str) -> Result<Shape, RenderError> {
-        if self.path.len() >= DEEPEST {
-            return Err(self.error(&format!("is nested deeper than {DEEPEST}")));
+        if self.path.len() >= MAX_DEPTH {
+            return Err(self.error(&format!("is nested deeper than {MAX_DEPTH}")));
         }
         self.path.push(name.to_owned());
         let shape = self.shape(schema, indent)?;
         self.path.pop();
         self.written += shape.text.len();
-        if self.written > LONGEST {
+        if self.written > MAX_TYPE_BYTES {
             return Err(self.error("is too long when its references are followed"));
         }
         Ok(shape)
@@ -193,7 +205,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// A union or an intersection; with a line for each variant if any of them has something to say.
+    /// A union or an intersection, with a line for each variant if one of them has a description.
     fn variants(
         &mut self,
         key: &str,
@@ -242,7 +254,7 @@ impl<'a> Printer<'a> {
     }
 
     fn object(&mut self, schema: &'a Value, indent: &str) -> Result<Shape, RenderError> {
-        // The outermost object stands flush left with its fields, as models have seen it; inner ones are indented.
+        // The fields of the outermost object are not indented, as in the models' training data.
         let inner = if self.path.is_empty() { String::new() } else { format!("{indent}    ") };
         let required = schema.get("required").and_then(Value::as_array);
         let is_required =
@@ -302,7 +314,7 @@ fn describe(out: &mut String, indent: &str, field: &Value) {
     }
 }
 
-/// Keywords that a type cannot say.
+/// Keywords that a TypeScript type cannot express.
 const LIMITS: [&str; 12] = [
     "format",
     "pattern",
@@ -318,7 +330,7 @@ const LIMITS: [&str; 12] = [
     "uniqueItems",
 ];
 
-/// A field's name as TypeScript writes it: quoted unless it is an identifier.
+/// A field name, quoted unless it is an identifier.
 fn field_name(key: &str) -> String {
     let mut chars = key.chars();
     let begins = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '$'));

@@ -1,16 +1,16 @@
-//! JSON as Python's `json.dumps(value, ensure_ascii=False)` writes it: blanks behind `,` and `:`, characters beyond
-//! ASCII as they are, floats as their `repr`. The published chat template is run by Python, so its prompts hold this.
+//! JSON as Python's `json.dumps(value, ensure_ascii=False)` writes it: a space after `,` and `:`, characters beyond
+//! ASCII unescaped, floats as their `repr`. Servers run the published chat template in Python, so prompts contain it.
 //!
-//! Text is read here and not by serde_json, which rounds the last digit of some floats and knows no large integers.
+//! A parser of its own, because serde_json rounds the last digit of some floats and has no large integers.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-/// Values nested deeper than this are refused.
-const DEEPEST: usize = 200;
+/// Deeper values are refused.
+const MAX_DEPTH: usize = 200;
 
-/// A JSON value, ready to be written.
+/// A JSON value.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Json {
     /// `null`, a boolean or a number, spelled as Python spells it.
@@ -20,7 +20,7 @@ pub(crate) enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// Why a text was not read.
+/// Why a text cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
     NotJson,
@@ -28,7 +28,7 @@ pub(crate) enum Fault {
 }
 
 impl Json {
-    /// Reads what Python's `json.loads` reads, `NaN` and infinities included. Of two equal keys the last one counts.
+    /// Parses what Python's `json.loads` accepts, `NaN` and infinities included. Of equal keys the last one wins.
     pub(crate) fn parse(text: &str) -> Result<Json, Fault> {
         let (value, rest) = value(blank(text), 0)?;
         if blank(rest).is_empty() { Ok(value) } else { Err(Fault::NotJson) }
@@ -101,7 +101,7 @@ fn quoted(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
     write!(f, "{rest}\"")
 }
 
-/// A float as Python's `repr`: the fewest digits that read back, an exponent below 1e-4 and from 1e16.
+/// A float as Python's `repr`: the fewest digits that parse back, with an exponent below 1e-4 and from 1e16.
 pub(crate) fn float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -111,7 +111,7 @@ pub(crate) fn float(value: f64) -> String {
     }
     let shortest = format!("{value:e}");
     let count = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
-    // Of two that are as short and as near Python takes the even one, as does the writer that is told a length.
+    // Of two equally short and near spellings Python takes the even one, as formatting with a precision does.
     let even = format!("{value:.*e}", count.saturating_sub(1));
     let chosen = if even.parse() == Ok(value) { even } else { shortest };
     let (mantissa, exponent) = chosen.split_once('e').unwrap_or((&chosen, "0"));
@@ -138,7 +138,7 @@ fn blank(text: &str) -> &str {
 }
 
 fn value(text: &str, depth: usize) -> Read<'_, Json> {
-    if depth > DEEPEST {
+    if depth > MAX_DEPTH {
         return Err(Fault::TooDeep);
     }
     if let Some(rest) = text.strip_prefix('{') {
@@ -199,7 +199,7 @@ fn object(text: &str, depth: usize) -> Read<'_, Json> {
     }
 }
 
-/// What follows a quotation mark, up to the next one.
+/// The string after an opening quotation mark, up to the closing one.
 fn string(text: &str) -> Read<'_, String> {
     let mut out = String::new();
     let mut rest = text;
@@ -227,7 +227,7 @@ fn string(text: &str) -> Read<'_, String> {
     }
 }
 
-/// The character of `\u`, or of two of them. A half without its other has no UTF-8, so that its text is no JSON here.
+/// The character of one `\u` escape or of a surrogate pair. A lone surrogate has no UTF-8, so its text is rejected.
 fn code_point(text: &str) -> Read<'_, char> {
     let (first, rest) = code_unit(text)?;
     let (code, rest) = if (0xd800..0xdc00).contains(&first) {
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_written_anew_as_python_writes_it() {
+    fn text_is_rewritten_as_python_writes_it() {
         check(
             r#" {"b":1,"a":[true,null,"\u00e9\ud83d\ude00\/\u001f\u007f"]} "#,
             "{\"b\": 1, \"a\": [true, null, \"é😀/\\u001f\u{7f}\"]}",
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_the_spelling_of_python() {
+    fn numbers_are_spelled_as_in_python() {
         for (text, expected) in [
             ("-0", "0"),
             ("-0.0", "-0.0"),
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_does_not_read_is_no_json() {
+    fn text_that_python_rejects_is_not_json() {
         for text in [
             "",
             "{",

@@ -1,8 +1,21 @@
-//! Frames to pieces: how a frame stands on the wire.
+//! Frames as markers and text.
 
+use super::piece_writer::Writer;
+use crate::error::RenderError;
 use crate::frame::{Frame, Header, RecipientPosition, Role, Stop};
+use crate::header_grammar;
 use crate::marker::Marker;
-use crate::piece::Writer;
+
+/// Writes frames exactly: without a stop token where `stop` is `None`, without a header where it is implied. Raises for
+/// header values that the format does not allow.
+pub fn render_frames(frames: &[Frame], out: &mut impl Writer) -> Result<(), RenderError> {
+    for (at, frame) in frames.iter().enumerate() {
+        header_grammar::header(&frame.header, Some(at))
+            .map_err(|error| RenderError { message: format!("frames[{at}]: {}", error.message), at: None })?;
+        write_frame(frame, out);
+    }
+    Ok(())
+}
 
 pub(crate) fn write_frame(frame: &Frame, out: &mut impl Writer) {
     let Frame { header, content, stop, implied } = frame;
@@ -13,7 +26,7 @@ pub(crate) fn write_frame(frame: &Frame, out: &mut impl Writer) {
             out.mark(Marker::Message);
         }
     } else if bare && content.is_empty() && stop.is_none() {
-        // The tail of a prompt.
+        // The end of a prompt: the header that the model continues.
         return write_next_role(Some(header.role), out);
     } else {
         write_header(header, out);
@@ -28,7 +41,7 @@ pub(crate) fn write_header(header: &Header, out: &mut impl Writer) {
     out.mark(Marker::Message);
 }
 
-/// The first word of a header: a role, perhaps with a name, or a tool.
+/// The first word of a header: a role, a role with a name, or a tool.
 pub(crate) fn author(header: &Header) -> String {
     match (header.role, &header.name) {
         (Role::Tool, Some(author)) => author.clone(),
@@ -37,17 +50,20 @@ pub(crate) fn author(header: &Header) -> String {
     }
 }
 
-/// What stands in a header behind the author.
+/// The author, and the values after it: recipient, channel, content type.
 fn write_values(header: &Header, author: String, out: &mut impl Writer) {
-    let usual = if header.role == Role::Assistant && header.channel.is_some() {
+    let default = if header.role == Role::Assistant && header.channel.is_some() {
         RecipientPosition::Channel
     } else {
         RecipientPosition::Role
     };
-    let place =
-        if header.channel.is_some() { header.recipient_at.unwrap_or(usual) } else { RecipientPosition::Role };
+    let position = if header.channel.is_some() {
+        header.recipient_at.unwrap_or(default)
+    } else {
+        RecipientPosition::Role
+    };
     let recipient = |at: RecipientPosition| match &header.recipient {
-        Some(recipient) if place == at => format!(" to={recipient}"),
+        Some(recipient) if position == at => format!(" to={recipient}"),
         _ => String::new(),
     };
     let mut text = author + &recipient(RecipientPosition::Role);

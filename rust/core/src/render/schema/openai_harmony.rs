@@ -1,31 +1,51 @@
-//! JSON Schema to TypeScript exactly as openai-harmony 0.0.8 writes it, oddities included: an object's description
-//! twice, enums of numbers lost, unions in arrays without parentheses. What would break out of a comment or a string
-//! there is refused, so what is left cannot do harm.
+//! JSON Schema as TypeScript, byte for byte as openai-harmony 0.0.8 writes it: an object's description twice, numeric
+//! enums lost, unions in arrays without parentheses. Text that would leave its comment or string is refused.
 
+use super::strict_text::SchemaPath;
 use crate::error::RenderError;
-use crate::unescaped::Place;
+use crate::header_grammar;
+use crate::message::Tool;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
+/// A tool as a function type, its description above.
+pub(crate) fn function(tool: &Tool) -> Result<String, RenderError> {
+    let mut out = String::new();
+    for line in tool.description.lines() {
+        if line.chars().any(header_grammar::is_line_break) {
+            let message =
+                "the description has a line break other than a newline; dialect=\"motet\" writes it safely";
+            return Err(RenderError { message: message.to_owned(), at: None });
+        }
+        let _ = writeln!(out, "// {line}");
+    }
+    let parameters = match &tool.parameters {
+        Some(schema) => format!("_: {}", parameters(schema)?),
+        None => String::new(),
+    };
+    let _ = write!(out, "type {} = ({parameters}) => any;\n\n", tool.name);
+    Ok(out)
+}
+
 /// The type of a tool's parameters.
-pub(crate) fn parameters(schema: &Value) -> Result<String, RenderError> {
-    let mut printer = Printer { place: Place::default() };
-    printer.shape(schema, "")
+fn parameters(schema: &Value) -> Result<String, RenderError> {
+    let mut writer = SchemaWriter { path: SchemaPath::default() };
+    writer.shape(schema, "")
 }
 
-struct Printer {
-    place: Place,
+struct SchemaWriter {
+    path: SchemaPath,
 }
 
-impl Printer {
+impl SchemaWriter {
     fn inner(&mut self, name: &str, schema: &Value, indent: &str) -> Result<String, RenderError> {
-        self.place.enter(name)?;
+        self.path.enter(name)?;
         let text = self.shape(schema, indent)?;
-        self.place.leave();
+        self.path.leave();
         Ok(text)
     }
 
-    /// The type of a field or of a variant: the only places where `nullable` counts.
+    /// The type of a field or a variant, the only places where `nullable` is honoured.
     fn nullable(&mut self, name: &str, schema: &Value, indent: &str) -> Result<String, RenderError> {
         let shape = self.inner(name, schema, indent)?;
         let add = schema.get("nullable") == Some(&Value::Bool(true)) && !shape.contains("null");
@@ -40,7 +60,7 @@ impl Printer {
             let names: Vec<&str> = types.iter().filter_map(Value::as_str).collect();
             let mut known = Vec::new();
             for name in names {
-                known.push(if name == "integer" { "number" } else { self.place.key(name)? });
+                known.push(if name == "integer" { "number" } else { self.path.key(name)? });
             }
             if !known.is_empty() {
                 return Ok(known.join(" | "));
@@ -63,7 +83,7 @@ impl Printer {
         let Some(values) = enumeration(schema) else { return Ok("string".to_owned()) };
         let mut members = Vec::new();
         for value in values.iter().filter_map(Value::as_str) {
-            members.push(format!("\"{}\"", self.place.quoted("value of an enum", value)?));
+            members.push(format!("\"{}\"", self.path.quoted("value of an enum", value)?));
         }
         Ok(if members.is_empty() { "string".to_owned() } else { members.join(" | ") })
     }
@@ -78,7 +98,7 @@ impl Printer {
         Ok(out)
     }
 
-    /// What stands behind a variant: ` // description default: value`.
+    /// The comment behind a variant: ` // description default: value`.
     fn trailing(
         &self,
         out: &mut String,
@@ -88,7 +108,7 @@ impl Printer {
     ) -> Result<(), RenderError> {
         let mut notes = Vec::new();
         if let Some(text) = variant.get("description").and_then(Value::as_str).filter(|_| described) {
-            notes.push(self.place.line("description", text)?.to_owned());
+            notes.push(self.path.line("description", text)?.to_owned());
         }
         if let Some(default) = self.default(variant, bare_enums)? {
             notes.push(default);
@@ -99,22 +119,22 @@ impl Printer {
         Ok(())
     }
 
-    /// `default: value`. Strings are quoted, but for those beside an enum if `bare_enums` says so.
+    /// `default: value`. Strings are quoted, except beside an enum with `bare_enums`.
     fn default(&self, schema: &Value, bare_enums: bool) -> Result<Option<String>, RenderError> {
         let Some(value) = schema.get("default") else { return Ok(None) };
         Ok(Some(match value {
             Value::String(text) if !bare_enums || enumeration(schema).is_none() => {
-                format!("default: \"{}\"", self.place.quoted("default", text)?)
+                format!("default: \"{}\"", self.path.quoted("default", text)?)
             }
-            Value::String(text) => format!("default: {}", self.place.line("default", text)?),
-            other => format!("default: {}", self.place.line("default", &json(other))?),
+            Value::String(text) => format!("default: {}", self.path.line("default", text)?),
+            other => format!("default: {}", self.path.line("default", &json(other))?),
         }))
     }
 
     fn object(&mut self, schema: &Value, indent: &str) -> Result<String, RenderError> {
         let mut out = String::new();
         if let Some(text) = schema.get("description").and_then(Value::as_str) {
-            let _ = writeln!(out, "{indent}// {}", self.place.line("description", text)?);
+            let _ = writeln!(out, "{indent}// {}", self.path.line("description", text)?);
         }
         out.push_str("{\n");
         let required: Vec<&str> = match schema.get("required").and_then(Value::as_array) {
@@ -124,7 +144,7 @@ impl Printer {
         let empty = Map::new();
         for (key, field) in schema.get("properties").and_then(Value::as_object).unwrap_or(&empty) {
             let mark = if required.contains(&key.as_str()) { "" } else { "?" };
-            let name = format!("{}{mark}", self.place.key(key)?);
+            let name = format!("{}{mark}", self.path.key(key)?);
             self.field(&mut out, key, &name, field, indent)?;
         }
         let _ = write!(out, "{indent}}}");
@@ -142,16 +162,16 @@ impl Printer {
         let text = |name: &str| field.get(name).and_then(Value::as_str);
         let variants = field.get("oneOf").and_then(Value::as_array);
         if let Some(title) = text("title") {
-            let _ = writeln!(out, "{indent}// {}\n{indent}//", self.place.line("title", title)?);
+            let _ = writeln!(out, "{indent}// {}\n{indent}//", self.path.line("title", title)?);
         }
         if let Some(description) = text("description").filter(|_| field.get("oneOf").is_none()) {
-            let _ = writeln!(out, "{indent}// {}", self.place.line("description", description)?);
+            let _ = writeln!(out, "{indent}// {}", self.path.line("description", description)?);
         }
         if let Some(examples) = field.get("examples").and_then(Value::as_array).filter(|all| !all.is_empty())
         {
             let _ = writeln!(out, "{indent}// Examples:");
             for example in examples.iter().filter_map(Value::as_str) {
-                let _ = writeln!(out, "{indent}// - \"{}\"", self.place.quoted("example", example)?);
+                let _ = writeln!(out, "{indent}// - \"{}\"", self.path.quoted("example", example)?);
             }
         }
         if let Some(variants) = variants {
@@ -179,13 +199,13 @@ impl Printer {
         let first = variants.first().and_then(|variant| variant.get("description")).and_then(Value::as_str);
         let above = description.filter(|text| Some(*text) != first);
         if let Some(text) = above {
-            let _ = writeln!(out, "{indent}// {}", self.place.line("description", text)?);
+            let _ = writeln!(out, "{indent}// {}", self.path.line("description", text)?);
         }
         if let Some(default) = self.default(field, true)? {
             let _ = writeln!(out, "{indent}// {default}");
         }
         let _ = writeln!(out, "{indent}{name}:");
-        self.place.enter(key)?;
+        self.path.enter(key)?;
         for (at, variant) in variants.iter().enumerate() {
             let shape = self.nullable(&format!("oneOf[{at}]"), variant, &format!("{indent}   "))?;
             let _ = write!(out, "{indent} | {shape}");
@@ -195,14 +215,14 @@ impl Printer {
             self.trailing(out, variant, described, true)?;
             out.push('\n');
         }
-        self.place.leave();
+        self.path.leave();
         let _ = writeln!(out, "{indent},");
         Ok(())
     }
 }
 
-/// JSON with numbers as 0.0.8 prints them: `1e20`, where newer writers say `1e+20`, and read from text before, which
-/// may change the last digit.
+/// JSON with the numbers of 0.0.8: `1e20` instead of `1e+20`, and parsed from text once more, which may change the last
+/// digit.
 fn json(value: &Value) -> String {
     match value {
         Value::Number(number) => {

@@ -1,19 +1,19 @@
-//! JSON Schema to TypeScript as the published chat template writes it, oddities included: types in a list as they are
-//! named, variants glued to their descriptions, the fields of inner objects far to the right, long items as `any[]`.
-//! What would break out there is refused, and so is a schema that the template itself fails on.
+//! JSON Schema as TypeScript, byte for byte as the published chat template writes it: type names of a list unchanged,
+//! variants without a space before their descriptions, fields of inner objects far to the right, long items as `any[]`.
+//! Text that would leave its place is refused, and so is a schema for which the template raises.
 
+use super::super::python_json::{Json, float};
+use super::strict_text::SchemaPath;
 use crate::error::RenderError;
 use crate::header_grammar::is_line_break;
-use crate::json::{Json, float};
 use crate::message::Tool;
-use crate::unescaped::Place;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
-/// Items whose type is longer than this, in characters, are `any`.
-const LONGEST_ITEM: usize = 50;
+/// Characters of an item type; longer ones become `any`.
+const MAX_ITEM_CHARS: usize = 50;
 
-/// A tool as a function type, with what it does above.
+/// A tool as a function type, its description above.
 pub(crate) fn function(tool: &Tool) -> Result<String, RenderError> {
     if tool.description.chars().any(is_line_break) {
         let message = "the description has a line break; dialect=\"motet\" writes it safely";
@@ -21,13 +21,13 @@ pub(crate) fn function(tool: &Tool) -> Result<String, RenderError> {
     }
     let mut out = format!("// {}\ntype {} = ", tool.description, tool.name);
     let parameters = tool.parameters.as_ref().unwrap_or(&Value::Null);
-    let mut printer = Printer { place: Place::default() };
-    match printer.properties(parameters)? {
+    let mut writer = SchemaWriter { path: SchemaPath::default() };
+    match writer.properties(parameters)? {
         Some(fields) => {
             out.push_str("(_: {\n");
-            let required = printer.required(parameters)?;
+            let required = writer.required(parameters)?;
             for (key, field) in fields {
-                printer.parameter(&mut out, key, field, &required)?;
+                writer.parameter(&mut out, key, field, &required)?;
             }
             out.push_str("}) => any;\n\n");
         }
@@ -36,7 +36,7 @@ pub(crate) fn function(tool: &Tool) -> Result<String, RenderError> {
     Ok(out)
 }
 
-/// The value of a keyword, if Python takes it for true.
+/// The value of a keyword if it is true in Python.
 fn truthy<'v>(schema: &'v Value, keyword: &str) -> Option<&'v Value> {
     schema.get(keyword).filter(|value| match value {
         Value::Null => false,
@@ -48,15 +48,14 @@ fn truthy<'v>(schema: &'v Value, keyword: &str) -> Option<&'v Value> {
     })
 }
 
-struct Printer {
-    place: Place,
+struct SchemaWriter {
+    path: SchemaPath,
 }
 
-impl Printer {
-    /// Refuses a schema that the template raises for, or whose text nobody could mean.
+impl SchemaWriter {
+    /// Rejects a schema for which the template raises, or whose rendering is ambiguous.
     fn unreadable(&self, keyword: &str, wanted: &str) -> RenderError {
-        self.place
-            .error(&format!("has {keyword:?} that is not {wanted}, and the template has no text for it"))
+        self.path.error(&format!("has {keyword:?} that is not {wanted}, and the template has no text for it"))
     }
 
     fn properties<'v>(&self, schema: &'v Value) -> Result<Option<&'v Map<String, Value>>, RenderError> {
@@ -76,29 +75,29 @@ impl Printer {
     fn description<'v>(&self, schema: &'v Value) -> Result<Option<&'v str>, RenderError> {
         let Some(value) = truthy(schema, "description") else { return Ok(None) };
         let text = value.as_str().ok_or_else(|| self.unreadable("description", "text"))?;
-        self.place.line("description", text).map(Some)
+        self.path.line("description", text).map(Some)
     }
 
     /// A default as JSON.
     fn default(&self, value: &Value) -> Result<String, RenderError> {
         let json = Json::from(value).to_string();
-        self.place.line("default", &json).map(str::to_owned)
+        self.path.line("default", &json).map(str::to_owned)
     }
 
     fn inner(&mut self, name: &str, schema: &Value) -> Result<String, RenderError> {
-        self.place.enter(name)?;
+        self.path.enter(name)?;
         let shape = self.shape(schema)?;
-        self.place.leave();
+        self.path.leave();
         Ok(shape)
     }
 
-    /// `name: type`, with its mark if it may be left out.
+    /// `name: `, with `?` for an optional field.
     fn name(&self, key: &str, required: &[&str]) -> Result<String, RenderError> {
         let mark = if required.contains(&key) { "" } else { "?" };
-        Ok(format!("{}{mark}: ", self.place.key(key)?))
+        Ok(format!("{}{mark}: ", self.path.key(key)?))
     }
 
-    /// A field of the outermost object: only these have their description and default.
+    /// A field of the outermost object, the only ones with description and default.
     fn parameter(
         &mut self,
         out: &mut String,
@@ -107,17 +106,17 @@ impl Printer {
         required: &[&str],
     ) -> Result<(), RenderError> {
         let name = self.name(key, required)?;
-        self.place.enter(key)?;
+        self.path.enter(key)?;
         if let Some(text) = self.description(field)? {
             let _ = writeln!(out, "// {text}");
         }
         let _ = write!(out, "{name}{}", self.shape(field)?);
         if let Some(default) = field.get("default") {
-            // Beside these two the template joins the default to its text, so that only text can stand there.
+            // Beside these keywords the template concatenates the default, which works for text only.
             let beside = ["enum", "oneOf"].into_iter().find(|keyword| truthy(field, keyword).is_some());
             let default = match (beside, default) {
                 (None, value) => self.default(value)?,
-                (Some(_), Value::String(text)) => self.place.line("default", text)?.to_owned(),
+                (Some(_), Value::String(text)) => self.path.line("default", text)?.to_owned(),
                 (Some(keyword), _) => {
                     return Err(self.unreadable("default", &format!("text, beside {keyword:?}")));
                 }
@@ -126,7 +125,7 @@ impl Printer {
             let _ = write!(out, "{comma}// default: {default}");
         }
         out.push_str(",\n");
-        self.place.leave();
+        self.path.leave();
         Ok(())
     }
 
@@ -140,7 +139,7 @@ impl Printer {
             let name = |item: &Value| {
                 let name =
                     item.as_str().ok_or_else(|| self.unreadable("type", "a name or a list of names"))?;
-                self.place.key(name).map(str::to_owned)
+                self.path.key(name).map(str::to_owned)
             };
             return Ok(types.iter().map(name).collect::<Result<Vec<String>, _>>()?.join(" | "));
         }
@@ -164,7 +163,7 @@ impl Printer {
             Some(name @ ("string" | "boolean")) => name.to_owned(),
             _ => self.inner("items", items)?,
         };
-        let unfit = item == "object | object" || item.chars().count() > LONGEST_ITEM;
+        let unfit = item == "object | object" || item.chars().count() > MAX_ITEM_CHARS;
         Ok(format!("{}[]{null}", if unfit { "any" } else { &item }))
     }
 
@@ -174,7 +173,7 @@ impl Printer {
             if at > 0 {
                 out.push_str(" | \n");
             }
-            self.place.enter(&format!("oneOf[{at}]"))?;
+            self.path.enter(&format!("oneOf[{at}]"))?;
             out.push_str(&self.shape(variant)?);
             if let Some(text) = self.description(variant)? {
                 let _ = write!(out, "// {text}");
@@ -182,7 +181,7 @@ impl Printer {
             if let Some(default) = variant.get("default") {
                 let _ = write!(out, "{:20}// default: {}", "", self.default(default)?);
             }
-            self.place.leave();
+            self.path.leave();
         }
         Ok(out)
     }
@@ -195,7 +194,7 @@ impl Printer {
         let mut members = Vec::new();
         for value in values {
             let member = match value {
-                Value::String(text) => self.place.quoted("value of an enum", text)?.to_owned(),
+                Value::String(text) => self.path.quoted("value of an enum", text)?.to_owned(),
                 Value::Null => "None".to_owned(),
                 Value::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
                 Value::Number(number) if number.is_f64() => float(number.as_f64().unwrap_or_default()),

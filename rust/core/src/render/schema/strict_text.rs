@@ -1,20 +1,19 @@
-//! What a schema may put where its dialect escapes nothing: the dialects that keep the bytes of others write what is
-//! harmless, and refuse what would break out of a comment, a string or a name.
+//! Checks of schema text for dialects without escaping: text that would leave its comment, string or name is refused.
 
+use super::native::MAX_DEPTH;
 use crate::error::RenderError;
 use crate::header_grammar::is_line_break;
-use crate::typescript::DEEPEST;
 
-/// Where in a schema something stands.
+/// The path to the current place in a schema.
 #[derive(Debug, Default)]
-pub(crate) struct Place {
+pub(crate) struct SchemaPath {
     path: Vec<String>,
 }
 
-impl Place {
+impl SchemaPath {
     pub(crate) fn enter(&mut self, name: &str) -> Result<(), RenderError> {
-        if self.path.len() >= DEEPEST {
-            return Err(self.error(&format!("is nested deeper than {DEEPEST}")));
+        if self.path.len() >= MAX_DEPTH {
+            return Err(self.error(&format!("is nested deeper than {MAX_DEPTH}")));
         }
         self.path.push(name.to_owned());
         Ok(())

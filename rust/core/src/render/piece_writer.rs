@@ -1,10 +1,10 @@
-//! Pieces: the alphabet between structure and bytes. Only a [`Marker`] makes a control token; text, whatever it
-//! spells, is encoded as ordinary text. That user content cannot become structure follows from these types.
+//! The writers of pieces, that is of markers and text. Only a [`Marker`] makes a special token; text is encoded as
+//! ordinary text, whatever it spells. So content cannot become structure.
 
 use crate::marker::Marker;
 use crate::tokenizer;
 
-/// What frames are written to: markers and text, one after the other.
+/// Receives a frame as markers and text.
 pub trait Writer {
     fn mark(&mut self, marker: Marker);
     fn text(&mut self, text: &str);
@@ -21,7 +21,7 @@ impl Writer for Vec<u32> {
     }
 }
 
-/// Writes text, with the markers spelled.
+/// Writes text with spelled markers.
 impl Writer for String {
     fn mark(&mut self, marker: Marker) {
         self.push_str(marker.spelling());

@@ -1,0 +1,25 @@
+//! Messages become frames, frames become markers and text, and these ids or text.
+//!
+//! A message takes one way: `prompt` asks `preface` and `native` (or `chat_template`) for drafts of frames, `retention`
+//! drops reasoning, and `incremental` encodes the frames that are new.
+
+mod chat_template;
+mod draft;
+mod frame_writer;
+mod incremental;
+mod native;
+mod options;
+mod piece_writer;
+mod preface;
+mod prompt;
+mod python_json;
+mod retention;
+mod schema;
+mod system_text;
+mod training;
+
+pub use frame_writer::render_frames;
+pub use options::{Builtin, Dialect, Effort, KeepAnalysis, RenderOptions, ResponseFormat};
+pub use piece_writer::Writer;
+pub use prompt::{Prompt, render};
+pub use training::{TrainingSample, render_training};

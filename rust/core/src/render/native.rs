@@ -1,0 +1,168 @@
+//! The frames of a message in the dialects `motet` and `openai_harmony`.
+
+use super::draft::{Draft, Entry, refusal};
+use super::options::{Dialect, RenderOptions};
+use super::system_text;
+use crate::error::RenderError;
+use crate::frame::{Header, RecipientPosition, Role, Stop};
+use crate::header_grammar;
+use crate::marker::Marker;
+use crate::message::{Message, Part, ToolCall, ToolResult};
+use crate::tool_name::{is_built_in, name_of, recipient_of};
+use std::sync::Arc;
+
+/// The frames of a message after the preface. `earlier`: the messages before it.
+pub(crate) fn drafts(
+    message: &Message,
+    earlier: &[Arc<Entry>],
+    options: &RenderOptions,
+) -> Result<Vec<Arc<Draft>>, RenderError> {
+    let mut drafts: Vec<Draft> = Vec::new();
+    for (at, part) in message.content.iter().enumerate() {
+        if let (Part::Text { text, .. }, Some(last)) =
+            (part, drafts.last_mut().filter(|_| continues(message, at)))
+        {
+            last.cuts.push(last.frame.content.len());
+            last.frame.content.push_str(text);
+            continue;
+        }
+        let draft = part_draft(message, part, earlier, options)?;
+        header_grammar::header(&draft.frame.header, None)?;
+        drafts.push(draft.of(at));
+    }
+    Ok(drafts.into_iter().map(Arc::new).collect())
+}
+
+/// Whether the part at `at` continues the frame before it: the texts of a user's message share one frame, those of the
+/// assistant have one each.
+fn continues(message: &Message, at: usize) -> bool {
+    let previous = at.checked_sub(1).and_then(|index| message.content.get(index));
+    message.role != Role::Assistant && matches!(previous, Some(Part::Text { .. }))
+}
+
+fn part_draft(
+    message: &Message,
+    part: &Part,
+    earlier: &[Arc<Entry>],
+    options: &RenderOptions,
+) -> Result<Draft, RenderError> {
+    Ok(match part {
+        Part::Reasoning { text, content_type } => {
+            let draft = Draft::new(assistant_header("analysis", content_type), text.clone());
+            Draft { is_reasoning: true, ..draft }
+        }
+        Part::Preamble { text, content_type } => {
+            Draft::new(assistant_header("commentary", content_type), text.clone())
+        }
+        Part::Text { text, channel, content_type } => text_draft(message, text, channel, content_type)?,
+        Part::ToolCall(call) => call_draft(call, options),
+        Part::ToolResult(result) => result_draft(result, message, earlier)?,
+        Part::System { text } => Draft::new(Header::new(Role::System), text.clone()),
+        Part::Developer(developer) => {
+            let text = match &developer.text {
+                Some(text) => text.clone(),
+                None => {
+                    let instructions = Some(developer.instructions.as_str());
+                    system_text::developer(instructions, &developer.tools, None, options.dialect)?
+                }
+            };
+            Draft::new(Header::new(Role::Developer), text)
+        }
+    })
+}
+
+fn assistant_header(channel: &str, content_type: &Option<String>) -> Header {
+    Header {
+        channel: Some(channel.to_owned()),
+        content_type: header_value(content_type, None),
+        ..Header::new(Role::Assistant)
+    }
+}
+
+fn text_draft(
+    message: &Message,
+    text: &str,
+    channel: &Option<String>,
+    content_type: &Option<String>,
+) -> Result<Draft, RenderError> {
+    if message.role == Role::Tool {
+        return Err(refusal(
+            "a tool message needs a ToolResult: plain text does not say which tool it is from",
+        ));
+    }
+    let default_channel = (message.role == Role::Assistant).then_some("final");
+    let header = Header {
+        name: message.name.clone(),
+        channel: header_value(channel, default_channel),
+        content_type: header_value(content_type, None),
+        ..Header::new(message.role)
+    };
+    Ok(Draft::new(header, text.to_owned()))
+}
+
+/// A header value: `value`, or the default where it is `None`; an empty string stands for no value.
+fn header_value(value: &Option<String>, default: Option<&str>) -> Option<String> {
+    value.as_deref().or(default).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+fn call_draft(call: &ToolCall, options: &RenderOptions) -> Draft {
+    let recipient = if call.recipient.is_empty() { recipient_of(&call.name) } else { call.recipient.clone() };
+    let built_in = is_built_in(&recipient);
+    // Models call built-in tools on analysis with code, and functions on commentary with JSON.
+    let (channel, content_type) = if built_in {
+        ("analysis", "code".to_owned())
+    } else {
+        ("commentary", format!("{}json", Marker::Constrain.spelling()))
+    };
+    let position = match options.dialect {
+        Dialect::OpenaiHarmony => Some(RecipientPosition::Role),
+        Dialect::Motet | Dialect::ChatTemplate => call.recipient_at,
+    };
+    let header = Header {
+        recipient: Some(recipient),
+        recipient_at: position,
+        channel: header_value(&call.channel, Some(channel)),
+        content_type: header_value(&call.content_type, Some(&content_type)),
+        ..Header::new(Role::Assistant)
+    };
+    let mut draft = Draft::new(header, call.arguments.clone());
+    draft.frame.stop = Some(Stop::Call);
+    draft
+}
+
+fn result_draft(
+    result: &ToolResult,
+    message: &Message,
+    earlier: &[Arc<Entry>],
+) -> Result<Draft, RenderError> {
+    let author = match (&result.author, &result.name) {
+        (Some(author), _) => author.clone(),
+        (None, Some(name)) => recipient_of(name_of(name)),
+        (None, None) => called_recipient(&result.tool_call_id, message, earlier)?,
+    };
+    let header = Header {
+        name: Some(author),
+        recipient: header_value(&result.recipient, Some("assistant")),
+        recipient_at: Some(RecipientPosition::Role),
+        channel: header_value(&result.channel, Some("commentary")),
+        content_type: header_value(&result.content_type, None),
+        ..Header::new(Role::Tool)
+    };
+    Ok(Draft::new(header, result.content.clone()))
+}
+
+/// The recipient of the last call with this id.
+fn called_recipient(id: &str, message: &Message, earlier: &[Arc<Entry>]) -> Result<String, RenderError> {
+    let parts = earlier.iter().flat_map(|entry| &entry.message.content).chain(&message.content);
+    let mut calls = parts.filter_map(|part| match part {
+        Part::ToolCall(call) if call.id == id => Some(call),
+        _ => None,
+    });
+    match calls.next_back() {
+        Some(call) if call.recipient.is_empty() => Ok(recipient_of(&call.name)),
+        Some(call) => Ok(call.recipient.clone()),
+        None => {
+            Err(refusal(&format!("no tool call before it has the id {id:?}, and the result has no name")))
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The options of rendering.
+
+use crate::frame::Role;
+use crate::message::Tool;
+use serde_json::Value;
+
+/// Whose rules the prompt's text follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// Headers in the order in which models write them; every construct of JSON Schema.
+    #[default]
+    Motet,
+    /// The ids of openai-harmony 0.0.8.
+    OpenaiHarmony,
+    /// The text of gpt-oss's published chat template, with its own rule for which reasoning is kept.
+    ChatTemplate,
+}
+
+/// Which reasoning of earlier frames stays in the prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepAnalysis {
+    /// The reasoning of the running turn; reasoning before the last final answer is dropped.
+    #[default]
+    Turn,
+    /// All reasoning.
+    All,
+    /// No reasoning.
+    None,
+    /// The rule of openai-harmony 0.0.8: if the assistant's last frame is final, every analysis frame before the first
+    /// final is dropped, tool calls and results included; otherwise nothing is dropped.
+    OpenaiHarmony,
+}
+
+/// How much the model reasons, as the system frame states it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
+    Low,
+    #[default]
+    Medium,
+    High,
+}
+
+impl Effort {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Effort::Low => "low",
+            Effort::Medium => "medium",
+            Effort::High => "high",
+        }
+    }
+}
+
+/// A tool that gpt-oss was trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    Browser,
+    Python,
+}
+
+/// The schema that the answer has to follow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResponseFormat {
+    pub name: String,
+    pub description: Option<String>,
+    /// JSON Schema.
+    pub schema: Value,
+}
+
+/// The content of a prompt besides its messages, and how it is rendered.
+#[derive(Clone, Debug)]
+pub struct RenderOptions {
+    pub tools: Vec<Tool>,
+    pub builtin_tools: Vec<Builtin>,
+    pub instructions: Option<String>,
+    pub response_format: Option<ResponseFormat>,
+    pub reasoning_effort: Effort,
+    /// As `2025-06-28`; `None`: the prompt has no date.
+    pub current_date: Option<String>,
+    pub identity: String,
+    pub knowledge_cutoff: Option<String>,
+    /// The role whose header ends the prompt; `None`: no header.
+    pub next_role: Option<Role>,
+    pub keep_analysis: KeepAnalysis,
+    pub dialect: Dialect,
+}
+
+impl Default for RenderOptions {
+    fn default() -> RenderOptions {
+        RenderOptions {
+            tools: Vec::new(),
+            builtin_tools: Vec::new(),
+            instructions: None,
+            response_format: None,
+            reasoning_effort: Effort::default(),
+            current_date: None,
+            identity: "You are ChatGPT, a large language model trained by OpenAI.".to_owned(),
+            knowledge_cutoff: Some("2024-06".to_owned()),
+            next_role: Some(Role::Assistant),
+            keep_analysis: KeepAnalysis::default(),
+            dialect: Dialect::default(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The texts of system and developer frames, from their fields.
+
+use super::options::{Builtin, Dialect, RenderOptions, ResponseFormat};
+use super::schema::namespace;
+use super::schema::native::{comment, literal};
+use crate::error::RenderError;
+use crate::header_grammar;
+use crate::message::Tool;
+use std::fmt::Write as _;
+
+/// The descriptions of the built-in tools, byte for byte those of openai-harmony 0.0.8, which the models know.
+const BROWSER: &str = include_str!("texts/browser.txt");
+const PYTHON: &str = include_str!("texts/python.txt");
+
+/// The text of the system frame.
+pub(crate) fn system(options: &RenderOptions, with_functions: bool) -> Result<String, RenderError> {
+    let mut out = options.identity.clone();
+    if let Some(cutoff) = &options.knowledge_cutoff {
+        header_grammar::line("knowledge_cutoff", cutoff)?;
+        let _ = write!(out, "\nKnowledge cutoff: {cutoff}");
+    }
+    if let Some(date) = &options.current_date {
+        header_grammar::date(date)?;
+        let _ = write!(out, "\nCurrent date: {date}");
+    }
+    let _ = write!(out, "\n\nReasoning: {}", options.reasoning_effort.as_str());
+    if !options.builtin_tools.is_empty() {
+        out.push_str("\n\n# Tools");
+        for (tool, text) in [(Builtin::Browser, BROWSER), (Builtin::Python, PYTHON)] {
+            if options.builtin_tools.contains(&tool) {
+                let _ = write!(out, "\n\n{}", text.trim_end());
+            }
+        }
+    }
+    out.push_str(
+        "\n\n# Valid channels: analysis, commentary, final. Channel must be included for every message.",
+    );
+    if with_functions {
+        out.push_str("\nCalls to these tools must go to the commentary channel: 'functions'.");
+    }
+    Ok(out)
+}
+
+/// The text of a developer frame: instructions, tools and response format, as far as they are there.
+pub(crate) fn developer(
+    instructions: Option<&str>,
+    tools: &[Tool],
+    format: Option<&ResponseFormat>,
+    dialect: Dialect,
+) -> Result<String, RenderError> {
+    let mut sections = Vec::new();
+    if let Some(text) = instructions {
+        sections.push(format!("# Instructions\n\n{text}"));
+    }
+    if !tools.is_empty() {
+        sections.push(namespace(tools, dialect)?);
+    }
+    if let Some(format) = format {
+        sections.push(response_format(format)?);
+    }
+    Ok(sections.join("\n\n"))
+}
+
+fn response_format(format: &ResponseFormat) -> Result<String, RenderError> {
+    header_grammar::tool_name(&format.name).map_err(|error| RenderError {
+        message: error.message.replacen("tool name", "response format", 1),
+        ..error
+    })?;
+    let mut out = format!("# Response Formats\n\n## {}\n\n", format.name);
+    if let Some(description) = &format.description {
+        comment(&mut out, "", description);
+    }
+    out.push_str(&literal(&format.schema));
+    Ok(out)
+}
