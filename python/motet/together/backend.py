@@ -145,7 +145,8 @@ class TogetherBackend(Closing, AsyncClosing):
 
     def execute(self, request: Request | Prepared) -> Reply:
         """The complete reply. Raises `ApiError` or `StreamError`, with what arrived in `.partial`."""
-        with Stream(_without_retries(self.client), lambda: self._machine(request, stream=False)) as stream:
+        client = _without_retries(self.client)
+        with Stream(client, lambda: self._machine(request, stream=False)) as stream:
             for _ in stream:
                 pass
             return stream.reply
@@ -237,7 +238,8 @@ class TogetherBackend(Closing, AsyncClosing):
         if (cached := self._cached_models(refresh)) is not None:
             return cached
         try:
-            return self._keep_models(models_in(self._get_models(self.client), self.client.api_key))
+            response = self._get_models(self.client)
+            return self._keep_models(models_in(response, self.client.api_key))
         except ApiError as error:
             return self._stale_models(error)
 
