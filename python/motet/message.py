@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from motet import _core
+from motet._lazy_completion import LazyFields
 from motet.errors import InvalidArgumentsError
 
 if TYPE_CHECKING:
@@ -391,27 +392,8 @@ class Repair(_Value):
     a completion, all that have its code. `position` is that of the first."""
 
 
-class _Later(_Value):
-    """Fields that are made when they are read, of a value that a parser at work gives.
-
-    To ask a parser for its completion after each token must not cost what a completion costs.
-    """
-
-    __slots__ = ("_moment",)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            # Python comes here only for what is not there yet.
-            if name not in ("message", "frames"):
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            value = getattr(self._moment, name)
-            object.__setattr__(self, name, value)
-            return value
-
-
 @dataclass(frozen=True, slots=True, repr=False)
-class Completion(_Later):
+class Completion(LazyFields, _Value):
     """What a model wrote for one turn."""
 
     message: Message
@@ -425,17 +407,7 @@ class Completion(_Later):
     lane: Lane
     """What it was read from: token ids, text with markers, or a server's chat objects."""
     _tokens: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def _at(cls, moment: object, stop: Stop | None, repairs: tuple[Repair, ...], lane: Lane, tokens: object) -> Self:
-        """What a parser has read so far; `moment` makes the message and the frames."""
-        completion, put = object.__new__(cls), object.__setattr__
-        put(completion, "_moment", moment)
-        put(completion, "stop", stop)
-        put(completion, "repairs", repairs)
-        put(completion, "lane", lane)
-        put(completion, "_tokens", tokens)
-        return completion
+    _snapshot: Any = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def tokens(self) -> dict[str, int]:
@@ -449,22 +421,24 @@ class Completion(_Later):
             object.__setattr__(self, "_tokens", counted)
         return dict(self._tokens)
 
+    # The properties below are read from the snapshot where there is one: it joins texts without making the message.
+
     @property
     def reasoning(self) -> str:
-        """What the model thought, joined."""
-        return self.message.reasoning
+        """The joined text of the message's `Reasoning` parts."""
+        return (self._snapshot or self.message).reasoning
 
     @property
     def preamble(self) -> str:
-        """What it told the user on the way, joined."""
-        return self.message.preamble
+        """The joined text of the message's `Preamble` parts."""
+        return (self._snapshot or self.message).preamble
 
     @property
     def text(self) -> str:
-        """Its answer, joined."""
-        return self.message.text
+        """The answer: the joined text of the message's `Text` parts."""
+        return (self._snapshot or self.message).text
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tools it calls, in order."""
-        return self.message.tool_calls
+        """The message's `ToolCall` parts, in order."""
+        return (self._snapshot or self.message).tool_calls

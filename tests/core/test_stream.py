@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import operator
 import pickle
 import threading
-import time
 from array import array
 from typing import Any
 
@@ -117,21 +118,45 @@ def test_completion_is_a_snapshot() -> None:
         assert pickle.loads(pickle.dumps(polled[-1])) == copy.deepcopy(polled[-1]) == polled[-1]
 
 
-def test_polling_is_linear() -> None:
-    """Twice the tokens, each followed by a look at the completion, take about twice the time: not four times."""
-    words = motet.encode("All work and no play makes Jack a dull boy. " * 4000)
+def test_polled_repairs_stay_as_they_were() -> None:
+    """Behind the first thousand, repairs are added to those of their code: snapshots keep what was counted then."""
+    parser, polled, expected = motet.StreamParser(), [], []
+    parser.feed(motet.encode("<|channel|>final<|message|>", special="token"))
+    for number in range(1100):
+        parser.feed([64, 1_000_000 + number if number % 7 else motet.SPECIAL_TOKENS["<|constrain|>"]])
+        polled.append(parser.completion)
+        expected.append(copy.copy(parser).completion.repairs)
+    assert [repair.count > 1 for repair in expected[-1][1000:]] == [True, True]
+    assert [completion.repairs for completion in polled] == expected
 
-    def polled(count: int) -> float:
-        parser = motet.StreamParser()
-        parser.feed(motet.encode("<|channel|>final<|message|>", special="token"))
-        start = time.process_time()
-        for token in words[:count]:
-            parser.feed(token)
-            assert parser.completion.stop is None
-        return time.process_time() - start
 
-    ratios = [polled(40_000) / polled(10_000) for _ in range(3)]
-    assert min(ratios) < 6, ratios
+def test_polling_makes_finished_objects_once() -> None:
+    parser = motet.StreamParser()
+    polled = []
+    for chunk in [*CALL, *"<|start|>assistant<|channel|>final<|message|>Hi<|end|>" * 3, "<|end|>"]:
+        parser.feed(chunk)
+        polled.append(parser.completion)
+        _ = polled[-1].frames, polled[-1].message, polled[-1].tool_calls, polled[-1].repairs, polled[-1].reasoning
+    last = polled[-1]
+    for before, after in itertools.pairwise(polled):
+        settled = [frame.stop is not None for frame in before.frames].count(True)
+        assert all(map(operator.is_, before.frames[:settled], last.frames))
+        if [frame.channel for frame in before.frames[-1:]] == ["final"]:
+            assert before.reasoning is after.reasoning
+            assert before.tool_calls is after.tool_calls
+
+
+@given(wild_text | wild_ids, st.data())
+def test_polled_texts_are_those_of_the_message(raw: Any, data: Any) -> None:
+    parser, polled = motet.StreamParser(), []
+    for chunk in cut(data.draw, raw):
+        parser.feed(chunk)
+        completion = parser.completion
+        polled.append((completion, completion.text, completion.reasoning, completion.preamble, completion.tool_calls))
+    for completion, *joined_fields in data.draw(st.permutations(polled)):
+        message = completion.message
+        assert joined_fields == [message.text, message.reasoning, message.preamble, message.tool_calls]
+        assert joined_fields == [completion.text, completion.reasoning, completion.preamble, completion.tool_calls]
 
 
 def test_copied_parser_is_independent() -> None:

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[2] / "python" / "motet"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     "errors _lazy _context _retry _plot",
-    "_core tolerant_json _atomic_files",
+    "_core tolerant_json _atomic_files _lazy_completion",
     "message metrics",
     "catalog schema dialects",
     "harmony limits",

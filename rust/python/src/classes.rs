@@ -5,7 +5,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 /// The classes that are filled here.
-pub(crate) struct Types {
+pub(crate) struct Classes {
     pub(crate) frame: Py<PyType>,
     pub(crate) repair: Py<PyType>,
     pub(crate) message: Py<PyType>,
@@ -19,15 +19,15 @@ pub(crate) struct Types {
     pub(crate) developer: Py<PyType>,
 }
 
-impl Types {
-    pub(crate) fn get(py: Python<'_>) -> PyResult<&'static Types> {
-        static TYPES: PyOnceLock<Types> = PyOnceLock::new();
+impl Classes {
+    pub(crate) fn get(py: Python<'_>) -> PyResult<&'static Classes> {
+        static TYPES: PyOnceLock<Classes> = PyOnceLock::new();
         TYPES.get_or_try_init(py, || {
             let module = py.import("motet.message")?;
             let class = |name: &str| -> PyResult<Py<PyType>> {
                 Ok(module.getattr(name)?.cast_into::<PyType>()?.unbind())
             };
-            Ok(Types {
+            Ok(Classes {
                 frame: class("Frame")?,
                 repair: class("Repair")?,
                 message: class("Message")?,

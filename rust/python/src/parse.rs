@@ -1,11 +1,12 @@
-//! Whole inputs, for Python: one, or many at once.
+//! Whole inputs: one, or many on several threads.
 
-use crate::from_python::{self, IdRun, Raw, parse_options};
+use crate::from_python::{self, IdRun, Raw, parse_options, read_header};
 use crate::threads;
+use crate::to_python::completion::{make_completion, make_counts};
 use crate::to_python::error::parse_error;
-use crate::to_python::{completion, frame::make_frame, message::make_message};
+use crate::to_python::frame::make_frame;
+use crate::to_python::message::make_message;
 use motet::error::ParseError;
-use motet::frame::Frame;
 use motet::parser::assemble;
 use motet::parser::classify;
 use motet::parser::collect::FrameCollector;
@@ -13,17 +14,12 @@ use motet::parser::stream::{Completion, MixedLanes, StreamParser, parse_text};
 use motet::parser::{ChannelTokens, ParseOptions, Sink};
 use motet::tokenizer;
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
 
-fn read(py: Python<'_>, input: &Bound<'_, PyAny>, settings: &Arc<ParseOptions>) -> PyResult<Completion> {
-    let raw = from_python::raw(input, "raw")?;
-    let input = Input::of(py, &raw)?;
-    py.detach(|| input.parse(settings)).map_err(|error| parse_error(py, &error, None))
-}
-
-/// An input that can be read without the interpreter.
+/// An input as the core reads it, without the interpreter.
 enum Input<'a> {
     Text(&'a [u8]),
     Ids(&'a [IdRun]),
@@ -38,30 +34,41 @@ impl<'a> Input<'a> {
         })
     }
 
-    fn parse(&self, settings: &Arc<ParseOptions>) -> Result<Completion, ParseError> {
+    fn parse(&self, options: &Arc<ParseOptions>) -> Result<Completion, ParseError> {
         match self {
-            Input::Text(text) => parse_text(text, Arc::clone(settings)),
+            Input::Text(text) => parse_text(text, Arc::clone(options)),
             Input::Ids(runs) => {
-                let (mut reader, mut fold) =
-                    (StreamParser::new(Arc::clone(settings)), FrameCollector::default());
-                // A new reader takes either lane.
-                let _ = feed_runs(runs, &mut reader, &mut fold);
-                reader.finish(fold)
+                let mut parser = StreamParser::new(Arc::clone(options));
+                let mut collector = FrameCollector::default();
+                // A new parser takes either lane.
+                let _ = feed_runs(runs, &mut parser, &mut collector);
+                parser.finish(collector)
             }
         }
     }
 }
 
-/// Feeds ids with integers among them that fit none.
+/// Feeds ids, with the integers among them that are not ids.
 pub(crate) fn feed_runs(
     runs: &[IdRun],
-    reader: &mut StreamParser,
+    parser: &mut StreamParser,
     sink: &mut impl Sink,
 ) -> Result<(), MixedLanes> {
     runs.iter().try_for_each(|run| match run {
-        IdRun::Ids(ids) => reader.feed_ids(ids, sink),
-        IdRun::Invalid(written) => reader.feed_invalid_id(written.clone(), sink),
+        IdRun::Ids(ids) => parser.feed_ids(ids, sink),
+        IdRun::Invalid(written) => parser.feed_invalid_id(written.clone(), sink),
     })
+}
+
+/// Parses a whole input with the interpreter released.
+fn parse_detached(
+    py: Python<'_>,
+    raw: &Bound<'_, PyAny>,
+    options: &Arc<ParseOptions>,
+) -> PyResult<Completion> {
+    let raw = from_python::raw(raw, "raw")?;
+    let input = Input::of(py, &raw)?;
+    py.detach(|| input.parse(options)).map_err(|error| parse_error(py, &error, None))
 }
 
 #[pyfunction]
@@ -77,8 +84,8 @@ pub(crate) fn parse<'py>(
     stripped: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = raw.py();
-    let settings = parse_options(role, tools, strict, stripped, false)?;
-    completion::whole(py, &settings, &read(py, raw, &settings)?)
+    let options = parse_options(role, tools, strict, stripped, false)?;
+    make_completion(py, &options, &parse_detached(py, raw, &options)?)
 }
 
 #[pyfunction]
@@ -95,22 +102,22 @@ pub(crate) fn parse_batch<'py>(
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = completions.py();
-    let settings = parse_options(role, tools, strict, stripped, false)?;
+    let options = parse_options(role, tools, strict, stripped, false)?;
     let threads = threads::number(threads)?;
     if completions.is_instance_of::<PyString>() || completions.is_instance_of::<PyBytes>() {
-        let found = from_python::type_name(completions);
-        return Err(PyTypeError::new_err(format!("completions must be a list of them, not {found}")));
+        let class = from_python::type_name(completions);
+        return Err(PyTypeError::new_err(format!("completions must be a list of them, not {class}")));
     }
     let items = from_python::iterate(completions, "completions")?.enumerate();
     let raws = items.map(|(index, item)| from_python::raw(&item?, &format!("completions[{index}]")));
     let raws: Vec<Raw> = raws.collect::<PyResult<_>>()?;
     let inputs: Vec<Input<'_>> = raws.iter().map(|raw| Input::of(py, raw)).collect::<PyResult<_>>()?;
-    let read = py.detach(|| threads::map(&inputs, threads, |input| input.parse(&settings)));
-    let made = read.iter().enumerate().map(|(index, read)| match read {
-        Ok(read) => completion::whole(py, &settings, read),
+    let results = py.detach(|| threads::map(&inputs, threads, |input| input.parse(&options)));
+    let objects = results.iter().enumerate().map(|(index, result)| match result {
+        Ok(completion) => make_completion(py, &options, completion),
         Err(error) => Err(parse_error(py, error, Some(index))),
     });
-    PyList::new(py, made.collect::<PyResult<Vec<_>>>()?)
+    PyList::new(py, objects.collect::<PyResult<Vec<_>>>()?)
 }
 
 #[pyfunction]
@@ -121,11 +128,11 @@ pub(crate) fn parse_conversation<'py>(
     strict: bool,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = raw.py();
-    let settings = parse_options(None, tools, strict, "never", true)?;
-    let read = read(py, raw, &settings)?;
-    let messages = assemble::conversation(&read.frames, &settings.tools, read.is_trusted());
-    let messages: Vec<_> = messages.iter().map(|item| make_message(py, item)).collect::<PyResult<_>>()?;
-    PyList::new(py, messages)
+    let options = parse_options(None, tools, strict, "never", true)?;
+    let transcript = parse_detached(py, raw, &options)?;
+    let messages = assemble::conversation(&transcript.frames, &options.tools, transcript.is_trusted());
+    let messages = messages.iter().map(|message| make_message(py, message));
+    PyList::new(py, messages.collect::<PyResult<Vec<_>>>()?)
 }
 
 #[pyfunction]
@@ -138,23 +145,25 @@ pub(crate) fn frames<'py>(
     stripped: &str,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = raw.py();
-    let settings = parse_options(role, tools, strict, stripped, true)?;
-    let Completion { frames, .. } = read(py, raw, &settings)?;
-    let frames: Vec<_> = frames.iter().map(|item| make_frame(py, &item.frame)).collect::<PyResult<_>>()?;
-    PyList::new(py, frames)
+    let options = parse_options(role, tools, strict, stripped, true)?;
+    let frames = parse_detached(py, raw, &options)?.frames;
+    let frames = frames.iter().map(|frame| make_frame(py, &frame.frame));
+    PyList::new(py, frames.collect::<PyResult<Vec<_>>>()?)
 }
 
-/// Counts the contents of frames that were read from text.
+/// Counts the tokens of contents that were read from text.
 #[pyfunction]
 pub(crate) fn tokens_by_channel<'py>(
-    py: Python<'py>,
     frames: &Bound<'py, PyAny>,
     markup: u64,
 ) -> PyResult<Bound<'py, PyDict>> {
+    let py = frames.py();
     let mut tokens = ChannelTokens { markup, ..ChannelTokens::default() };
     for frame in frames.try_iter()? {
-        let Frame { header, content, .. } = from_python::read_frame(&frame?)?;
-        *tokens.of(classify::bucket_of(&header)) += tokenizer::count(&content) as u64;
+        let frame = frame?;
+        let content = frame.getattr(intern!(py, "content"))?;
+        let count = tokenizer::count(content.cast::<PyString>()?.to_str()?);
+        *tokens.of(classify::bucket_of(&read_header(&frame)?)) += count as u64;
     }
-    completion::counts(py, &tokens, true)
+    make_counts(py, &tokens, true)
 }

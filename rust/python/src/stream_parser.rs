@@ -1,11 +1,11 @@
 //! `StreamParser`: a completion that arrives in chunks.
 
-use crate::events::{Event, Head, Recorder, Told, given_out};
+use crate::events::{EventMaker, Recorder};
 use crate::from_python::{self, Chunk, Raw};
 use crate::parse::feed_runs;
 use crate::threads::lock;
-use crate::to_python::completion::{self, Heard, Progress};
 use crate::to_python::error::parse_error;
+use crate::to_python::snapshot::{ParsedState, make_snapshot};
 use motet::parser::ParseOptions;
 use motet::parser::stream::{self as core, Lane, MixedLanes};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -14,62 +14,46 @@ use pyo3::types::PyList;
 use std::sync::{Arc, Mutex};
 
 #[pyclass(frozen, module = "motet._core")]
-pub(crate) struct StreamParser(Mutex<Stream>);
+pub(crate) struct StreamParser(Mutex<Inner>);
 
-struct Stream {
-    reader: core::StreamParser,
-    /// Shared with the completions that were asked for and not looked at.
-    heard: Arc<Mutex<Heard>>,
-    head: Option<Arc<Head>>,
-    told: Told,
+struct Inner {
+    parser: core::StreamParser,
+    /// Shared with the completions that were polled and not read yet.
+    state: Arc<Mutex<ParsedState>>,
+    events: EventMaker,
     closed: bool,
-    /// Empty between two steps: what it has room for need not be asked for again.
-    events: Vec<Py<Event>>,
-    /// What was given out last.
-    list: Option<Py<PyList>>,
 }
 
-impl Stream {
-    fn new(settings: Arc<ParseOptions>) -> Stream {
-        Stream {
-            reader: core::StreamParser::new(settings),
-            heard: Arc::default(),
-            head: None,
-            told: Told::default(),
+impl Inner {
+    fn new(options: Arc<ParseOptions>) -> Inner {
+        Inner {
+            parser: core::StreamParser::new(options),
+            state: Arc::default(),
+            events: EventMaker::default(),
             closed: false,
-            events: Vec::new(),
-            list: None,
         }
     }
 
-    fn copied(&self, py: Python<'_>) -> PyResult<Stream> {
-        let heard = Arc::new(Mutex::new(lock(&self.heard, py)?.copied(py)));
-        Ok(Stream {
-            reader: self.reader.clone(),
-            heard,
-            head: self.head.clone(),
-            told: Told::default(),
+    fn copied(&self, py: Python<'_>) -> PyResult<Inner> {
+        Ok(Inner {
+            parser: self.parser.clone(),
+            state: Arc::new(Mutex::new(lock(&self.state, py)?.copied(py))),
+            events: self.events.copied(),
             closed: self.closed,
-            events: Vec::new(),
-            list: None,
         })
     }
 
-    /// Lets the reader read, and gives the events of it.
+    /// Lets the parser read, and returns the events of it.
     fn record<'py>(
         &mut self,
         py: Python<'py>,
         step: impl FnOnce(&mut core::StreamParser, &mut Recorder<'_, 'py>) -> Result<(), MixedLanes>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let Stream { reader, heard, head, told, events, list, .. } = self;
-        events.clear();
-        let mut heard = lock(heard, py)?;
-        let fold = &mut heard.fold;
-        let mut recorder = Recorder { py, fold, head, told, events, error: None };
-        let mixed = step(reader, &mut recorder);
-        if let Some(error) = recorder.error {
-            return Err(error);
-        }
+        let Inner { parser, state, events, .. } = self;
+        let mut state = lock(state, py)?;
+        let mut recorder = events.recorder(py, &mut state.collector);
+        let mixed = step(parser, &mut recorder);
+        recorder.finish()?;
         if let Err(MixedLanes(lane)) = mixed {
             let (first, second) =
                 if lane == Lane::Ids { ("token ids", "text") } else { ("text", "token ids") };
@@ -77,9 +61,21 @@ impl Stream {
                 "this parser was fed {first} first and cannot take {second}"
             )));
         }
-        match reader.error() {
+        match parser.error() {
             Some(error) => Err(parse_error(py, error, None)),
-            None => given_out(py, list, events),
+            None => events.recycled_list(py),
+        }
+    }
+
+    fn feed<'py>(&mut self, py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
+        match chunk {
+            Chunk::Id(id) => self.record(py, |parser, sink| parser.feed_ids(&[*id], sink)),
+            Chunk::Raw(Raw::Text(text)) => {
+                let text = text.bind(py).to_str()?;
+                self.record(py, |parser, sink| parser.feed_text(text, sink))
+            }
+            Chunk::Raw(Raw::Bytes(bytes)) => self.record(py, |parser, sink| parser.feed_bytes(bytes, sink)),
+            Chunk::Raw(Raw::Ids(runs)) => self.record(py, |parser, sink| feed_runs(runs, parser, sink)),
         }
     }
 }
@@ -97,56 +93,42 @@ impl StreamParser {
         strict: bool,
         stripped: &str,
     ) -> PyResult<StreamParser> {
-        Ok(StreamParser(Mutex::new(Stream::new(from_python::parse_options(
-            role, tools, strict, stripped, false,
-        )?))))
+        let options = from_python::parse_options(role, tools, strict, stripped, false)?;
+        Ok(StreamParser(Mutex::new(Inner::new(options))))
     }
 
     #[pyo3(signature = (chunk, /))]
     fn feed<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = chunk.py();
         let chunk = from_python::chunk(chunk)?;
-        let mut stream = lock(&self.0, py)?;
-        if stream.closed {
+        let mut inner = lock(&self.0, py)?;
+        if inner.closed {
             return Err(PyValueError::new_err(
                 "this parser was closed: call reset() before feeding it again",
             ));
         }
-        match chunk {
-            Chunk::Id(id) => stream.record(py, |reader, sink| reader.feed_ids(&[id], sink)),
-            Chunk::Raw(Raw::Text(text)) => {
-                let text = text.bind(py).to_str()?;
-                stream.record(py, |reader, sink| reader.feed_text(text, sink))
-            }
-            Chunk::Raw(Raw::Bytes(bytes)) => {
-                stream.record(py, |reader, sink| reader.feed_bytes(&bytes, sink))
-            }
-            Chunk::Raw(Raw::Ids(runs)) => stream.record(py, |reader, sink| feed_runs(&runs, reader, sink)),
-        }
+        inner.feed(py, &chunk)
     }
 
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let mut stream = lock(&self.0, py)?;
-        stream.closed = true;
-        stream.record(py, |reader, sink| {
-            reader.close(sink);
+        let mut inner = lock(&self.0, py)?;
+        inner.closed = true;
+        inner.record(py, |parser, sink| {
+            parser.close(sink);
             Ok(())
         })
     }
 
     fn reset(&self, py: Python<'_>) -> PyResult<()> {
-        let mut stream = lock(&self.0, py)?;
-        *stream = Stream::new(Arc::clone(stream.reader.options()));
+        let mut inner = lock(&self.0, py)?;
+        *inner = Inner::new(Arc::clone(inner.parser.options()));
         Ok(())
     }
 
     #[getter]
     fn completion<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let stream = lock(&self.0, py)?;
-        let reader = &stream.reader;
-        let (settings, lane) = (Arc::clone(reader.options()), reader.lane());
-        let progress = Progress { settings, stop: reader.stop(), tokens: reader.tokens(), lane };
-        completion::so_far(py, &stream.heard, progress)
+        let inner = lock(&self.0, py)?;
+        make_snapshot(py, &inner.parser, &inner.state)
     }
 
     fn __copy__(&self, py: Python<'_>) -> PyResult<StreamParser> {

@@ -2,7 +2,7 @@
 
 use super::tool::read_tools;
 use super::{iterate, type_name};
-use crate::classes::Types;
+use crate::classes::Classes;
 use motet::frame::{Frame, Header, RecipientPosition, Role, Stop};
 use motet::message::{Developer, Message, Part, ToolCall, ToolResult};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -40,7 +40,7 @@ fn choice<T>(object: &Bound<'_, PyAny>, name: &str, find: impl Fn(&str) -> Optio
     }
 }
 
-fn place_named(name: &str) -> Option<RecipientPosition> {
+fn position(name: &str) -> Option<RecipientPosition> {
     match name {
         "role" => Some(RecipientPosition::Role),
         "channel" => Some(RecipientPosition::Channel),
@@ -50,26 +50,28 @@ fn place_named(name: &str) -> Option<RecipientPosition> {
 
 /// Reads a `motet.message.Frame`.
 pub(crate) fn read_frame(object: &Bound<'_, PyAny>) -> PyResult<Frame> {
-    let types = Types::get(object.py())?;
-    if !object.is_instance(types.frame.bind(object.py()))? {
-        return Err(PyTypeError::new_err(format!(
-            "a frame must be a motet.Frame, not {}",
-            type_name(object)
-        )));
-    }
-    let role = choice(object, "role", Role::from_name)?;
     Ok(Frame {
-        header: Header {
-            role: role.ok_or_else(|| PyTypeError::new_err("Frame.role must be str, not None"))?,
-            name: text_field(object, "name")?,
-            recipient: text_field(object, "recipient")?,
-            recipient_at: choice(object, "recipient_at", place_named)?,
-            channel: text_field(object, "channel")?,
-            content_type: text_field(object, "content_type")?,
-        },
+        header: read_header(object)?,
         content: required(object, "content")?,
         stop: choice(object, "stop", Stop::from_name)?,
         implied: object.getattr("implied")?.is_truthy()?,
+    })
+}
+
+/// Reads the header of a `motet.message.Frame`.
+pub(crate) fn read_header(object: &Bound<'_, PyAny>) -> PyResult<Header> {
+    if !object.is_instance(Classes::get(object.py())?.frame.bind(object.py()))? {
+        let class = type_name(object);
+        return Err(PyTypeError::new_err(format!("a frame must be a motet.Frame, not {class}")));
+    }
+    let role = choice(object, "role", Role::from_name)?;
+    Ok(Header {
+        role: role.ok_or_else(|| PyTypeError::new_err("Frame.role must be str, not None"))?,
+        name: text_field(object, "name")?,
+        recipient: text_field(object, "recipient")?,
+        recipient_at: choice(object, "recipient_at", position)?,
+        channel: text_field(object, "channel")?,
+        content_type: text_field(object, "content_type")?,
     })
 }
 
@@ -78,7 +80,7 @@ pub(crate) fn read_messages(objects: &Bound<'_, PyAny>) -> PyResult<Vec<Message>
     let mut messages = Vec::new();
     for (index, object) in iterate(objects, "messages")?.enumerate() {
         let object = object?;
-        let class = Types::get(object.py())?.message.bind(object.py());
+        let class = Classes::get(object.py())?.message.bind(object.py());
         if !object.is_instance(class)? {
             let found = type_name(&object);
             return Err(PyTypeError::new_err(format!(
@@ -102,7 +104,7 @@ fn read_message(object: &Bound<'_, PyAny>) -> PyResult<Message> {
 
 fn read_part(object: &Bound<'_, PyAny>) -> PyResult<Part> {
     let py = object.py();
-    let types = Types::get(py)?;
+    let types = Classes::get(py)?;
     let is = |class: &Py<PyType>| {
         object.get_type().is(class.bind(py)) || object.is_instance(class.bind(py)).unwrap_or(false)
     };
@@ -121,7 +123,7 @@ fn read_part(object: &Bound<'_, PyAny>) -> PyResult<Part> {
             name: required(object, "name")?,
             arguments: required(object, "arguments")?,
             recipient: optional("recipient")?.unwrap_or_default(),
-            recipient_at: choice(object, "recipient_at", place_named)?,
+            recipient_at: choice(object, "recipient_at", position)?,
             channel: optional("channel")?,
             content_type: optional("content_type")?,
             stop: choice(object, "stop", Stop::from_name)?,

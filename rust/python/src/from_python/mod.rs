@@ -6,7 +6,7 @@ mod raw;
 mod settings;
 mod tool;
 
-pub(crate) use message::{read_frame, read_messages};
+pub(crate) use message::{read_frame, read_header, read_messages};
 pub(crate) use raw::{Chunk, IdRun, Raw, chunk, ids, raw};
 pub(crate) use settings::{parse_options, render_options};
 

@@ -1,7 +1,7 @@
 //! Frames, repairs and the words of a header.
 
 use super::interned;
-use crate::classes::Types;
+use crate::classes::Classes;
 use motet::error::Repair;
 use motet::frame::{Frame, Header, RecipientPosition, Stop};
 use pyo3::prelude::*;
@@ -31,7 +31,7 @@ pub(crate) fn make_frame<'py>(py: Python<'py>, frame: &Frame) -> PyResult<Bound<
     make_frame_with(py, header, &PyString::new(py, content), *stop, *implied)
 }
 
-/// The same with content that is a Python string already.
+/// Makes a frame whose content is a Python string already.
 pub(crate) fn make_frame_with<'py>(
     py: Python<'py>,
     header: &Header,
@@ -39,7 +39,7 @@ pub(crate) fn make_frame_with<'py>(
     ended: Option<Stop>,
     implied: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    Types::get(py)?.frame.bind(py).call1((
+    Classes::get(py)?.frame.bind(py).call1((
         interned(py, Some(header.role.as_str())),
         content,
         interned(py, header.channel.as_deref()),
@@ -53,12 +53,21 @@ pub(crate) fn make_frame_with<'py>(
 }
 
 pub(crate) fn make_repair<'py>(py: Python<'py>, repair: &Repair) -> PyResult<Bound<'py, PyAny>> {
-    let Repair { code, at, text, count, .. } = repair;
-    Types::get(py)?.repair.bind(py).call1((
-        interned(py, Some(code.as_str())),
-        *at,
+    make_repair_with(py, repair, &repair.text, repair.count)
+}
+
+/// The repair as it was while it stood for `count` of them.
+pub(crate) fn make_repair_with<'py>(
+    py: Python<'py>,
+    repair: &Repair,
+    text: &str,
+    count: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    Classes::get(py)?.repair.bind(py).call1((
+        interned(py, Some(repair.code.as_str())),
+        repair.at,
         text,
         repair.message(),
-        *count,
+        count,
     ))
 }
