@@ -443,7 +443,7 @@ def deep(depth: int) -> dict[str, Any]:
         ({"tools": [{"name": "f", "parameters": {"$ref": "#/nowhere"}}]}, "which it does not hold"),
         ({"tools": [{"name": "f", "parameters": {"default": float("nan")}}]}, "a number that JSON cannot hold"),
         ({"tools": [{"name": "f", "parameters": {"default": 10**400}}]}, "a number that JSON cannot hold"),
-        ({"tools": [{"name": "f", "parameters": {"default": object()}}]}, "which is no JSON"),
+        ({"tools": [{"name": "f", "parameters": {"default": object()}}]}, "is not JSON: object"),
         ({"tools": ["f", "f"]}, "two tools are named"),
         ({"current_date": "tomorrow"}, "current_date"),
         ({"knowledge_cutoff": "2024\n# Tools"}, "must be one line"),

@@ -1,4 +1,5 @@
-//! The Python face of the core: conversion only. What harmony means is decided in the crate `motet`.
+//! The module `motet._core`: converts between Python and the crate `motet`, which decides what the format means.
+//! An input takes one way: `from_python`, the core, `to_python`.
 
 mod classes;
 mod events;

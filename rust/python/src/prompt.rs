@@ -1,4 +1,4 @@
-//! Rendering, for Python.
+//! Messages and frames to prompts.
 
 use crate::ffi;
 use crate::from_python;
@@ -55,7 +55,7 @@ pub(crate) fn render_frames<'py>(frames: &Bound<'py, PyAny>) -> PyResult<Bound<'
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct Prompt {
     prompt: core::Prompt,
-    /// The list that `ids` gives, made when it is asked for.
+    /// Made at the first read of `ids`.
     ids: PyOnceLock<Py<PyList>>,
 }
 
@@ -64,7 +64,7 @@ impl Prompt {
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let make = || PyResult::Ok(ffi::list(py, self.prompt.ids())?.unbind());
-        // A copy, so that a list that somebody changes is not the prompt's.
+        // A copy: the caller may change the list.
         let ids = self.ids.get_or_try_init(py, make)?.bind(py);
         Ok(ids.get_slice(0, ids.len()))
     }

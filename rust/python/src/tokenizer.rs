@@ -1,4 +1,4 @@
-//! The tokenizer, for Python.
+//! Text to token ids and back.
 
 use crate::ffi;
 use crate::from_python;
@@ -28,7 +28,7 @@ pub(crate) fn constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SPECIAL_TOKENS", read_only)
 }
 
-/// The UTF-8 of a Python text; a clear error for what is none.
+/// The UTF-8 of an argument that must be `str`.
 fn utf8<'a>(text: &'a Bound<'_, PyAny>, name: &str) -> PyResult<&'a str> {
     let text = text.cast::<PyString>().map_err(|_| {
         PyTypeError::new_err(format!("{name} must be str, not {}", from_python::type_name(text)))
@@ -47,22 +47,22 @@ fn policy(special: &str) -> PyResult<SpecialPolicy> {
     }
 }
 
-/// From this many bytes on, encoding lets other Python threads run meanwhile.
-const DETACH_FROM: usize = 4096;
+/// From this many bytes on the interpreter is released: below, releasing it costs more than it gives.
+const MIN_DETACHED_BYTES: usize = 4096;
 
 thread_local! {
-    /// Where ids are put before Python gets them: memory that is used again need not be asked for, page by page.
+    /// Ids before Python gets them. Reused, because fresh memory costs a page fault per page.
     static SCRATCH: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
-/// More than so many ids are not kept room for: 4 MB.
-const SCRATCH_MOST: usize = 1 << 20;
+/// The capacity of `SCRATCH` that is kept: 4 MB.
+const MAX_SCRATCH_IDS: usize = 1 << 20;
 
-/// Encodes a text, and makes of the ids what `give` makes.
-fn encoded<'py>(
+/// Encodes a text, and makes a Python object of the ids.
+fn encode_to<'py>(
     text: &Bound<'py, PyAny>,
     special: &str,
-    give: impl FnOnce(Python<'py>, &[u32]) -> PyResult<Bound<'py, PyAny>>,
+    make_object: impl FnOnce(Python<'py>, &[u32]) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (py, policy) = (text.py(), policy(special)?);
     let text = utf8(text, "text")?;
@@ -70,34 +70,36 @@ fn encoded<'py>(
     ids.clear();
     ids.reserve(text.len() / 4 + 8);
     let mut run = || tokenizer::encode_with(text, policy, &mut ids);
-    let done = if text.len() < DETACH_FROM { run() } else { py.detach(run) };
-    let given = done.map_err(|found| refused(py, &found)).and_then(|()| give(py, &ids));
-    if ids.capacity() <= SCRATCH_MOST {
+    let result = if text.len() < MIN_DETACHED_BYTES { run() } else { py.detach(run) };
+    let object = result.map_err(|found| special_token_error(py, &found)).and_then(|()| make_object(py, &ids));
+    if ids.capacity() <= MAX_SCRATCH_IDS {
         SCRATCH.set(ids);
     }
-    given
+    object
 }
 
-/// The error for a special token in a text that may hold none.
-fn refused(py: Python<'_>, found: &SpecialTokenFound) -> PyErr {
-    let known = PyDict::new(py);
+fn special_token_error(py: Python<'_>, found: &SpecialTokenFound) -> PyErr {
+    let attributes = PyDict::new(py);
     let message = format!(
         "text holds the special token {:?} at byte {}: pass special=\"text\" to encode it as text, \
          or special=\"token\" as the control token",
         found.spelling, found.at
     );
-    match known.set_item("token", &found.spelling).and_then(|()| known.set_item("position", found.at)) {
-        Ok(()) => error(py, "SpecialTokenError", message, &known),
+    match attributes
+        .set_item("token", &found.spelling)
+        .and_then(|()| attributes.set_item("position", found.at))
+    {
+        Ok(()) => error(py, "SpecialTokenError", message, &attributes),
         Err(error) => error,
     }
 }
 
-/// From this many ids on an array is made empty and then filled; below, two calls are more than one copy.
-const FILLED_FROM: usize = 1024;
+/// From this many ids on an array is made first and then filled: below, one copy is faster than two calls.
+const MIN_FILLED_IDS: usize = 1024;
 
 /// Ids as an `array.array("I")`.
 fn array<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
-    if ids.len() >= FILLED_FROM {
+    if ids.len() >= MIN_FILLED_IDS {
         static ZERO: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let zero =
             ZERO.get_or_try_init(py, || array_type(py)?.call1((intern!(py, "I"), (0,))).map(Bound::unbind))?;
@@ -106,8 +108,8 @@ fn array<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
         return Ok(array);
     }
     let bytes = PyBytes::new_with(py, size_of_val(ids), |bytes| {
-        for (place, id) in bytes.as_chunks_mut().0.iter_mut().zip(ids) {
-            *place = id.to_ne_bytes();
+        for (chunk, id) in bytes.as_chunks_mut().0.iter_mut().zip(ids) {
+            *chunk = id.to_ne_bytes();
         }
         Ok(())
     })?;
@@ -122,13 +124,13 @@ fn array_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 #[pyfunction]
 #[pyo3(signature = (text, *, special="text"))]
 pub(crate) fn encode<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyAny>> {
-    encoded(text, special, |py, ids| Ok(ffi::list(py, ids)?.into_any()))
+    encode_to(text, special, |py, ids| Ok(ffi::list(py, ids)?.into_any()))
 }
 
 #[pyfunction]
 #[pyo3(signature = (text, *, special="text"))]
 pub(crate) fn encode_array<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyAny>> {
-    encoded(text, special, array)
+    encode_to(text, special, array)
 }
 
 #[pyfunction]
@@ -154,10 +156,14 @@ pub(crate) fn encode_batch<'py>(
 pub(crate) fn count(text: &Bound<'_, PyAny>) -> PyResult<usize> {
     let py = text.py();
     let text = utf8(text, "text")?;
-    Ok(if text.len() < DETACH_FROM { tokenizer::count(text) } else { py.detach(|| tokenizer::count(text)) })
+    Ok(if text.len() < MIN_DETACHED_BYTES {
+        tokenizer::count(text)
+    } else {
+        py.detach(|| tokenizer::count(text))
+    })
 }
 
-fn decoded(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+fn decode_ids(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let ids = from_python::ids(ids, "ids")?;
     let mut bytes = Vec::with_capacity(ids.len() * 6 + 4096);
     tokenizer::decode_into(&ids, &mut bytes).map_err(|invalid| {
@@ -175,7 +181,7 @@ fn decoded(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 #[pyo3(signature = (ids, *, errors="replace"))]
 pub(crate) fn decode<'py>(ids: &Bound<'py, PyAny>, errors: &str) -> PyResult<Bound<'py, PyAny>> {
     let py = ids.py();
-    let bytes = decoded(ids)?;
+    let bytes = decode_ids(ids)?;
     match (std::str::from_utf8(&bytes), errors) {
         (Ok(text), "replace" | "strict") => Ok(PyString::new(py, text).into_any()),
         (Err(_), "replace") => Ok(PyString::new(py, &String::from_utf8_lossy(&bytes)).into_any()),
@@ -186,10 +192,10 @@ pub(crate) fn decode<'py>(ids: &Bound<'py, PyAny>, errors: &str) -> PyResult<Bou
 
 #[pyfunction]
 pub(crate) fn decode_bytes<'py>(ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(ids.py(), &decoded(ids)?))
+    Ok(PyBytes::new(ids.py(), &decode_ids(ids)?))
 }
 
-/// The `.tiktoken` file of the vocabulary, for peers that want to read one.
+/// The vocabulary as a `.tiktoken` file, which other tokenizers read.
 #[pyfunction]
 pub(crate) fn _vocabulary(py: Python<'_>) -> Bound<'_, PyBytes> {
     PyBytes::new(py, &vocabulary::tiktoken_file())

@@ -16,8 +16,8 @@ fn text_field(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<String>>
         return Ok(None);
     }
     let text = value.cast::<PyString>().map_err(|_| {
-        let (class, found) = (type_name(object), type_name(&value));
-        PyTypeError::new_err(format!("{class}.{name} must be str, not {found}"))
+        let (class, value_class) = (type_name(object), type_name(&value));
+        PyTypeError::new_err(format!("{class}.{name} must be str, not {value_class}"))
     })?;
     Ok(Some(text.to_str()?.to_owned()))
 }
@@ -32,7 +32,7 @@ fn required(object: &Bound<'_, PyAny>, name: &str) -> PyResult<String> {
 fn choice<T>(object: &Bound<'_, PyAny>, name: &str, find: impl Fn(&str) -> Option<T>) -> PyResult<Option<T>> {
     let Some(value) = text_field(object, name)? else { return Ok(None) };
     match find(&value) {
-        Some(found) => Ok(Some(found)),
+        Some(choice) => Ok(Some(choice)),
         None => {
             let class = type_name(object);
             Err(PyValueError::new_err(format!("{class}.{name} cannot be {value:?}")))
@@ -82,9 +82,9 @@ pub(crate) fn read_messages(objects: &Bound<'_, PyAny>) -> PyResult<Vec<Message>
         let object = object?;
         let class = Classes::get(object.py())?.message.bind(object.py());
         if !object.is_instance(class)? {
-            let found = type_name(&object);
+            let class = type_name(&object);
             return Err(PyTypeError::new_err(format!(
-                "messages[{index}] must be a motet.Message, not {found}"
+                "messages[{index}] must be a motet.Message, not {class}"
             )));
         }
         messages.push(read_message(&object)?);
@@ -104,20 +104,20 @@ fn read_message(object: &Bound<'_, PyAny>) -> PyResult<Message> {
 
 fn read_part(object: &Bound<'_, PyAny>) -> PyResult<Part> {
     let py = object.py();
-    let types = Classes::get(py)?;
+    let classes = Classes::get(py)?;
     let is = |class: &Py<PyType>| {
         object.get_type().is(class.bind(py)) || object.is_instance(class.bind(py)).unwrap_or(false)
     };
     let optional = |name: &str| text_field(object, name);
-    Ok(if is(&types.text) {
+    Ok(if is(&classes.text) {
         Part::Text {
             text: required(object, "text")?,
             channel: optional("channel")?,
             content_type: optional("content_type")?,
         }
-    } else if is(&types.reasoning) {
+    } else if is(&classes.reasoning) {
         Part::Reasoning { text: required(object, "text")?, content_type: optional("content_type")? }
-    } else if is(&types.tool_call) {
+    } else if is(&classes.tool_call) {
         Part::ToolCall(ToolCall {
             id: required(object, "id")?,
             name: required(object, "name")?,
@@ -129,7 +129,7 @@ fn read_part(object: &Bound<'_, PyAny>) -> PyResult<Part> {
             stop: choice(object, "stop", Stop::from_name)?,
             trusted: object.getattr("trusted")?.is_truthy()?,
         })
-    } else if is(&types.tool_result) {
+    } else if is(&classes.tool_result) {
         Part::ToolResult(ToolResult {
             tool_call_id: required(object, "tool_call_id")?,
             name: optional("name")?,
@@ -140,18 +140,18 @@ fn read_part(object: &Bound<'_, PyAny>) -> PyResult<Part> {
             channel: optional("channel")?,
             content_type: optional("content_type")?,
         })
-    } else if is(&types.preamble) {
+    } else if is(&classes.preamble) {
         Part::Preamble { text: required(object, "text")?, content_type: optional("content_type")? }
-    } else if is(&types.system) {
+    } else if is(&classes.system) {
         Part::System { text: required(object, "text")? }
-    } else if is(&types.developer) {
+    } else if is(&classes.developer) {
         Part::Developer(Developer {
             instructions: required(object, "instructions")?,
             tools: read_tools(&object.getattr("tools")?)?,
             text: optional("text")?,
         })
     } else {
-        let found = type_name(object);
-        return Err(PyTypeError::new_err(format!("a message's content must be content parts, not {found}")));
+        let class = type_name(object);
+        return Err(PyTypeError::new_err(format!("a message's content must be content parts, not {class}")));
     })
 }

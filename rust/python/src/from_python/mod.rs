@@ -1,14 +1,14 @@
-//! Python objects to Rust values. What is read here is checked for its types alone: what it means is decided in the core.
+//! Python objects to Rust values. Only types are checked here: the core decides what values mean.
 
 mod json;
 mod message;
+mod options;
 mod raw;
-mod settings;
 mod tool;
 
 pub(crate) use message::{read_frame, read_header, read_messages};
+pub(crate) use options::{parse_options, render_options};
 pub(crate) use raw::{Chunk, IdRun, Raw, chunk, ids, raw};
-pub(crate) use settings::{parse_options, render_options};
 
 use motet::frame::Role;
 use pyo3::exceptions::{PyTypeError, PyValueError};

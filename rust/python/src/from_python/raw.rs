@@ -15,7 +15,7 @@ pub(crate) enum Raw {
     Ids(Vec<IdRun>),
 }
 
-/// Token ids, or something in their place that is an integer but fits no id.
+/// Token ids, or an integer among them that does not fit 32 bits, in its decimal spelling.
 pub(crate) enum IdRun {
     Ids(Vec<u32>),
     Invalid(String),
@@ -26,8 +26,8 @@ pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
     if let Ok(text) = input.cast::<PyString>() {
         return match text.to_str() {
             Ok(_) => Ok(Raw::Text(text.clone().unbind())),
-            // Lone surrogates: they have no UTF-8, so they are read as bytes that are none.
-            Err(_) => Ok(Raw::Bytes(surrogates(text)?)),
+            // Lone surrogates have no UTF-8: they are read as the invalid bytes that `surrogatepass` writes.
+            Err(_) => Ok(Raw::Bytes(surrogate_bytes(text)?)),
         };
     }
     if let Ok(bytes) = input.cast::<PyBytes>() {
@@ -47,27 +47,27 @@ pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
     id_runs(&PyList::new(input.py(), items)?, name)
 }
 
-fn surrogates(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
+fn surrogate_bytes(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
     let py = text.py();
     let bytes = text.call_method1(intern!(py, "encode"), ("utf-8", "surrogatepass"))?;
     Ok(bytes.cast::<PyBytes>()?.as_bytes().to_vec())
 }
 
-/// The value of a Python integer as an id; `None` if it does not fit.
+/// The value of a Python integer as an id; `None` if it does not fit 32 bits.
 #[inline]
-fn small(item: &Bound<'_, PyAny>) -> Option<u32> {
+fn as_id(item: &Bound<'_, PyAny>) -> Option<u32> {
     item.extract::<i64>().ok().and_then(|value| u32::try_from(value).ok())
 }
 
-/// Sorts what stands for ids into ids and what fits none.
-struct Runs {
-    done: Vec<IdRun>,
+/// Divides integers into runs of ids and those that do not fit.
+struct RunBuilder {
+    runs: Vec<IdRun>,
     ids: Vec<u32>,
 }
 
-impl Runs {
-    fn new(length: usize) -> Runs {
-        Runs { done: Vec::new(), ids: Vec::with_capacity(length) }
+impl RunBuilder {
+    fn new(length: usize) -> RunBuilder {
+        RunBuilder { runs: Vec::new(), ids: Vec::with_capacity(length) }
     }
 
     fn push(&mut self, id: Result<u32, String>) {
@@ -75,42 +75,42 @@ impl Runs {
             Ok(id) => self.ids.push(id),
             Err(written) => {
                 if !self.ids.is_empty() {
-                    self.done.push(IdRun::Ids(std::mem::take(&mut self.ids)));
+                    self.runs.push(IdRun::Ids(std::mem::take(&mut self.ids)));
                 }
-                self.done.push(IdRun::Invalid(written));
+                self.runs.push(IdRun::Invalid(written));
             }
         }
     }
 
     fn finish(mut self) -> Raw {
-        if !self.ids.is_empty() || self.done.is_empty() {
-            self.done.push(IdRun::Ids(self.ids));
+        if !self.ids.is_empty() || self.runs.is_empty() {
+            self.runs.push(IdRun::Ids(self.ids));
         }
-        Raw::Ids(self.done)
+        Raw::Ids(self.runs)
     }
 }
 
 fn id_runs(items: &Bound<'_, PyList>, name: &str) -> PyResult<Raw> {
-    let mut runs = Runs::new(items.len());
+    let mut runs = RunBuilder::new(items.len());
     ffi::leading_ids(items, &mut runs.ids);
-    // Where one is no plain int, its own code may run and change the list: so from there on with care.
+    // An item of another type may run code that changes the list, so the rest is read by PyO3's checked iterator.
     for (index, item) in items.iter().enumerate().skip(runs.ids.len()) {
-        runs.push(integer(&item).map_err(|found| {
-            PyTypeError::new_err(format!("{name}[{index}] must be a token id (an int), not {found}"))
+        runs.push(integer(&item).map_err(|class| {
+            PyTypeError::new_err(format!("{name}[{index}] must be a token id (an int), not {class}"))
         })?);
     }
     Ok(runs.finish())
 }
 
-/// What a stream is fed: one id, or what `parse` takes.
+/// What `feed` takes: one id, or what `parse` takes.
 pub(crate) enum Chunk {
     Id(u32),
     Raw(Raw),
 }
 
-/// Reads what `feed` takes. Code of its own may run, so nothing may be locked meanwhile.
+/// Reads what `feed` takes. The caller holds no lock: reading may run code of the argument's class.
 pub(crate) fn chunk(input: &Bound<'_, PyAny>) -> PyResult<Chunk> {
-    // To ask a list whether it is a number takes longer than to parse it.
+    // The commonest types first: asking a list whether it is an integer takes longer than parsing it.
     if !input.is_exact_instance_of::<PyList>() && !input.is_instance_of::<PyString>() {
         match integer(input) {
             Ok(Ok(id)) => return Ok(Chunk::Id(id)),
@@ -121,16 +121,16 @@ pub(crate) fn chunk(input: &Bound<'_, PyAny>) -> PyResult<Chunk> {
     raw(input, "chunk").map(Chunk::Raw)
 }
 
-/// An id; or how an integer that is none is written; or the type's name of what is no integer.
+/// An id; for an integer that does not fit, its decimal spelling; for another object, the name of its type.
 pub(crate) fn integer(item: &Bound<'_, PyAny>) -> Result<Result<u32, String>, String> {
     if item.cast_exact::<PyInt>().is_ok() {
-        return Ok(small(item).ok_or_else(|| item.to_string()));
+        return Ok(as_id(item).ok_or_else(|| item.to_string()));
     }
     if item.is_instance_of::<PyBool>() {
         return Err("bool".to_owned());
     }
     match item.call_method0(intern!(item.py(), "__index__")) {
-        Ok(value) => Ok(small(&value).ok_or_else(|| value.to_string())),
+        Ok(value) => Ok(as_id(&value).ok_or_else(|| value.to_string())),
         Err(_) => Err(type_name(item)),
     }
 }
@@ -154,7 +154,7 @@ fn buffer(input: &Bound<'_, PyAny>) -> PyResult<Option<Raw>> {
         None
     };
     let Some(wide) = wide else { return Ok(None) };
-    let mut runs = Runs::new(wide.len());
+    let mut runs = RunBuilder::new(wide.len());
     for value in wide {
         runs.push(u32::try_from(value).map_err(|_| value.to_string()));
     }
@@ -166,15 +166,11 @@ pub(crate) fn ids(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<u32>> {
     if integer(input).is_ok() {
         return Err(PyTypeError::new_err(format!("{name} must be token ids, not one {}", type_name(input))));
     }
-    let found = match raw(input, name)? {
-        Raw::Ids(runs) => runs,
-        Raw::Text(_) | Raw::Bytes(_) => {
-            let found = type_name(input);
-            return Err(PyTypeError::new_err(format!("{name} must be token ids, not {found}")));
-        }
+    let Raw::Ids(runs) = raw(input, name)? else {
+        return Err(PyTypeError::new_err(format!("{name} must be token ids, not {}", type_name(input))));
     };
     let mut all = Vec::new();
-    for run in found {
+    for run in runs {
         match run {
             IdRun::Ids(ids) if all.is_empty() => all = ids,
             IdRun::Ids(ids) => all.extend(ids),

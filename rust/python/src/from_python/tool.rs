@@ -96,7 +96,7 @@ fn read_tool(object: &Bound<'_, PyAny>, index: usize) -> PyResult<Tool> {
         name: name_of(&text("name")?.ok_or_else(|| refuse(" has no name"))?).to_owned(),
         description: text("description")?.unwrap_or_default(),
         parameters: parameters
-            .map(|value| read_json(&value, &format!("tools[{index}].parameters"), 0))
+            .map(|value| read_json(&value, &format!("tools[{index}].parameters")))
             .transpose()?,
     })
 }

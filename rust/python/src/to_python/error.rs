@@ -4,38 +4,39 @@ use motet::error::{ParseError, RenderError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-pub(crate) fn error(py: Python<'_>, name: &str, message: String, known: &Bound<'_, PyDict>) -> PyErr {
+/// Makes an exception of `motet.errors`, with keyword arguments.
+pub(crate) fn error(py: Python<'_>, name: &str, message: String, attributes: &Bound<'_, PyDict>) -> PyErr {
     let make = || -> PyResult<Bound<'_, PyAny>> {
-        py.import("motet.errors")?.getattr(name)?.call((message,), Some(known))
+        py.import("motet.errors")?.getattr(name)?.call((message,), Some(attributes))
     };
     make().map_or_else(|error| error, PyErr::from_value)
 }
 
 /// `index`: which completion of a batch it is.
-pub(crate) fn parse_error(py: Python<'_>, found: &ParseError, index: Option<usize>) -> PyErr {
-    let known = PyDict::new(py);
+pub(crate) fn parse_error(py: Python<'_>, parse_error: &ParseError, index: Option<usize>) -> PyErr {
+    let attributes = PyDict::new(py);
     let fill = || -> PyResult<()> {
-        known.set_item("code", found.repair.code.as_str())?;
-        known.set_item("position", found.repair.at)?;
-        known.set_item("state", found.state.as_str())?;
-        known.set_item("expected", found.state.expected())?;
-        known.set_item("context", found.excerpt.to_string())?;
-        known.set_item("index", index)?;
-        known.set_item("found", &found.repair.text)
+        attributes.set_item("code", parse_error.repair.code.as_str())?;
+        attributes.set_item("position", parse_error.repair.at)?;
+        attributes.set_item("state", parse_error.state.as_str())?;
+        attributes.set_item("expected", parse_error.state.expected())?;
+        attributes.set_item("context", parse_error.excerpt.to_string())?;
+        attributes.set_item("index", index)?;
+        attributes.set_item("found", &parse_error.repair.text)
     };
     match fill() {
         Ok(()) => {
             let which = index.map(|index| format!("completions[{index}]: ")).unwrap_or_default();
-            error(py, "ParseError", format!("{which}{found}"), &known)
+            error(py, "ParseError", format!("{which}{parse_error}"), &attributes)
         }
         Err(error) => error,
     }
 }
 
-pub(crate) fn render_error(py: Python<'_>, found: &RenderError) -> PyErr {
-    let known = PyDict::new(py);
-    match known.set_item("message_index", found.at) {
-        Ok(()) => error(py, "RenderError", found.to_string(), &known),
+pub(crate) fn render_error(py: Python<'_>, render_error: &RenderError) -> PyErr {
+    let attributes = PyDict::new(py);
+    match attributes.set_item("message_index", render_error.at) {
+        Ok(()) => error(py, "RenderError", render_error.to_string(), &attributes),
         Err(error) => error,
     }
 }

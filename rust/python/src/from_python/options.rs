@@ -1,0 +1,125 @@
+//! The keyword arguments of the parsers and of `motet.render`.
+
+use super::json::read_json;
+use super::tool::{read_tools, tool_names};
+use super::{iterate, read_role, type_name};
+use motet::parser::ParseOptions;
+use motet::parser::stripped::Stripped;
+use motet::render::{Builtin, Dialect, Effort, KeepAnalysis, RenderOptions, ResponseFormat};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use std::sync::Arc;
+
+pub(crate) fn parse_options(
+    role: Option<&str>,
+    tools: Option<&Bound<'_, PyAny>>,
+    strict: bool,
+    stripped: &str,
+    transcript: bool,
+) -> PyResult<Arc<ParseOptions>> {
+    let (role, tools) = (read_role(role, "role")?, tool_names(tools)?);
+    let stripped = match stripped {
+        "auto" => Stripped::Auto,
+        "always" => Stripped::Always,
+        "never" => Stripped::Never,
+        _ => {
+            let message = format!("stripped must be 'auto', 'always' or 'never', not {stripped:?}");
+            return Err(PyValueError::new_err(message));
+        }
+    };
+    Ok(Arc::new(ParseOptions { role, transcript, strict, stripped, tools }))
+}
+
+/// The names of the values that a render option can have.
+const EFFORTS: [(&str, Effort); 3] =
+    [("low", Effort::Low), ("medium", Effort::Medium), ("high", Effort::High)];
+const KEEP_ANALYSIS: [(&str, KeepAnalysis); 4] = [
+    ("turn", KeepAnalysis::Turn),
+    ("all", KeepAnalysis::All),
+    ("none", KeepAnalysis::None),
+    ("openai_harmony", KeepAnalysis::OpenaiHarmony),
+];
+const DIALECTS: [(&str, Dialect); 3] = [
+    ("motet", Dialect::Motet),
+    ("openai_harmony", Dialect::OpenaiHarmony),
+    ("chat_template", Dialect::ChatTemplate),
+];
+
+/// One keyword argument.
+struct Keyword<'py> {
+    name: String,
+    value: Bound<'py, PyAny>,
+}
+
+impl Keyword<'_> {
+    fn text(&self) -> PyResult<Option<String>> {
+        let Keyword { name, value } = self;
+        if value.is_none() {
+            return Ok(None);
+        }
+        let text = value
+            .cast::<PyString>()
+            .map_err(|_| PyTypeError::new_err(format!("{name} must be str, not {}", type_name(value))))?;
+        Ok(Some(text.to_str()?.to_owned()))
+    }
+
+    fn required_text(&self) -> PyResult<String> {
+        let missing = || PyTypeError::new_err(format!("{} must be str, not None", self.name));
+        self.text()?.ok_or_else(missing)
+    }
+
+    fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> PyResult<T> {
+        let text = self.text()?.unwrap_or_else(|| "None".to_owned());
+        let choice = choices.iter().find(|(name, _)| *name == text);
+        choice.map(|(_, choice)| *choice).ok_or_else(|| {
+            let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("', '");
+            PyValueError::new_err(format!("{} must be one of '{names}', not {text:?}", self.name))
+        })
+    }
+
+    fn builtin_tools(&self) -> PyResult<Vec<Builtin>> {
+        let names = iterate(&self.value, &self.name)?.map(|name| name?.extract::<String>());
+        let tools = names.map(|name| match name?.as_str() {
+            "browser" => Ok(Builtin::Browser),
+            "python" => Ok(Builtin::Python),
+            name => Err(PyValueError::new_err(format!(
+                "builtin_tools can be 'browser' and 'python', not {name:?}"
+            ))),
+        });
+        tools.collect()
+    }
+
+    /// `(name, description, schema)`, as `motet.harmony` passes it.
+    fn response_format(&self) -> PyResult<Option<ResponseFormat>> {
+        if self.value.is_none() {
+            return Ok(None);
+        }
+        let (name, description, schema): (String, Option<String>, Bound<'_, PyAny>) = self.value.extract()?;
+        let schema = read_json(&schema, "response_format.schema")?;
+        Ok(Some(ResponseFormat { name, description, schema }))
+    }
+}
+
+/// Reads the keyword arguments of `motet.render`.
+pub(crate) fn render_options(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<RenderOptions> {
+    let mut options = RenderOptions::default();
+    for (name, value) in keywords.into_iter().flat_map(|keywords| keywords.iter()) {
+        let keyword = Keyword { name: name.extract()?, value };
+        match keyword.name.as_str() {
+            "tools" => options.tools = read_tools(&keyword.value)?,
+            "builtin_tools" => options.builtin_tools = keyword.builtin_tools()?,
+            "instructions" => options.instructions = keyword.text()?,
+            "response_format" => options.response_format = keyword.response_format()?,
+            "reasoning_effort" => options.reasoning_effort = keyword.choice(&EFFORTS)?,
+            "current_date" => options.current_date = keyword.text()?,
+            "identity" => options.identity = keyword.required_text()?,
+            "knowledge_cutoff" => options.knowledge_cutoff = keyword.text()?,
+            "next_role" => options.next_role = read_role(keyword.text()?.as_deref(), "next_role")?,
+            "keep_analysis" => options.keep_analysis = keyword.choice(&KEEP_ANALYSIS)?,
+            "dialect" => options.dialect = keyword.choice(&DIALECTS)?,
+            name => return Err(PyTypeError::new_err(format!("render() has no option {name:?}"))),
+        }
+    }
+    Ok(options)
+}
