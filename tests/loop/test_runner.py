@@ -208,3 +208,29 @@ def test_step_is_priced_by_the_model_that_answered(house: House) -> None:
         run = brain.run("Go.", tools=[text])
     assert [step.model for step in run.steps] == ["openai/gpt-oss-20b", "openai/gpt-oss-120b"]
     sums(run)
+
+
+def test_tool_with_max_calls_is_denied_beyond_them() -> None:
+    made: list[int] = []
+
+    @motet.tool(max_calls=2)
+    def search(x: int) -> int:
+        made.append(x)
+        return x
+
+    three = calls(*[("search", f'{{"x": {x}}}') for x in (1, 2, 3)])
+    brain, _ = fake_atom(turns(three, calls(("search", '{"x": 4}')), final("A")))
+    run = brain.run("Go.", tools=[search])
+    assert made == [1, 2]
+    signals = [record.signal for step in run.steps for record in step.calls]
+    assert signals == ["success", "success", "error:constraint", "error:constraint"]
+    assert "limit of 2 calls" in run.steps[1].calls[0].content
+
+
+def test_last_step_offers_no_tools_with_answer_at_limit() -> None:
+    def search(x: int) -> int:
+        return x
+
+    brain, backend = fake_atom(turns(calls(("search", '{"x": 1}')), final("A")))
+    assert brain.run("Go.", tools=[search], max_steps=2, answer_at_limit=True).text == "A"
+    assert [bool(request.tools) for request in backend.requests] == [True, False]

@@ -179,8 +179,8 @@ def undefined(x: Nowhere) -> None: ...  # type: ignore[name-defined] # noqa: F82
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (positional, "the tool positional takes x by its place"),
-        (star, r"the tool star takes \*x by its place"),
+        (positional, "the tool positional takes x by position only"),
+        (star, r"the tool star takes \*x by position only"),
         (print, r"the tool print takes \*args"),
         (unknown, "the parameters of the tool unknown have no JSON Schema"),
         (function_in, "the parameters of the tool function_in have no JSON Schema"),

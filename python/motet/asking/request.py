@@ -94,7 +94,7 @@ class PreparedRequest:
                 raise TruncatedOutputError(f"the answer was cut at {limit}; what came is in .partial; give more")
             if answer.calls:
                 return answer
-            if not answer.text.strip():
+            if not answer.text.strip() and not self.output.optional_text:
                 thinking = " after thinking" if answer.reasoning else ""
                 reason = f" (finish_reason {reply.finish!r})" if reply.finish not in _STOP_REASONS else ""
                 raise EmptyOutputError(f"the answer is empty: the model stopped{thinking} without a word{reason}")

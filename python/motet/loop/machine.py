@@ -68,10 +68,12 @@ class RunOptions(Options, total=False):
     """Seconds from the start of the run, or from its resumption. Default: no limit."""
     max_repeats: int | None
     """Identical sets of calls in consecutive steps, from 1. Default: 5."""
+    answer_at_limit: bool
+    """True: the last request that `max_steps` allows offers no tools, so that the model answers. Default: False."""
 
 
 _LIMIT_OPTIONS = tuple(Limits.__dataclass_fields__)
-_LOOP_OPTIONS = ("checkpoint", "parallel", "allow_text_calls", "tool_timeout", "by_hand")
+_LOOP_OPTIONS = ("checkpoint", "parallel", "allow_text_calls", "tool_timeout", "answer_at_limit", "by_hand")
 _CONVERSATION_OPTIONS = ("briefs", "on", "tools", "builtin_tools")
 
 
@@ -183,6 +185,7 @@ class LoopSettings:
     allow_text_calls: bool = False
     tool_timeout: float | None = None
     parallel: bool = True
+    answer_at_limit: bool = False
     by_hand: bool = False
     policy: Unfinished = "raise"
     """For calls that started before a resumption and have no recorded end."""
@@ -278,6 +281,7 @@ class Loop:
             allow_text_calls=bool(options.get("allow_text_calls")),
             tool_timeout=seconds(options.get("tool_timeout"), "tool_timeout"),
             parallel=bool(options.get("parallel", True)),
+            answer_at_limit=bool(options.get("answer_at_limit")),
             by_hand=bool(options.get("by_hand")),
             policy=policy,
         )
@@ -332,6 +336,8 @@ class Loop:
         if self.run.steps and options.tool_choice != "none":
             # A forced call in every step would never end.
             options = replace(options, tool_choice=None)
+        if self._settings.answer_at_limit and len(self.run.steps) + 1 == self._limits.limits.max_steps:
+            options = replace(options, tools=(), builtin_tools=(), tool_choice=None)
         try:
             answer: Answer[Any] = yield Ask(prepare(self._spec, self.run.next_input, options))
         except MotetError as error:
@@ -402,7 +408,18 @@ class Loop:
                 raise ToolConstraintError("calls that are read from text are not run; answer without tools")
             if _follows_answer(step.message, place):
                 raise ToolConstraintError("a call that stands behind an answer is not run")
+        self._check_call_limit(place, call)
         return self.prepared_call(place, call)
+
+    def _check_call_limit(self, place: int, call: ToolCall) -> None:
+        tool = self._tools.get(call.name)
+        if tool is None or tool.max_calls is None:
+            return
+        earlier = [record for step in self.run.steps[:-1] for record in step.calls]
+        records = [*earlier, *self.run.steps[-1].calls[:place]]
+        made = sum(record.call.name == call.name and record.signal != "error:constraint" for record in records)
+        if made >= tool.max_calls:
+            raise ToolConstraintError(f"{call.name} has reached its limit of {tool.max_calls} calls; answer without it")
 
     def prepared_call(self, place: int, call: ToolCall) -> PreparedCall:
         """A call of one of the run's tools. Raises `UnknownToolError` or `InvalidArgumentsError`."""
