@@ -24,6 +24,7 @@ __all__ = [
     "atomic_write",
     "disk_full_as_error",
     "lock",
+    "lock_handle",
     "remove_stale_temp_files",
     "sync_folder",
     "write_whole",
@@ -215,9 +216,7 @@ def lock(path: Path, *, wait: bool, shared: bool = False) -> int:
     while True:
         handle = os.open(path, (os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT | os.O_APPEND) | _BINARY, 0o600)
         try:
-            if fcntl is not None:
-                mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-                fcntl.flock(handle, mode if wait else mode | fcntl.LOCK_NB)
+            lock_handle(handle, wait=wait, shared=shared)
             if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
                 if not shared:
                     sync_folder(path.parent)
@@ -227,3 +226,10 @@ def lock(path: Path, *, wait: bool, shared: bool = False) -> int:
             raise
         # The previous holder removed or replaced the file: open the current one.
         os.close(handle)
+
+
+def lock_handle(handle: int, *, wait: bool, shared: bool = False) -> None:
+    """Locks an open file until it is closed. `wait=False` raises `BlockingIOError` instead of waiting."""
+    if fcntl is not None:
+        mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(handle, mode if wait else mode | fcntl.LOCK_NB)

@@ -99,7 +99,7 @@ def test_estimate_prints_and_starts_no_job(it: TuneService, data: str, out: Out)
 def test_unknown_price_is_printed_as_unknown(it: TuneService, data: str, out: Out) -> None:
     it.training.price = None
     assert main(["tune", "estimate", data, "-m", MODEL, "--no-check"]) == 0
-    assert "price            unknown: the service prices no data with images" in out()[0]
+    assert "price            unknown: the service gives no price for data with images" in out()[0]
     assert main(["tune", "start", data, "-m", MODEL, "--no-check", "--max-cost", "100"]) == 3
     assert "is unknown" in out()[1]
     assert not it.training.jobs
@@ -110,7 +110,7 @@ def test_settings_are_checked_before_sending(it: TuneService, data: str, out: Ou
         main(["tune", "start", data, "-m", MODEL, "--yes", "--epochs", "99", "--lora-rank", "999", "--suffix", "$(x)"])
         == 2
     )
-    assert "n_epochs is 99, and may be from 1 to 20" in out()[1]
+    assert "n_epochs must be between 1 and 20: 99" in out()[1]
     assert not it.asked("POST")
 
 
@@ -198,7 +198,7 @@ def test_final_state_is_the_exit_code(it: TuneService, data: str, out: Out, end:
     assert end in out()[0]
     it.training.stages = lambda: (Stage("queued"),)
     assert main(["tune", "watch", start(it, data, "--suffix", "b"), "--timeout", "60"]) == 3
-    assert "It goes on" in out()[1]
+    assert "it goes on" in out()[1]
 
 
 def test_control_sequences_are_not_printed(it: TuneService, data: str, out: Out) -> None:

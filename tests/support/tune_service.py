@@ -41,7 +41,8 @@ class TuneService:
         self.clock = FakeClock()
         # Without certificates, which take longer to be read than all else.
         self.backend = Backend(base_url=server.url, api_key=KEY, transport=httpx.HTTPTransport(verify=False))
-        self.how: dict[str, Any] = {"backend": self.backend, "clock": self.clock}
+        self.client = tune.TuneClient(self.backend, self.clock)
+        self.how: dict[str, Any] = {"backend": self.client}
 
     def asked(self, method: str = "", part: str = "") -> list[str]:
         """The requests, as `POST /v1/files`."""

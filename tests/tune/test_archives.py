@@ -76,7 +76,7 @@ def test_sound_archives_are_unpacked(tmp_path: Path, compress: bool) -> None:
     files = unpack(tmp_path / "a", tmp_path / "new" / "out")
     assert [str(path.relative_to(tmp_path / "new" / "out")) for path in files] == ["a", "sub/b", "deep/er/c"]
     assert files[1].read_bytes() == b"2" * 70_000
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="unpack into a new folder"):
         unpack(tmp_path / "a", tmp_path / "new" / "out")
 
 

@@ -124,7 +124,7 @@ def test_wrong_checksum_replaces_no_file(data: Path, tmp_path: Path) -> None:
     (tmp_path / "m").write_text("what was there")
     with service(archive=BIG) as it:
         job = finished_job(it, data)
-        with pytest.raises(DownloadError, match="thrown away, and nothing was replaced") as caught:
+        with pytest.raises(DownloadError, match="discarded and nothing was replaced") as caught:
             tune.download(job, tmp_path / "m", sha256="0" * 64, **it.how)
         assert caught.value.found == hashlib.sha256(BIG).hexdigest()
         assert (tmp_path / "m").read_text() == "what was there"
@@ -196,7 +196,7 @@ def test_symlink_at_the_part_is_not_followed(data: Path, tmp_path: Path) -> None
 
 
 def test_job_without_a_model_has_no_download(data: Path, tmp_path: Path) -> None:
-    with service() as it, pytest.raises(ConfigError, match="is pending, and has no model yet"):
+    with service() as it, pytest.raises(ConfigError, match="is pending and has no model yet"):
         tune.download(it.job(data), tmp_path, **it.how)
 
 

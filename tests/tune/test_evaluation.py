@@ -19,7 +19,7 @@ from motet.errors import (
     MaxCostError,
     NotFoundError,
 )
-from motet.tune.scores import score, words
+from motet.tune.evaluation import score, words
 from tests.support.server_scripts import final
 from tests.support.tune_service import (
     MODEL,
@@ -150,7 +150,7 @@ def test_invalid_example_is_named_by_line(tmp_path: Path, row: Any) -> None:
         with pytest.raises(InvalidDatasetError, match="line 3 of"):
             tune.compare(MODEL, path, backend=it.backend)
         path.write_text("{")
-        with pytest.raises(InvalidDatasetError, match=r"line 1 of .* is not JSON"):
+        with pytest.raises(InvalidDatasetError, match=r"line 1 of .* is not valid JSON"):
             tune.compare(MODEL, path, backend=it.backend)
         path.write_text("\n")
         with pytest.raises(ConfigError, match="no examples"):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from motet import tune
 from motet.tune import Report
+from motet.tune.job_states import Point
 from motet.tune.report import bins_of, to_html
-from motet.tune.states import Point
 from tests.support.training_rows import (
     ANSWER,
     USER,

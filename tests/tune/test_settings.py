@@ -36,40 +36,40 @@ def test_limits_come_from_the_service() -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"n_epochs": 21}, "n_epochs is 21, and may be from 1 to 20"),
-        ({"n_epochs": 0}, "n_epochs is 0"),
-        ({"n_epochs": 1.5}, "n_epochs must be a whole number from 1 to 20, not 1.5"),
+        ({"n_epochs": 21}, "n_epochs must be between 1 and 20: 21"),
+        ({"n_epochs": 0}, "n_epochs must be between 1 and 20: 0"),
+        ({"n_epochs": 1.5}, "n_epochs must be a whole number between 1 and 20: 1.5"),
         ({"n_epochs": True}, "must be a whole number"),
-        ({"n_evals": 101}, "n_evals is 101"),
+        ({"n_evals": 101}, "n_evals must be between 0 and 100: 101"),
         ({"n_checkpoints": 21}, "n_checkpoints"),
-        ({"lora_rank": 65}, "lora_rank is 65, and may be from 1 to 64"),
-        ({"max_seq_length": 16385}, "max_seq_length is 16385, and may be from 256 to 16384"),
-        ({"max_seq_length": 8193, "method": "dpo"}, "from 256 to 8192"),
-        ({"batch_size": 17}, "batch_size is 17, and may be from 8 to 16"),
-        ({"batch_size": 9, "method": "dpo"}, "from 8 to 8"),
+        ({"lora_rank": 65}, "lora_rank must be between 1 and 64: 65"),
+        ({"max_seq_length": 16385}, "max_seq_length must be between 256 and 16384: 16385"),
+        ({"max_seq_length": 8193, "method": "dpo"}, "between 256 and 8192"),
+        ({"batch_size": 17}, "batch_size must be between 8 and 16: 17"),
+        ({"batch_size": 9, "method": "dpo"}, "between 8 and 8"),
         ({"batch_size": "most"}, "batch_size must be a whole number"),
-        ({"learning_rate": 0.1}, "learning_rate is 0.1, and may be from 1e-08 to 0.01"),
+        ({"learning_rate": 0.1}, "learning_rate must be between 1e-08 and 0.01: 0.1"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"warmup_ratio": 1.1}, "warmup_ratio"),
         ({"weight_decay": -1}, "weight_decay"),
         ({"lora_dropout": 1}, "lora_dropout"),
         ({"full": True}, "full training is not offered"),
         ({"full": True, "lora_rank": 8}, "leave out the lora_ settings"),
-        ({"dpo_beta": 0.1}, "dpo_beta is for method='dpo'"),
-        ({"method": "dpo", "train_on_inputs": True}, "train_on_inputs is for method='sft'"),
+        ({"dpo_beta": 0.1}, "dpo_beta needs method='dpo'"),
+        ({"method": "dpo", "train_on_inputs": True}, "train_on_inputs needs method='sft'"),
         ({"method": "rl"}, "method must be 'sft' or 'dpo'"),
         ({"suffix": "x" * 41}, "suffix must be 1 to 40"),
         ({"suffix": "a; rm -rf /"}, "suffix must be 1 to 40"),
         ({"seed": -1}, "seed"),
         ({"epochs": 3}, "unknown setting epochs; known are n_epochs"),
-        ({"n_epochs": 99, "lora_rank": 99}, "n_epochs is 99.*lora_rank is 99"),
+        ({"n_epochs": 99, "lora_rank": 99}, "n_epochs must be .*: 99; lora_rank must be .*: 99"),
     ],
     ids=str,
 )
 def test_unsupported_settings_are_refused_before_sending(data: Path, settings: Any, says: str) -> None:
     with service() as it:
         for call in (tune.estimate, tune.start):
-            with pytest.raises(ConfigError, match=f"cannot be trained so: .*{says}"):
+            with pytest.raises(ConfigError, match=f"invalid settings for .*: .*{says}"):
                 call(data, MODEL, **it.how, **settings)
         assert {one.method for one in it.server.requests} == {"GET"}
 
@@ -170,14 +170,14 @@ def test_unsupported_data_format_is_refused(data: Path) -> None:
     for feature in ("tools", "reasoning"):
         with service(faults={"retrieve_file": [status(200, body=shape)] * 9}) as it:
             it.training.limits[f"supports_{feature}"] = False
-            with pytest.raises(ConfigError, match=f"has {feature}, and {MODEL} cannot be trained on it"):
+            with pytest.raises(ConfigError, match=f"{MODEL} cannot be trained on {feature}, which"):
                 it.job(data)
 
 
 def test_validation_data_must_differ_from_training_data(data: Path) -> None:
     with service() as it:
         found = it.file(data)
-        with pytest.raises(ConfigError, match="the validation data is the training data"):
+        with pytest.raises(ConfigError, match="training and validation are one file"):
             tune.start(found, MODEL, validation=found.id, **it.how)
 
 
@@ -194,15 +194,18 @@ def test_estimated_price_is_exact(data: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "reason"),
     [
-        ({"estimation_available": False, "unavailable_reason": "multimodal_dataset"}, "prices no data with images"),
+        (
+            {"estimation_available": False, "unavailable_reason": "multimodal_dataset"},
+            "gives no price for data with images",
+        ),
         ({"estimation_available": False, "unavailable_reason": "train_file_not_validated"}, "not validated yet"),
         ({"estimation_available": False, "unavailable_reason": "new_reason"}, "new_reason"),
-        ({"estimation_available": False}, "does not say why"),
-        ({"estimation_available": True}, "names no price"),
-        ({"estimation_available": True, "estimated_total_price": "4"}, "names no price"),
-        ({"estimation_available": True, "estimated_total_price": -4}, "names no price"),
-        ({"estimation_available": True, "estimated_total_price": True}, "names no price"),
-        ({"estimation_available": None}, "does not say why"),
+        ({"estimation_available": False}, "gives no reason"),
+        ({"estimation_available": True}, "gives no price"),
+        ({"estimation_available": True, "estimated_total_price": "4"}, "gives no price"),
+        ({"estimation_available": True, "estimated_total_price": -4}, "gives no price"),
+        ({"estimation_available": True, "estimated_total_price": True}, "gives no price"),
+        ({"estimation_available": None}, "gives no reason"),
     ],
     ids=str,
 )

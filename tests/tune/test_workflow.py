@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,13 @@ from motet.errors import (
     ApiError,
 )
 from motet.testing import Fault, Training
+from motet.tune import service as service_module
+from tests.support.server_scripts import KEY
 from tests.support.tune_service import (
     BIG,
     HTML,
     LOST,
+    MODEL,
     RESET,
     answering,
     service,
@@ -48,3 +52,25 @@ def test_any_single_fault_does_not_stop_the_workflow(data: Path, tmp_path: Path,
             assert cancelled is None or cancelled.phase == "cancelled"
             assert [one.data for one in it.storage.files.values()] == [data.read_bytes()]
             assert len(it.training.jobs) == 1 + (cancelled is not None)
+
+
+def test_client_has_every_function_as_a_method(data: Path) -> None:
+    """`TuneClient(backend, clock).start(...)` is `start(..., backend=client)`."""
+    with service() as it, tune.TuneClient(it.backend, it.clock) as client:
+        job = client.watch(client.start(it.file(data), MODEL), timeout=600)
+        assert [job.id for job in client.jobs()] == [job.id] == [job.id for job in tune.jobs(backend=it.backend)]
+        functions = {name for name in vars(service_module) if name in service_module.__all__} - {"TuneClient", "Clock"}
+        assert functions == {name for name in dir(client) if name in service_module.__all__}
+        assert not any("clock" in inspect.signature(getattr(tune, name)).parameters for name in functions)
+
+
+def test_client_closes_only_its_own_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    with service() as it, monkeypatch.context() as patch:
+        closed: list[object] = []
+        patch.setenv("TOGETHER_API_KEY", KEY)
+        patch.setenv("TOGETHER_BASE_URL", it.server.url)
+        patch.setattr(type(it.backend), "close", lambda backend: closed.append(backend))
+        with tune.TuneClient(it.backend):
+            pass
+        assert tune.jobs() == ()
+        assert len(closed) == 1 and closed[0] is not it.backend

@@ -1,15 +1,17 @@
-"""Fine-tuning: from examples to a model that is trained, fetched and tested.
+"""Fine-tuning: from examples to a trained model, downloaded and compared.
 
 examples = motet.tune.Examples("examples.jsonl")
 examples.add(motet.tune.Example.of("Is Paris warm?", "Yes.", thinking="24 degrees."))
 built = motet.tune.build(examples, "train.jsonl", max_tokens=16_384)   # .train.rows, .train.tokens, .left_out
 report = motet.tune.check("train.jsonl")                               # .ok, .findings, .tokens, .lengths
 
-found = motet.tune.upload("train.jsonl")                               # sent once, and validated
-price = motet.tune.estimate(found, "openai/gpt-oss-20b")
-job = motet.tune.start(found, "openai/gpt-oss-20b", max_cost="5")
+file = motet.tune.upload("train.jsonl")                                # sent once, and validated
+price = motet.tune.estimate(file, "openai/gpt-oss-20b")
+job = motet.tune.start(file, "openai/gpt-oss-20b", max_cost="5")
 job = motet.tune.watch(job)                                            # until it has ended
 motet.tune.download(job, "models/")
+
+The functions from `upload` on are shortcuts for the methods of `TuneClient`.
 """
 
 from typing import TYPE_CHECKING
@@ -17,61 +19,56 @@ from typing import TYPE_CHECKING
 from motet._lazy import load
 
 if TYPE_CHECKING:
-    from motet.tune.clock import Clock
-    from motet.tune.comparing import Comparison, Row, Tally, compare
-    from motet.tune.curves import curve, svg
+    from motet._retry import Clock
     from motet.tune.data_check import Report, check
     from motet.tune.dataset import Built, BuiltFile, build
-    from motet.tune.downloads import Download, download
+    from motet.tune.evaluation import Comparison, ComparisonRow, Tally
+    from motet.tune.evaluation import ComparisonRow as Row
     from motet.tune.example import Example
     from motet.tune.finding import Finding
-    from motet.tune.settings import Limits, Settings, check_settings
+    from motet.tune.job_states import Job, JobEvent, Point
+    from motet.tune.job_states import JobEvent as Event
+    from motet.tune.report import curve, svg
+    from motet.tune.service import (
+        TuneClient,
+        cancel,
+        compare,
+        download,
+        estimate,
+        follow,
+        job,
+        jobs,
+        limits,
+        start,
+        to_file,
+        upload,
+        watch,
+    )
+    from motet.tune.settings import Limits, PriceEstimate, TrainingSettings, check_settings
+    from motet.tune.settings import TrainingSettings as Settings
     from motet.tune.sources import read_examples
-    from motet.tune.states import Event, Job, Point
     from motet.tune.store import Examples
-    from motet.tune.training import PriceEstimate, estimate, limits, start
-    from motet.tune.uploads import File, to_file, upload
-    from motet.tune.watching import cancel, follow, job, jobs, watch
+    from motet.tune.transfers import Download, File
 
-# Each part is imported when it is first named. No module is called as one of these, or it would take its place.
-_LATER = {
-    "Built": "dataset",
-    "BuiltFile": "dataset",
-    "Clock": "clock",
-    "Comparison": "comparing",
-    "Download": "downloads",
-    "Event": "states",
-    "Example": "example",
-    "Examples": "store",
-    "File": "uploads",
-    "Finding": "finding",
-    "Job": "states",
-    "Limits": "settings",
-    "Point": "states",
-    "PriceEstimate": "training",
-    "Report": "data_check",
-    "Row": "comparing",
-    "Settings": "settings",
-    "Tally": "comparing",
-    "build": "dataset",
-    "cancel": "watching",
-    "check": "data_check",
-    "check_settings": "settings",
-    "compare": "comparing",
-    "curve": "curves",
-    "download": "downloads",
-    "estimate": "training",
-    "follow": "watching",
-    "job": "watching",
-    "jobs": "watching",
-    "limits": "training",
-    "read_examples": "sources",
-    "start": "training",
-    "svg": "curves",
-    "to_file": "uploads",
-    "upload": "uploads",
-    "watch": "watching",
+_MODULES = {
+    "data_check": "Report check",
+    "dataset": "Built BuiltFile build",
+    "evaluation": "Comparison ComparisonRow Tally",
+    "example": "Example",
+    "finding": "Finding",
+    "job_states": "Job JobEvent Point",
+    "report": "curve svg",
+    "service": "Clock TuneClient cancel compare download estimate follow job jobs limits start to_file upload watch",
+    "settings": "Limits PriceEstimate TrainingSettings check_settings",
+    "sources": "read_examples",
+    "store": "Examples",
+    "transfers": "Download File",
 }
+"""The module of each name; it is imported when a name of it is first used. No module has the name of a public function,
+or importing it would replace the function."""
+_ALIASES = {"Event": "job_states:JobEvent", "Row": "evaluation:ComparisonRow", "Settings": "settings:TrainingSettings"}
+"""Earlier names of classes."""
+_LATER = {name: module for module, names in _MODULES.items() for name in names.split()} | _ALIASES
 
 
 def __getattr__(name: str) -> object:
@@ -87,6 +84,7 @@ __all__ = [
     "BuiltFile",
     "Clock",
     "Comparison",
+    "ComparisonRow",
     "Download",
     "Event",
     "Example",
@@ -94,6 +92,7 @@ __all__ = [
     "File",
     "Finding",
     "Job",
+    "JobEvent",
     "Limits",
     "Point",
     "PriceEstimate",
@@ -101,6 +100,8 @@ __all__ = [
     "Row",
     "Settings",
     "Tally",
+    "TrainingSettings",
+    "TuneClient",
     "build",
     "cancel",
     "check",

@@ -1,4 +1,4 @@
-"""Checkpoints unpacked: every entry is looked at before it is written, and the folder appears as a whole or not."""
+"""Unpacks checkpoints: each entry is checked before it is written, and the folder appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,93 +16,92 @@ from motet.errors import ConfigError, TuneError, UnsafeArchiveError
 __all__ = ["MAGIC", "unpack"]
 
 MAGIC = {b"\x1f\x8b": ".tar.gz", b"\x28\xb5\x2f\xfd": ".tar.zst"}
-"""How packed files begin, and how they are called."""
+"""The suffixes of compressed archives, by their first bytes."""
 MAX_ENTRIES = 10_000
-_FOREIGN = '\\:*?"<>|'
-"""What names of files have not, on some system."""
+_RESERVED = '\\:*?"<>|'
+"""Characters that file names cannot have on every system."""
+_FILTER: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""Python 3.11.0 to 3.11.3 have no filters; the entries are checked here in any case."""
 
 
 def unpack(archive: str | Path, folder: str | Path) -> tuple[Path, ...]:
-    """Unpacks a `.tar`, `.tar.gz` or `.tar.zst` into a new folder, and gives the files.
+    """Unpacks a `.tar`, `.tar.gz` or `.tar.zst` into a new folder, and returns the files.
 
-    Only files and folders are taken, and only beneath the folder: an entry with a path that leads elsewhere, a link, a
-    device, a name that comes twice raises `UnsafeArchiveError`, and then nothing is there. Rights and owners are not
-    taken over. Raises `ConfigError` if the folder is there already, and `TuneError` for a damaged archive.
+    Only files and folders below the folder are written, without owners and permissions. A path that leads elsewhere, a
+    link, a device or a name that occurs twice raises `UnsafeArchiveError`, and nothing is written. Raises `ConfigError`
+    if the folder exists, and `TuneError` for a damaged archive.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.exists():
-        raise ConfigError(f"{folder} is there already; unpack into a new folder")
+        raise ConfigError(f"{folder} exists; unpack into a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.part"
-    beside.mkdir()
+    temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.part"
+    temporary.mkdir()
+    names: list[str] = []
     try:
-        with _opened(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as packed:
-            written = list(_written(packed, beside))
-            # What comes after the last entry has the checksum of the whole.
+        with _decompressed(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+            tar.extractall(temporary, _checked(tar, names), **_FILTER)
+            # The checksum of the whole is behind the last entry.
             while stream.read(1024**2):
                 pass
-        beside.rename(folder)
+        temporary.rename(folder)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise TuneError(f"{archive} is damaged: {error}") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return tuple([folder / name for name in written])
+        shutil.rmtree(temporary, ignore_errors=True)
+    return tuple([folder / name for name in names])
 
 
-def _written(packed: tarfile.TarFile, folder: Path) -> Iterator[PurePosixPath]:
-    """Writes the files of an archive, one after the other."""
-    seen: set[str] = set()
-    for number, entry in enumerate(packed, 1):
-        name = _name(entry, seen)
+def _checked(tar: tarfile.TarFile, names: list[str]) -> Iterator[tarfile.TarInfo]:
+    """The entries, and the names of files into `names`. Raises `UnsafeArchiveError`."""
+    folded: set[str] = set()
+    for number, entry in enumerate(tar, 1):
         if number > MAX_ENTRIES:
-            raise UnsafeArchiveError(f"the archive has more than {MAX_ENTRIES} entries", member=entry.name)
-        place = folder.joinpath(*name.parts)
-        if entry.isdir():
-            place.mkdir(parents=True, exist_ok=True)
-            continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        content = packed.extractfile(entry)
-        assert content is not None, "a file has content"
-        with place.open("xb") as file:
-            shutil.copyfileobj(content, file, 1024**2)
-        yield name
+            raise UnsafeArchiveError(f"more than {MAX_ENTRIES} entries in the archive", member=entry.name)
+        problem = _problem(entry, folded)
+        if problem is not None:
+            raise UnsafeArchiveError(f"{problem} in the archive: {entry.name!r}", member=entry.name)
+        if entry.isreg():
+            names.append(str(PurePosixPath(entry.name)))
+        entry.mode = 0o644 if entry.isreg() else 0o755
+        yield entry
 
 
-def _name(entry: tarfile.TarInfo, seen: set[str]) -> PurePosixPath:
-    """Where an entry goes, below the folder. Raises `UnsafeArchiveError` for one that goes nowhere."""
+def _problem(entry: tarfile.TarInfo, folded: set[str]) -> str | None:
     name = PurePosixPath(entry.name)
+    if entry.issym() or entry.islnk():
+        return "link"
     if not (entry.isreg() or entry.isdir()):
-        kind = "a link" if entry.issym() or entry.islnk() else "neither a file nor a folder"
-        raise UnsafeArchiveError(f"{entry.name!r} in the archive is {kind}", member=entry.name)
-    odd = any(c in _FOREIGN or not c.isprintable() for c in entry.name)
-    if name.is_absolute() or ".." in name.parts or odd or not (name.parts or entry.isdir()):
-        raise UnsafeArchiveError(f"{entry.name!r} in the archive is no name for a file below it", member=entry.name)
-    # Where case does not count, the second would overwrite the first.
-    folded = str(name).casefold()
-    if entry.isreg() and folded in seen:
-        raise UnsafeArchiveError(f"{entry.name!r} is in the archive twice", member=entry.name)
-    seen.add(folded)
-    return name
+        return "neither file nor folder"
+    is_reserved = any(c in _RESERVED or not c.isprintable() for c in entry.name)
+    if name.is_absolute() or ".." in name.parts or is_reserved or not (name.parts or entry.isdir()):
+        return "unsafe path"
+    # On case-insensitive file systems the second file would replace the first.
+    key = str(name).casefold()
+    if entry.isreg() and key in folded:
+        return "duplicate path"
+    folded.add(key)
+    return None
 
 
 @contextlib.contextmanager
-def _opened(archive: Path) -> Iterator[IO[bytes]]:
-    """The tar within an archive, by how it begins and not by its name."""
+def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
+    """The bytes of the tar, decompressed as its first bytes say."""
     with archive.open("rb") as file:
-        kind = next((kind for magic, kind in MAGIC.items() if file.peek(4).startswith(magic)), ".tar")
-        if kind == ".tar.gz":
+        suffix = next((suffix for magic, suffix in MAGIC.items() if file.peek(4).startswith(magic)), ".tar")
+        if suffix == ".tar.gz":
             with gzip.open(file) as stream:
                 yield stream  # type: ignore[misc]
-        elif kind == ".tar.zst":
-            with _zstandard(file) as stream:
+        elif suffix == ".tar.zst":
+            with _zstd(file) as stream:
                 yield stream
         else:
             yield file
 
 
-def _zstandard(file: IO[bytes]) -> Any:
+def _zstd(file: IO[bytes]) -> Any:
     try:
         from compression import zstd  # type: ignore[import-not-found]
     except ImportError:
@@ -110,7 +109,7 @@ def _zstandard(file: IO[bytes]) -> Any:
             from backports import zstd  # type: ignore[import-not-found]
         except ImportError:
             raise ConfigError(
-                f"{file.name} is packed with zstandard, which this Python does not know: unpack it with tar, or "
+                f"{file.name} is compressed with zstandard, which this Python cannot read: unpack it with tar, or "
                 "pip install backports.zstd"
             ) from None
     return zstd.open(file)

@@ -1,51 +1,56 @@
-"""What a model can be trained with, and whether what is asked for is within that: pure, nothing is sent here."""
+"""What a training may be asked for: settings, the model's limits, the price. Pure: nothing is sent here."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, TypedDict
 
 from motet.errors import ConfigError
-from motet.tune.states import count_of, number_of
+from motet.tune.job_states import count_of, dollars_of, number_of
 
-__all__ = ["Limits", "Settings", "check_settings", "price_settings", "problems", "wire_settings"]
+__all__ = ["Limits", "PriceEstimate", "TrainingSettings", "check_settings", "job_body", "price_body"]
 
 
-class Settings(TypedDict, total=False):
-    """How to train. What is left out is the service's default."""
+class TrainingSettings(TypedDict, total=False):
+    """How to train. The service's default holds for what is left out."""
 
     n_epochs: int
-    """How often the examples are gone through; 1 by default."""
+    """Passes over the training data. Default: 1."""
     n_evals: int
-    """How often the validation data is looked at; by default as often as there are epochs, if there is any."""
+    """Evaluations on the validation data. Default: `n_epochs` with validation data, else 0."""
     n_checkpoints: int
-    """How many states of the model are kept; 1 by default."""
+    """Checkpoints that are kept. Default: 1."""
     batch_size: int | Literal["max"]
+    """Default: `max`."""
     learning_rate: float
-    """`1e-5` by default."""
+    """Default: 1e-5."""
     warmup_ratio: float
-    """From 0 to 1."""
+    """Share of the steps, from 0 to 1. Default: 0."""
     weight_decay: float
+    """Default: 0."""
     max_seq_length: int
-    """Tokens of an example; longer ones are cut. By default what the model can."""
+    """Tokens of an example; longer ones are cut. Default: the model's maximum."""
     packing: bool
-    """Whether short examples are put together; true by default."""
+    """Whether short examples are packed together. Default: true."""
     lora_rank: int
+    """Default: the model's."""
     lora_alpha: int
-    """By default twice the rank."""
+    """Default: twice the rank."""
     lora_dropout: float
-    """From 0, below 1."""
+    """From 0 to below 1. Default: 0."""
     full: bool
-    """Train all weights, where the model can; by default an adapter is trained (LoRA)."""
+    """Train all weights, where the model allows it. Default: false, an adapter is trained (LoRA)."""
     method: Literal["sft", "dpo"]
-    """`dpo` for preference data; `sft` by default."""
+    """`dpo` for preference data. Default: `sft`."""
     dpo_beta: float
+    """With `method="dpo"`."""
     train_on_inputs: bool | Literal["auto"]
-    """Whether prompts are learned, too; by default the service decides by the format of the data."""
+    """Whether prompts are learned, too; with `method="sft"`. Default: `auto`, by the format of the data."""
     suffix: str
-    """Part of the new model's name: 40 characters at most."""
+    """Part of the new model's name: 1 to 40 letters, digits, dots, dashes and underscores."""
     seed: int
 
 
@@ -64,7 +69,7 @@ class Limits:
     max_tokens_dpo: int | None = None
     """Of an example of preference data."""
     min_tokens: int | None = None
-    """The least that `max_seq_length` may be."""
+    """The smallest `max_seq_length`."""
     max_rank: int | None = None
     default_rank: int | None = None
     min_batch: int | None = None
@@ -79,160 +84,200 @@ class Limits:
     tools: bool | None = None
     vision: bool | None = None
     merges: bool | None = None
-    """Whether a trained adapter can be had merged into the model."""
+    """Whether a trained adapter can be downloaded merged into the model."""
 
-    def longest(self, settings: Settings) -> int | None:
-        """Tokens that an example may have, in a training with these settings."""
+    def longest(self, settings: TrainingSettings) -> int | None:
+        """The tokens that an example may have in a training with these settings."""
         return self.max_tokens_dpo if settings.get("method") == "dpo" else self.max_tokens
 
     @classmethod
     def read(cls, model: str, shape: Mapping[str, Any]) -> Limits:
-        """From what the service writes."""
-        lora, whole = _inner(shape, "lora_training"), _inner(shape, "full_training")
-        return cls(
-            model,
-            count_of(shape.get("max_num_epochs")),
-            count_of(shape.get("max_num_evals")),
-            count_of(shape.get("max_num_checkpoints")),
-            number_of(shape.get("min_learning_rate")),
-            number_of(shape.get("max_learning_rate")),
-            count_of(shape.get("max_seq_length_sft")),
-            count_of(shape.get("max_seq_length_dpo")),
-            count_of(shape.get("min_max_seq_length")),
-            count_of(lora.get("max_rank")),
-            count_of(lora.get("default_rank")),
-            count_of(lora.get("min_batch_size")),
-            count_of(lora.get("max_batch_size")),
-            count_of(lora.get("max_batch_size_dpo")),
-            _flag(shape.get("supports_full_training")),
-            count_of(whole.get("min_batch_size")),
-            count_of(whole.get("max_batch_size")),
-            count_of(whole.get("max_batch_size_dpo")),
-            _flag(shape.get("supports_reasoning")),
-            _flag(shape.get("supports_tools")),
-            _flag(shape.get("supports_vision")),
-            _flag(shape.get("merge_output_lora")),
-        )
-
-
-def _inner(shape: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    inner = shape.get(name)
-    return inner if isinstance(inner, Mapping) else {}
+        """From the service's JSON."""
+        fields: dict[str, Any] = {}
+        for name, (key, read) in _LIMIT_KEYS.items():
+            group, _, inner = key.rpartition(".")
+            values = shape.get(group) if group else shape
+            fields[name] = read(values.get(inner)) if isinstance(values, Mapping) else None
+        return cls(model, **fields)
 
 
 def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def check_settings(limits: Limits, settings: Settings) -> None:
-    """Raises `ConfigError` with everything that the model cannot be trained with."""
-    wrong = list(problems(limits, settings))
-    if wrong:
-        raise ConfigError(f"{limits.model} cannot be trained so: {'; '.join(wrong)}")
+_LIMIT_KEYS: dict[str, tuple[str, Callable[[object], object]]] = {
+    "max_epochs": ("max_num_epochs", count_of),
+    "max_evals": ("max_num_evals", count_of),
+    "max_checkpoints": ("max_num_checkpoints", count_of),
+    "min_learning_rate": ("min_learning_rate", number_of),
+    "max_learning_rate": ("max_learning_rate", number_of),
+    "max_tokens": ("max_seq_length_sft", count_of),
+    "max_tokens_dpo": ("max_seq_length_dpo", count_of),
+    "min_tokens": ("min_max_seq_length", count_of),
+    "max_rank": ("lora_training.max_rank", count_of),
+    "default_rank": ("lora_training.default_rank", count_of),
+    "min_batch": ("lora_training.min_batch_size", count_of),
+    "max_batch": ("lora_training.max_batch_size", count_of),
+    "max_batch_dpo": ("lora_training.max_batch_size_dpo", count_of),
+    "full": ("supports_full_training", _flag),
+    "full_min_batch": ("full_training.min_batch_size", count_of),
+    "full_max_batch": ("full_training.max_batch_size", count_of),
+    "full_max_batch_dpo": ("full_training.max_batch_size_dpo", count_of),
+    "reasoning": ("supports_reasoning", _flag),
+    "tools": ("supports_tools", _flag),
+    "vision": ("supports_vision", _flag),
+    "merges": ("merge_output_lora", _flag),
+}
+"""The key of each limit in the service's JSON."""
 
 
-def problems(limits: Limits, settings: Settings) -> Iterator[str]:
-    """What is wrong with settings: each a sentence that names the setting, what it is, and what it may be."""
-    unknown = settings.keys() - Settings.__annotations__.keys()
+@dataclass(frozen=True, slots=True)
+class PriceEstimate:
+    """The service's estimate of what a training costs."""
+
+    price: Decimal | None
+    """US dollars. `None`: unknown, for the `reason`."""
+    reason: str | None = None
+    train_tokens: int | None = None
+    """Tokens that are trained on, in all epochs."""
+    eval_tokens: int | None = None
+    """Tokens that are evaluated."""
+    user_limit: Decimal | None = None
+    """US dollars that the account may still spend. `None`: unknown."""
+    allowed: bool | None = None
+    """Whether the account can pay for the training. `None`: unknown."""
+
+    @classmethod
+    def read(cls, shape: Mapping[str, Any]) -> PriceEstimate:
+        """From the service's JSON."""
+        if shape.get("estimation_available") is not True:
+            code = str(shape.get("unavailable_reason") or "")
+            return cls(None, _REASONS.get(code, code or "the service gives no reason"))
+        price = dollars_of(shape.get("estimated_total_price"))
+        return cls(
+            price,
+            "the service gives no price" if price is None else None,
+            count_of(shape.get("estimated_train_token_count")),
+            count_of(shape.get("estimated_eval_token_count")),
+            dollars_of(shape.get("user_limit")),
+            _flag(shape.get("allowed_to_proceed")),
+        )
+
+
+_REASONS = {
+    "multimodal_dataset": "the service gives no price for data with images",
+    "train_file_not_validated": "the training file is not validated yet",
+    "eval_file_not_validated": "the validation file is not validated yet",
+    "train_file_invalid": "the training file is invalid",
+    "eval_file_invalid": "the validation file is invalid",
+}
+
+
+def check_settings(limits: Limits, settings: TrainingSettings) -> None:
+    """Raises `ConfigError` with all settings that the model does not allow."""
+    problems = list(_problems(limits, settings))
+    if problems:
+        raise ConfigError(f"invalid settings for {limits.model}: {'; '.join(problems)}")
+
+
+def _problems(limits: Limits, settings: TrainingSettings) -> Iterator[str]:
+    unknown = settings.keys() - TrainingSettings.__annotations__.keys()
     if unknown:
-        yield f"unknown setting {', '.join(sorted(unknown))}; known are {', '.join(Settings.__annotations__)}"
-    given: Mapping[str, Any] = settings
-    dpo, full = given.get("method") == "dpo", bool(given.get("full"))
-    if given.get("method", "sft") not in ("sft", "dpo"):
-        yield f"method must be 'sft' or 'dpo', not {given['method']!r}"
+        yield f"unknown setting {', '.join(sorted(unknown))}; known are {', '.join(TrainingSettings.__annotations__)}"
+    values: Mapping[str, Any] = settings
+    dpo, full = values.get("method") == "dpo", bool(values.get("full"))
+    if values.get("method", "sft") not in ("sft", "dpo"):
+        yield f"method must be 'sft' or 'dpo': {values['method']!r}"
     if full and limits.full is False:
-        yield "full training is not offered for it; leave full out to train an adapter"
-    if full and any(name in given for name in ("lora_rank", "lora_alpha", "lora_dropout")):
-        yield "full training has no adapter: leave out the lora_ settings"
-    if "dpo_beta" in given and not dpo:
-        yield "dpo_beta is for method='dpo'"
-    if "train_on_inputs" in given and dpo:
-        yield "train_on_inputs is for method='sft'"
-    suffix = given.get("suffix")
+        yield "full training is not offered for the model; leave full out to train an adapter"
+    if full and any(name in values for name in ("lora_rank", "lora_alpha", "lora_dropout")):
+        yield "full training has no adapter; leave out the lora_ settings"
+    if "dpo_beta" in values and not dpo:
+        yield "dpo_beta needs method='dpo'"
+    if "train_on_inputs" in values and dpo:
+        yield "train_on_inputs needs method='sft'"
+    suffix = values.get("suffix")
     if suffix is not None and not (isinstance(suffix, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,40}", suffix)):
-        yield f"suffix must be 1 to 40 letters, digits, dots, dashes and underscores, not {suffix!r}"
-    batches = (limits.full_min_batch, limits.full_max_batch) if full else (limits.min_batch, limits.max_batch)
-    if dpo:
-        batches = (batches[0], limits.full_max_batch_dpo if full else limits.max_batch_dpo)
-    yield from _out_of("n_epochs", given, 1, limits.max_epochs)
-    yield from _out_of("n_evals", given, 0, limits.max_evals)
-    yield from _out_of("n_checkpoints", given, 1, limits.max_checkpoints)
-    yield from _out_of("lora_rank", given, 1, limits.max_rank)
-    yield from _out_of("lora_alpha", given, 1, None)
-    yield from _out_of("max_seq_length", given, limits.min_tokens or 1, limits.longest(settings))
-    yield from _out_of("seed", given, 0, None)
-    if given.get("batch_size") != "max":
-        yield from _out_of("batch_size", given, batches[0] or 1, batches[1])
-    yield from _out_of("learning_rate", given, limits.min_learning_rate or 0.0, limits.max_learning_rate)
-    yield from _out_of("warmup_ratio", given, 0.0, 1.0)
-    yield from _out_of("weight_decay", given, 0.0, None)
-    yield from _out_of("lora_dropout", given, 0.0, 0.999)
-    yield from _out_of("dpo_beta", given, 0.0, None)
-
-
-def _out_of(name: str, given: Mapping[str, Any], least: float, most: float | None) -> Iterator[str]:
-    """What to say of a number outside its range; of a whole one, if `least` is."""
-    value = given.get(name)
-    if value is None:
-        return
-    whole = isinstance(least, int)
-    span = f"from {least:g}" + ("" if most is None else f" to {most:g}")
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        yield f"{name} must be {'a whole number' if whole else 'a number'} {span}, not {value!r}"
-    elif not (value >= least and (most is None or value <= most)):
-        yield f"{name} is {value:g}, and may be {span}"
-
-
-def price_settings(settings: Settings, limits: Limits) -> dict[str, Any]:
-    """The settings that a price depends on, as the SDK's `estimate_price` names them."""
-    return _plan(settings, limits)
-
-
-def _plan(settings: Settings, limits: Limits) -> dict[str, Any]:
-    """How much is trained, and by which method: what prices and jobs are asked for with."""
-    given: Mapping[str, Any] = settings
-    shape: dict[str, Any] = {"n_epochs": given.get("n_epochs", 1), "n_evals": given.get("n_evals", 0)}
-    method = given.get("method", "sft")
-    shape["training_method"] = (
-        {"method": "dpo", **({"dpo_beta": given["dpo_beta"]} if "dpo_beta" in given else {})}
-        if method == "dpo"
-        else {"method": "sft", "train_on_inputs": given.get("train_on_inputs", "auto")}
+        yield f"suffix must be 1 to 40 letters, digits, dots, dashes and underscores: {suffix!r}"
+    min_batch, max_batch = (
+        (limits.full_min_batch, limits.full_max_batch) if full else (limits.min_batch, limits.max_batch)
     )
-    rank = given.get("lora_rank", limits.default_rank)
-    if given.get("full"):
-        shape["training_type"] = {"type": "Full"}
+    if dpo:
+        max_batch = limits.full_max_batch_dpo if full else limits.max_batch_dpo
+    ranges: dict[str, tuple[float, float | None]] = {
+        "n_epochs": (1, limits.max_epochs),
+        "n_evals": (0, limits.max_evals),
+        "n_checkpoints": (1, limits.max_checkpoints),
+        "lora_rank": (1, limits.max_rank),
+        "lora_alpha": (1, None),
+        "max_seq_length": (limits.min_tokens or 1, limits.longest(settings)),
+        "seed": (0, None),
+        "batch_size": (min_batch or 1, max_batch),
+        "learning_rate": (limits.min_learning_rate or 0.0, limits.max_learning_rate),
+        "warmup_ratio": (0.0, 1.0),
+        "weight_decay": (0.0, None),
+        "lora_dropout": (0.0, 0.999),
+        "dpo_beta": (0.0, None),
+    }
+    for name, (least, most) in ranges.items():
+        if values.get(name) is not None and (name, values[name]) != ("batch_size", "max"):
+            yield from _out_of_range(name, values[name], least, most)
+
+
+def _out_of_range(name: str, value: object, least: float, most: float | None) -> Iterator[str]:
+    """`least` as an int: the value must be a whole number."""
+    wanted = "a whole number" if isinstance(least, int) else "a number"
+    span = f"from {least:g} on" if most is None else f"between {least:g} and {most:g}"
+    if isinstance(value, bool) or not isinstance(value, int if isinstance(least, int) else int | float):
+        yield f"{name} must be {wanted} {span}: {value!r}"
+    elif not (value >= least and (most is None or value <= most)):
+        yield f"{name} must be {span}: {value!r}"
+
+
+def price_body(settings: TrainingSettings, limits: Limits) -> dict[str, Any]:
+    """The settings that a price depends on, as the SDK's `estimate_price` sends them."""
+    values: Mapping[str, Any] = settings
+    if values.get("method") == "dpo":
+        beta = {"dpo_beta": values["dpo_beta"]} if "dpo_beta" in values else {}
+        method = {"method": "dpo", **beta}
+    else:
+        method = {"method": "sft", "train_on_inputs": values.get("train_on_inputs", "auto")}
+    body = {"n_epochs": values.get("n_epochs", 1), "n_evals": values.get("n_evals", 0), "training_method": method}
+    rank = values.get("lora_rank", limits.default_rank)
+    if values.get("full"):
+        body["training_type"] = {"type": "Full"}
     elif rank is not None:
-        shape["training_type"] = {
+        body["training_type"] = {
             "type": "Lora",
             "lora_r": rank,
-            "lora_alpha": given.get("lora_alpha", 2 * rank),
-            "lora_dropout": given.get("lora_dropout", 0.0),
+            "lora_alpha": values.get("lora_alpha", 2 * rank),
+            "lora_dropout": values.get("lora_dropout", 0.0),
             "lora_trainable_modules": "all-linear",
         }
-    return shape
+    return body
 
 
-def wire_settings(settings: Settings, limits: Limits) -> dict[str, Any]:
+def job_body(settings: TrainingSettings, limits: Limits) -> dict[str, Any]:
     """The settings as the SDK's `create` sends them, with its defaults."""
-    given: Mapping[str, Any] = settings
-    shape = {
+    values: Mapping[str, Any] = settings
+    body = {
         "validation_file": "",
-        "packing": given.get("packing", True),
-        "learning_rate": given.get("learning_rate", 1e-5),
+        "packing": values.get("packing", True),
+        "learning_rate": values.get("learning_rate", 1e-5),
         "lr_scheduler": {
             "lr_scheduler_type": "cosine",
             "lr_scheduler_args": {"min_lr_ratio": 0.0, "num_cycles": 0.5},
         },
-        "warmup_ratio": given.get("warmup_ratio", 0.0),
+        "warmup_ratio": values.get("warmup_ratio", 0.0),
         "max_grad_norm": 1.0,
-        "weight_decay": given.get("weight_decay", 0.0),
-        "n_checkpoints": given.get("n_checkpoints", 1),
-        "batch_size": given.get("batch_size", "max"),
+        "weight_decay": values.get("weight_decay", 0.0),
+        "n_checkpoints": values.get("n_checkpoints", 1),
+        "batch_size": values.get("batch_size", "max"),
         "early_stopping_enabled": False,
-        **_plan(settings, limits),
+        **price_body(settings, limits),
     }
-    if shape["training_method"]["method"] == "dpo":
-        shape["training_method"] |= {"dpo_normalize_logratios_by_length": False, "dpo_reference_free": False}
-    optional = {"max_seq_length": "max_seq_length", "suffix": "suffix", "seed": "random_seed"}
-    shape |= {there: given[name] for name, there in optional.items() if given.get(name) is not None}
-    return shape | ({"multimodal_params": {"train_vision": False}} if limits.vision else {})
+    if body["training_method"]["method"] == "dpo":
+        body["training_method"] |= {"dpo_normalize_logratios_by_length": False, "dpo_reference_free": False}
+    names = {"max_seq_length": "max_seq_length", "suffix": "suffix", "seed": "random_seed"}
+    body |= {key: values[name] for name, key in names.items() if values.get(name) is not None}
+    return body | ({"multimodal_params": {"train_vision": False}} if limits.vision else {})
