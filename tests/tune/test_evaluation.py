@@ -101,6 +101,8 @@ def test_calls_are_compared_by_value(row: dict[str, Any], calls: float) -> None:
     [
         ({"prompt": "Hi 1?", "completion": "Town 1"}, "Town 1"),
         ({"prompt": "Hi 1?"}, None),
+        ({"prompt": "Hi 1?", "completion": None, "messages": None}, None),
+        ({"messages": [{"role": "user", "content": "Hi 1?"}], "prompt": None}, None),
         ({"messages": [{"role": "user", "content": "Hi 1?"}]}, None),
         (
             {

@@ -149,6 +149,8 @@ def test_file_name_and_size_rules(tmp_path: Path) -> None:
     path.write_bytes(T)
     assert [one.code for one in check(path).findings] == ["suffix"]
     assert not check_file(path)["is_check_passed"]
+    path.rename(tmp_path / "data.JSONL")
+    assert check(tmp_path / "data.JSONL").ok
     big = tmp_path / "big.jsonl"
     with big.open("wb") as file:
         os.truncate(file.fileno(), 51 * 2**30)
@@ -182,10 +184,10 @@ def lengths_of(row: dict[str, Any]) -> tuple[int, ...]:
     return lengths
 
 
-@pytest.mark.parametrize("name", [name for name, row in GOOD.items() if "messages" in row])
+@pytest.mark.parametrize("name", [name for name, row in GOOD.items() if row.get("messages")])
 def test_tokens_equal_the_rendered_training_sample(name: str) -> None:
     row = GOOD[name]
-    whole = motet.render_training(row["messages"], tools=row.get("tools", ()), dialect="chat_template")
+    whole = motet.render_training(row["messages"], tools=row.get("tools") or (), dialect="chat_template")
     assert lengths_of(row) == (len(whole.ids),)
 
 

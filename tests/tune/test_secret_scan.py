@@ -58,3 +58,23 @@ def test_secret_ends_at_other_scripts(kind: str) -> None:
             assert f"({kind})" in finding.message
             assert may_hold_secret(dumps(row)) and may_hold_secret(json.dumps(row).encode())
     assert not [*find_secrets({"text": "sk-2024年のЖизньЖизньЖизньЖизнь a_long_run_of_letters"})]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_secret"),
+    [
+        ("postgres://user:password@localhost:5432/db", False),
+        ("postgresql://postgres:postgres@localhost/app", False),
+        ("amqp://guest:guest@127.0.0.1:5672", False),
+        ("redis://default:YOUR_PASSWORD@redis.example.com", False),
+        ("mysql://root:root@db/app", False),
+        ("https://user:xxxx@example.com", False),
+        ("mongodb://user:pass@cluster0.example.net", False),
+        ("postgres://admin:admin@db.example.com", True),
+        ("postgres://app:s3cr3t-9f@localhost", True),
+        ("https://bot:hunter2@example.com/", True),
+    ],
+)
+def test_placeholder_passwords_are_not_secrets(url: str, is_secret: bool) -> None:
+    for text in (url, f"Connect to {url}.", f"URL='{url}'"):
+        assert bool([*find_secrets({"text": text})]) == is_secret

@@ -187,7 +187,7 @@ class _Check:
 
     def run(self, checker: LineChecker, file: BinaryIO, size: int | None, suffix: str, workers: int | None) -> Report:
         report = self.report
-        if suffix != ".jsonl":
+        if suffix.lower() != ".jsonl":
             self._add(Finding("suffix", f"the file name ends in {suffix!r}", "rename it to end in .jsonl"))
         if size is not None and size > MAX_BYTES:
             message = f"{size} bytes; the service takes {MAX_BYTES} at most"

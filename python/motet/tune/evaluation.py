@@ -38,6 +38,7 @@ from motet.errors import (
     StreamError,
 )
 from motet.limits import Budget
+from motet.tune.rows import without_nulls
 
 __all__ = ["Comparison", "ComparisonRow", "Evaluation", "Result", "Scores", "Tally", "read_rows", "score"]
 
@@ -277,6 +278,7 @@ def _rows(examples: str | Path | Iterable[Mapping[str, Any]]) -> Iterator[Compar
 def _row(shape: Any, line: int, source: str) -> ComparisonRow:
     """A row in any of the formats. Raises `InvalidDatasetError`."""
     try:
+        shape = without_nulls(shape)
         if "prompt" in shape:
             question = {"role": "user", "content": _string(shape["prompt"])}
             completion = shape.get("completion")

@@ -199,7 +199,7 @@ def service_messages(items: Iterable[Message | Mapping[str, Any]]) -> list[dict[
     for item, message in zip(items, to_messages(items, unnamed_results=True), strict=True):
         parts = tuple([part for part in message.content if not isinstance(part, SystemContent)])
         shapes = to_chat([Message(message.role, parts, message.name)]) if parts else []
-        if isinstance(item, Mapping) and "weight" in item and shapes:
+        if isinstance(item, Mapping) and item.get("weight") is not None and shapes:
             shapes[-1]["weight"] = item["weight"]
         # A developer message that only lists tools has no text.
         rows += [_service_message(shape) for shape in shapes if shape["role"] != "developer" or shape["content"]]

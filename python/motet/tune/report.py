@@ -62,7 +62,8 @@ def _steps() -> list[int]:
 
 def _bars(lengths: Counter[int], most: int) -> list[Bar]:
     """A histogram of lengths."""
-    return [Bar(times, f"{first:,} to {last:,}", f"{times:,}") for first, last, times in bins_of(lengths, most)]
+    bins = bins_of(lengths, most)
+    return [Bar(n, f"{low:,}" if low == high else f"{low:,} to {high:,}", f"{n:,}") for low, high, n in bins]
 
 
 def to_html(report: Report) -> str:

@@ -16,7 +16,7 @@ from motet.errors import RenderError
 from motet.tune.finding import Finding, Severity
 from motet.tune.tokens import count_conversation, count_text
 
-__all__ = ["FORMATS", "Format", "RowReport", "format_of", "inspect_row", "is_plain"]
+__all__ = ["FORMATS", "Format", "RowReport", "format_of", "inspect_row", "is_plain", "without_nulls"]
 
 Format: TypeAlias = Literal["conversational", "instruction", "preference", "text"]
 FORMATS: dict[Format, tuple[str, ...]] = {
@@ -88,6 +88,7 @@ class RowReport:
 def inspect_row(row: Mapping[str, Any], form: Format | None = None) -> RowReport:
     """Applies all rules to a row. `form`: its format, if known; else its keys say it."""
     if form is None:
+        row = without_nulls(row) if None in row.values() else row
         found = format_of(row)
         if isinstance(found, Finding):
             return RowReport(row, None, (found,))
@@ -99,8 +100,11 @@ def inspect_row(row: Mapping[str, Any], form: Format | None = None) -> RowReport
     match form:
         case "conversational":
             plain = is_plain(row["messages"])
+            row = row if plain else {**row, "messages": _cleaned(row["messages"])}
             findings += _conversation(row["messages"], "messages", row.get("tools"), "tools", plain=plain)
         case "preference":
+            findings += _null_contents(row)
+            row = _cleaned_preference(row)
             findings += _preference(row)
         case "instruction" | "text":
             for key in FORMATS[form]:
@@ -123,6 +127,38 @@ def format_of(row: Mapping[str, Any]) -> Format | Finding:
     return Finding(
         "unknown_format", f"unknown format, by the keys {', '.join(row) or '(none)'}", f"write one of: {known}"
     )
+
+
+def without_nulls(shape: Mapping[str, Any]) -> dict[str, Any]:
+    """An object without the keys whose value is null: tables write every key in every row."""
+    return {key: value for key, value in shape.items() if value is not None}
+
+
+def _cleaned(messages: Any) -> Any:
+    """Messages without null keys and empty lists of calls."""
+    if not isinstance(messages, list):
+        return messages
+    cleaned = [without_nulls(message) if isinstance(message, Mapping) else message for message in messages]
+    for message in cleaned:
+        if isinstance(message, dict) and message.get("tool_calls") == []:
+            del message["tool_calls"]
+    return cleaned
+
+
+def _cleaned_preference(row: Mapping[str, Any]) -> dict[str, Any]:
+    cleaned = {**row, **{key: _cleaned(row[key]) for key in ("preferred_output", "non_preferred_output")}}
+    if isinstance(row["input"], Mapping):
+        prompt = without_nulls(row["input"])
+        cleaned["input"] = {**prompt, **({"messages": _cleaned(prompt["messages"])} if "messages" in prompt else {})}
+    return cleaned
+
+
+def _null_contents(row: Mapping[str, Any]) -> Iterator[Finding]:
+    for key in ("preferred_output", "non_preferred_output"):
+        for index, message in enumerate(row[key] if isinstance(row[key], list) else ()):
+            if isinstance(message, Mapping) and "content" in message and message["content"] is None:
+                where = f"{key}[{index}].content"
+                yield Finding("null_content", "`content` must be a string here", "leave `content` out", where)
 
 
 def is_plain(messages: Any) -> bool:
@@ -186,6 +222,20 @@ def _unknown_keys(row: Mapping[str, Any], known: set[str], path: str) -> Iterato
             yield _warning("unknown_key", f"`{key}` is ignored in training", "leave it out", where)
 
 
+def _content(value: Any, path: str) -> Iterator[Finding]:
+    """The rules of a message's content: a string, or parts that are all text."""
+    if isinstance(value, list) and value:
+        kinds = [part.get("type") if isinstance(part, Mapping) else type(part).__name__ for part in value]
+        parts = [part for part in value if isinstance(part, Mapping) and part.get("type") == "text"]
+        texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
+        if len(texts) < len(value):
+            message = f"parts of the types {', '.join(map(str, kinds))}; gpt-oss reads text only"
+            yield Finding("not_text", message, "write one string, or text parts", path)
+            return
+        value = "".join(texts)
+    yield from _text(value, path, if_empty="warning")
+
+
 def _text(value: Any, path: str, *, if_empty: Severity) -> Iterator[Finding]:
     if isinstance(value, list):
         yield Finding("not_text", "a list of parts; gpt-oss reads text only", "write one string", path)
@@ -220,8 +270,6 @@ def _output(value: Any, path: str, tools: Any) -> Iterator[Finding]:
     if isinstance(message, Mapping) and message.get("role") != "assistant":
         yield _expected("unknown_role", f"{path}[0].role", "'assistant'", message.get("role"))
         return
-    if isinstance(message, Mapping) and "content" in message and message["content"] is None:
-        yield Finding("null_content", "`content` must be a string here", "leave `content` out", f"{path}[0].content")
     yield from _Conversation(_tool_names(tools)).message(message, f"{path}[0]")
 
 
@@ -287,7 +335,6 @@ class _Conversation:
         """The paths of calls without a result, by call id."""
         self._calls = 0
         """Calls of the last assistant message."""
-        self._ids: set[str] = set()
         self._answers: list[tuple[str, bool, bool]] = []
         """Of each assistant message: its path, whether it has reasoning, whether its weight is 0."""
 
@@ -352,7 +399,7 @@ class _Conversation:
         self._open.clear()
 
     def _not_assistant(self, message: Mapping[str, Any], role: str, path: str) -> Iterator[Finding]:
-        for finding in _text(message.get("content"), f"{path}.content", if_empty="warning"):
+        for finding in _content(message.get("content"), f"{path}.content"):
             # A tool may return nothing.
             if role != "tool" or finding.code != "empty":
                 yield finding
@@ -373,7 +420,7 @@ class _Conversation:
             problem = "the assistant message has neither content nor tool calls"
             yield Finding("no_content", problem, "add `content` or `tool_calls`", path)
         elif content is not None:
-            for finding in _text(content, f"{path}.content", if_empty="warning"):
+            for finding in _content(content, f"{path}.content"):
                 # Beside calls, content may be empty.
                 if calls is None or finding.code != "empty":
                     yield finding
@@ -403,10 +450,9 @@ class _Conversation:
         call_id = call.get("id")
         if not isinstance(call_id, str) or not call_id:
             yield _expected("call_id", f"{path}.id", "the id of the call", call_id)
-        elif call_id in self._ids:
-            yield Finding("call_id", f"two calls have the id {call_id!r}", "change one", f"{path}.id")
+        elif call_id in self._open:
+            yield Finding("call_id", f"two open calls have the id {call_id!r}", "change one", f"{path}.id")
         else:
-            self._ids.add(call_id)
             self._open[call_id] = path
         name, name_path = function.get("name"), f"{path}.function.name"
         if not isinstance(name, str) or not _NAME.fullmatch(name):

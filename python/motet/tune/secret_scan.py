@@ -39,6 +39,21 @@ def _is_random(text: str) -> bool:
     return sum(kinds) >= 2 and len({*value}) >= 10
 
 
+def _is_password(url: str) -> bool:
+    """Whether the password of a URL is a real one: not a placeholder, nor a default account of a local server."""
+    user, _, rest = url.partition("://")[2].partition(":")
+    password, _, host = rest.rpartition("@")
+    host = host.rstrip(".-").casefold()
+    is_local = "." not in host or host.startswith("127.") or host == "0.0.0.0"
+    is_default = is_local and password.casefold() == user.casefold()
+    return not (re.fullmatch(_PLACEHOLDER, password) or len({*password}) == 1 or is_default)
+
+
+_PLACEHOLDER = re.compile(
+    r"(?:my|your|the|db|user)?[-_.]?(?:pass|passwd|password|passwort|pwd|secret|token|key|changeme|change[-_]me|example)"
+    r"|user(?:name)?|login",
+    re.IGNORECASE,
+)
 _START = r"(?<![A-Za-z0-9])"
 _TABLE: dict[str, tuple[str, str, Callable[[str], bool]]] = {
     # kind: traces, pattern, further test
@@ -57,8 +72,8 @@ _TABLE: dict[str, tuple[str, str, Callable[[str], bool]]] = {
     "private_key": ("-----begin", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----", bool),
     "url_password": (
         r":// :\/\/",
-        r"[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>{}$]{1,80}:[^\s/@\"'<>{}$]{3,120}@[\w.-]",
-        bool,
+        r"[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>{}$]{1,80}:[^\s/@\"'<>{}$]{3,120}@[\w.-]+",
+        _is_password,
     ),
     "assigned": (
         "key secret token passw",

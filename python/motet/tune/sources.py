@@ -17,7 +17,7 @@ from motet.schema.tool import Tool
 from motet.tune.example import Example
 from motet.tune.lines import Line, name_of, parse, read_lines
 from motet.tune.parallel import ordered_map
-from motet.tune.rows import format_of
+from motet.tune.rows import format_of, without_nulls
 
 __all__ = ["read_examples"]
 
@@ -97,6 +97,7 @@ class _Source:
         if "id" in shape:
             yield Example.from_dict(shape)
             return
+        shape = without_nulls(shape)
         form = format_of(shape)
         match form:
             case "conversational":

@@ -199,7 +199,7 @@ class Transfers:
 
 def _size_and_type(path: Path) -> tuple[int, str]:
     """Raises `ConfigError` for a file that cannot be sent, and `OSError` for one that is missing."""
-    kind = path.suffix.removeprefix(".")
+    kind = path.suffix.removeprefix(".").lower()
     if kind not in ("jsonl", "parquet"):
         raise ConfigError(f"training data must be .jsonl or .parquet: {path}")
     size = path.stat().st_size
