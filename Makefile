@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test test-free-threaded check check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test test-free-threaded check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -29,6 +29,10 @@ check: $(VENV)/tools
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/stubtest motet._core
+
+# The docstrings of the extension, copied into its stub.
+stub: $(VENV)/built
+	$(BIN)/python rust/python/stub_docs.py
 
 check-workflows: | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --group workflows

@@ -1,12 +1,21 @@
-"""Harmony for gpt-oss: tokens, prompts and typed messages; and models to ask, with what each answer cost.
+"""Tokenizes, renders and parses harmony, the format of gpt-oss, and asks gpt-oss models.
 
-completion = motet.parse(raw)            # what a model wrote: .reasoning, .text, .tool_calls
-parser = motet.StreamParser()            # the same while it arrives
-prompt = motet.render(messages)          # what a model is to read: .ids, .extend(...)
-ids = motet.encode(text)                 # the tokens themselves
-brain = motet.atom("together/gpt-oss/120b")
-answer = brain.ask("Why is the sky blue?")   # .output, .reasoning, .metrics.cost.cash.total
-run = brain.run("Is Paris warm?", tools=[weather])   # .text, .steps, .save(path)
+    completion = motet.parse(raw)                # .reasoning, .text, .tool_calls, .repairs
+    parser = motet.StreamParser()                # .feed(chunk) returns events
+    prompt = motet.render(messages)              # .ids, .text, .extend(...)
+    ids = motet.encode(text)                     # equal to tiktoken's o200k_harmony
+    atom = motet.atom("together/gpt-oss/120b")   # a model behind a slug
+    answer = atom.ask("Why is the sky blue?")    # .output, .reasoning, .metrics
+    run = atom.run("Is Paris warm?", tools=[weather])   # .text, .steps, .save(path)
+
+Constants and types, which have no help of their own:
+
+- `VOCAB_SIZE`: 201088; token ids run from 0 to 201087.
+- `STOP_TOKENS`: `(200002, 200007, 200012)`, the ids of `return`, `end` and `call`.
+- `SPECIAL_TOKENS`: the 1091 spellings of special tokens with their ids, a read-only mapping.
+- `Part`: the union of the parts of a message: `Reasoning | Preamble | Text | ToolCall | ToolResult | SystemContent |
+  DeveloperContent`.
+- `__version__`: the version of motet, as `"0.1.0"`.
 """
 
 from typing import TYPE_CHECKING
@@ -160,7 +169,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
 
 
 __all__ = [

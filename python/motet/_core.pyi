@@ -1,4 +1,7 @@
-"""The native core. Its public names are reached through `motet`; this stub is their manual."""
+"""The native core, compiled from `rust/python`. Public names are imported from `motet`.
+
+The docstrings are those of the extension, copied by `make stub`.
+"""
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,90 +54,117 @@ MARKERS: Final[Mapping[str, str]]
 `constrain`, `end`, `call`, `return`, `endoftext`."""
 
 def recipient_of(name: str) -> str:
-    """The recipient of calls of a tool: `functions.get_weather` for `get_weather`; built-in tools keep their name."""
+    """The recipient of calls of a tool: `functions.get_weather` for `get_weather`.
+
+    Built-in tools (`python`, `browser.search`) keep their name.
+    """
 
 def name_of(recipient: str) -> str:
     """The name of the tool that a recipient or an author stands for: `get_weather` for `functions.get_weather`.
 
-    What has no `functions.` before it stays as it is.
+    A name without the prefix `functions.` is returned as it is.
     """
 
 def encode(text: str, *, special: Literal["text", "token", "error"] = "text") -> list[int]:
     """The token ids of a text, equal to tiktoken's `o200k_harmony`.
 
-    `special` says what becomes of the spellings of special tokens in it: `"text"` encodes them as ordinary text,
-    `"token"` makes control tokens of them, `"error"` raises `SpecialTokenError`.
-    Raises `UnicodeEncodeError` for lone surrogates, which have no UTF-8.
+    `special`: how the spellings of special tokens in the text are encoded. `"text"`: as ordinary text. `"token"`: as
+    special tokens. `"error"`: raises `SpecialTokenError`. Raises `UnicodeEncodeError` for lone surrogates, which have
+    no UTF-8.
 
-    A thread that encodes keeps what pieces of text became, in up to 4 MB, and leaves it to the next one when it ends.
+    Takes linear time. A thread that encodes keeps a cache of up to 4 MB, which the next thread takes over when it ends.
     """
 
 def encode_array(text: str, *, special: Literal["text", "token", "error"] = "text") -> array[int]:
-    """`encode` as an `array.array("I")`: no Python ints are made, and `numpy.asarray` of it copies nothing."""
+    """The token ids of a text as an `array.array("I")`: 4 bytes an id, no Python ints are made.
+
+    `numpy.asarray` of it copies nothing. Arguments and exceptions: see `encode`.
+    """
 
 def encode_batch(texts: Sequence[str], *, threads: int | None = None) -> list[array[int]]:
-    """`encode_array` of each text, on `threads` threads (`None`: one for each core), with the GIL released."""
+    """`encode_array` of each text, in order, on several threads and with the GIL released.
+
+    `threads`: 1 or more. `None`: one for each core. Special tokens in the texts are encoded as ordinary text. Raises
+    `TypeError` that names the first item that is not a `str`.
+    """
 
 def count(text: str) -> int:
     """The number of tokens of a text: `len(encode(text))`, without making the ids."""
 
 def decode(ids: Iterable[SupportsIndex], *, errors: Literal["replace", "strict"] = "replace") -> str:
-    """The text of token ids, special tokens as their markers.
+    """The text of token ids, special tokens as they are spelled.
 
-    Bytes that are not UTF-8 become U+FFFD, or raise `UnicodeDecodeError` with `errors="strict"`.
-    Raises `ValueError` for what is not an id.
+    `errors`: what becomes of bytes that are not UTF-8, as those of an id that is part of a character. `"replace"`:
+    U+FFFD. `"strict"`: raises `UnicodeDecodeError`. Raises `ValueError` for a number that is not an id (0 to 201087).
     """
 
 def decode_bytes(ids: Iterable[SupportsIndex]) -> bytes:
-    """The bytes of token ids, special tokens as their markers. Raises `ValueError` for what is not an id."""
+    """The bytes of token ids, special tokens as they are spelled.
+
+    Raises `ValueError` for a number that is not an id (0 to 201087).
+    """
 
 @final
 class StreamEncoder:
-    """Encodes text that arrives in pieces.
+    """Encodes text that arrives in chunks.
 
-    `feed` gives the ids that no later text can change, `close` the rest: together exactly `encode` of the whole.
+    `feed` returns the ids that no later text can change, `close` the rest: together `encode` of the whole text.
     """
 
     def __new__(cls) -> StreamEncoder: ...
-    def feed(self, text: str) -> list[int]: ...
-    def close(self) -> list[int]: ...
+    def feed(self, text: str) -> list[int]:
+        """The ids that no later text can change. Special tokens in the text are encoded as ordinary text."""
+    def close(self) -> list[int]:
+        """The ids of the rest of the text. After it the encoder is ready for another text."""
     @property
     def count(self) -> int:
-        """The number of ids given so far."""
+        """The number of ids returned so far."""
     def __copy__(self) -> StreamEncoder: ...
+
+def _vocabulary() -> bytes:
+    """The vocabulary as a `.tiktoken` file, which other tokenizers read."""
 
 @final
 class Event:
-    """Something that a parser heard: a frame starts, grows or ends, or something was repaired."""
+    """An event of a stream parser: a frame starts, grows or ends, or a deviation from the format is repaired.
+
+    Immutable, comparable and hashable. `match` takes `type`, `kind`, `index` and `delta` by position.
+    """
 
     __match_args__: Final = ("type", "kind", "index", "delta")
     def __new__(cls, type: str, kind: str | None = None, index: int = 0, delta: str = "", *fields: Any) -> Event: ...
     def __reduce__(self) -> tuple[type[Event], tuple[Any, ...]]: ...
     def __hash__(self) -> int: ...
     @property
-    def type(self) -> Literal["start", "delta", "end", "repair"]: ...
+    def type(self) -> Literal["start", "delta", "end", "repair"]:
+        """`"start"`, `"delta"`, `"end"` or `"repair"`."""
     @property
     def kind(self) -> Kind | None:
-        """What the frame is. `None` for a repair."""
+        """What the frame becomes in a message, as `"reasoning"` or `"tool_call"`. `None` for a repair."""
     @property
     def index(self) -> int:
-        """The number of the frame, from 0; of a repair, the number of frames begun before it."""
+        """The number of the frame, from 0. Of a repair: the number of frames that started before it."""
     @property
     def delta(self) -> str:
-        """The new content. Empty unless `type` is `"delta"`."""
+        """The text that is new since the event before. Empty unless `type` is `"delta"`."""
     @property
-    def role(self) -> Role | None: ...
+    def role(self) -> Role | None:
+        """The role in the frame's header. `None` for a repair."""
     @property
-    def name(self) -> str | None: ...
+    def name(self) -> str | None:
+        """The author in the frame's header, as `functions.get_weather` of a tool's result."""
     @property
-    def channel(self) -> str | None: ...
+    def channel(self) -> str | None:
+        """The channel in the frame's header. `None` if it has none."""
     @property
-    def recipient(self) -> str | None: ...
+    def recipient(self) -> str | None:
+        """The recipient in the frame's header as written, without `to=`. `None` if it has none."""
     @property
-    def content_type(self) -> str | None: ...
+    def content_type(self) -> str | None:
+        """The content type in the frame's header, with its marker if it has one. `None` if it has none."""
     @property
     def stop(self) -> Stop | None:
-        """The token that ended the frame. `None` unless `type` is `"end"`, and where the input ended before one."""
+        """The token that ended the frame. `None` if `type` is not `"end"` or the input ended first."""
     @property
     def repair(self) -> Repair | None:
         """The repair. `None` unless `type` is `"repair"`."""
@@ -153,13 +183,19 @@ def parse(
     strict: bool = False,
     stripped: _Stripped = "auto",
 ) -> Completion:
-    """What a model wrote for one turn.
+    """Parses what a model generated for one turn.
 
-    `raw` follows `<|start|>` and the role, which stand in the prompt; `role=None` says that it has its own.
-    `tools` are the names (or OpenAI dicts) of the tools that the model was given: they settle what a name that
-    stands without `functions.` means. Never raises for what stands in `raw`: what does not follow the format is
-    in `.repairs`. `strict=True` raises `ParseError` at the first of them. `stripped` says what becomes of text whose
-    markers a server has left out; calls that are found there are not `trusted`.
+    - `raw`: token ids (a list, an array, a buffer of integers) or text with markers (`str`, or its UTF-8 as bytes). It
+      begins behind the `<|start|>` and the role with which the prompt ends.
+    - `role`: the role that the prompt ends with. `None`: `raw` begins with its own `<|start|>`.
+    - `tools`: names or tool dicts of the tools that the model was given. They decide which tool is meant by a name
+      without `functions.` and by a damaged name.
+    - `strict`: raise `ParseError` at the first deviation from the format.
+    - `stripped`: whether frames are looked for in text whose markers a server has left out
+      (`analysisWe need ...assistantfinalHello`). `"auto"`: only in text that begins with such a header, and not as
+      plain answers begin. `"always"`, `"never"`. Tool calls found this way are not `trusted`.
+
+    Accepts any input unless `strict`: deviations are repaired, and listed in `completion.repairs`. Takes linear time.
     """
 
 def parse_batch(
@@ -171,15 +207,17 @@ def parse_batch(
     stripped: _Stripped = "auto",
     threads: int | None = None,
 ) -> list[Completion]:
-    """`parse` of each, on `threads` threads (`None`: one for each core), with the GIL released.
+    """`parse` of each completion, in order, on several threads and with the GIL released.
 
-    Raises `ParseError` for the first that is refused, with its `index`, if strict.
+    `threads`: 1 or more. `None`: one for each core. With `strict` raises `ParseError` for the first completion that
+    deviates from the format, with its `index`.
     """
 
 def parse_conversation(raw: _Raw, *, tools: Iterable[Any] | None = None, strict: bool = False) -> list[Message]:
-    """A whole prompt or transcript, every role: one message for each turn of each.
+    """The messages of a prompt or transcript: one for each turn of the assistant, one for each frame of other roles.
 
-    Without markers nothing tells where a turn of a prompt ends, so `stripped` is no choice here.
+    Arguments: see `parse`. The header that a prompt ends with gives no message. Text without markers is not divided
+    into frames: nothing in it tells where a turn ends.
     """
 
 def frames(
@@ -190,15 +228,24 @@ def frames(
     strict: bool = False,
     stripped: _Stripped = "auto",
 ) -> list[Frame]:
-    """The frames of a prompt, a transcript or, with `role="assistant"`, a completion, exactly as written."""
+    """The frames of a prompt or a transcript, as written; with `role="assistant"` those of a completion.
+
+    Arguments: see `parse`. `render_frames` is the inverse for input that follows the format.
+    """
+
+def tokens_by_channel(frames: Iterable[Frame], markup: int) -> dict[str, int]:
+    """Tokens by channel of frames that were read from text: contents are encoded and counted.
+
+    `markup`: the tokens of markers and headers, counted by the parser.
+    """
 
 @final
 class StreamParser:
     """Parses a completion while it arrives, in chunks of any size.
 
-    Fed with ids or with text, whichever comes first; mixing them raises `TypeError`. The same input gives the same
-    frames and repairs however it is cut. A marker that may begin a frame is held back for at most 1 KiB; text that
-    may have lost its markers (see `parse`), for at most 8 KiB.
+    Arguments: see `parse`. Takes token ids or text; the first chunk decides. The same input gives the same frames and
+    repairs however it is cut. A marker that may begin a frame is held back for at most 1 KiB; text that may have lost
+    its markers for at most 8 KiB. Threads may share a parser; `copy.copy` gives an independent one.
     """
 
     def __new__(
@@ -210,51 +257,54 @@ class StreamParser:
         stripped: _Stripped = "auto",
     ) -> StreamParser: ...
     def feed(self, chunk: int | _Raw, /) -> list[Event]:
-        """The events of a chunk: a token id, several, or text. Raises `ParseError` if strict."""
+        """The events of a chunk: one token id, an iterable or buffer of ids, or text as `str` or bytes.
+
+        Raises `ParseError` if `strict`, `TypeError` for ids after text or text after ids, `ValueError` after `close`.
+        """
     def close(self) -> list[Event]:
-        """The events that were held back. After it, `feed` raises `ValueError` until `reset`."""
+        """The events that were held back, and the end of the open frame. `feed` raises `ValueError` until `reset`."""
     def reset(self) -> None:
-        """Ready for another completion, with the same settings."""
+        """Makes the parser ready for another completion, with the same arguments."""
     @property
     def completion(self) -> Completion:
-        """What there is so far. What is held back until it is understood is not in it.
+        """The completion so far, as a value that later chunks do not change. What is held back is not in it.
 
-        Asking costs the same however much there is: the message and the frames are made when they are read, finished
-        frames once. To read a text that grows makes a string of all of it; the deltas are in the events.
+        Takes constant time: fields are made when they are read, and those of ended frames once. Each read of the open
+        frame's content copies it; to show it as it grows, use the deltas of the events.
         """
     def __copy__(self) -> StreamParser: ...
     def __deepcopy__(self, memo: Any) -> StreamParser: ...
 
-def tokens_by_channel(frames: Iterable[Frame], markup: int) -> dict[str, int]:
-    """The tokens of contents that were read from text: `Completion.tokens` asks for them."""
-
 def render(messages: Iterable[Message], **settings: Any) -> Prompt:
-    """The prompt of a conversation; `motet.render` says what the settings are."""
+    """The prompt of a conversation. `motet.render` is the public form and describes the options."""
 
 def render_training(
     messages: Iterable[Message], **settings: Any
 ) -> tuple[list[int], list[int], tuple[tuple[int, int], ...]]:
-    """Ids, weights and spans; see `motet.render_training`."""
+    """`(ids, weights, spans)` of a training sample. `motet.render_training` is the public form."""
 
 def render_frames(frames: Iterable[Frame]) -> tuple[list[int], str]:
-    """Ids and text; see `motet.render_frames`."""
-
-def _vocabulary() -> bytes:
-    """The vocabulary as a `.tiktoken` file, for peers that want to read one."""
+    """`(ids, text)` of frames. `motet.render_frames` is the public form."""
 
 @final
 class Prompt:
-    """A rendered conversation; `motet.Prompt` is its face."""
+    """A rendered conversation. `motet.Prompt` is the public form."""
 
     @property
-    def ids(self) -> list[int]: ...
+    def ids(self) -> list[int]:
+        """The token ids, as a new list."""
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """The ids as text, markers spelled."""
     @property
-    def spans(self) -> tuple[tuple[int, int], ...]: ...
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """`(start, end)` in `ids` for each message; empty if none of it was rendered."""
     @property
-    def dropped(self) -> tuple[tuple[int, int], ...]: ...
+    def dropped(self) -> tuple[tuple[int, int], ...]:
+        """`(message, part)` indexes of parts that were left out."""
     @property
-    def frames(self) -> tuple[Frame, ...]: ...
-    def extend(self, messages: Iterable[Message]) -> Prompt: ...
+    def frames(self) -> tuple[Frame, ...]:
+        """The frames, those made from the options included."""
+    def extend(self, messages: Iterable[Message]) -> Prompt:
+        """The prompt with more messages at its end. Encodes only what is new or changed."""
     def __len__(self) -> int: ...

@@ -13,29 +13,43 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple, PyType};
 use std::sync::Arc;
 
-/// The fields are Python objects already: streams read them at each token, and this way a read is one reference more.
+/// An event of a stream parser: a frame starts, grows or ends, or a deviation from the format is repaired.
+///
+/// Immutable, comparable and hashable. `match` takes `type`, `kind`, `index` and `delta` by position.
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct Event {
+    // The fields are Python objects already, so that reading one takes one reference: streams read them at each token.
+    /// `"start"`, `"delta"`, `"end"` or `"repair"`.
     #[pyo3(get, name = "type")]
     name_of_type: Py<PyAny>,
+    /// What the frame becomes in a message, as `"reasoning"` or `"tool_call"`. `None` for a repair.
     #[pyo3(get)]
     kind: Py<PyAny>,
+    /// The number of the frame, from 0. Of a repair: the number of frames that started before it.
     #[pyo3(get)]
     index: Py<PyAny>,
+    /// The text that is new since the event before. Empty unless `type` is `"delta"`.
     #[pyo3(get)]
     delta: Py<PyAny>,
+    /// The role in the frame's header. `None` for a repair.
     #[pyo3(get)]
     role: Py<PyAny>,
+    /// The author in the frame's header, as `functions.get_weather` of a tool's result.
     #[pyo3(get)]
     name: Py<PyAny>,
+    /// The channel in the frame's header. `None` if it has none.
     #[pyo3(get)]
     channel: Py<PyAny>,
+    /// The recipient in the frame's header as written, without `to=`. `None` if it has none.
     #[pyo3(get)]
     recipient: Py<PyAny>,
+    /// The content type in the frame's header, with its marker if it has one. `None` if it has none.
     #[pyo3(get)]
     content_type: Py<PyAny>,
+    /// The token that ended the frame. `None` if `type` is not `"end"` or the input ended first.
     #[pyo3(get)]
     stop: Py<PyAny>,
+    /// The repair. `None` unless `type` is `"repair"`.
     #[pyo3(get)]
     repair: Py<PyAny>,
 }

@@ -21,6 +21,7 @@ mod _core {
 
     #[pymodule_export]
     use super::names::{name_of, recipient_of};
+
     #[pymodule_export]
     use super::tokenizer::{
         _vocabulary, StreamEncoder, count, decode, decode_bytes, encode, encode_array, encode_batch,
@@ -28,8 +29,10 @@ mod _core {
 
     #[pymodule_export]
     use super::events::Event;
+
     #[pymodule_export]
     use super::parse::{frames, parse, parse_batch, parse_conversation, tokens_by_channel};
+
     #[pymodule_export]
     use super::stream_parser::StreamParser;
 

@@ -14,11 +14,17 @@ pub(crate) fn constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("MARKERS", PyMappingProxy::new(module.py(), markers.as_mapping()))
 }
 
+/// The recipient of calls of a tool: `functions.get_weather` for `get_weather`.
+///
+/// Built-in tools (`python`, `browser.search`) keep their name.
 #[pyfunction]
 pub(crate) fn recipient_of(name: &str) -> String {
     tool_name::recipient_of(name)
 }
 
+/// The name of the tool that a recipient or an author stands for: `get_weather` for `functions.get_weather`.
+///
+/// A name without the prefix `functions.` is returned as it is.
 #[pyfunction]
 pub(crate) fn name_of(recipient: &str) -> &str {
     tool_name::name_of(recipient)

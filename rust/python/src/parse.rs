@@ -71,6 +71,19 @@ fn parse_detached(
     py.detach(|| input.parse(options)).map_err(|error| parse_error(py, &error, None))
 }
 
+/// Parses what a model generated for one turn.
+///
+/// - `raw`: token ids (a list, an array, a buffer of integers) or text with markers (`str`, or its UTF-8 as bytes). It
+///   begins behind the `<|start|>` and the role with which the prompt ends.
+/// - `role`: the role that the prompt ends with. `None`: `raw` begins with its own `<|start|>`.
+/// - `tools`: names or tool dicts of the tools that the model was given. They decide which tool is meant by a name
+///   without `functions.` and by a damaged name.
+/// - `strict`: raise `ParseError` at the first deviation from the format.
+/// - `stripped`: whether frames are looked for in text whose markers a server has left out
+///   (`analysisWe need ...assistantfinalHello`). `"auto"`: only in text that begins with such a header, and not as
+///   plain answers begin. `"always"`, `"never"`. Tool calls found this way are not `trusted`.
+///
+/// Accepts any input unless `strict`: deviations are repaired, and listed in `completion.repairs`. Takes linear time.
 #[pyfunction]
 #[pyo3(
     signature = (raw, *, role=Some("assistant"), tools=None, strict=false, stripped="auto"),
@@ -88,6 +101,10 @@ pub(crate) fn parse<'py>(
     make_completion(py, &options, &parse_detached(py, raw, &options)?)
 }
 
+/// `parse` of each completion, in order, on several threads and with the GIL released.
+///
+/// `threads`: 1 or more. `None`: one for each core. With `strict` raises `ParseError` for the first completion that
+/// deviates from the format, with its `index`.
 #[pyfunction]
 #[pyo3(
     signature = (completions, *, role=Some("assistant"), tools=None, strict=false, stripped="auto", threads=None),
@@ -120,6 +137,10 @@ pub(crate) fn parse_batch<'py>(
     PyList::new(py, objects.collect::<PyResult<Vec<_>>>()?)
 }
 
+/// The messages of a prompt or transcript: one for each turn of the assistant, one for each frame of other roles.
+///
+/// Arguments: see `parse`. The header that a prompt ends with gives no message. Text without markers is not divided
+/// into frames: nothing in it tells where a turn ends.
 #[pyfunction]
 #[pyo3(signature = (raw, *, tools=None, strict=false))]
 pub(crate) fn parse_conversation<'py>(
@@ -135,6 +156,9 @@ pub(crate) fn parse_conversation<'py>(
     PyList::new(py, messages.collect::<PyResult<Vec<_>>>()?)
 }
 
+/// The frames of a prompt or a transcript, as written; with `role="assistant"` those of a completion.
+///
+/// Arguments: see `parse`. `render_frames` is the inverse for input that follows the format.
 #[pyfunction]
 #[pyo3(signature = (raw, *, role=None, tools=None, strict=false, stripped="auto"))]
 pub(crate) fn frames<'py>(
@@ -151,7 +175,9 @@ pub(crate) fn frames<'py>(
     PyList::new(py, frames.collect::<PyResult<Vec<_>>>()?)
 }
 
-/// Counts the tokens of contents that were read from text.
+/// Tokens by channel of frames that were read from text: contents are encoded and counted.
+///
+/// `markup`: the tokens of markers and headers, counted by the parser.
 #[pyfunction]
 pub(crate) fn tokens_by_channel<'py>(
     frames: &Bound<'py, PyAny>,

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-/// Settings as keyword arguments, which `motet.harmony` has checked for their types.
+/// The prompt of a conversation. `motet.render` is the public form and describes the options.
 #[pyfunction]
 #[pyo3(signature = (messages, **settings))]
 pub(crate) fn render(messages: &Bound<'_, PyAny>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Prompt> {
@@ -22,7 +22,7 @@ pub(crate) fn render(messages: &Bound<'_, PyAny>, settings: Option<&Bound<'_, Py
     Ok(Prompt { prompt: prompt.map_err(|error| render_error(py, &error))?, ids: PyOnceLock::new() })
 }
 
-/// `(ids, weights, spans)`.
+/// `(ids, weights, spans)` of a training sample. `motet.render_training` is the public form.
 #[pyfunction]
 #[pyo3(signature = (messages, **settings))]
 pub(crate) fn render_training<'py>(
@@ -39,7 +39,7 @@ pub(crate) fn render_training<'py>(
         .into_pyobject(py)
 }
 
-/// `(ids, text)`.
+/// `(ids, text)` of frames. `motet.render_frames` is the public form.
 #[pyfunction]
 pub(crate) fn render_frames<'py>(frames: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
     let py = frames.py();
@@ -52,6 +52,7 @@ pub(crate) fn render_frames<'py>(frames: &Bound<'py, PyAny>) -> PyResult<Bound<'
     (ffi::list(py, &ids)?, text).into_pyobject(py)
 }
 
+/// A rendered conversation. `motet.Prompt` is the public form.
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct Prompt {
     prompt: core::Prompt,
@@ -61,6 +62,7 @@ pub(crate) struct Prompt {
 
 #[pymethods]
 impl Prompt {
+    /// The token ids, as a new list.
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let make = || PyResult::Ok(ffi::list(py, self.prompt.ids())?.unbind());
@@ -69,21 +71,25 @@ impl Prompt {
         Ok(ids.get_slice(0, ids.len()))
     }
 
+    /// The ids as text, markers spelled.
     #[getter]
     fn text<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         PyString::new(py, &self.prompt.text())
     }
 
+    /// `(start, end)` in `ids` for each message; empty if none of it was rendered.
     #[getter]
     fn spans<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.prompt.spans())
     }
 
+    /// `(message, part)` indexes of parts that were left out.
     #[getter]
     fn dropped<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.prompt.dropped())
     }
 
+    /// The frames, those made from the options included.
     #[getter]
     fn frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let frames: Vec<_> =
@@ -91,6 +97,7 @@ impl Prompt {
         PyTuple::new(py, frames)
     }
 
+    /// The prompt with more messages at its end. Encodes only what is new or changed.
     fn extend(&self, messages: &Bound<'_, PyAny>) -> PyResult<Prompt> {
         let py = messages.py();
         let messages: Vec<Message> = from_python::read_messages(messages)?;

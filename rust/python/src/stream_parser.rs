@@ -13,6 +13,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use std::sync::{Arc, Mutex};
 
+/// Parses a completion while it arrives, in chunks of any size.
+///
+/// Arguments: see `parse`. Takes token ids or text; the first chunk decides. The same input gives the same frames and
+/// repairs however it is cut. A marker that may begin a frame is held back for at most 1 KiB; text that may have lost
+/// its markers for at most 8 KiB. Threads may share a parser; `copy.copy` gives an independent one.
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct StreamParser(Mutex<Inner>);
 
@@ -97,6 +102,9 @@ impl StreamParser {
         Ok(StreamParser(Mutex::new(Inner::new(options))))
     }
 
+    /// The events of a chunk: one token id, an iterable or buffer of ids, or text as `str` or bytes.
+    ///
+    /// Raises `ParseError` if `strict`, `TypeError` for ids after text or text after ids, `ValueError` after `close`.
     #[pyo3(signature = (chunk, /))]
     fn feed<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = chunk.py();
@@ -110,6 +118,7 @@ impl StreamParser {
         inner.feed(py, &chunk)
     }
 
+    /// The events that were held back, and the end of the open frame. `feed` raises `ValueError` until `reset`.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut inner = lock(&self.0, py)?;
         inner.closed = true;
@@ -119,12 +128,17 @@ impl StreamParser {
         })
     }
 
+    /// Makes the parser ready for another completion, with the same arguments.
     fn reset(&self, py: Python<'_>) -> PyResult<()> {
         let mut inner = lock(&self.0, py)?;
         *inner = Inner::new(Arc::clone(inner.parser.options()));
         Ok(())
     }
 
+    /// The completion so far, as a value that later chunks do not change. What is held back is not in it.
+    ///
+    /// Takes constant time: fields are made when they are read, and those of ended frames once. Each read of the open
+    /// frame's content copies it; to show it as it grows, use the deltas of the events.
     #[getter]
     fn completion<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let inner = lock(&self.0, py)?;

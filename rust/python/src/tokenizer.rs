@@ -121,18 +121,32 @@ fn array_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     ARRAY.import(py, "array", "array")
 }
 
+/// The token ids of a text, equal to tiktoken's `o200k_harmony`.
+///
+/// `special`: how the spellings of special tokens in the text are encoded. `"text"`: as ordinary text. `"token"`: as
+/// special tokens. `"error"`: raises `SpecialTokenError`. Raises `UnicodeEncodeError` for lone surrogates, which have
+/// no UTF-8.
+///
+/// Takes linear time. A thread that encodes keeps a cache of up to 4 MB, which the next thread takes over when it ends.
 #[pyfunction]
 #[pyo3(signature = (text, *, special="text"))]
 pub(crate) fn encode<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyAny>> {
     encode_to(text, special, |py, ids| Ok(ffi::list(py, ids)?.into_any()))
 }
 
+/// The token ids of a text as an `array.array("I")`: 4 bytes an id, no Python ints are made.
+///
+/// `numpy.asarray` of it copies nothing. Arguments and exceptions: see `encode`.
 #[pyfunction]
 #[pyo3(signature = (text, *, special="text"))]
 pub(crate) fn encode_array<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyAny>> {
     encode_to(text, special, array)
 }
 
+/// `encode_array` of each text, in order, on several threads and with the GIL released.
+///
+/// `threads`: 1 or more. `None`: one for each core. Special tokens in the texts are encoded as ordinary text. Raises
+/// `TypeError` that names the first item that is not a `str`.
 #[pyfunction]
 #[pyo3(signature = (texts, *, threads=None))]
 pub(crate) fn encode_batch<'py>(
@@ -152,6 +166,7 @@ pub(crate) fn encode_batch<'py>(
     PyList::new(py, arrays)
 }
 
+/// The number of tokens of a text: `len(encode(text))`, without making the ids.
 #[pyfunction]
 pub(crate) fn count(text: &Bound<'_, PyAny>) -> PyResult<usize> {
     let py = text.py();
@@ -177,6 +192,10 @@ fn decode_ids(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The text of token ids, special tokens as they are spelled.
+///
+/// `errors`: what becomes of bytes that are not UTF-8, as those of an id that is part of a character. `"replace"`:
+/// U+FFFD. `"strict"`: raises `UnicodeDecodeError`. Raises `ValueError` for a number that is not an id (0 to 201087).
 #[pyfunction]
 #[pyo3(signature = (ids, *, errors="replace"))]
 pub(crate) fn decode<'py>(ids: &Bound<'py, PyAny>, errors: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -190,6 +209,9 @@ pub(crate) fn decode<'py>(ids: &Bound<'py, PyAny>, errors: &str) -> PyResult<Bou
     }
 }
 
+/// The bytes of token ids, special tokens as they are spelled.
+///
+/// Raises `ValueError` for a number that is not an id (0 to 201087).
 #[pyfunction]
 pub(crate) fn decode_bytes<'py>(ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(ids.py(), &decode_ids(ids)?))
@@ -201,6 +223,9 @@ pub(crate) fn _vocabulary(py: Python<'_>) -> Bound<'_, PyBytes> {
     PyBytes::new(py, &vocabulary::tiktoken_file())
 }
 
+/// Encodes text that arrives in chunks.
+///
+/// `feed` returns the ids that no later text can change, `close` the rest: together `encode` of the whole text.
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct StreamEncoder(Mutex<Stream>);
 
@@ -217,16 +242,19 @@ impl StreamEncoder {
         StreamEncoder(Mutex::new(Stream { encoder: Encoder::new(), count: 0 }))
     }
 
+    /// The ids that no later text can change. Special tokens in the text are encoded as ordinary text.
     fn feed<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = text.py();
         let text = utf8(text, "text")?;
         self.step(py, |encoder, ids| encoder.feed(text, ids))
     }
 
+    /// The ids of the rest of the text. After it the encoder is ready for another text.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.step(py, |encoder, ids| encoder.close(ids))
     }
 
+    /// The number of ids returned so far.
     #[getter]
     fn count(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(lock(&self.0, py)?.count)
