@@ -1,7 +1,7 @@
-"""What is known of each atom: data in models.toml, looked up here. Nothing here asks a service.
+"""The catalogue of atoms: the data of models.toml, and their lookup. No I/O but that file.
 
-A user's own file of the same shape, named by the environment variable `MOTET_CATALOG`, is read once and laid over the
-package's, figure by figure; `register` adds single atoms; `record_service_data` adds the prices of a service.
+A file of the same form, named by the environment variable `MOTET_CATALOG`, overrides single figures; `register` adds
+atoms; `record_service_data` adds the prices and contexts that a service lists.
 """
 
 from __future__ import annotations
@@ -44,25 +44,28 @@ _VOCABULARY = "o200k_harmony"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a figure comes from."""
+    """The source of a figure."""
 
     text: str
+    """Who states it, with an address."""
     as_of: str
-    """When it was true: a year, a month or a day, as `2026-11`."""
+    """The date of the statement: a year, a month or a day, as `2026-11`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast an atom is. Nobody publishes figures that hold, so both are `None` unless you register your own."""
+    """Speed of an atom. `None`: no reliable figure is published."""
 
     tokens: float | None = None
-    """Tokens a second."""
+    """Output tokens per second."""
     latency: float | None = None
-    """Seconds until the first."""
+    """Seconds to the first token."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpecCost:
+    """Price and speed."""
+
     cash: Price
     """US dollars for a million tokens."""
     time: Speed = field(default_factory=Speed)
@@ -70,24 +73,30 @@ class SpecCost:
 
 @dataclass(frozen=True, slots=True)
 class Context:
+    """The context window."""
+
     tokens: int | None = None
-    """Prompt and answer together."""
+    """Tokens of prompt and answer together. `None`: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpecSize:
+    """Sizes of a model."""
+
     context: Context
 
 
 @dataclass(frozen=True, slots=True)
 class Grades:
+    """Results in public benchmarks. `None`: not published."""
+
     swe: Decimal | None = None
-    """SWE-bench Verified, percent solved."""
+    """SWE-bench Verified, per cent solved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skills:
-    """`None`: not known."""
+    """Abilities of a model. `None`: unknown."""
 
     tools: bool | None = None
     reasoning: bool | None = None
@@ -96,55 +105,57 @@ class Skills:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
+    """What a model offers."""
+
     size: SpecSize
     grades: Grades
     cutoff: str | None = None
-    """The month until which its training data goes, as `2024-06`."""
+    """The last month of its training data, as `2024-06`."""
     skills: Skills = field(default_factory=Skills)
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What is known of an atom. Each figure's source is in `sources`, under its path: `sources["cost.cash.input"]`."""
+    """The data of an atom. `sources` has the source of each figure by its path, such as `cost.cash.input`."""
 
     slug: str
     model: str | None
-    """What the service calls it. `None`: no service is known to have it."""
+    """The service's model id. `None`: no known service has the model."""
     description: str
     cost: SpecCost
     gain: Gain
     sources: Mapping[str, Source] = field(default_factory=dict, repr=False)
     vocabulary: str | None = None
-    """`o200k_harmony`: it reads and writes harmony, and motet counts its tokens exactly."""
+    """`o200k_harmony` for harmony models, whose tokens motet counts exactly. `None`: another or unknown vocabulary."""
     removed: str | None = None
-    """The day on which the service stopped serving it, as `2026-09-15`."""
+    """The day on which the service removes the model, as `2026-09-15`. `None`: not announced."""
     gone: str | None = None
-    """What is known of an atom that is not served any more, where no day was published."""
+    """The statement on the removal where no day is published."""
     successor: str | None = None
-    """The slug to ask instead."""
+    """The slug of the replacement."""
 
     @property
     def harmony(self) -> bool:
-        """Whether it reads and writes harmony."""
+        """True if the model reads and writes harmony."""
         return self.vocabulary == _VOCABULARY
 
     @property
     def family(self) -> str:
-        """`gpt-oss` of `together/gpt-oss/120b`; the slug itself of others."""
+        """The second word of a slug of three (`gpt-oss` of `together/gpt-oss/120b`), else the slug."""
         parts = self.slug.split("/")
         return parts[1] if len(parts) == 3 else self.slug
 
     def removal_notice(self) -> str | None:
-        """That it is not served any more, and what to ask instead. `None`: it is served, as far as is known."""
+        """One sentence on the removal and the replacement. `None`: no removal is known."""
         if self.removed is not None and self.removed <= datetime.date.today().isoformat():
-            what = f"{self.slug} was removed from the service on {self.removed}"
+            notice = f"{self.slug} was removed from the service on {self.removed}"
         elif self.removed is not None:
-            what = f"{self.slug} will be removed from the service on {self.removed}"
+            notice = f"{self.slug} will be removed from the service on {self.removed}"
         elif self.gone is not None:
-            what = f"{self.slug} is not served any more ({self.gone})"
+            notice = f"{self.slug} is not served any more ({self.gone})"
         else:
             return None
-        return f"{what}; ask {self.successor} instead" if self.successor else what
+        return f"{notice}; ask {self.successor} instead" if self.successor else notice
 
 
 _registered: dict[str, Spec] = {}
@@ -152,14 +163,14 @@ _learned: dict[str, tuple[Price, int | None, Source]] = {}
 
 
 def _text(value: object) -> str | None:
-    """A text; of the empty one `None`, so that a user's file can take back what the package's says."""
+    """A text; `None` for an empty one, so that a user's file can remove a figure of the package."""
     if not isinstance(value, str):
         raise TypeError(f"must be a text, not {type(value).__name__}")
     return value or None
 
 
 def _date(value: object) -> str | None:
-    """A date, as TOML's own or as text."""
+    """A TOML date or its text, in ISO form."""
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value.isoformat()
     text = _text(value)
@@ -177,13 +188,12 @@ def _decimal(value: object) -> Decimal:
 
 
 def to_context(value: object) -> int:
-    """How many tokens a context has. Raises `ValueError` for what is no such number."""
+    """A number of tokens, unchanged. Raises `ValueError` unless it is a whole number from 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"context must be a whole number of tokens, not {value!r}")
     return value
 
 
-# Where each figure of the file stands in a spec, and what it may be.
 _FIGURES: Mapping[str, tuple[str, Mapping[str, Callable[[object], Any]]]] = {
     "price": ("cost.cash.", dict.fromkeys(("input", "output", "cached"), _decimal)),
     "context": ("gain.size.context.", {"tokens": to_context}),
@@ -197,11 +207,11 @@ _WORDS: Mapping[str, Callable[[object], Any]] = {
 }
 
 _Figures: TypeAlias = dict[str, tuple[Any, Source | None]]
-"""What a file says of an atom: under the path of each figure its value, and where that comes from."""
+"""The figures of an atom in a file: value and source by path."""
 
 
 def _figures(text: str, unnamed: Source | None) -> dict[str, _Figures]:
-    """What a file says, by slug. `unnamed`: the source of figures that name none."""
+    """The figures of a file, by slug. `unnamed`: the source of figures without one."""
     table = tomllib.loads(text)
     if unknown := set(table) - {"sources", "atom"}:
         raise ValueError(f"it has {', '.join(sorted(unknown))}, and may have only sources and atom")
@@ -247,7 +257,7 @@ def _read_figure(name: str, value: object, read: Callable[[object], Any]) -> Any
 
 @lru_cache(maxsize=8)
 def _read(override: str | None) -> tuple[dict[str, Spec], dict[str, frozenset[str]]]:
-    """The atoms of the files, and by slug the paths of what the user's own file says."""
+    """The atoms of the package's file and the user's, and the paths that the user's file sets, by slug."""
     figures = _figures(resources.files("motet").joinpath("models.toml").read_text("utf-8"), None)
     own: dict[str, frozenset[str]] = {}
     if override:
@@ -277,13 +287,13 @@ def _spec(slug: str, figures: _Figures) -> Spec:
 
 
 def specs() -> tuple[Spec, ...]:
-    """All atoms that are known: the package's, then those of `MOTET_CATALOG`, then registered ones."""
+    """All atoms: those of the package, of `MOTET_CATALOG`, and registered ones, in this order."""
     known = _read(os.environ.get("MOTET_CATALOG"))[0] | _registered
     return tuple([apply_service_data(spec) for spec in known.values()])
 
 
 def find(slug: str) -> Spec:
-    """The atom of a slug, or of a service's model id. Raises `UnknownAtomError` with the slugs that look like it."""
+    """The atom of a slug or a model id. Raises `UnknownAtomError`, with similar slugs in `.matches`."""
     if not isinstance(slug, str):
         raise TypeError(f"slug must be a str as 'together/gpt-oss/120b', not {type(slug).__name__}")
     known = specs()
@@ -297,7 +307,7 @@ def find(slug: str) -> Spec:
 
 
 def find_by_model(model: str) -> Spec | None:
-    """The atom whose model id this is: of the catalogue, or one that a service has told of."""
+    """The atom of a model id, from the catalogue or from a service's list. `None`: unknown."""
     spec = next((spec for spec in specs() if spec.model is not None and spec.model.lower() == model.lower()), None)
     return uncatalogued(model) if spec is None and model in _learned else spec
 
@@ -315,11 +325,12 @@ def register(
 ) -> Spec:
     """Adds an atom to the catalogue of this process, or replaces one.
 
-    - `model`: what the service calls it.
-    - `price`: US dollars for a million tokens, as `{"input": "0.15", "output": "0.60"}`; with `cached`, if cached
-      tokens cost something else.
-    - `context`: how many tokens prompt and answer may have together.
-    - `harmony`: whether it reads and writes harmony; by default, whether `gpt-oss` is in the name of the model.
+    - `model`: the service's model id.
+    - `price`: US dollars for a million tokens, as `{"input": "0.15", "output": "0.60"}`, with `cached` if cached tokens
+      have another price.
+    - `context`: tokens of prompt and answer together.
+    - `harmony`: True if the model reads and writes harmony. Default: True if its name contains `gpt-oss`.
+    - `source`, `as_of`: the source of the figures and its date. Default: today.
     """
     said = Source(source, as_of or datetime.date.today().isoformat())
     price = to_price(price)
@@ -342,20 +353,19 @@ def register(
 
 
 def speaks_harmony(model: str) -> bool:
-    """Whether a model of this name reads and writes harmony: those of OpenAI's open weights do, and those trained on
-    them, which keep the name."""
+    """True for a model name that contains `gpt-oss`: OpenAI's open weights and models tuned from them."""
     return "gpt-oss" in model.lower()
 
 
 def uncatalogued(model: str) -> Spec:
-    """What is known of a model that is in no catalogue: its name, and what a service has told of it."""
+    """The spec of a model outside of the catalogue: its name, and the data of a service's list."""
     speaks = _VOCABULARY if speaks_harmony(model) else None
     gain = Gain(SpecSize(Context()), Grades())
     return apply_service_data(Spec(model, model, "", SpecCost(Price()), gain, vocabulary=speaks))
 
 
 def to_price(price: Price | Mapping[str, Any] | None) -> Price:
-    """A price, from the ways in which people write one. Money is exact, so a float is refused."""
+    """A `Price` from a dict with `input`, `output` and `cached`. Raises `TypeError` and `ValueError`."""
     if price is None:
         return Price()
     if isinstance(price, Price):
@@ -369,9 +379,9 @@ def to_price(price: Price | Mapping[str, Any] | None) -> Price:
 
 
 def record_service_data(model: str, price: Price, context: int | None, source: Source) -> None:
-    """Takes what a service said of a model; it counts more than the package's own data, less than the user's.
+    """Records a service's data of a model, which override the package's and not the user's.
 
-    A server that names no price of a model that the catalogue knows is another one than the catalogue's.
+    Ignored without a price for a model of the catalogue: such a list is from another service than the catalogue's.
     """
     if price == Price() and find_by_model(model) is not None:
         return
@@ -379,7 +389,7 @@ def record_service_data(model: str, price: Price, context: int | None, source: S
 
 
 def apply_service_data(spec: Spec) -> Spec:
-    """The spec with what its service said of it, if it did."""
+    """The spec with the recorded data of its service."""
     if spec.model is None or spec.model not in _learned or spec.slug in _registered:
         return spec
     price, context, source = _learned[spec.model]
@@ -389,7 +399,7 @@ def apply_service_data(spec: Spec) -> Spec:
     new = {path: value for path, value in said.items() if value is not None and path not in own}
     cash = {path.rpartition(".")[2]: value for path, value in new.items() if path.startswith("cost.")}
     size = SpecSize(Context(new.get("gain.size.context.tokens", spec.gain.size.context.tokens)))
-    # It is served, then.
+    # A listed model is served.
     late: Any = {name: None for name in ("removed", "gone", "successor") if name not in own}
     return replace(
         spec,
@@ -401,6 +411,6 @@ def apply_service_data(spec: Spec) -> Spec:
 
 
 def forget() -> None:
-    """Takes back what was learned and registered: for tests."""
+    """Removes recorded and registered data."""
     _learned.clear()
     _registered.clear()

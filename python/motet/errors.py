@@ -1,7 +1,7 @@
 """Every exception that motet raises.
 
     MotetError                           .raw .partial .usage .cost .request_id .retryable
-    ├── ConfigError                      nothing was sent: something is missing or unknown here
+    ├── ConfigError                      nothing was sent: a setting is missing or unknown
     │   ├── MissingKeyError
     │   └── UnknownAtomError             .slug, .matches
     ├── DataError                        examples and training data: .path, .line, .findings
@@ -11,7 +11,7 @@
     │   ├── ParseError                   .position, .state, .expected, .found, .context
     │   ├── RenderError (ValueError)     .message_index
     │   └── SpecialTokenError            .token, .position
-    ├── ApiError                         the service said no: .status, .attempts
+    ├── ApiError                         the request failed: .status, .attempts
     │   ├── InvalidRequestError          400, 413, 416, 422
     │   │   └── ContextOverflowError     .tokens, .limit
     │   ├── AuthenticationError          401
@@ -21,36 +21,36 @@
     │   ├── RateLimitError               429: .retry_after
     │   ├── ServerError                  500 and above
     │   │   └── OverloadedError          503, 529: .retry_after
-    │   ├── BadPayloadError              an answer that nobody can read
-    │   ├── ConnectionFailedError        no answer at all
-    │   └── RequestTimeoutError          no answer in time
-    ├── StreamError                      the service broke off while it answered
+    │   ├── BadPayloadError              an unreadable response
+    │   ├── ConnectionFailedError        no response
+    │   └── RequestTimeoutError          no response in time
+    ├── StreamError                      the response broke off
     │   └── StreamTruncatedError         .reason
-    ├── OutputError                      the answer is not what was asked for
+    ├── OutputError                      the answer is not of the output type
     │   ├── InvalidJsonError
     │   ├── SchemaMismatchError          .problems
     │   ├── TruncatedOutputError
     │   └── EmptyOutputError
     ├── ToolError                        a tool call
     │   ├── InvalidArgumentsError        .raw
-    │   ├── ToolConstraintError          raised by tools: what the model asked for cannot be done
+    │   ├── ToolConstraintError          raised by tools: the call cannot be carried out
     │   │   └── UnknownToolError         .name, .known
-    │   ├── ToolResultError              a result that cannot be told
+    │   ├── ToolResultError              a result without a text form
     │   └── UnfinishedCallError          .calls, .state
     ├── TuneError                        a fine-tune, or its files
     │   ├── InvalidDatasetError          .report
     │   ├── ChangedFileError             .expected, .found
     │   ├── DownloadError                .expected, .found
     │   └── UnsafeArchiveError           .member
-    └── LimitError                       a limit of the caller's was reached: .limit, .option, .state
+    └── LimitError                       a limit of the caller is reached: .limit, .option, .state
         ├── MaxCostError
         ├── MaxStepsError
         ├── MaxTimeError
         ├── MaxTokensError
         └── RepeatedCallError
 
-What was paid for is not lost: what arrived is in `.partial`, with `.usage` and `.cost` as far as they are known.
-Wrong types raise `TypeError`, as everywhere in Python. All of them pickle.
+`.partial` holds what arrived before the error, `.usage` and `.cost` what is known of its price. Arguments of the wrong
+type raise `TypeError`. All errors can be pickled.
 """
 
 from __future__ import annotations
@@ -110,20 +110,20 @@ __all__ = [
 
 
 class MotetError(Exception):
-    """The root of the tree."""
+    """Base class of all errors of motet."""
 
     raw: Any = None
-    """What came, as it came: the text of an answer, the arguments of a call. `None`: nothing did."""
+    """The unparsed input: the text of an answer, the arguments of a call. `None`: there is none."""
     partial: Any = None
-    """What arrived before the error: an `Answer` (from an atom) or a `Reply` (from a backend)."""
+    """What arrived before the error: an `Answer` (from an atom) or a `Reply` (from a backend). `None`: nothing."""
     usage: Any = None
-    """The tokens that the service counted, a `Usage`. `None`: it did not say."""
+    """The service's token counts, a `Usage`. `None`: not sent."""
     cost: Any = None
     """US dollars, a `Decimal`. `None`: unknown."""
     request_id: str | None = None
-    """What the service calls the request; its support asks for it."""
+    """The service's id of the request, for its support."""
     retryable: bool = False
-    """Whether the same request may well succeed later."""
+    """True if the same request may succeed later."""
 
     def __init__(self, message: str, **known: Any) -> None:
         super().__init__(message)
@@ -138,37 +138,37 @@ def _rebuild(cls: type[MotetError], message: str, known: dict[str, Any]) -> Mote
 
 
 class HarmonyError(MotetError):
-    """Text or ids do not follow the harmony format, or a conversation cannot be put into it."""
+    """Text or ids that do not follow the harmony format, or a conversation that it cannot express."""
 
 
 class ParseError(HarmonyError, ValueError):
-    """Strict parsing met something that the format does not allow."""
+    """Strict parsing found input that the format does not allow."""
 
     code: str
-    """The code of the repair that tolerant parsing would have made."""
+    """The code of the repair that tolerant parsing makes instead."""
     position: int
-    """Where: an index into the ids, or a byte offset into the UTF-8 text."""
+    """Position: an index into the ids, or a byte offset in the UTF-8 text."""
     state: str
-    """What was being read: `start`, `header` or `content`."""
+    """The parser's state: `start`, `header` or `content`."""
     expected: str
-    """What the format allows there."""
+    """The input that the format allows at the position."""
     found: str
-    """What stood there."""
+    """The input at the position."""
     context: str
-    """Two lines: the input around it, ids decoded, as far as it had arrived; and what is wrong underlined."""
+    """Two lines: the input around the position, ids decoded, and carets under the fault."""
     index: int | None
-    """Which completion of a batch it is."""
+    """Index of the completion in a batch. `None`: no batch."""
 
 
 class RenderError(HarmonyError, ValueError):
-    """A conversation cannot be rendered: a header value, a name or a schema that the format has no place for."""
+    """A conversation that cannot be rendered: the format has no place for a header value, a name or a schema."""
 
     message_index: int | None
-    """The index of the message in the input, if one is to blame."""
+    """Index of the message in the input. `None`: the fault is not in a message."""
 
 
 class SpecialTokenError(HarmonyError, ValueError):
-    """Text holds the spelling of a special token, and `special="error"` was asked for."""
+    """Text that contains the spelling of a special token, with `special="error"`."""
 
     token: str
     """The spelling: `<|start|>`."""
@@ -177,119 +177,118 @@ class SpecialTokenError(HarmonyError, ValueError):
 
 
 class ToolError(MotetError):
-    """A tool call cannot be carried out."""
+    """A tool call failed."""
 
 
 class ToolConstraintError(ToolError):
-    """For tools to raise: what the model asked for cannot be done, and this is why. The model is told, and may ask
-    for something else."""
+    """For tools to raise: the call cannot be carried out. Its text is the result of the call, and the run continues."""
 
 
 class UnknownToolError(ToolConstraintError, LookupError):
-    """A tool is named that was not given: by `tool_choice`, or by a model, which is told."""
+    """A tool name, in `tool_choice` or in a call, that is not among the tools."""
 
     name: str
-    """What was named."""
+    """The name."""
     known: tuple[str, ...] = ()
-    """The tools that were given."""
+    """The names of the tools."""
 
 
 class ToolResultError(ToolError, TypeError):
-    """A tool returned what cannot be told to a model."""
+    """A tool returned a value without a text form, such as bytes."""
 
 
 class UnfinishedCallError(ToolError):
-    """A run was interrupted within a tool, and whether the tool did its work is not known.
+    """A run was interrupted within a tool call, whose work may be done or not.
 
-    Resume with `unfinished="rerun"` to call it again, `"skip"` to tell the model that the outcome is unknown, or a
+    Resume with `unfinished="rerun"` to repeat the call, `"skip"` for a result that says the outcome is unknown, or a
     function from the call to its result.
     """
 
     calls: tuple[Any, ...] = ()
-    """The calls that were begun and not ended, a `ToolCall` each."""
+    """The calls that started and have no recorded end, a `ToolCall` each."""
     state: Any = None
     """The `Run` so far."""
 
 
 class InvalidArgumentsError(ToolError, ValueError):
-    """The arguments of a call are not JSON, or not what the tool takes."""
+    """Arguments of a call that are not JSON, or do not match the tool's parameters."""
 
     raw: str
     """The arguments as the model wrote them."""
 
 
 class ConfigError(MotetError):
-    """Something is missing or unknown on this side; nothing was sent."""
+    """A missing or invalid setting on this side; no request was sent."""
 
 
 class MissingKeyError(ConfigError):
-    """There is no API key."""
+    """The API key is missing or malformed."""
 
 
 class UnknownAtomError(ConfigError, LookupError):
-    """No atom has this slug."""
+    """A slug that no atom has."""
 
     slug: str
-    """What was asked for."""
+    """The requested slug."""
     matches: tuple[str, ...] = ()
-    """Slugs that look like it."""
+    """Similar slugs."""
 
 
 class DataError(MotetError):
-    """Examples, or training data, cannot be read or made."""
+    """Examples or training data that cannot be read or written."""
 
     path: str | None = None
-    """The file. `None`: it is about data that stand in none."""
+    """The file. `None`: the data are not from a file."""
     line: int | None = None
-    """The line, from 1 on. `None`: it is about more than one, or the whole."""
+    """The line, from 1. `None`: the error is not about one line."""
     findings: tuple[Any, ...] = ()
-    """What is wrong, a `motet.tune.Finding` each."""
+    """The problems, a `motet.tune.Finding` each."""
 
 
 class DiskFullError(DataError, OSError):
-    """There is no room for what was to be written. The file is as it was before."""
+    """No space left on the disk. The file is unchanged."""
 
 
 class SecretsError(DataError):
-    """What looks like secrets is in the data: in `.findings`."""
+    """Data that contain likely secrets, listed in `.findings`."""
 
 
 class ApiError(MotetError):
-    """The service did not answer the request, or not in a way that can be read."""
+    """The service refused a request, did not respond, or sent an unreadable response."""
 
     status: int | None = None
-    """The HTTP status. `None`: there was none."""
+    """The HTTP status. `None`: no response."""
     attempts: tuple[Any, ...] = ()
-    """What was tried, an `Attempt` each."""
+    """The attempts, an `Attempt` each."""
 
 
 class InvalidRequestError(ApiError):
-    """The service does not take the request as it is: 400, 413, 416 or 422."""
+    """The service rejects the request: 400, 413, 416 or 422."""
 
 
 class ContextOverflowError(InvalidRequestError):
-    """The prompt and what may be answered do not fit into the model's context."""
+    """Prompt and maximum answer exceed the model's context."""
 
     tokens: int | None = None
-    """How many there are, if the service said so."""
+    """Tokens of the request. `None`: not sent."""
     limit: int | None = None
-    """How many may be, if the service said so."""
+    """Tokens of the context. `None`: not sent."""
 
 
 class AuthenticationError(ApiError):
-    """The service does not know the key: 401."""
+    """The service rejects the API key: 401."""
 
 
 class QuotaError(ApiError):
-    """The account has no credit left: 402."""
+    """The account has no credit: 402."""
 
 
 class AccessDeniedError(ApiError):
-    """The key may not do this: 403."""
+    """The API key lacks the permission: 403."""
 
 
 class NotFoundError(ApiError):
-    """The service has no such model or page: 404."""
+    """Unknown model or address: 404."""
 
 
 class RateLimitError(ApiError):
@@ -297,7 +296,7 @@ class RateLimitError(ApiError):
 
     retryable = True
     retry_after: float | None = None
-    """Seconds to wait, as the service says. `None`: it did not."""
+    """Seconds to wait, from the response. `None`: not sent."""
 
 
 class ServerError(ApiError):
@@ -307,131 +306,131 @@ class ServerError(ApiError):
 
 
 class OverloadedError(ServerError):
-    """The service has too much to do: 503 or 529."""
+    """The service is overloaded: 503 or 529."""
 
     retry_after: float | None = None
-    """Seconds to wait, as the service says. `None`: it did not."""
+    """Seconds to wait, from the response. `None`: not sent."""
 
 
 class BadPayloadError(ApiError):
-    """What came back is not what such a service answers: HTML, no JSON, nothing, or JSON of another shape."""
+    """A response of the wrong form: HTML, invalid JSON, an empty body, or JSON of another shape."""
 
 
 class ConnectionFailedError(ApiError):
-    """The service was not reached, or hung up before it answered."""
+    """The connection failed, or closed before the response."""
 
     retryable = True
 
 
 class RequestTimeoutError(ApiError, TimeoutError):
-    """The answer was not there in time."""
+    """No response within the time limit."""
 
     retryable = True
 
 
 class StreamError(MotetError):
-    """The service broke off while it answered."""
+    """The service ended a response with an error."""
 
     retryable = True
     attempts: tuple[Any, ...] = ()
-    """What was tried before the stream began, an `Attempt` each."""
+    """The attempts before the stream began, an `Attempt` each."""
 
 
 class StreamTruncatedError(StreamError):
-    """The stream ended, fell silent or was cut before the service said that the answer is whole."""
+    """The stream ended, fell silent or was cut before the service marked the answer as complete."""
 
     reason: str
     """`end`, `half_event`, `no_finish`, `reset` or `silence`."""
 
 
 class OutputError(MotetError, ValueError):
-    """The answer is not what was asked for. The answer and its metrics are in `.partial`, its text in `.raw`."""
+    """The answer is not of the requested type. `.partial` is the answer with its metrics, `.raw` its text."""
 
 
 class InvalidJsonError(OutputError):
-    """The answer was to be JSON, and is not."""
+    """The answer is not valid JSON."""
 
 
 class SchemaMismatchError(OutputError):
-    """The answer is JSON, but not of the type that was asked for."""
+    """The answer is JSON that does not match the output type."""
 
     problems: tuple[str, ...] = ()
-    """Each a place and what is wrong there."""
+    """The problems, each with its place."""
 
 
 class TruncatedOutputError(OutputError):
-    """The answer was cut at the limit of tokens."""
+    """The answer was cut at the token limit."""
 
 
 class EmptyOutputError(OutputError):
-    """The answer is empty: no text and no calls."""
+    """The answer has neither text nor calls."""
 
 
 class TuneError(MotetError):
-    """A fine-tune cannot be prepared, followed or fetched."""
+    """A fine-tuning job or its files failed."""
 
     job: Any = None
-    """The `Job`, as it was seen last. `None`: there is none."""
+    """The last known state of the `Job`. `None`: there is no job."""
 
 
 class InvalidDatasetError(TuneError, ValueError):
-    """A file is no training data: motet's own check, or the service's validation, refused it."""
+    """A training file that motet's check or the service's validation rejects."""
 
     report: Any = None
-    """What is wrong: the report of motet's check, or the service's as a dict."""
+    """The report of motet's check, or the service's report as a dict."""
 
 
 class ChangedFileError(TuneError):
-    """A file changed while it was checked or sent. What was sent is deleted at the service."""
+    """A file changed during check or upload. The upload is deleted at the service."""
 
     expected: str
-    """The SHA-256 of the bytes that were checked, hexadecimal."""
+    """SHA-256 of the checked bytes, hexadecimal."""
     found: str
-    """That of the bytes that were sent."""
+    """SHA-256 of the sent bytes, hexadecimal."""
 
 
 class DownloadError(TuneError):
-    """What was downloaded is not what the service has. Nothing that was there before is replaced."""
+    """A download that does not match the service's file. No existing file is replaced."""
 
     expected: str | int | None = None
-    """The SHA-256 in hexadecimal, or the number of bytes, that should have come."""
+    """The expected SHA-256 in hexadecimal, or number of bytes."""
     found: str | int | None = None
-    """What came instead."""
+    """The actual SHA-256 or number of bytes."""
 
 
 class UnsafeArchiveError(TuneError):
-    """An archive holds what would be written outside its folder, or is no file. Nothing is unpacked."""
+    """An archive member outside of the target folder, or of a type other than file and folder. Nothing is unpacked."""
 
     member: str
-    """The name of the entry."""
+    """The name of the member."""
 
 
 class LimitError(MotetError):
-    """A limit of the caller's was reached and the request was ended. What there is of the answer is in `.partial`."""
+    """A limit of the caller ended the request. `.partial` is the answer so far."""
 
     limit: Any
-    """The limit that was reached."""
+    """The value of the limit."""
     option: str = ""
-    """Which limit it is: `max_cost`, `max_tokens`, `max_steps`, ... or `budget`."""
+    """The name of the limit: `max_cost`, `max_tokens`, `max_steps`, ... or `budget`."""
     state: Any = None
-    """Of a loop: the `Run` so far, which `resume` goes on with."""
+    """The `Run` so far, for `resume`. `None`: the request was not part of a run."""
 
 
 class MaxCostError(LimitError):
-    """The answer would cost more than it may."""
+    """The cost of an answer, a run or a budget exceeds its limit."""
 
 
 class MaxStepsError(LimitError):
-    """The loop has asked the model as often as it may."""
+    """The run has made `max_steps` requests."""
 
 
 class MaxTimeError(LimitError):
-    """The loop has run as long as it may."""
+    """The run has taken `max_time` seconds."""
 
 
 class RepeatedCallError(LimitError):
-    """The model makes the same call again and again."""
+    """The model repeats the same calls in more than `max_repeats` steps."""
 
 
 class MaxTokensError(LimitError):
-    """The answer, or its reasoning, is longer than it may be."""
+    """The answer or its reasoning exceeds its token limit."""

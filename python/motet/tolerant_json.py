@@ -1,11 +1,10 @@
-"""JSON as models really write it: read as far as it makes sense, and every change said.
+"""A tolerant JSON parser for what models write, with a record of every repair.
 
-One reader for two needs. `repaired_json` reads a text that is all there: what it had to change is in `.changes`, a
-sentence with a position for each. `partial_json` reads a text that is still growing: what no later text can change, and
-strings as far as they came. Time is linear in the text, and nesting is bounded, as nothing here calls itself.
+`repaired_json` parses a complete text; `.changes` has a sentence with a position for each repair. `partial_json` parses
+a text that is still growing: the values that later text cannot change, and strings so far. Time is linear in the text;
+the parser is iterative, and nesting is bounded.
 
-What has no one meaning is refused: words without quotes, quotes within a string that are not escaped, numbers with
-leading zeros.
+Ambiguous text is refused: unquoted words, unescaped quotes within strings, numbers with leading zeros.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from motet.errors import InvalidArgumentsError
 
 __all__ = ["JsonReading", "partial_json", "repaired_json", "strict_json"]
 
-DEEPEST = 500
-"""Damaged or growing text that is nested deeper is refused."""
+MAX_DEPTH = 500
+"""Deeper damaged or growing text is refused."""
 
 _NOTHING = object()
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -42,50 +41,49 @@ _WORDS: dict[str, tuple[Any, str]] = {
     "True": (True, "is read as true"),
     "False": (False, "is read as false"),
     "None": (None, "is read as null"),
-    "NaN": (float("nan"), "is no JSON; it is read as the float"),
-    "Infinity": (float("inf"), "is no JSON; it is read as the float"),
+    "NaN": (float("nan"), "is not valid JSON; it is read as the float"),
+    "Infinity": (float("inf"), "is not valid JSON; it is read as the float"),
 }
 _CLOSES = {"}": "object", "]": "list"}
 
 
 @dataclass(frozen=True, slots=True)
 class JsonReading:
-    """What was read of a text."""
+    """The value of a text, with the repairs."""
 
     value: Any
-    """As `json.loads` gives it. `None` if there is nothing yet."""
+    """The value, as of `json.loads`. `None` if the text has no value yet."""
     changes: tuple[str, ...] = ()
-    """All that is not JSON and what was made of it, each with its position, an index into the text."""
+    """The repairs, a sentence each, with a position in characters."""
     complete: bool = True
-    """Whether the value has its end. If not, the text was cut, or goes on."""
+    """True if the value is complete; False if the text is cut or still growing."""
 
 
 def strict_json(text: str) -> Any:
-    """The value of a text that is JSON. Raises `ValueError` (or `RecursionError`) for all else, `NaN` included."""
+    """The value of a JSON text. Raises `ValueError` or `RecursionError` for any other text, `NaN` included."""
     return json.loads(text, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def repaired_json(text: str) -> JsonReading:
-    """Reads a whole text: JSON as `json.loads` reads it, and what models write in its place.
+    """Parses a complete text: JSON, and the deviations that models write.
 
-    Quotes that are single, commas too many or missing, line breaks that are not escaped, Python's `True`, `False` and
-    `None`, keys without quotes, comments, code fences, words before or behind, doubled braces, closing braces that are
-    missing or wrong, a text that is cut: each is said in `.changes`.
-    Raises `InvalidArgumentsError` with `.raw` where no one meaning is left.
+    Repaired are single quotes, missing and surplus commas, unescaped line breaks, Python's `True`, `False` and `None`,
+    unquoted keys, comments, code fences, text around the value, doubled braces, missing and wrong closing brackets, and
+    cut text; `.changes` lists each. Raises `InvalidArgumentsError`, with the text in `.raw`, for ambiguous text.
     """
     return _read(text, growing=False)
 
 
 def partial_json(text: str) -> JsonReading:
-    """Reads the beginning of a text that is still growing, such as the arguments of a call while they arrive.
+    """Parses the beginning of a growing text, such as the arguments of a call while they arrive.
 
-    `.value` holds what no later text can change, and strings as far as they came: each later value goes on where this
-    one ends. Keys without a value, and numbers that may go on, are not in it yet. Takes time in proportion to the text.
-    Raises `InvalidArgumentsError` with `.raw` for what cannot begin any readable text.
+    `.value` holds what later text cannot change, and strings so far: each later value extends this one. Keys without a
+    value and numbers at the end are left out. Time is linear in the text. Raises `InvalidArgumentsError`, with the text
+    in `.raw`, for text that cannot become readable.
     """
     return _read(text, growing=True)
 
@@ -98,13 +96,13 @@ def _read(text: str, growing: bool) -> JsonReading:
             return JsonReading(strict_json(text))
         except (ValueError, RecursionError):
             pass
-    reader = _Reader(text, growing)
-    value = reader.read()
-    return JsonReading(value, tuple(reader.changes), reader.complete)
+    parser = _TolerantParser(text, growing)
+    value = parser.parse()
+    return JsonReading(value, tuple(parser.changes), parser.complete)
 
 
 class _Open:
-    """An object or a list that is being read."""
+    """An object or a list that is not closed yet."""
 
     __slots__ = ("at", "comma", "doubled", "key", "key_at", "kind", "value", "wants")
 
@@ -115,17 +113,17 @@ class _Open:
         self.wants = "item"
         """`item` (a key in an object), `colon`, `value` or `comma`."""
         self.comma = -1
-        """Where the comma stands that was read last, if nothing followed it yet."""
+        """Position of the last comma if nothing follows it yet, else -1."""
         self.doubled = False
         self.key = ""
         self.key_at = 0
 
 
 class _Cut(Exception):
-    """The text ends where something has begun."""
+    """The text ends within a value."""
 
 
-class _Reader:
+class _TolerantParser:
     def __init__(self, text: str, growing: bool) -> None:
         self.text = text
         self.at = 0
@@ -136,9 +134,9 @@ class _Reader:
         self._count = {"object": 0, "list": 0}
         self._root: Any = _NOTHING
         self._string_at = -1
-        """Where the string stands that the end of the text cuts."""
+        """Position of the string that the end of the text cuts, else -1."""
 
-    def read(self) -> Any:
+    def parse(self) -> Any:
         """The value of the text."""
         try:
             self._before()
@@ -161,10 +159,10 @@ class _Reader:
         shown = _shown(self.text[where : where + 20])
         raise InvalidArgumentsError(f"cannot be read at {where} ({shown}): {problem}", raw=self.text)
 
-    # What stands around the value.
+    # Text around the value.
 
     def _before(self) -> None:
-        """Goes to where the value begins."""
+        """Moves to the start of the value."""
         self._space()
         start = self.at
         if start >= len(self.text):
@@ -189,7 +187,7 @@ class _Reader:
             self._say(f"{_shown(junk)} at {start}, before the value, is left out")
 
     def _behind(self) -> None:
-        """What follows the value is left out."""
+        """Leaves out text after the value."""
         self._space()
         rest = self.text[self.at :]
         if not rest:
@@ -201,7 +199,7 @@ class _Reader:
             self._say(f"{_shown(rest)} at {self.at}, behind the value, is left out")
 
     def _space(self) -> None:
-        """White space, and comments."""
+        """Skips white space and comments."""
         text = self.text
         while True:
             found = _SPACE.match(text, self.at)
@@ -212,7 +210,7 @@ class _Reader:
                 self._say(f"the comment at {self.at} is left out")
                 self.at = comment.end()
             elif odd := _ODD_SPACE.match(text, self.at):
-                self._say(f"the white space {odd[0]!r:.40} at {self.at} is no JSON")
+                self._say(f"the white space {odd[0]!r:.40} at {self.at} is not valid JSON")
                 self.at = odd.end()
             elif self.growing and self.at == len(text) - 1 and text[self.at] == "/":
                 raise _Cut
@@ -222,7 +220,7 @@ class _Reader:
     # Objects and lists.
 
     def _step(self) -> None:
-        """Reads one thing: a value, a key, or a sign."""
+        """Parses one value, key or punctuation mark."""
         c = self.text[self.at]
         if not self._open:
             return self._value(c)
@@ -238,7 +236,7 @@ class _Reader:
             top.wants = "value"
             return None
         if top.wants == "comma":
-            # Without a border, it is more likely that a string has quotes in it that are not escaped.
+            # Without a delimiter, unescaped quotes within a string are the likelier cause.
             bordered = c in "{[" or self.text[self.at - 1] in "}]" or self.text[self.at - 1].isspace()
             if not bordered or not (c in "\"'{[-_$" or c.isalnum()):
                 self._refuse("neither a comma nor an end")
@@ -277,7 +275,7 @@ class _Reader:
                 self._cut_off(start, "the key")
             self._say(f"the key {_shown(key)} at {start} is not quoted")
         else:
-            self._refuse("no key")
+            self._refuse("invalid key")
         top.key, top.key_at, top.wants = key, start, "colon"
 
     def _close(self, c: str, top: _Open) -> None:
@@ -304,8 +302,8 @@ class _Reader:
 
     def _value(self, c: str) -> None:
         if c in "{[":
-            if len(self._open) >= DEEPEST:
-                self._refuse(f"nested deeper than {DEEPEST}")
+            if len(self._open) >= MAX_DEPTH:
+                self._refuse(f"nested deeper than {MAX_DEPTH}")
             opened = _Open("object" if c == "{" else "list", self.at)
             self.at += 1
             self._put(opened.value)
@@ -324,7 +322,7 @@ class _Reader:
             self._word()
 
     def _put(self, value: Any) -> None:
-        """A value in its place, where it is seen while it grows."""
+        """Puts a value in its place, where it is visible while it grows."""
         if not self._open:
             self._root = value
             return
@@ -341,7 +339,7 @@ class _Reader:
         start = self.at
         found = _WORD.match(self.text, start)
         if found is None:
-            self._refuse("no value")
+            self._refuse("invalid value")
         word = found[0]
         self.at = found.end()
         if word in _WORDS:
@@ -352,7 +350,7 @@ class _Reader:
             return
         meant = _meant(word)
         if self.at < len(self.text) or not meant:
-            self._refuse("a word that is no value", start)
+            self._refuse("unknown literal", start)
         if not self.growing and len(meant) == 1:
             self._say(f"`{word}` at {start} is cut; it is read as {meant[0]}")
             self._put(_WORDS[meant[0]][0])
@@ -366,35 +364,35 @@ class _Reader:
         self.at = start + len(written)
         at_end = self.at >= len(self.text)
         if written == "-Infinity":
-            self._say(f"`{written}` at {start} is no JSON; it is read as the float")
+            self._say(f"`{written}` at {start} is not valid JSON; it is read as the float")
             return self._put(float("-inf"))
         exact = _NUMBER.fullmatch(written)
         if at_end and (self.growing or (self._open and not exact)):
             if not (exact or _begins_number(written)):
-                self._refuse("no number", start)
+                self._refuse("invalid number", start)
             self._cut_off(start, "the number")
         if exact:
             if at_end and self._open:
                 self._say(f"the text ends in the number at {start}; it may have been longer")
         elif _LOOSE_NUMBER.fullmatch(written):
-            self._say(f"{written} at {start} is no JSON number; it is read as one")
+            self._say(f"{written} at {start} is not a valid JSON number; it is read as one")
         else:
-            self._refuse("no number", start)
+            self._refuse("invalid number", start)
         is_float = exact is None or exact[1] is not None or exact[2] is not None
         try:
             self._put(float(written) if is_float and not written.lstrip("+-").isdecimal() else int(written))
         except ValueError as error:
-            # Python does not turn thousands of digits into an int unless it is told to.
+            # Python limits the digits of an int, see sys.set_int_max_str_digits.
             self._refuse(str(error), start)
 
     def _cut_off(self, start: int, what: str) -> NoReturn:
-        """Something at the end of the text of which nothing can be kept."""
+        """Drops an unusable fragment at the end of the text."""
         if not self.growing:
             self._say(f"{what} {_shown(self.text[start:])} at {start} is cut; it is left out")
         raise _Cut
 
     def _string(self) -> tuple[str, bool]:
-        """A string, and whether it has its end."""
+        """A string, and whether it is closed."""
         start, text = self.at, self.text
         quote = text[start]
         plain = _PLAIN[quote]
@@ -432,7 +430,7 @@ class _Reader:
         return "".join(parts), closed
 
     def _escape(self, at: int) -> tuple[str, int]:
-        """What an escape stands for, and its length: 0 if the text ends in it."""
+        """The character of an escape and its length; length 0 if the text ends within it."""
         text = self.text
         c = text[at + 1 : at + 2]
         if not c:
@@ -442,16 +440,16 @@ class _Reader:
         if c == "u":
             return self._unicode_escape(at)
         if c == "'":
-            self._say(f"`\\'` at {at} is no escape; it is read as a quote")
+            self._say(f"`\\'` at {at} is an invalid escape; it is read as a quote")
             return c, 2
         if c == "x":
             if found := _HEX2.match(text, at + 2):
-                self._say(f"`\\x{found[0]}` at {at} is no escape of JSON; it is read as Python does")
+                self._say(f"`\\x{found[0]}` at {at} is an invalid escape; it is read as in Python")
                 return chr(int(found[0], 16)), 4
             if len(text) < at + 4 and all(digit in "0123456789abcdefABCDEF" for digit in text[at + 2 :]):
                 return "", 0
-        # As in regular expressions and paths: the backslash is meant.
-        self._say(f"{_shown(text[at : at + 2])} at {at} is no escape; it is kept as it is")
+        # Regular expressions and paths mean the backslash.
+        self._say(f"{_shown(text[at : at + 2])} at {at} is an invalid escape; it is kept as it is")
         return "\\", 1
 
     def _unicode_escape(self, at: int) -> tuple[str, int]:
@@ -460,12 +458,12 @@ class _Reader:
         if found is None:
             if len(text) < at + 6 and all(digit in "0123456789abcdefABCDEF" for digit in text[at + 2 :]):
                 return "", 0
-            self._say(f"{_shown(text[at : at + 2])} at {at} is no escape; it is kept as it is")
+            self._say(f"{_shown(text[at : at + 2])} at {at} is an invalid escape; it is kept as it is")
             return "\\", 1
         unit = int(found[0], 16)
         if not 0xD800 <= unit < 0xDC00:
             return chr(unit), 6
-        # The first half of a character, if the second one follows.
+        # A high surrogate, combined with a low one that follows.
         second = text[at + 6 : at + 12]
         if second[:2] == "\\u" and (low := _HEX4.match(second, 2)) and 0xDC00 <= int(low[0], 16) < 0xE000:
             return chr(0x10000 + ((unit - 0xD800) << 10) + (int(low[0], 16) - 0xDC00)), 12
@@ -473,7 +471,7 @@ class _Reader:
             return "", 0
         return chr(unit), 6
 
-    # The end of a text that is cut.
+    # The end of a cut text.
 
     def _end(self) -> None:
         if self.growing:
@@ -492,16 +490,16 @@ class _Reader:
 
 
 def _begins_number(written: str) -> bool:
-    """Whether more digits can make a number of it."""
+    """True if further digits can complete a number."""
     numbers = [_LOOSE_NUMBER.fullmatch(written + rest) for rest in ("0", "+0")]
     return any(numbers) or "-Infinity".startswith(written)
 
 
 def _meant(word: str) -> list[str]:
-    """What a word that is cut can become."""
+    """The literals that begin with a cut word."""
     return [known for known in _WORDS if known.startswith(word)]
 
 
 def _shown(text: str) -> str:
-    """A piece of the text, cut to what fits a sentence."""
+    """An excerpt of the text, at most 30 characters."""
     return repr(text if len(text) <= 30 else text[:27] + "...")

@@ -168,7 +168,7 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ('[{"a": 1}{"b": 2}\n3]', [{"a": 1}, {"b": 2}, 3], ["a comma is missing at 9", "at 18"]),
     ('[1,, 2]', [1, 2], ["the comma at 3 has nothing before it"]),
     ('{"a": , "b": }', {}, ["the key 'a' at 1 has no value", "the key 'b' at 8"]),
-    ('{"a": "C:\\dir \\u12 \\x"}', {"a": "C:\\dir \\u12 \\x"}, ["'\\\\d' at 9 is no escape", "'\\\\u' at 14", "'\\\\x' at 19"]),
+    ('{"a": "C:\\dir \\u12 \\x"}', {"a": "C:\\dir \\u12 \\x"}, ["'\\\\d' at 9 is an invalid escape", "'\\\\u' at 14", "'\\\\x' at 19"]),
     ("{'a': '\\x41'}", {"a": "A"}, ["at 1 ", "at 6 ", "`\\x41` at 7"]),
     ('{"a": .5, "b": 5., "c": +1, "d": -.5e1}', {"a": 0.5, "b": 5.0, "c": 1, "d": -5.0}, [".5 at 6", "5. at", "+1", "-.5e1"]),
     ('\ufeff{"a":\u00a01}', {"a": 1}, ["the white space '\\ufeff' at 0", "'\\xa0' at 6"]),
@@ -193,7 +193,7 @@ def test_invalid_numbers_are_reported() -> None:
     assert math.isnan(reading.value["a"])
     assert reading.value["b"] == [math.inf, -math.inf]
     assert [change.split()[0] for change in reading.changes] == ["`NaN`", "`Infinity`", "`-Infinity`"]
-    with pytest.raises(motet.InvalidArgumentsError, match="NaN is no JSON"):
+    with pytest.raises(motet.InvalidArgumentsError, match="NaN is not valid JSON"):
         motet.ToolCall("f", '{"a": NaN}').args()
 
 
