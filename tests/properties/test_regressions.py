@@ -104,7 +104,10 @@ def test_call_with_broken_arguments_keeps_its_cost(arguments: str) -> None:
         assert caught.value.raw == arguments
         assert answer.metrics.cost.cash.total is not None
         # And it can be told so.
-        assert brain.ask([motet.ToolResult(found.id, "that is not valid JSON")], on=answer, tools=[WEATHER]).output == ANSWER
+        assert (
+            brain.ask([motet.ToolResult(found.id, "that is not valid JSON")], on=answer, tools=[WEATHER]).output
+            == ANSWER
+        )
 
 
 def test_characters_count_the_whole_prompt() -> None:
