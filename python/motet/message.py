@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from motet import _core
 from motet._lazy_completion import LazyFields
-from motet.errors import InvalidArgumentsError
+from motet.errors import InvalidArgumentsError, RenderError
 
 if TYPE_CHECKING:
     from motet.tolerant_json import JsonReading
@@ -249,6 +249,15 @@ class DeveloperContent(_Part):
 
 Part: TypeAlias = Reasoning | Preamble | Text | ToolCall | ToolResult | SystemContent | DeveloperContent
 
+# The parts that a message of each role may hold: a part of another role would render as that role's words.
+_PARTS_OF_ROLE: dict[str, tuple[type[Part], ...]] = {
+    "system": (SystemContent, Text),
+    "developer": (DeveloperContent, Text),
+    "user": (Text,),
+    "assistant": (Reasoning, Preamble, Text, ToolCall),
+    "tool": (ToolResult, Text),
+}
+
 
 def _part_from_dict(shape: Mapping[str, Any]) -> Part:
     match shape:
@@ -343,13 +352,25 @@ class Message(_Value):
 
     @classmethod
     def from_dict(cls, shape: Mapping[str, Any], *, wire: bool = False) -> Message:
-        """The inverse of `to_dict`. Raises `ValueError` for anything else."""
+        """The inverse of `to_dict`.
+
+        Raises `RenderError` for a part that a message of this role cannot hold (a user's message holds text only, so
+        that its dict cannot speak as the system), and `ValueError` for anything else.
+        """
         match shape:
             case {
                 "role": "system" | "developer" | "user" | "assistant" | "tool" as role,
                 "content": list(parts),
             }:
                 content = tuple([part_from_dict(part) if wire else _part_from_dict(part) for part in parts])
+                allowed = _PARTS_OF_ROLE[role]
+                for index, part in enumerate(content):
+                    if not isinstance(part, allowed):
+                        known = ", ".join([kind.type for kind in allowed])
+                        raise RenderError(
+                            f"content[{index}] is a {part.type} part, which a {role} message cannot hold: its parts "
+                            f"are {known}"
+                        )
                 return cls(cast("Role", role), content, shape.get("name"))
         raise ValueError(f"not the dict of a message: {shape!r:.200}")
 

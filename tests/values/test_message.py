@@ -42,6 +42,13 @@ SHAPES: list[tuple[motet.Part, dict[str, Any]]] = [
     ),
 ]
 
+ROLE_OF: dict[type[motet.Part], motet.Role] = {
+    **dict.fromkeys([Preamble, Reasoning, Text, ToolCall], "assistant"),
+    ToolResult: "tool",
+    SystemContent: "system",
+    DeveloperContent: "developer",
+}
+
 
 @pytest.mark.parametrize(("part", "shape"), SHAPES, ids=lambda item: type(item).__name__)
 def test_each_part_has_its_dict(part: motet.Part, shape: dict[str, Any]) -> None:
@@ -49,8 +56,8 @@ def test_each_part_has_its_dict(part: motet.Part, shape: dict[str, Any]) -> None
     assert type(part).from_dict(shape) == part
     with pytest.raises(ValueError, match="not the dict of a"):
         (Text if not isinstance(part, Text) else Reasoning).from_dict(shape)
-    message = Message("assistant", (part,))
-    assert message.to_dict() == {"role": "assistant", "content": [shape]}
+    message = Message(ROLE_OF[type(part)], (part,))
+    assert message.to_dict() == {"role": message.role, "content": [shape]}
     assert Message.from_dict(message.to_dict()) == message
     for copied in (pickle.loads(pickle.dumps(part)), copy.copy(part), copy.deepcopy(part), dataclasses.replace(part)):
         assert copied == part

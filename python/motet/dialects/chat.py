@@ -63,6 +63,8 @@ def _from_chat(item: object, path: JsonPath) -> Message:
     if _is_typed(item.get("content")):
         try:
             return Message.from_dict(item)
+        except RenderError as error:
+            raise RenderError(f"messages[{path.index}]: {error}", message_index=path.index) from error
         except ValueError as error:
             raise path.error("content", f"is {error}") from error
     match role:

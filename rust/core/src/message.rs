@@ -42,6 +42,32 @@ pub enum Part {
 }
 
 impl Part {
+    /// The part's type in the dicts of messages.
+    pub(crate) const fn type_name(&self) -> &'static str {
+        match self {
+            Part::Reasoning { .. } => "reasoning",
+            Part::Preamble { .. } => "preamble",
+            Part::Text { .. } => "text",
+            Part::ToolCall(_) => "tool_call",
+            Part::ToolResult(_) => "tool_result",
+            Part::System { .. } => "system_content",
+            Part::Developer(_) => "developer_content",
+        }
+    }
+
+    /// Whether a message of this role may hold the part. A part of another role would render as that role's words.
+    pub(crate) const fn belongs_to(&self, role: Role) -> bool {
+        match self {
+            Part::Text { .. } => true,
+            Part::Reasoning { .. } | Part::Preamble { .. } | Part::ToolCall(_) => {
+                matches!(role, Role::Assistant)
+            }
+            Part::ToolResult(_) => matches!(role, Role::Tool),
+            Part::System { .. } => matches!(role, Role::System),
+            Part::Developer(_) => matches!(role, Role::Developer),
+        }
+    }
+
     /// The same with this text; of a call, these arguments.
     pub(crate) fn with_text(mut self, new: String) -> Part {
         match &mut self {

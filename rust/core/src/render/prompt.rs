@@ -74,6 +74,7 @@ impl Prompt {
 
     /// The prompt with more messages. Only new and changed frames are encoded.
     pub fn extend(&self, messages: Vec<Message>) -> Result<Prompt, RenderError> {
+        check_parts(&messages, self.entries.len())?;
         let all = self.entries.iter().map(|entry| entry.message.clone());
         if self.options.dialect == Dialect::ChatTemplate {
             // The chat template drops earlier reasoning by what follows it, so every frame may change.
@@ -142,8 +143,22 @@ impl Prompt {
     }
 }
 
+/// Refuses messages that hold parts of another role: a user's message could speak as the system with them.
+fn check_parts(messages: &[Message], first_index: usize) -> Result<(), RenderError> {
+    for (at, message) in messages.iter().enumerate() {
+        let parts = message.content.iter().enumerate();
+        if let Some((index, part)) = parts.into_iter().find(|(_, part)| !part.belongs_to(message.role)) {
+            let (part, role) = (part.type_name(), message.role.as_str());
+            let message = format!("content[{index}] is a {part} part, which a {role} message cannot hold");
+            return Err(RenderError { message, at: Some(first_index + at) });
+        }
+    }
+    Ok(())
+}
+
 /// Renders a conversation.
 pub fn render(messages: Vec<Message>, options: RenderOptions) -> Result<Prompt, RenderError> {
+    check_parts(&messages, 0)?;
     if options.dialect == Dialect::ChatTemplate {
         let options = chat_template::with_template_defaults(options);
         return Prompt::empty(Vec::new(), options).with_template(messages);
