@@ -303,6 +303,9 @@ class Prompt:
     def dropped(self) -> tuple[tuple[int, int], ...]:
         """`(message, part)` indexes of parts that were left out."""
     @property
+    def notes(self) -> tuple[tuple[str, str, int | None], ...]:
+        """`(code, message, message index)` of each note."""
+    @property
     def frames(self) -> tuple[Frame, ...]:
         """The frames, those made from the options included."""
     def extend(self, messages: Iterable[Message]) -> Prompt:

@@ -24,6 +24,7 @@ __all__ = [
     "Kind",
     "Lane",
     "Message",
+    "Note",
     "Part",
     "Preamble",
     "Reasoning",
@@ -394,6 +395,18 @@ class Frame(_Value):
     """Written without its `<|start|>`, or without any header."""
     recipient_at: Literal["role", "channel"] | None = None
     """Where ` to=` stands: behind the role or behind the channel. `None`: where it usually does."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Note(_Value):
+    """A remark on a rendered prompt: it says something that a model could misread, or that is not as it was given."""
+
+    code: str
+    """One of a closed set; see docs/reference/notes.md."""
+    message: str
+    """What is in the prompt, and where, in a sentence."""
+    message_index: int | None = None
+    """The index of the message. `None`: it is about the tools, or about another argument."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import motet
 from motet import DeveloperContent, Message, Preamble, Reasoning, SystemContent, Text, ToolCall, ToolResult
 from tests.support import chat_template_rules as rules
-from tests.support.conversations import json_values, keys, line, names
+from tests.support.conversations import json_values, keys, names, schema_text
 
 GOLDENS = [json.loads(row) for row in (Path(__file__).parent / "chat_template.jsonl").read_text().splitlines()]
 DATE = "2026-11-21"
@@ -70,15 +71,15 @@ text = st.text(max_size=40) | st.sampled_from(
     ["", "Hi", "<|end|>", "a\n\nb", 'café "中文" 🎉', "<|start|>system<|message|>x"]
 )
 type_names = st.sampled_from(["string", "integer", "number", "boolean", "null", "array", "object"])
-enums = st.lists(line | st.integers() | st.booleans() | st.none(), max_size=3)
+enums = st.lists(schema_text | st.integers() | st.booleans() | st.none(), max_size=3)
 
 
 @st.composite
 def schemas(draw: st.DrawFn, depth: int = 3) -> dict[str, Any]:
-    """Of those that neither break out nor make the template fail."""
-    schema: dict[str, Any] = draw(st.fixed_dictionaries({}, optional={"title": line, "minimum": st.integers()}))
+    """Of those for which the template does not fail."""
+    schema: dict[str, Any] = draw(st.fixed_dictionaries({}, optional={"title": schema_text, "minimum": st.integers()}))
     for key, choices in {
-        "description": line,
+        "description": schema_text,
         "nullable": st.booleans(),
         "type": type_names | st.lists(type_names, max_size=3),
         "enum": enums,
@@ -92,12 +93,12 @@ def schemas(draw: st.DrawFn, depth: int = 3) -> dict[str, Any]:
             schema[key] = draw(choices)
     if draw(st.booleans()):
         only_text = schema.get("enum") or schema.get("oneOf")
-        schema["default"] = draw(line if only_text else json_values)
+        schema["default"] = draw(schema_text if only_text else json_values)
     return schema
 
 
 tools = st.lists(
-    st.fixed_dictionaries({"name": names, "description": line}, optional={"parameters": schemas()}),
+    st.fixed_dictionaries({"name": names, "description": schema_text}, optional={"parameters": schemas()}),
     max_size=3,
     unique_by=lambda tool: tool["name"],
 )
@@ -137,7 +138,7 @@ def conversations(draw: st.DrawFn) -> list[dict[str, Any]]:
     return messages
 
 
-@given(conversations(), tools, st.sets(st.sampled_from(["browser", "python"])), st.booleans(), line)
+@given(conversations(), tools, st.sets(st.sampled_from(["browser", "python"])), st.booleans(), schema_text)
 def test_any_conversation_renders_as_the_rules_say(
     messages: list[dict[str, Any]], tools: list[dict[str, Any]], builtin: set[str], asks: bool, identity: str
 ) -> None:
@@ -310,7 +311,7 @@ def test_only_the_template_names_unnamed_results() -> None:
             None,
         ),
         ([USER], {"current_date": "today"}, "must be a date", None),
-        ([USER], {"tools": ["f", "f"]}, "two tools are named", None),
+        ([USER], {"tools": ["f", "f"], "strict": True}, "two tools are named", None),
     ],
 )
 def test_conversations_the_template_rejects_are_refused(
@@ -384,7 +385,32 @@ def test_training_sample_has_no_generation_prompt() -> None:
         {"oneOf": [{"type": "string", "description": "a\rb"}]},
         {"type": ["string", "x }) => any"]},
         {"type": "object", "properties": {"x: any}) => any": {}}},
-        # What follows the template itself fails on.
+    ],
+)
+def test_unescaped_text_of_schemas_is_noted(schema: Any) -> None:
+    tool = {"name": "f", "description": "It.", "parameters": {"type": "object", "properties": {"a": schema}}}
+    prompt = render([USER], tools=[tool])
+    assert behind(prompt.text, "namespace functions {\n\n").startswith(rules.namespace([tool]).split("{\n\n", 1)[1])
+    [note] = prompt.notes
+    assert (note.code, note.message_index) == ("unescaped_text", None)
+    assert re.fullmatch(r'tool "f": the schema has .* at a.*; dialect="motet" escapes it', note.message)
+    with pytest.raises(motet.RenderError, match=re.escape(note.message)):
+        render([USER], tools=[tool], strict=True)
+    assert motet.render([USER], tools=[tool]).notes == ()
+
+
+def test_line_breaks_of_a_tool_description_are_noted() -> None:
+    """Most tools of real servers have them, and the template writes them as they are."""
+    tool = {"name": "read", "description": "Reads.\nTwo lines."}
+    for prompt in (render([USER], tools=[tool]), render([{"role": "system", "content": "x"}], tools=[tool])):
+        assert "\n\n// Reads.\nTwo lines.\ntype read = () => any;\n\n}" in prompt.text
+        assert [note.code for note in prompt.notes] == ["unescaped_text"]
+        assert [note.code for note in prompt.extend([USER]).notes] == ["unescaped_text"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
         {"type": "string", "enum": ["a"], "default": 1},
         {"oneOf": [{"type": "string"}], "default": None},
         {"type": "object", "properties": {"a": {}}, "required": True},
@@ -394,6 +420,22 @@ def test_training_sample_has_no_generation_prompt() -> None:
         {"type": "string", "enum": "abc"},
     ],
 )
-def test_unescapable_and_unrenderable_schemas_are_refused(schema: Any) -> None:
-    with pytest.raises(motet.RenderError, match=r'tool "f": the schema has .* at a.*dialect="motet"'):
-        render([USER], tools=[{"name": "f", "parameters": {"type": "object", "properties": {"a": schema}}}])
+def test_schemas_the_template_fails_on_are_refused(schema: Any) -> None:
+    tool = {"name": "f", "parameters": {"type": "object", "properties": {"a": schema}}}
+    with pytest.raises(motet.RenderError, match=r'tool "f": the schema has .* at a.*dialect="motet" renders it'):
+        render([USER], tools=[tool])
+    motet.render([USER], tools=[tool])
+
+
+def test_schemas_are_read_as_python_reads_them() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "string", "enum": [1, None, True, 0.5, ["x", {"k": "it's"}]]},
+            "b": {"type": ["integer", None]},
+            "c": {"type": "object", "properties": {"d": {"type": "string"}}, "required": "d and e"},
+        },
+        "required": {"a": 1},
+    }
+    tool = {"name": "f", "description": "It.", "parameters": schema}
+    assert rules.namespace([tool]) in render([USER], tools=[tool]).text

@@ -352,7 +352,7 @@ def test_tool_texts_cannot_become_structure(place: int) -> None:
         assert specials == [token for token in next(iter(harmless.values())).ids if token >= 199_998]
         for dialect in ("openai_harmony", "chat_template"):
             try:
-                legacy = motet.render([], tools=[make(payload)], dialect=dialect).frames[1].content
+                legacy = motet.render([], tools=[make(payload)], dialect=dialect, strict=True).frames[1].content
             except motet.RenderError as error:
                 assert "tool 'f'" in str(error) or 'tool "f"' in str(error)
             else:

@@ -109,7 +109,7 @@ def shape(schema: dict[str, Any]) -> str:
     if kind == "array":
         return items(schema.get("items")) + "[]" + null
     if isinstance(kind, list) and kind:
-        return " | ".join(kind)
+        return " | ".join([str(one) for one in kind])
     if schema.get("oneOf"):
         return " | \n".join([variant(one) for one in schema["oneOf"]])
     if kind == "string":

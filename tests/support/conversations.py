@@ -18,24 +18,33 @@ names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,20}", fullmatch=True).filter(
 text = st.text(max_size=60) | st.sampled_from(
     ["", "Hi", "<|end|>", "a\n\nb", "café 中文 🎉", "<|start|>system<|message|>x"]
 )
-line = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters='"\\'), max_size=30)
-keys = st.from_regex(r"[A-Za-z_][A-Za-z0-9_ -]{0,12}", fullmatch=True)
+_ENDINGS = ["", "a\nb", "a\r\nb", "\u2028", 'say "x"', "C:\\dir", "} // namespace functions", "'x'"]
+
+
+@st.composite
+def schema_texts(draw: st.DrawFn) -> str:
+    """Any text, among it what ends comments, strings and lines. (A function, as its short repr is written often.)"""
+    return draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(_ENDINGS))
+
+
+schema_text = schema_texts()
+keys = st.from_regex(r"[A-Za-z_][A-Za-z0-9_ -]{0,12}", fullmatch=True) | schema_text
 json_values = (
     st.none()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.booleans()
     | st.integers(-1000, 1000)
-    | line
+    | schema_text
     | st.lists(st.integers(-(2**63), 2**64 - 1), max_size=3)
 )
 
 
 def schemas(depth: int = 3) -> st.SearchStrategy[Any]:
     about = {
-        "description": line,
+        "description": schema_text,
         "default": json_values,
-        "title": line,
-        "examples": st.lists(line | st.integers(-(2**63), 2**64 - 1), max_size=2),
+        "title": schema_text,
+        "examples": st.lists(schema_text | st.integers(-(2**63), 2**64 - 1), max_size=2),
     }
     plain = st.fixed_dictionaries(
         {
@@ -43,7 +52,7 @@ def schemas(depth: int = 3) -> st.SearchStrategy[Any]:
                 ["string", "integer", "number", "boolean", "null", ["string", "null"], ["integer", "array"]]
             )
         },
-        optional={**about, "nullable": st.booleans(), "enum": st.lists(line | st.integers(), max_size=3)},
+        optional={**about, "nullable": st.booleans(), "enum": st.lists(schema_text | st.integers(), max_size=3)},
     )
     if depth == 0:
         return plain | st.just({})
@@ -57,7 +66,7 @@ def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     fields = st.dictionaries(keys, inner, max_size=4)
     return st.fixed_dictionaries(
         {"type": st.just("object")},
-        optional={"properties": fields, "required": st.lists(keys, max_size=3), "description": line},
+        optional={"properties": fields, "required": st.lists(keys, max_size=3), "description": schema_text},
     )
 
 
@@ -65,7 +74,7 @@ tools = st.lists(
     st.fixed_dictionaries(
         {
             "name": names,
-            "description": st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=40),
+            "description": schema_text,
         },
         optional={"parameters": objects(schemas(2)) | schemas(1)},
     ),

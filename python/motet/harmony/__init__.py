@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from motet import _core
 from motet.dialects.chat import to_messages
-from motet.message import Frame, Message, Role
+from motet.message import Frame, Message, Note, Role
 
 __all__ = [
     "Prompt",
@@ -65,6 +65,12 @@ class Prompt:
         return self._native.dropped
 
     @property
+    def notes(self) -> tuple[Note, ...]:
+        """What a model could misread in the prompt, or what is not in it as it was given. Empty for most prompts;
+        `strict=True` raises `RenderError` instead. See docs/reference/notes.md for the codes."""
+        return tuple([Note(*fields) for fields in self._native.notes])
+
+    @property
     def frames(self) -> tuple[Frame, ...]:
         """The frames that it is made of, those made from the settings included."""
         return self._native.frames
@@ -108,6 +114,7 @@ def render(
     next_role: Role | None = "assistant",
     keep_analysis: KeepAnalysis = "turn",
     dialect: Dialect = "motet",
+    strict: bool = False,
 ) -> Prompt:
     """The prompt of a conversation.
 
@@ -124,6 +131,8 @@ def render(
     - `dialect`: `"motet"`, `"openai_harmony"` for the ids that openai-harmony 0.0.8 gives, or `"chat_template"` for
       the text of gpt-oss's published chat template. That one has its own rules for the cutoff and the reasoning, so
       `knowledge_cutoff` and `keep_analysis` do nothing there; without `current_date` it names today.
+    - `strict`: refuse what would be a note on the prompt, such as text of a tool that `openai_harmony` or
+      `chat_template` do not escape.
 
     Raises `RenderError` for what has no place in the format, and `TypeError` for wrong types.
     """
@@ -140,6 +149,7 @@ def render(
         next_role=next_role,
         keep_analysis=keep_analysis,
         dialect=dialect,
+        strict=strict,
     )
     return Prompt(native, dialect)
 
@@ -169,6 +179,7 @@ def render_training(
     knowledge_cutoff: str | None = "2024-06",
     keep_analysis: KeepAnalysis = "all",
     dialect: Dialect = "motet",
+    strict: bool = False,
 ) -> Training:
     """The training sample of a conversation: as `render`, but the reasoning of every turn is kept, unless
     `keep_analysis` says otherwise, and a final answer at the end is ended by `<|return|>`.
@@ -185,6 +196,7 @@ def render_training(
         knowledge_cutoff=knowledge_cutoff,
         keep_analysis=keep_analysis,
         dialect=dialect,
+        strict=strict,
     )
     return Training(ids, weights, spans)
 

@@ -89,6 +89,14 @@ impl Prompt {
         PyTuple::new(py, self.prompt.dropped())
     }
 
+    /// `(code, message, message index)` of each note.
+    #[getter]
+    fn notes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let notes = self.prompt.notes().into_iter();
+        let fields = notes.map(|(at, note)| (note.code.as_str(), note.message.as_str(), at));
+        PyTuple::new(py, fields.collect::<Vec<_>>())
+    }
+
     /// The frames, those made from the options included.
     #[getter]
     fn frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {

@@ -2,6 +2,7 @@
 //! template takes chat dicts, so each message is read as one: reasoning is its `thinking`, other text its `content`.
 
 use super::draft::{Draft, refusal};
+use super::notes::Notes;
 use super::options::{KeepAnalysis, RenderOptions};
 use super::python_json::{Fault, Json};
 use super::schema::namespace;
@@ -41,19 +42,16 @@ pub(crate) fn frames(
     }
     let first = messages.first().filter(|message| matches!(message.role, Role::System | Role::Developer));
     let (developer, with_functions) = developer(first, options)?;
-    let mut preface = vec![Draft::generated(Role::System, system_text::system(options, with_functions)?)];
+    let mut preface = vec![Arc::new(Draft::system(system_text::system(options, with_functions)?))];
     let mut frames = Vec::with_capacity(messages.len());
     if let Some(first) = first {
         let mut builder = FrameBuilder::new(first);
-        if let Some(text) = developer {
-            builder.put(
-                Draft::new(Header::new(Role::Developer), text),
-                &FieldText::new(first, content_text).parts,
-            )?;
+        if let Some(draft) = developer {
+            builder.put(draft, &FieldText::new(first, content_text).parts)?;
         }
         frames.push(builder.finish());
-    } else if let Some(text) = developer {
-        preface.push(Draft::generated(Role::Developer, text));
+    } else if let Some(draft) = developer {
+        preface.push(Arc::new(draft));
     }
     let mut history = History { last_tool: None, last_answer: messages.iter().rposition(is_answer) };
     for (at, message) in messages.iter().enumerate().skip(frames.len()) {
@@ -64,17 +62,15 @@ pub(crate) fn frames(
     Ok((preface, frames))
 }
 
-/// The text of the developer frame, if there is one, and whether it offers functions.
-fn developer(
-    first: Option<&Message>,
-    options: &RenderOptions,
-) -> Result<(Option<String>, bool), RenderError> {
+/// The developer frame, if there is one, and whether it offers functions.
+fn developer(first: Option<&Message>, options: &RenderOptions) -> Result<(Option<Draft>, bool), RenderError> {
+    let mut notes = Notes::new(options.strict);
     let parts = first.map_or(&[][..], |message| &message.content);
     let no_options = options.instructions.is_none() && options.tools.is_empty();
     if let [Part::Developer(read @ Developer { text: Some(text), .. })] = parts
         && no_options
     {
-        return Ok((Some(text.clone()), read.has_functions()));
+        return Ok((Some(Draft::developer(text.clone(), notes)), read.has_functions()));
     }
     let mut tools = options.tools.clone();
     for part in parts {
@@ -90,9 +86,10 @@ fn developer(
         out = format!("# Instructions\n\n{}\n\n", instructions.join("\n\n"));
     }
     if !tools.is_empty() {
-        out.push_str(&namespace(&tools, options.dialect)?);
+        out.push_str(&namespace(&tools, options.dialect, &mut notes)?);
     }
-    Ok(((!out.is_empty()).then_some(out), !tools.is_empty()))
+    let draft = (!out.is_empty()).then(|| Draft::developer(out, notes));
+    Ok((draft, !tools.is_empty()))
 }
 
 /// The text of one field of a message's chat dict, and the parts that it is made of.

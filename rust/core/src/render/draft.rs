@@ -1,5 +1,6 @@
 //! Frames before they are encoded, and the message that each is made of.
 
+use super::notes::{Note, Notes};
 use crate::error::RenderError;
 use crate::frame::{Frame, Header, Role, Stop};
 use crate::message::Message;
@@ -14,18 +15,25 @@ pub(crate) struct Draft {
     /// The index of the part in its message; `None` for frames made from the options.
     pub(crate) part: Option<usize>,
     pub(crate) is_reasoning: bool,
+    /// What its text writes although a reader could misread it.
+    pub(crate) notes: Vec<Note>,
 }
 
 impl Draft {
     /// A draft that ends with `<|end|>`.
     pub(crate) fn new(header: Header, content: String) -> Draft {
         let frame = Frame { header, content, stop: Some(Stop::End), implied: false };
-        Draft { frame, cuts: Vec::new(), part: None, is_reasoning: false }
+        Draft { frame, cuts: Vec::new(), part: None, is_reasoning: false, notes: Vec::new() }
     }
 
-    /// A frame made from the options.
-    pub(crate) fn generated(role: Role, text: String) -> Arc<Draft> {
-        Arc::new(Draft::new(Header::new(role), text))
+    /// A system frame made from the options.
+    pub(crate) fn system(text: String) -> Draft {
+        Draft::new(Header::new(Role::System), text)
+    }
+
+    /// A developer frame, whose text has these notes.
+    pub(crate) fn developer(text: String, notes: Notes) -> Draft {
+        Draft { notes: notes.finish(), ..Draft::new(Header::new(Role::Developer), text) }
     }
 
     /// The draft as part `part` of its message.

@@ -8,6 +8,7 @@ mod draft;
 mod frame_writer;
 mod incremental;
 mod native;
+mod notes;
 mod options;
 mod piece_writer;
 mod preface;
@@ -19,6 +20,7 @@ mod system_text;
 mod training;
 
 pub use frame_writer::render_frames;
+pub use notes::{Note, NoteCode};
 pub use options::{Builtin, Dialect, Effort, KeepAnalysis, RenderOptions, ResponseFormat};
 pub use piece_writer::Writer;
 pub use prompt::{Prompt, render};

@@ -1,13 +1,14 @@
 //! The frames of a message in the dialects `motet` and `openai_harmony`.
 
 use super::draft::{Draft, Entry, refusal};
+use super::notes::Notes;
 use super::options::{Dialect, RenderOptions};
 use super::system_text;
 use crate::error::RenderError;
 use crate::frame::{Header, RecipientPosition, Role, Stop};
 use crate::header_grammar;
 use crate::marker::Marker;
-use crate::message::{Message, Part, ToolCall, ToolResult};
+use crate::message::{Developer, Message, Part, ToolCall, ToolResult};
 use crate::tool_name::{is_built_in, name_of, recipient_of};
 use std::sync::Arc;
 
@@ -57,18 +58,19 @@ fn part_draft(
         Part::Text { text, channel, content_type } => text_draft(message, text, channel, content_type)?,
         Part::ToolCall(call) => call_draft(call, options),
         Part::ToolResult(result) => result_draft(result, message, earlier)?,
-        Part::System { text } => Draft::new(Header::new(Role::System), text.clone()),
-        Part::Developer(developer) => {
-            let text = match &developer.text {
-                Some(text) => text.clone(),
-                None => {
-                    let instructions = Some(developer.instructions.as_str());
-                    system_text::developer(instructions, &developer.tools, None, options.dialect)?
-                }
-            };
-            Draft::new(Header::new(Role::Developer), text)
-        }
+        Part::System { text } => Draft::system(text.clone()),
+        Part::Developer(developer) => developer_draft(developer, options)?,
     })
+}
+
+fn developer_draft(developer: &Developer, options: &RenderOptions) -> Result<Draft, RenderError> {
+    let mut notes = Notes::new(options.strict);
+    let instructions = Some(developer.instructions.as_str());
+    let text = match &developer.text {
+        Some(text) => text.clone(),
+        None => system_text::developer(instructions, &developer.tools, None, options.dialect, &mut notes)?,
+    };
+    Ok(Draft::developer(text, notes))
 }
 
 fn assistant_header(channel: &str, content_type: &Option<String>) -> Header {

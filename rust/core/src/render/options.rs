@@ -82,6 +82,8 @@ pub struct RenderOptions {
     pub next_role: Option<Role>,
     pub keep_analysis: KeepAnalysis,
     pub dialect: Dialect,
+    /// Refuse what would otherwise be a [`Note`](super::Note) on the prompt.
+    pub strict: bool,
 }
 
 impl Default for RenderOptions {
@@ -98,6 +100,7 @@ impl Default for RenderOptions {
             next_role: Some(Role::Assistant),
             keep_analysis: KeepAnalysis::default(),
             dialect: Dialect::default(),
+            strict: false,
         }
     }
 }

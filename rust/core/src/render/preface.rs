@@ -1,10 +1,10 @@
 //! The system and developer frames before the conversation: from the options, from the first messages, or from both.
 
 use super::draft::Draft;
+use super::notes::Notes;
 use super::options::RenderOptions;
 use super::system_text;
 use crate::error::RenderError;
-use crate::frame::{Header, Role};
 use crate::message::{Developer, Message, Part, Tool};
 use std::sync::Arc;
 
@@ -46,9 +46,9 @@ impl Preface {
         if !self.has_system {
             let tools = self.developer.as_ref().is_some_and(Developer::has_functions);
             let text = system_text::system(options, tools || !options.tools.is_empty())?;
-            drafts.push(Draft::generated(Role::System, text));
+            drafts.push(Arc::new(Draft::system(text)));
             if self.has_developer && self.developer.is_none() {
-                drafts.push(Draft::generated(Role::Developer, self.developer_text(options)?));
+                drafts.push(Arc::new(self.developer_draft(options)?));
             }
         }
         Ok(drafts)
@@ -64,28 +64,27 @@ impl Preface {
         let place = |error: RenderError| RenderError { at: Some(at), ..error };
         match message.content.first() {
             Some(Part::System { text }) => {
-                let mut drafts = vec![Arc::new(Draft::new(Header::new(Role::System), text.clone()).of(0))];
+                let mut drafts = vec![Arc::new(Draft::system(text.clone()).of(0))];
                 if self.has_developer && self.developer.is_none() {
-                    drafts.push(Draft::generated(Role::Developer, self.developer_text(options)?));
+                    drafts.push(Arc::new(self.developer_draft(options)?));
                 }
                 Ok(drafts)
             }
-            _ => {
-                let text = self.developer_text(options).map_err(place)?;
-                Ok(vec![Arc::new(Draft::new(Header::new(Role::Developer), text).of(0))])
-            }
+            _ => Ok(vec![Arc::new(self.developer_draft(options).map_err(place)?.of(0))]),
         }
     }
 
-    fn developer_text(&self, options: &RenderOptions) -> Result<String, RenderError> {
+    fn developer_draft(&self, options: &RenderOptions) -> Result<Draft, RenderError> {
+        let mut notes = Notes::new(options.strict);
+        let text = self.developer_text(options, &mut notes)?;
+        Ok(Draft::developer(text, notes))
+    }
+
+    fn developer_text(&self, options: &RenderOptions, notes: &mut Notes) -> Result<String, RenderError> {
         let format = options.response_format.as_ref();
         let Some(developer) = &self.developer else {
-            return system_text::developer(
-                options.instructions.as_deref(),
-                &options.tools,
-                format,
-                options.dialect,
-            );
+            let instructions = options.instructions.as_deref();
+            return system_text::developer(instructions, &options.tools, format, options.dialect, notes);
         };
         let no_options = options.instructions.is_none() && options.tools.is_empty() && format.is_none();
         if let Some(text) = developer.text.as_ref().filter(|_| no_options) {
@@ -98,6 +97,6 @@ impl Preface {
             (first, second) => first.or(second).map(str::to_owned),
         };
         let tools: Vec<Tool> = options.tools.iter().chain(&developer.tools).cloned().collect();
-        system_text::developer(instructions.as_deref(), &tools, format, options.dialect)
+        system_text::developer(instructions.as_deref(), &tools, format, options.dialect, notes)
     }
 }

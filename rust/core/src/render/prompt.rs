@@ -5,6 +5,7 @@ use super::draft::{Draft, Entry};
 use super::frame_writer::{write_frame, write_next_role};
 use super::incremental::{EncodedDraft, IncrementalWriter};
 use super::native;
+use super::notes::Note;
 use super::options::{Dialect, RenderOptions};
 use super::preface::Preface;
 use super::retention::Retention;
@@ -61,6 +62,16 @@ impl Prompt {
     /// The indices of message and part of everything that was left out.
     pub fn dropped(&self) -> &[(usize, usize)] {
         &self.dropped
+    }
+
+    /// The notes on the prompt, each with the index of its message; `None` for frames made from the options.
+    pub fn notes(&self) -> Vec<(Option<usize>, &Note)> {
+        let preface = self.preface.iter().map(|draft| (None, draft));
+        let entries = self.entries.iter().enumerate().flat_map(|(at, entry)| {
+            entry.drafts.iter().map(move |draft| (draft.part.is_some().then_some(at), draft))
+        });
+        let drafts = preface.chain(entries);
+        drafts.flat_map(|(at, draft)| draft.notes.iter().map(move |note| (at, note))).collect()
     }
 
     pub(crate) fn encoded_drafts(&self) -> &[EncodedDraft] {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write as _};
 
 /// Deeper values are refused.
 const MAX_DEPTH: usize = 200;
@@ -129,6 +129,51 @@ pub(crate) fn float(value: f64) -> String {
         }
         _ => format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()),
     }
+}
+
+/// A value as Python's `str` writes it: text as it is, everything else as its `repr`.
+pub(crate) fn python_str(value: &Value) -> String {
+    value.as_str().map_or_else(|| python_repr(value), str::to_owned)
+}
+
+fn python_repr(value: &Value) -> String {
+    let joined = |items: Vec<String>| items.join(", ");
+    match value {
+        Value::Null => "None".to_owned(),
+        Value::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
+        Value::Number(number) if number.is_f64() => float(number.as_f64().unwrap_or_default()),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => quoted_repr(text),
+        Value::Array(items) => format!("[{}]", joined(items.iter().map(python_repr).collect())),
+        Value::Object(fields) => {
+            let field =
+                |(key, value): (&String, &Value)| format!("{}: {}", quoted_repr(key), python_repr(value));
+            format!("{{{}}}", joined(fields.iter().map(field).collect()))
+        }
+    }
+}
+
+fn quoted_repr(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::from(quote);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\\' => out.push_str("\\\\"),
+            c if c == quote => out.extend(['\\', c]),
+            c if c.is_control() && u32::from(c) < 0x100 => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            '\u{2028}' | '\u{2029}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+    out
 }
 
 type Read<'a, T> = Result<(T, &'a str), Fault>;

@@ -1,5 +1,6 @@
 //! The texts of system and developer frames, from their fields.
 
+use super::notes::Notes;
 use super::options::{Builtin, Dialect, RenderOptions, ResponseFormat};
 use super::schema::namespace;
 use super::schema::native::{comment, literal};
@@ -47,13 +48,14 @@ pub(crate) fn developer(
     tools: &[Tool],
     format: Option<&ResponseFormat>,
     dialect: Dialect,
+    notes: &mut Notes,
 ) -> Result<String, RenderError> {
     let mut sections = Vec::new();
     if let Some(text) = instructions {
         sections.push(format!("# Instructions\n\n{text}"));
     }
     if !tools.is_empty() {
-        sections.push(namespace(tools, dialect)?);
+        sections.push(namespace(tools, dialect, notes)?);
     }
     if let Some(format) = format {
         sections.push(response_format(format)?);

@@ -1,11 +1,11 @@
 //! JSON Schema as TypeScript, byte for byte as the published chat template writes it: type names of a list unchanged,
 //! variants without a space before their descriptions, fields of inner objects far to the right, long items as `any[]`.
-//! Text that would leave its place is refused, and so is a schema for which the template raises.
+//! Text that leaves its place is noted; a schema for which the template raises is refused.
 
-use super::super::python_json::{Json, float};
+use super::super::notes::Notes;
+use super::super::python_json::{Json, python_str};
 use super::strict_text::SchemaPath;
 use crate::error::RenderError;
-use crate::header_grammar::is_line_break;
 use crate::message::Tool;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
@@ -14,20 +14,16 @@ use std::fmt::Write as _;
 const MAX_ITEM_CHARS: usize = 50;
 
 /// A tool as a function type, its description above.
-pub(crate) fn function(tool: &Tool) -> Result<String, RenderError> {
-    if tool.description.chars().any(is_line_break) {
-        let message = "the description has a line break; dialect=\"motet\" writes it safely";
-        return Err(RenderError { message: message.to_owned(), at: None });
-    }
+pub(crate) fn function(tool: &Tool, notes: &mut Notes) -> Result<String, RenderError> {
+    let mut writer = SchemaWriter { path: SchemaPath::new(notes) };
+    writer.path.tool_description(&tool.description)?;
     let mut out = format!("// {}\ntype {} = ", tool.description, tool.name);
     let parameters = tool.parameters.as_ref().unwrap_or(&Value::Null);
-    let mut writer = SchemaWriter { path: SchemaPath::default() };
     match writer.properties(parameters)? {
         Some(fields) => {
             out.push_str("(_: {\n");
-            let required = writer.required(parameters)?;
             for (key, field) in fields {
-                writer.parameter(&mut out, key, field, &required)?;
+                writer.parameter(&mut out, key, field, parameters)?;
             }
             out.push_str("}) => any;\n\n");
         }
@@ -48,14 +44,16 @@ fn truthy<'v>(schema: &'v Value, keyword: &str) -> Option<&'v Value> {
     })
 }
 
-struct SchemaWriter {
-    path: SchemaPath,
+struct SchemaWriter<'n> {
+    path: SchemaPath<'n>,
 }
 
-impl SchemaWriter {
+impl SchemaWriter<'_> {
     /// Rejects a schema for which the template raises, or whose rendering is ambiguous.
     fn unreadable(&self, keyword: &str, wanted: &str) -> RenderError {
-        self.path.error(&format!("has {keyword:?} that is not {wanted}, and the template has no text for it"))
+        let what = format!("has {keyword:?} that is not {wanted}, for which the chat template fails,");
+        let RenderError { message, at } = self.path.error(&what);
+        RenderError { message: format!("{message}; dialect=\"motet\" renders it"), at }
     }
 
     fn properties<'v>(&self, schema: &'v Value) -> Result<Option<&'v Map<String, Value>>, RenderError> {
@@ -68,18 +66,25 @@ impl SchemaWriter {
         items.as_array().map(Some).ok_or_else(|| self.unreadable(keyword, "a list"))
     }
 
-    fn required<'v>(&self, schema: &'v Value) -> Result<Vec<&'v str>, RenderError> {
-        Ok(self.list(schema, "required")?.into_iter().flatten().filter_map(Value::as_str).collect())
+    /// Whether a field is required, as Python's `key in required` decides.
+    fn is_required(&self, object: &Value, key: &str) -> Result<bool, RenderError> {
+        Ok(match truthy(object, "required") {
+            None => false,
+            Some(Value::Array(keys)) => keys.iter().any(|name| name.as_str() == Some(key)),
+            Some(Value::String(text)) => text.contains(key),
+            Some(Value::Object(fields)) => fields.contains_key(key),
+            Some(_) => return Err(self.unreadable("required", "a list")),
+        })
     }
 
-    fn description<'v>(&self, schema: &'v Value) -> Result<Option<&'v str>, RenderError> {
+    fn description<'v>(&mut self, schema: &'v Value) -> Result<Option<&'v str>, RenderError> {
         let Some(value) = truthy(schema, "description") else { return Ok(None) };
         let text = value.as_str().ok_or_else(|| self.unreadable("description", "text"))?;
         self.path.line("description", text).map(Some)
     }
 
     /// A default as JSON.
-    fn default(&self, value: &Value) -> Result<String, RenderError> {
+    fn default(&mut self, value: &Value) -> Result<String, RenderError> {
         let json = Json::from(value).to_string();
         self.path.line("default", &json).map(str::to_owned)
     }
@@ -92,8 +97,8 @@ impl SchemaWriter {
     }
 
     /// `name: `, with `?` for an optional field.
-    fn name(&self, key: &str, required: &[&str]) -> Result<String, RenderError> {
-        let mark = if required.contains(&key) { "" } else { "?" };
+    fn name(&mut self, object: &Value, key: &str) -> Result<String, RenderError> {
+        let mark = if self.is_required(object, key)? { "" } else { "?" };
         Ok(format!("{}{mark}: ", self.path.key(key)?))
     }
 
@@ -103,9 +108,9 @@ impl SchemaWriter {
         out: &mut String,
         key: &str,
         field: &Value,
-        required: &[&str],
+        parameters: &Value,
     ) -> Result<(), RenderError> {
-        let name = self.name(key, required)?;
+        let name = self.name(parameters, key)?;
         self.path.enter(key)?;
         if let Some(text) = self.description(field)? {
             let _ = writeln!(out, "// {text}");
@@ -136,12 +141,13 @@ impl SchemaWriter {
             return self.array(schema);
         }
         if let Some(types) = kind.and_then(Value::as_array).filter(|types| !types.is_empty()) {
-            let name = |item: &Value| {
-                let name =
-                    item.as_str().ok_or_else(|| self.unreadable("type", "a name or a list of names"))?;
-                self.path.key(name).map(str::to_owned)
-            };
-            return Ok(types.iter().map(name).collect::<Result<Vec<String>, _>>()?.join(" | "));
+            let mut names = Vec::new();
+            for item in types {
+                let name = python_str(item);
+                self.path.key(&name)?;
+                names.push(name);
+            }
+            return Ok(names.join(" | "));
         }
         if let Some(variants) = self.list(schema, "oneOf")? {
             return self.one_of(variants);
@@ -186,23 +192,15 @@ impl SchemaWriter {
         Ok(out)
     }
 
-    fn string(&self, schema: &Value) -> Result<String, RenderError> {
+    fn string(&mut self, schema: &Value) -> Result<String, RenderError> {
         let Some(values) = self.list(schema, "enum")? else {
             let null = if truthy(schema, "nullable").is_some() { " | null" } else { "" };
             return Ok(format!("string{null}"));
         };
         let mut members = Vec::new();
         for value in values {
-            let member = match value {
-                Value::String(text) => self.path.quoted("value of an enum", text)?.to_owned(),
-                Value::Null => "None".to_owned(),
-                Value::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
-                Value::Number(number) if number.is_f64() => float(number.as_f64().unwrap_or_default()),
-                Value::Number(number) => number.to_string(),
-                Value::Array(_) | Value::Object(_) => {
-                    return Err(self.unreadable("enum", "a list of plain values"));
-                }
-            };
+            let member = python_str(value);
+            self.path.quoted("value of an enum", &member)?;
             members.push(format!("\"{member}\""));
         }
         Ok(members.join(" | "))
@@ -210,12 +208,11 @@ impl SchemaWriter {
 
     fn object(&mut self, schema: &Value) -> Result<String, RenderError> {
         let Some(fields) = self.properties(schema)? else { return Ok("object".to_owned()) };
-        let required = self.required(schema)?;
         let mut out = String::from("{\n");
         for (at, (key, field)) in fields.iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
-            let _ =
-                write!(out, "{comma}{}\n{:16}{}", self.name(key, &required)?, "", self.inner(key, field)?);
+            let name = self.name(schema, key)?;
+            let _ = write!(out, "{comma}{name}\n{:16}{}", "", self.inner(key, field)?);
         }
         out.push('}');
         Ok(out)

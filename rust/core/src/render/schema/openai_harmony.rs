@@ -1,43 +1,34 @@
 //! JSON Schema as TypeScript, byte for byte as openai-harmony 0.0.8 writes it: an object's description twice, numeric
-//! enums lost, unions in arrays without parentheses. Text that would leave its comment or string is refused.
+//! enums lost, unions in arrays without parentheses. Text that leaves its comment or string is noted.
 
+use super::super::notes::Notes;
 use super::strict_text::SchemaPath;
 use crate::error::RenderError;
-use crate::header_grammar;
 use crate::message::Tool;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
 /// A tool as a function type, its description above.
-pub(crate) fn function(tool: &Tool) -> Result<String, RenderError> {
+pub(crate) fn function(tool: &Tool, notes: &mut Notes) -> Result<String, RenderError> {
     let mut out = String::new();
+    let mut writer = SchemaWriter { path: SchemaPath::new(notes) };
     for line in tool.description.lines() {
-        if line.chars().any(header_grammar::is_line_break) {
-            let message =
-                "the description has a line break other than a newline; dialect=\"motet\" writes it safely";
-            return Err(RenderError { message: message.to_owned(), at: None });
-        }
+        writer.path.tool_description(line)?;
         let _ = writeln!(out, "// {line}");
     }
     let parameters = match &tool.parameters {
-        Some(schema) => format!("_: {}", parameters(schema)?),
+        Some(schema) => format!("_: {}", writer.shape(schema, "")?),
         None => String::new(),
     };
     let _ = write!(out, "type {} = ({parameters}) => any;\n\n", tool.name);
     Ok(out)
 }
 
-/// The type of a tool's parameters.
-fn parameters(schema: &Value) -> Result<String, RenderError> {
-    let mut writer = SchemaWriter { path: SchemaPath::default() };
-    writer.shape(schema, "")
+struct SchemaWriter<'n> {
+    path: SchemaPath<'n>,
 }
 
-struct SchemaWriter {
-    path: SchemaPath,
-}
-
-impl SchemaWriter {
+impl SchemaWriter<'_> {
     fn inner(&mut self, name: &str, schema: &Value, indent: &str) -> Result<String, RenderError> {
         self.path.enter(name)?;
         let text = self.shape(schema, indent)?;
@@ -79,7 +70,7 @@ impl SchemaWriter {
         }
     }
 
-    fn string(&self, schema: &Value) -> Result<String, RenderError> {
+    fn string(&mut self, schema: &Value) -> Result<String, RenderError> {
         let Some(values) = enumeration(schema) else { return Ok("string".to_owned()) };
         let mut members = Vec::new();
         for value in values.iter().filter_map(Value::as_str) {
@@ -100,7 +91,7 @@ impl SchemaWriter {
 
     /// The comment behind a variant: ` // description default: value`.
     fn trailing(
-        &self,
+        &mut self,
         out: &mut String,
         variant: &Value,
         described: bool,
@@ -119,14 +110,14 @@ impl SchemaWriter {
         Ok(())
     }
 
-    /// `default: value`. Strings are quoted, except beside an enum with `bare_enums`.
-    fn default(&self, schema: &Value, bare_enums: bool) -> Result<Option<String>, RenderError> {
+    /// `default: value`, text in quotes. Beside an enum text stands bare (`bare_enums`) or as JSON.
+    fn default(&mut self, schema: &Value, bare_enums: bool) -> Result<Option<String>, RenderError> {
         let Some(value) = schema.get("default") else { return Ok(None) };
         Ok(Some(match value {
-            Value::String(text) if !bare_enums || enumeration(schema).is_none() => {
+            Value::String(text) if enumeration(schema).is_none() => {
                 format!("default: \"{}\"", self.path.quoted("default", text)?)
             }
-            Value::String(text) => format!("default: {}", self.path.line("default", text)?),
+            Value::String(text) if bare_enums => format!("default: {}", self.path.line("default", text)?),
             other => format!("default: {}", self.path.line("default", &json(other))?),
         }))
     }

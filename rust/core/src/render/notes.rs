@@ -1,0 +1,71 @@
+//! Notes on a prompt: what its dialect writes although a reader could misread it.
+
+use crate::error::RenderError;
+
+/// What a note is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoteCode {
+    /// Text of a tool leaves its comment, string or name, as in the implementation that the dialect stands in for.
+    UnescapedText,
+    /// Two tools have one name.
+    DuplicateTool,
+    /// A schema refers to a definition that it does not hold; its type is `any`.
+    UnresolvedReference,
+}
+
+impl NoteCode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            NoteCode::UnescapedText => "unescaped_text",
+            NoteCode::DuplicateTool => "duplicate_tool",
+            NoteCode::UnresolvedReference => "unresolved_reference",
+        }
+    }
+}
+
+/// A remark on a rendered prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub code: NoteCode,
+    /// What is written, and where, in one sentence.
+    pub message: String,
+}
+
+/// Collects notes. Rendering with `strict` raises the first one.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    strict: bool,
+    notes: Vec<Note>,
+}
+
+impl Notes {
+    pub(crate) const fn new(strict: bool) -> Notes {
+        Notes { strict, notes: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, code: NoteCode, message: String) -> Result<(), RenderError> {
+        if self.strict {
+            return Err(RenderError { message, at: None });
+        }
+        self.notes.push(Note { code, message });
+        Ok(())
+    }
+
+    /// The result of `write`, whose notes and error begin with `prefix`.
+    pub(crate) fn within<T>(
+        &mut self,
+        prefix: &str,
+        write: impl FnOnce(&mut Notes) -> Result<T, RenderError>,
+    ) -> Result<T, RenderError> {
+        let start = self.notes.len();
+        let result = write(self);
+        for note in self.notes.iter_mut().skip(start) {
+            note.message.insert_str(0, prefix);
+        }
+        result.map_err(|error| RenderError { message: format!("{prefix}{}", error.message), ..error })
+    }
+
+    pub(crate) fn finish(self) -> Vec<Note> {
+        self.notes
+    }
+}
