@@ -72,4 +72,14 @@ def test_report_page_is_self_contained_and_escaped() -> None:
     assert "<script" not in page and "&lt;script&gt;" in page
     assert not any(trace in page for trace in ("http:", "https:", "src=", "@import", "url("))
     assert page.count("<rect ") >= 1 and page.count("<title>") >= 2
-    assert "Nothing was found" in to_html(report_of(T))
+    assert "No findings" in to_html(report_of(T))
+
+
+def test_report_page_says_severity_and_code_in_words() -> None:
+    page = to_html(report_of(T + T + line_of({"foo": 1})))
+    assert "<td>error</td><td><code>unknown_format</code></td>" in page
+    assert "<td>warning</td><td><code>duplicate</code></td>" in page
+
+
+def test_report_page_breaks_no_words() -> None:
+    assert "anywhere" not in to_html(report_of(T))

@@ -21,6 +21,7 @@ __all__ = ["MAX_BYTES", "MAX_FINDINGS", "Report", "check"]
 
 MAX_FINDINGS = 10_000
 """Findings that a report holds. All are counted, and all are given to `on_finding`."""
+_PROGRESS_BYTES = 1 << 20
 MAX_BYTES = 50 * 2**30
 """The largest file that the service takes: its pages say less than 50 GB, its SDK 50.1 GiB."""
 
@@ -97,6 +98,7 @@ def check(
     max_tokens: int | None = None,
     allow: Collection[str] = (),
     on_finding: Callable[[Finding], None] | None = None,
+    on_progress: Callable[[int, int | None], None] | None = None,
     workers: int | None = None,
 ) -> Report:
     """Checks training data: every rule of the file and of its rows. A finding does not end the check.
@@ -105,6 +107,7 @@ def check(
     - `max_tokens`: the longest sequence that the model is trained on. `None`: no limit.
     - `allow`: kinds of secrets that are not reported (`"jwt"`, ...), or `"all"`.
     - `on_finding`: called with each finding, in the order of lines.
+    - `on_progress`: called at each MiB with the bytes that were read and their total, `None` if unknown.
     - `workers`: processes that share the work; see `ordered_map` in `parallel`.
 
     Raises `OSError` if the file cannot be read. Memory: about 110 bytes a row, to find duplicates.
@@ -114,8 +117,8 @@ def check(
         path = Path(file)
         with path.open("rb", buffering=1 << 20) as opened:
             size = os.fstat(opened.fileno()).st_size
-            return _Check(str(path), on_finding).run(checker, opened, size, path.suffix, workers)
-    return _Check(name_of(file), on_finding).run(checker, file, None, ".jsonl", workers)
+            return _Check(str(path), on_finding, on_progress).run(checker, opened, size, path.suffix, workers)
+    return _Check(name_of(file), on_finding, on_progress).run(checker, file, None, ".jsonl", workers)
 
 
 class LineResult(NamedTuple):
@@ -175,9 +178,15 @@ _LINE_ENDS = (
 class _Check:
     """One reading of a file: what lines show beside each other."""
 
-    def __init__(self, name: str, on_finding: Callable[[Finding], None] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        on_finding: Callable[[Finding], None] | None,
+        on_progress: Callable[[int, int | None], None] | None,
+    ) -> None:
         self.report = Report(name)
         self._on_finding = on_finding
+        self._on_progress = on_progress
         self._first_lines: dict[int, int] = {}
         """The line of each fingerprint."""
         self._line_ends: dict[str, list[int]] = {}
@@ -192,16 +201,20 @@ class _Check:
         if size is not None and size > MAX_BYTES:
             message = f"{size} bytes; the service takes {MAX_BYTES} at most"
             self._add(Finding("file_too_big", message, "split it into several files"))
-        for result in ordered_map(checker, self._count(read_lines(file)), workers):
+        for result in ordered_map(checker, self._count(read_lines(file), size), workers):
             self._take(result)
         report.sha256 = None if report.counts["line_too_long"] else self._digest.hexdigest()
         self._end()
         return report
 
-    def _count(self, lines: Iterable[Line]) -> Iterator[Line]:
+    def _count(self, lines: Iterable[Line], size: int | None) -> Iterator[Line]:
+        next_progress = _PROGRESS_BYTES
         for line in lines:
             self.report.lines = line.number
             self.report.bytes += line.size
+            if self._on_progress is not None and self.report.bytes >= next_progress:
+                self._on_progress(self.report.bytes, size)
+                next_progress = self.report.bytes + _PROGRESS_BYTES
             self._digest.update(line.data)
             self._last_byte = line.data[-1:]
             yield line

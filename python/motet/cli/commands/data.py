@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 import motet
 from motet import tune
 from motet._atomic_files import write_whole
+from motet.cli.progress import ProgressLine
 from motet.cli.style import Style, UsageError, positive, read_bytes, tool_list, visible
 
 if TYPE_CHECKING:
     from motet.tune.store import CorruptLine, Statistics
 
 __all__ = ["register"]
+
+_MAX_FINDINGS = 100
 
 
 def register(commands: Any) -> None:
@@ -281,6 +284,8 @@ def _register_check(actions: Any) -> None:
     checking.add_argument("file", nargs="?", default="-", help="training data; standard input if it is left out or -")
     checking.add_argument("--max-tokens", type=positive, metavar="N", help="how long a sequence may be")
     checking.add_argument("--html", metavar="FILE", help="write a page with a histogram of lengths")
+    help_text = f"findings to print; {_MAX_FINDINGS} by default, with --json all"
+    checking.add_argument("--max-findings", type=positive, metavar="N", help=help_text)
     _add_allow(checking)
     _add_workers(checking)
     checking.set_defaults(run=_check)
@@ -289,11 +294,12 @@ def _register_check(actions: Any) -> None:
 def _check(options: argparse.Namespace) -> int:
     from motet.tune.report import to_html, to_text
 
-    style = Style(options.color, sys.stdout)
-    printer = _Findings(style, as_json=options.json)
     file = sys.stdin.buffer if options.file == "-" else options.file
     rules = {"max_tokens": options.max_tokens, "allow": options.allow, "workers": options.workers}
-    report = tune.check(file, **rules, on_finding=printer.show)
+    limit = options.max_findings or (None if options.json else _MAX_FINDINGS)
+    with ProgressLine("checking") as progress:
+        printer = _Findings(Style(options.color, sys.stdout), progress, limit, as_json=options.json)
+        report = tune.check(file, **rules, on_finding=printer.show, on_progress=progress.show)
     if options.html:
         write_whole(Path(options.html), to_html(report))
     printer.end()
@@ -305,25 +311,34 @@ def _check(options: argparse.Namespace) -> int:
 
 
 class _Findings:
-    """Prints findings as they are made: lines, or the list with which an object begins."""
+    """Prints findings one by one: as lines, or as the first list of a JSON object."""
 
-    def __init__(self, style: Style, *, as_json: bool) -> None:
+    def __init__(self, style: Style, progress: ProgressLine, limit: int | None, *, as_json: bool) -> None:
         self._style = style
+        self._progress = progress
+        self._limit = limit
         self._as_json = as_json
-        self._any = False
+        self._count = 0
         if as_json:
             print('{"findings": [', end="")
 
     def show(self, finding: tune.Finding) -> None:
+        self._count += 1
+        if self._limit is not None and self._count > self._limit:
+            return
+        self._progress.close()
         if self._as_json:
-            print(",\n " if self._any else "\n ", json.dumps(finding.to_dict(), ensure_ascii=False), sep="", end="")
+            separator = ",\n " if self._count > 1 else "\n "
+            print(separator, json.dumps(finding.to_dict(), ensure_ascii=False), sep="", end="")
         else:
             kind = "repair" if finding.severity == "error" else "preamble"
             print(f"{self._style(kind, finding.severity)} {finding.code} {visible(str(finding))}")
-        self._any = True
 
     def end(self) -> None:
         if self._as_json:
             print("], ", end="")
-        elif self._any:
+            return
+        if self._limit is not None and self._count > self._limit:
+            print(f"and {self._count - self._limit:,} more findings; --max-findings N prints N of them, --json all")
+        if self._count:
             print()
