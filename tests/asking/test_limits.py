@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -27,8 +27,18 @@ def text() -> str:
     return "as it is"
 
 
+WAKE = threading.Event()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def napping_tools_end() -> Iterator[None]:
+    yield
+    WAKE.set()
+
+
 def nap() -> str:
-    time.sleep(0.6)
+    """Takes longer than any limit of these tests."""
+    WAKE.wait(60)
     return "slept"
 
 
@@ -61,8 +71,8 @@ CASES: list[tuple[str, Any, Any, tuple[Any, ...], type[motet.LimitError], int, b
     ("max_tokens", 23, 4000, STEPS, motet.MaxTokensError, 0, True),
     ("max_reasoning_tokens", 30, 4000, (CALL, THINKS, final("A")), motet.MaxTokensError, 1, True),
     ("max_cost", "0.00008", "1", (CALL, [Turn(LONG, delay=0.001), final("A")]), motet.MaxCostError, 1, True),
-    ("max_time", 0.4, 60, (CALL, [Turn(final("A"), delay=0.8), final("A")]), motet.MaxTimeError, 1, False),
-    ("max_time", 0.4, 60, (calls("nap"), final("A")), motet.MaxTimeError, 1, False),
+    ("max_time", 1.0, 60, (CALL, [Turn(final("A"), delay=2), final("A")]), motet.MaxTimeError, 1, False),
+    ("max_time", 1.0, 60, (calls("nap"), final("A")), motet.MaxTimeError, 1, False),
     ("max_repeats", 2, 9, (CALL, CALL, CALL, final("A")), motet.RepeatedCallError, 3, False),
 ]
 
@@ -82,13 +92,11 @@ def test_each_limit_ends_the_run_and_its_state_resumes(
 
     options: Any = {"tools": [text, nap], name: limit}
     with asking(talk(*said)) as (brain, server):
-        began = time.monotonic()
         with pytest.raises(error) as caught:
             if how == "arun":
                 asyncio.run(main(brain))
             else:
                 brain.run("Go.", **options) if how == "run" else brain.run("Go.", stream=True, **options).finish()
-        took = time.monotonic() - began
         found = caught.value
         assert (found.option, str(found.limit)) == (name, str(limit))
         assert f"the run has reached {name}={limit} after {steps} steps" in str(found)
@@ -98,7 +106,6 @@ def test_each_limit_ends_the_run_and_its_state_resumes(
         if cut:
             assert found.state.aborted == (found.partial.metrics,)
             assert found.partial.metrics.size.tokens.output > 0
-        assert 0.35 < took < 10 or name != "max_time"
         assert name != "max_cost" or found.cost < one_chunk_more(Decimal(limit))
         if name != "max_time":
             # Nothing has changed, so nothing more is spent.
@@ -113,9 +120,9 @@ def test_each_limit_ends_the_run_and_its_state_resumes(
 
 
 def test_time_limit_ends_a_stream() -> None:
-    with asking(talk(CALL, [Turn(LONG, delay=0.01), final("A")])) as (brain, server):
+    with asking(talk(CALL, [Turn(LONG, delay=0.02), final("A")])) as (brain, server):
         with pytest.raises(motet.MaxTimeError) as caught:
-            brain.run("Go.", tools=[text], max_time=0.5, stream=True).finish()
+            brain.run("Go.", tools=[text], max_time=1.0, stream=True).finish()
         assert server.hung_up.wait(5), "the connection is still open"
         assert 0 < caught.value.state.aborted[0].size.tokens.output < 150
         assert brain.resume(caught.value.state, tools=[text]).text == "A"
@@ -132,11 +139,11 @@ def test_prompt_above_the_remaining_budget_is_not_sent() -> None:
 def test_time_limit_during_a_tool_is_reported_on_resume() -> None:
     brain, _ = fake_atom(turns(calls("nap", "text"), final("A")))
     with pytest.raises(motet.MaxTimeError) as caught:
-        brain.run("Go.", tools=[nap, text], max_time=0.2)
+        brain.run("Go.", tools=[nap, text], max_time=1.0)
     assert [one.signal for one in caught.value.state.steps[0].calls] == ["error:malfunction", "success"]
     assert "the tool may still be at work" in caught.value.state.steps[0].calls[0].content
     with pytest.raises(motet.MaxTimeError) as caught:
-        brain.run("Go.", tools=[nap, text], max_time=0.2, parallel=False)
+        brain.run("Go.", tools=[nap, text], max_time=1.0, parallel=False)
     # The second one was never begun.
     assert [one.signal for one in caught.value.state.steps[0].calls] == ["error:malfunction", None]
     assert caught.value.state.unfinished == ()
@@ -354,14 +361,16 @@ def test_abandoned_stream_costs_what_arrived(how: str) -> None:
     ids=lambda one: f"{getattr(one, 'kind', one)}",
 )
 def test_failed_request_releases_its_reservation(fault: Fault, paid: bool) -> None:
+    timeout = 0.3 if fault.kind == "silence_before" else 30
+
     async def main(brain: motet.Atom) -> None:
         async with brain:
-            await brain.aask("Go.", timeout=0.3)
+            await brain.aask("Go.", timeout=timeout)
 
     for how in ("ask", "aask"):
         with asking(Turn(LONG, fault=fault), max_retries=0) as (brain, _), motet.budget("1") as budget:
             with pytest.raises(motet.MotetError):
-                asyncio.run(main(brain)) if how == "aask" else brain.ask("Go.", timeout=0.3)
+                asyncio.run(main(brain)) if how == "aask" else brain.ask("Go.", timeout=timeout)
             assert settled(budget)
             assert (budget.spent > 0) is paid
             assert budget.spent < 200 * PRICE
@@ -441,13 +450,12 @@ def test_new_thread_inherits_the_active_budgets() -> None:
         async def main() -> None:
             async def within() -> None:
                 with motet.budget("1"):
-                    meet.set()
-                    await asyncio.sleep(0.01)
-                    # Whose of the two inner ones it were, nobody could say.
+                    await meet.wait()
+                    # Neither of the two inner budgets belongs to the thread more than the other.
                     assert active_in_a_thread() == (outer,)
-                    await asyncio.sleep(0.05)
+                    await meet.wait()
 
-            meet = asyncio.Event()
+            meet = asyncio.Barrier(2)
             await asyncio.gather(within(), within())
 
         asyncio.run(main())

@@ -8,7 +8,10 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 import motet
+from motet.loop.executor import MAX_PARALLEL_CALLS
 from tests.support.fake_backend import calls, fake_atom, turns
 from tests.support.loop_tools import (
     WAKE,
@@ -21,50 +24,47 @@ from tests.support.processes import environment
 from tests.support.server_scripts import final
 
 
-def test_calls_run_in_parallel_or_in_order(house: House) -> None:
-    at_work, most, order = 0, 0, []
-    lock = threading.Lock()
+@pytest.mark.parametrize("how", ["run", "arun"])
+@pytest.mark.parametrize("parallel", [True, False])
+def test_calls_run_in_parallel_or_in_order(house: House, parallel: bool, how: str) -> None:
+    """In parallel, four calls meet, and end in the reverse order; in order, each ends before the next begins."""
+    meeting = threading.Barrier(4 if parallel else 1)
+    ended = [threading.Event() for _ in range(4)]
+    order: list[int] = []
 
     def meets(x: int) -> int:
-        nonlocal at_work, most
-        with lock:
-            at_work += 1
-            most = max(most, at_work)
-        time.sleep(0.1 - 0.02 * x)
-        with lock:
-            at_work -= 1
-            order.append(x)
+        meeting.wait(30)
+        if parallel and x < 3:
+            ended[x + 1].wait(30)
+        order.append(x)
+        ended[x].set()
         return x
 
-    made = calls(*[("meets", json.dumps({"x": n})) for n in range(4)])
-    for parallel, together in ((True, 4), (False, 1)):
-        most, order = 0, []
-        for how in ("run", "arun"):
-            brain, _ = house.asking("chat", made, final("A"))
-            run = ran(house, brain, how, "Go.", tools=[meets], parallel=parallel)
-            assert [one.content for one in run.steps[0].calls] == ["0", "1", "2", "3"]
-            assert most == together
-        assert (order[:4] == [0, 1, 2, 3]) == (not parallel)
+    brain, _ = house.asking("chat", calls(*[("meets", json.dumps({"x": n})) for n in range(4)]), final("A"))
+    run = ran(house, brain, how, "Go.", tools=[meets], parallel=parallel)
+    assert [one.content for one in run.steps[0].calls] == ["0", "1", "2", "3"]
+    assert order == ([3, 2, 1, 0] if parallel else [0, 1, 2, 3])
 
 
-def test_parallel_calls_are_bounded() -> None:
-    from motet.loop.executor import MAX_PARALLEL_CALLS
-
-    at_work, most, lock = 0, 0, threading.Lock()
+@pytest.mark.parametrize("how", ["run", "arun"])
+def test_parallel_calls_are_bounded(how: str) -> None:
+    running, most, lock, full = 0, 0, threading.Lock(), threading.Event()
 
     def meets() -> None:
-        nonlocal at_work, most
+        nonlocal running, most
         with lock:
-            at_work += 1
-            most = max(most, at_work)
-        time.sleep(0.01)
+            running += 1
+            most = max(most, running)
+        if running >= MAX_PARALLEL_CALLS:
+            full.set()
+        full.wait(30)
         with lock:
-            at_work -= 1
+            running -= 1
 
     brain, _ = fake_atom(turns(calls(*["meets"] * (2 * MAX_PARALLEL_CALLS)), final("A")))
-    for run in (brain.run("Go.", tools=[meets]), asyncio.run(brain.arun("Go.", tools=[meets]))):
-        assert {one.signal for one in run.steps[0].calls} == {"success"}
-    assert 1 < most <= MAX_PARALLEL_CALLS
+    run = asyncio.run(brain.arun("Go.", tools=[meets])) if how == "arun" else brain.run("Go.", tools=[meets])
+    assert {one.signal for one in run.steps[0].calls} == {"success"}
+    assert most == MAX_PARALLEL_CALLS
 
 
 def test_timeout_of_a_tool_overrides_that_of_the_loop() -> None:
@@ -98,11 +98,11 @@ def test_late_async_tools_are_cancelled_or_abandoned() -> None:
 
     brain, _ = fake_atom(turns(calls("heeds", "stubborn"), final("A")))
     for run in (
-        brain.run("Go.", tools=[heeds, stubborn], tool_timeout=0.1),
-        asyncio.run(brain.arun("Go.", tools=[heeds, stubborn], tool_timeout=0.1)),
+        brain.run("Go.", tools=[heeds, stubborn], tool_timeout=0.5),
+        asyncio.run(brain.arun("Go.", tools=[heeds, stubborn], tool_timeout=0.5)),
     ):
         assert [one.signal for one in run.steps[0].calls] == ["error:malfunction"] * 2
-        assert all("no result within 0.1 s" in one.content for one in run.steps[0].calls)
+        assert all("no result within 0.5 s" in one.content for one in run.steps[0].calls)
     assert heeded.count("heeds") == 2
 
 
