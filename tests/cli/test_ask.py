@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from motet.testing import ScriptedServer
-from tests.support.command_line import command, process, run
+from tests.support.command_line import command, run
 
 
 def test_ask_prints_only_the_answer_without_a_terminal(service: ScriptedServer) -> None:
@@ -75,6 +75,6 @@ def test_truncated_empty_answer_has_a_cost(service: ScriptedServer) -> None:
 
 
 def test_removed_model_is_reported_without_source_lines(service: ScriptedServer) -> None:
-    errors = process("ask", "Hi", "--lane", "chat", "-m", "together/gpt-oss/20b").stderr
+    errors = run("ask", "Hi", "--lane", "chat", "-m", "together/gpt-oss/20b").err
     assert "motet: together/gpt-oss/20b was removed" in errors
     assert "RemovedAtomWarning" not in errors
