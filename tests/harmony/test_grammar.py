@@ -388,3 +388,48 @@ def test_gbnf_constrains_supported_keywords(schema: Any, taken: list[Any], refus
         for style in (0, 1, 2):
             text = f"<|channel|>final<|message|>{dumped(value, style)}<|return|>"
             assert found.accepts(ids_of(text)) == fits, text
+
+
+def call_of(arguments: Any) -> list[int]:
+    return ids_of(f" to=functions.f<|channel|>commentary<|message|>{json.dumps(arguments)}<|call|>")
+
+
+OLDER_FORMS: list[tuple[Any, Any]] = [
+    ({"type": "array", "items": [{"type": "integer"}, {"type": "string"}]}, [1, "x"]),
+    ({"type": "number", "minimum": 0, "exclusiveMinimum": True}, 1),
+    ({"type": "string", "nullable": True}, None),
+    ({"enum": ["a"], "type": "string", "nullable": True}, None),
+    ({"anyOf": [{"type": "integer"}], "nullable": True}, None),
+    ({"type": "string", "pattern": "b"}, "abc"),
+    ({"type": "string", "pattern": "^a+$"}, "aa"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("schema", "value"), OLDER_FORMS, ids=lambda value: str(value)[:40])
+def test_older_schema_forms_are_accepted(form: str, schema: Any, value: Any) -> None:
+    parameters = {"type": "object", "properties": {"x": schema}, "required": ["x"], "additionalProperties": False}
+    assert engine(form, tools=[{"name": "f", "parameters": parameters}]).accepts(call_of({"x": value}))
+
+
+BRANCHES: list[tuple[Any, list[Any], list[Any]]] = [
+    (
+        {"properties": {"a": {"type": "integer"}}, "anyOf": [{"required": ["a"]}, {"properties": {"b": {}}}]},
+        [{"a": 1}, {"b": 2}, {"a": 1, "b": 2}],
+        [{"a": "x"}],
+    ),
+    (
+        {"properties": {"a": {}}, "allOf": [{"properties": {"b": {"type": "integer"}}, "required": ["b"]}]},
+        [{"b": 1}, {"a": 0, "b": 1}],
+        [{"a": 0}, {"b": "x"}],
+    ),
+    ({"properties": {"a": {}}, "allOf": [{"$ref": "#/$defs/x"}], "$defs": {"x": {}}}, [{"a": 1, "z": 2}], [1]),
+    ({"patternProperties": {"^x": {"type": "integer"}}, "additionalProperties": False}, [{}, {"x1": 1}], [1]),
+]
+
+
+@pytest.mark.parametrize(("schema", "accepted", "refused"), BRANCHES, ids=lambda value: str(value)[:40])
+def test_gbnf_accepts_properties_of_all_branches(schema: Any, accepted: list[Any], refused: list[Any]) -> None:
+    found = engine("gbnf", tools=[{"name": "f", "parameters": {"type": "object", **schema}}])
+    assert [found.accepts(call_of(value)) for value in accepted] == [True] * len(accepted)
+    assert [found.accepts(call_of(value)) for value in refused] == [False] * len(refused)

@@ -1,0 +1,163 @@
+"""The rules of one completion: frames of reasoning, then an answer or a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from motet._core import MARKERS, SPECIAL_TOKENS, name_of, recipient_of
+from motet.harmony.grammar.json_schema import normalised
+from motet.harmony.grammar.nodes import (
+    BLANK,
+    AnyText,
+    Choice,
+    Concatenation,
+    FixedText,
+    JsonValue,
+    Node,
+    Option,
+    Repetition,
+    RuleReference,
+    RuleSet,
+    SpecialToken,
+    all_nodes,
+)
+
+__all__ = ["StopTokens", "call_nodes", "choose_calls", "completion_rules"]
+
+# The parameters of the browser as the prompt of gpt-oss describes them.
+_BROWSER: dict[str, dict[str, Any]] = {
+    "browser.search": {
+        "properties": {"query": {"type": "string"}, "topn": {"type": "number"}, "source": {"type": "string"}},
+        "required": ["query"],
+    },
+    "browser.open": {
+        "properties": {
+            "id": {"type": ["number", "string"]},
+            "cursor": {"type": "number"},
+            "loc": {"type": "number"},
+            "num_lines": {"type": "number"},
+            "view_source": {"type": "boolean"},
+            "source": {"type": "string"},
+        },
+    },
+    "browser.find": {
+        "properties": {"pattern": {"type": "string"}, "cursor": {"type": "number"}},
+        "required": ["pattern"],
+    },
+}
+
+
+def _marker(word: str) -> SpecialToken:
+    return SpecialToken(MARKERS[word])
+
+
+def _row(*nodes: Node) -> Concatenation:
+    return Concatenation(nodes)
+
+
+class StopTokens:
+    """The stop tokens at the end of the grammar, except those that the engine adds itself."""
+
+    def __init__(self, eos: set[int]) -> None:
+        self._eos = eos
+
+    def node(self, marker: str) -> Node:
+        """The stop token, or nothing if the engine adds it."""
+        return _row() if SPECIAL_TOKENS[marker] in self._eos else SpecialToken(marker)
+
+
+def call_nodes(tools: Sequence[str | Mapping[str, Any]], builtin_tools: Iterable[str]) -> dict[str, Node]:
+    """The frame of a call of each tool, by name, without the stop token."""
+    calls: dict[str, Node] = {}
+    for tool in tools:
+        fields = {"name": tool} if isinstance(tool, str) else tool.get("function", tool)
+        name = name_of(fields["name"])
+        schema = normalised(fields.get("parameters") or {"type": "object"})
+        calls[name] = _call(
+            recipient_of(name), ("commentary",), "json-type", JsonValue(schema, f"arguments-{len(calls)}")
+        )
+    builtin_channels = ("analysis", "commentary")
+    for builtin in builtin_tools:
+        if builtin == "python":
+            calls["python"] = _call("python", builtin_channels, "code-type", AnyText())
+            continue
+        for name, schema in _BROWSER.items():
+            arguments = JsonValue({"type": "object", **schema}, f"arguments-{len(calls)}")
+            calls[name] = _call(name, builtin_channels, "builtin-type", arguments)
+    return calls
+
+
+def _call(recipient: str, channels: tuple[str, ...], content_type: str, arguments: Node) -> Node:
+    to, channel = FixedText(f" to={recipient}"), Choice(tuple([FixedText(name) for name in channels]))
+    places = Choice(
+        (
+            _row(to, _marker("channel"), channel),
+            _row(_marker("channel"), channel, to),
+        )
+    )
+    return _row(places, Option(RuleReference(content_type)), _marker("message"), arguments)
+
+
+def _content_type(*names: str) -> Node:
+    name = Choice(tuple([FixedText(name) for name in names]))
+    return Choice((_row(FixedText(" "), name), _row(BLANK, _marker("constrain"), BLANK, name)))
+
+
+# After a space or a marker; models write the marker with spaces around it.
+_TYPES: RuleSet = {
+    "json-type": _content_type("json"),
+    "code-type": _content_type("code"),
+    "builtin-type": _content_type("json", "code"),
+}
+
+
+def choose_calls(calls: dict[str, Node], choice: str) -> dict[str, Node]:
+    if choice == "none":
+        return {}
+    if choice in ("auto", "required"):
+        if choice == "required" and not calls:
+            raise ValueError("tool_choice: a call is required, but there are no tools")
+        return calls
+    if choice not in calls:
+        raise ValueError(f"tool_choice must be auto, none, required or one of the tools, not {choice!r}")
+    return {choice: calls[choice]}
+
+
+def completion_rules(
+    calls: dict[str, Node], answer: Any, stops: StopTokens, parallel: bool, reasoning: bool
+) -> RuleSet:
+    """The rules of a completion. `answer` is `False`, `AnyText()`, or the JSON Schema of the answer."""
+    channels = [FixedText("commentary")]
+    if reasoning:
+        channels.insert(0, FixedText("analysis"))
+    reasoning_frame = _row(
+        _marker("channel"),
+        Choice(tuple(channels)),
+        _marker("message"),
+        AnyText(),
+        _marker("end"),
+    )
+    next_frame = _row(_marker("start"), FixedText("assistant"))
+    before = Repetition(_row(RuleReference("thought"), next_frame))
+    rules: RuleSet = {"start": RuleReference("start"), "thought": reasoning_frame}
+    last_frames: list[Node] = []
+    if answer is not False:
+        content = answer if isinstance(answer, AnyText) else JsonValue(answer, "answer")
+        head = (
+            _marker("channel"),
+            FixedText("final"),
+            Option(RuleReference("json-type")),
+            _marker("message"),
+        )
+        rules["final"] = _row(*head, content, stops.node(MARKERS["return"]))
+        last_frames.append(RuleReference("final"))
+    for index, call in enumerate(calls.values()):
+        rules[f"call-{index}"] = call
+    if calls:
+        rules["call"] = Choice(tuple([RuleReference(f"call-{index}") for index in range(len(calls))]))
+        more = Repetition(_row(_marker("call"), next_frame, before, RuleReference("call")))
+        last_frames.append(_row(RuleReference("call"), *([more] if parallel else []), stops.node(MARKERS["call"])))
+    rules["start"] = _row(before, Choice(tuple(last_frames)))
+    rules |= {name: node for name, node in _TYPES.items() if RuleReference(name) in all_nodes(rules)}
+    return rules
