@@ -216,6 +216,14 @@ def test_control_sequences_are_not_printed(it: TuneService, data: str, out: Out)
     assert "\\x1b" in printed
 
 
+def test_training_continues_from_a_checkpoint(it: TuneService, data: str, out: Out) -> None:
+    words = ["tune", "start", data, "--from-checkpoint", "ft-1:10", "--method", "dpo", "--no-check", "--yes"]
+    assert main(words) == 0
+    assert it.server.requests[-1].body["from_checkpoint"] == "ft-1:10"
+    with pytest.raises(SystemExit):
+        main([*words, "-m", MODEL])
+
+
 def test_jobs_are_listed(it: TuneService, data: str, out: Out) -> None:
     assert main(["tune", "list"]) == 0
     assert "no jobs yet" in out()[0]

@@ -65,6 +65,13 @@ GOOD: dict[str, dict[str, Any]] = {
         **dict.fromkeys(["messages", "text"]),
         **preference({**USER, "name": None}, good={**ANSWER, "tool_calls": None}, tools=None),
     },
+    "line breaks in a tool's description": chat(
+        USER,
+        CALL,
+        RESULT,
+        ANSWER,
+        tools=[{**TOOL, "function": {**TOOL["function"], "description": "One.\n\nTwo.\r\nThree."}}],
+    ),
     "text parts": chat({**USER, "content": [{"type": "text", "text": "Q"}, {"type": "text", "text": "?"}]}, ANSWER),
     "text parts of all roles": chat(
         {**SYSTEM, "content": [{"type": "text", "text": "S"}]},

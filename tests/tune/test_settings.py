@@ -15,6 +15,7 @@ from motet.errors import (
     MaxCostError,
 )
 from tests.support.tune_service import (
+    LOST,
     MODEL,
     rows,
     service,
@@ -152,6 +153,37 @@ def test_job_request_equals_that_of_the_sdk(data: Path, settings: dict[str, Any]
             one["training_method"] = {name: value for name, value in one["training_method"].items() if value}
             one["training_type"] = {name: value for name, value in one["training_type"].items() if value}
         assert asked[1] == asked[0]
+
+
+@pytest.mark.parametrize("settings", [{}, {"method": "dpo", "dpo_beta": 0.2}, {"lora_rank": 8}], ids=str)
+def test_request_from_a_checkpoint_equals_that_of_the_sdk(data: Path, settings: dict[str, Any]) -> None:
+    checkpoint = "ft-00000001-9e8d:10"
+    names = {"lora_rank": "lora_r", "method": "training_method"}
+    arguments = {names.get(name, name): value for name, value in settings.items()}
+    arguments |= {"lora": True} if "lora_rank" in settings else {}
+    arguments |= {} if settings.get("method") == "dpo" else {"train_on_inputs": "auto"}
+    with service() as it:
+        file = it.file(data)
+        it.backend.client.fine_tuning.create(training_file=file.id, from_checkpoint=checkpoint, **arguments)
+        tune.start(file, from_checkpoint=checkpoint, **it.how, **settings)
+        theirs, ours = [one.body for one in it.server.requests if one.path == "/v1/fine-tunes" and one.method == "POST"]
+        assert ours == theirs and ours["from_checkpoint"] == checkpoint and "model" not in ours
+        assert ("training_type" in ours) == ("lora_rank" in settings)
+
+
+def test_training_needs_a_model_or_a_checkpoint(data: Path) -> None:
+    with service() as it:
+        for model, settings in ((None, {}), (MODEL, {"from_checkpoint": "ft-1"})):
+            with pytest.raises(ConfigError, match="either a model or from_checkpoint"):
+                tune.start(data, model, **it.how, **settings)
+        with pytest.raises(ConfigError, match="from_checkpoint must be"):
+            tune.start(data, from_checkpoint="ft-1:last", **it.how)
+
+
+def test_lost_response_from_a_checkpoint_makes_one_job(data: Path) -> None:
+    with service(faults={"create": [LOST]}) as it:
+        job = tune.start(it.file(data), from_checkpoint="ft-00000001-9e8d", method="dpo", **it.how)
+        assert [job.id] == list(it.training.jobs)
 
 
 def test_full_and_preference_training_are_sent(data: Path) -> None:

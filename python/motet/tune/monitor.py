@@ -58,11 +58,14 @@ class Monitor:
                 f"({list_error}): look at it before you start again",
                 **vars(error),
             ) from list_error
-        wanted = (body["training_file"], body["model"], body.get("suffix"))
-        for job in [Job.read(shape) for shape in shapes if isinstance(shape.get("id"), str)]:
-            is_new = job.id not in earlier_ids and not job.ended
-            if is_new and (job.training_file, job.model, job.suffix) == wanted:
-                return job
+        # The model of a job that continues from a checkpoint is the service's choice.
+        keys = ["training_file", "suffix", "model" if "model" in body else "from_checkpoint"]
+        for shape in shapes:
+            is_new = isinstance(shape.get("id"), str) and shape["id"] not in earlier_ids
+            if is_new and all((shape.get(key) or None) == body.get(key) for key in keys):
+                job = Job.read(shape)
+                if not job.ended:
+                    return job
         return None
 
     def follow(self, job_id: str, timeout: float | None) -> Iterator[Job]:

@@ -111,7 +111,7 @@ def to_file(
 
 def estimate(
     training: Source,
-    model: str,
+    model: str | None = None,
     *,
     validation: Source | None = None,
     backend: Service = None,
@@ -120,6 +120,7 @@ def estimate(
     """The price of a training. Nothing is trained. Files are uploaded, as the service counts their tokens.
 
     - `training`, `validation`: a path, the id of a file of the service, or the result of `upload`.
+    - `model`: the model to train; `None` with the setting `from_checkpoint`.
     - `settings`: see `TrainingSettings`.
 
     Raises `ConfigError` for settings that the model does not allow.
@@ -130,7 +131,7 @@ def estimate(
 
 def start(
     training: Source,
-    model: str,
+    model: str | None = None,
     *,
     validation: Source | None = None,
     max_cost: Decimal | str | int | None = None,
@@ -140,6 +141,7 @@ def start(
     """Starts a training; `watch` waits for its end.
 
     - `training`, `validation`: a path, which is uploaded; the id of a file of the service; or the result of `upload`.
+    - `model`: the model to train; `None` with the setting `from_checkpoint`.
     - `max_cost`: US dollars. If the service's estimate is higher or missing, nothing is started and `MaxCostError` is
       raised. `None`: no limit.
     - `settings`: see `TrainingSettings`. They are compared with the model's limits before anything is sent.
@@ -155,17 +157,21 @@ def start(
 
 
 def _plan(
-    client: TuneClient, training: Source, model: str, validation: Source | None, settings: TrainingSettings
+    client: TuneClient, training: Source, model: str | None, validation: Source | None, settings: TrainingSettings
 ) -> tuple[dict[str, str], Limits, TrainingSettings]:
     """The ids of the files and the model, as requests name them; the model's limits; the settings."""
-    model_limits = limits(model, backend=client)
+    checkpoint = settings.get("from_checkpoint")
+    if (model is None) == (checkpoint is None):
+        raise ConfigError("a training needs either a model or from_checkpoint")
+    model_limits = limits(model or str(checkpoint).partition(":")[0], backend=client)
     if validation is not None:
         settings = {"n_evals": settings.get("n_epochs", 1), **settings}
     # Before uploads, which may take long.
     check_settings(model_limits, settings)
     longest = model_limits.longest(settings)
     file = to_file(training, max_tokens=longest, backend=client)
-    files = {"training_file": file.id, "model": model_limits.model}
+    files = {"training_file": file.id}
+    files |= {"model": model_limits.model} if checkpoint is None else {"from_checkpoint": checkpoint}
     if validation is not None:
         files["validation_file"] = to_file(validation, max_tokens=longest, backend=client).id
         if files["validation_file"] == file.id:

@@ -49,6 +49,9 @@ class TrainingSettings(TypedDict, total=False):
     """With `method="dpo"`."""
     train_on_inputs: bool | Literal["auto"]
     """Whether prompts are learned, too; with `method="sft"`. Default: `auto`, by the format of the data."""
+    from_checkpoint: str
+    """In place of a model: the id of a job or the name of its model, and perhaps `:` and a step. Continues from that
+    checkpoint; preference training usually follows a supervised one."""
     suffix: str
     """Part of the new model's name: 1 to 40 letters, digits, dots, dashes and underscores."""
     seed: int
@@ -196,6 +199,9 @@ def _problems(limits: Limits, settings: TrainingSettings) -> Iterator[str]:
         yield "dpo_beta needs method='dpo'"
     if "train_on_inputs" in values and dpo:
         yield "train_on_inputs needs method='sft'"
+    checkpoint = values.get("from_checkpoint")
+    if checkpoint is not None and not (isinstance(checkpoint, str) and re.fullmatch(r"[\w./-]+(:\d+)?", checkpoint)):
+        yield f"from_checkpoint must be a job or a model, and perhaps : and a step: {checkpoint!r}"
     suffix = values.get("suffix")
     if suffix is not None and not (isinstance(suffix, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,40}", suffix)):
         yield f"suffix must be 1 to 40 letters, digits, dots, dashes and underscores: {suffix!r}"
@@ -246,6 +252,9 @@ def price_body(settings: TrainingSettings, limits: Limits) -> dict[str, Any]:
     rank = values.get("lora_rank", limits.default_rank)
     if values.get("full"):
         body["training_type"] = {"type": "Full"}
+    elif "from_checkpoint" in values and not any(name.startswith("lora_") for name in values):
+        # The service takes the training type of the job that made the checkpoint.
+        return body
     elif rank is not None:
         body["training_type"] = {
             "type": "Lora",

@@ -80,7 +80,10 @@ def register(commands: Any) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="training data: a .jsonl file, or the id of one that is uploaded")
-    parser.add_argument("-m", "--model", required=True, metavar="MODEL", help="the model to train: openai/gpt-oss-20b")
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("-m", "--model", metavar="MODEL", help="the model to train: openai/gpt-oss-20b")
+    help_text = "continue from a checkpoint: the id of a job or the name of its model, and perhaps : and a step"
+    model.add_argument("--from-checkpoint", metavar="JOB[:STEP]", help=help_text)
     parser.add_argument("--validation", metavar="FILE", help="held-out data whose loss is measured; a file, or an id")
     parser.add_argument("--no-check", action="store_true", help="do not check the files before they are sent")
     for name, kind, meta, text in (
@@ -108,7 +111,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 _NAMES = {"epochs": "n_epochs", "evals": "n_evals", "checkpoints": "n_checkpoints"}
 _PLAIN = (
     *("batch_size", "learning_rate", "warmup_ratio", "weight_decay", "max_seq_length", "lora_rank", "lora_alpha"),
-    *("lora_dropout", "dpo_beta", "suffix", "seed", "method"),
+    *("lora_dropout", "dpo_beta", "suffix", "seed", "method", "from_checkpoint"),
 )
 
 
@@ -138,7 +141,8 @@ def _money(text: str | None, option: str) -> Decimal | None:
 def _uploaded(options: argparse.Namespace, backend: Backend) -> dict[str, Any]:
     """The files of a training, at the service: what `estimate` and `start` take of them."""
     # Whether the model can be trained so is known before anything is sent.
-    limits, settings = tune.limits(options.model, backend=backend), _settings(options)
+    model = options.model or options.from_checkpoint.partition(":")[0]
+    limits, settings = tune.limits(model, backend=backend), _settings(options)
     tune.check_settings(limits, settings)
     found: dict[str, Any] = {}
     for name in ("file", "validation"):
