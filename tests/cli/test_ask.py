@@ -16,8 +16,8 @@ def test_ask_prints_only_the_answer_without_a_terminal(service: ScriptedServer) 
     assert command("ask", "Why", "is", "it?") == "Hello!\n"
     assert service.requests[-1].body["messages"] == [{"role": "user", "content": "Why is it?"}]
     assert command("ask", stdin="Why?\n") == "Hello!\n"
-    assert service.requests[-1].body["messages"][0]["content"] == "Why?\n"
-    assert "nothing to ask" in command("ask", code=2)
+    assert service.requests[-1].body["messages"][0]["content"] == "Why?"
+    assert "the prompt is empty" in command("ask", code=2)
 
 
 def test_ask_shows_channels_in_colour_and_the_bill(service: ScriptedServer, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_service_error_exits_with_1(service: ScriptedServer) -> None:
 def test_chat_continues_and_sums_the_cost(service: ScriptedServer) -> None:
     printed = command("chat", "--lane", "chat", stdin="Hi\nAnd you?\n\n")
     assert printed.count("Hello!") == 2
-    assert "the conversation has cost $0.0000" in printed
+    assert "the chat has cost $0.0000" in printed
     assert [one["role"] for one in service.requests[-1].body["messages"]] == ["user", "assistant", "user"]
 
 

@@ -26,7 +26,7 @@ def test_parse_prints_the_parts(form: str) -> None:
 
 def test_control_sequences_are_not_printed() -> None:
     printed = command("parse", stdin="<|channel|>final<|message|>\x1b[2J 👩\u200d💻 \u202e<|return|>")
-    assert "\\x1b[2J 👩\u200d💻 \\x202e" in printed
+    assert "\\x1b[2J 👩\u200d💻 \\u202e" in printed
 
 
 def test_parse_streams_events() -> None:

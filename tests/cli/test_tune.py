@@ -220,8 +220,7 @@ def test_training_continues_from_a_checkpoint(it: TuneService, data: str, out: O
     words = ["tune", "start", data, "--from-checkpoint", "ft-1:10", "--method", "dpo", "--no-check", "--yes"]
     assert main(words) == 0
     assert it.server.requests[-1].body["from_checkpoint"] == "ft-1:10"
-    with pytest.raises(SystemExit):
-        main([*words, "-m", MODEL])
+    assert main([*words, "-m", MODEL]) == 2
 
 
 def test_jobs_are_listed(it: TuneService, data: str, out: Out) -> None:
@@ -289,7 +288,7 @@ def test_test_compares_model_and_base(it: TuneService, data: str, out: Out) -> N
     assert "the rest was not asked" in out()[1]
     assert main(["tune", "test", MODEL, data, "--price", "0.15"]) == 2
     assert main(["tune", "test", "some/model", data, "--limit", "1"]) == 0
-    assert "the price of some/model is not known: give --price IN/OUT" in out()[0]
+    assert "the price of some/model is not known: give --price INPUT,OUTPUT" in out()[0]
 
 
 def test_missing_key_is_a_usage_error(out: Out, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from motet import catalog
-from motet.cli.commands.service import markdown
+from motet.cli.commands.models import markdown
 from motet.testing import ScriptedServer, Stage, Training
 from tests.support.command_line import run
 from tests.support.server_scripts import KEY, PLAIN, final

@@ -1,4 +1,4 @@
-"""The command line: one module for each group of commands. Nothing imports it."""
+"""The command line: one module for each command. No other room imports it."""
 
 from __future__ import annotations
 
@@ -6,56 +6,107 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
+from types import ModuleType
 
 from motet import __version__
-from motet.cli.commands import ask, data, demo, explain, parse, render, run, service, tokens, tune
-from motet.cli.style import UsageError
-from motet.errors import ConfigError, LimitError, MotetError, ParseError
+from motet.cli.commands import (
+    ask,
+    chat,
+    completion,
+    data,
+    demo,
+    estimate,
+    explain,
+    health,
+    models,
+    parse,
+    render,
+    run,
+    serve,
+    tokens,
+    tune,
+)
+from motet.cli.failure import FAILURE, INTERRUPTED, OK, UsageError, describe, exit_code
+from motet.cli.parser import Parser, add_command
+from motet.cli.terminal import safe_output
+from motet.errors import MotetError, ParseError
 
 __all__ = ["main"]
 
-OK, FAILURE, USAGE, LIMIT, NOT_PARSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+COMMANDS: dict[str, ModuleType] = {
+    "parse": parse,
+    "explain": explain,
+    "render": render,
+    "count": tokens,
+    "ask": ask,
+    "chat": chat,
+    "run": run,
+    "estimate": estimate,
+    "models": models,
+    "health": health,
+    "data": data,
+    "tune": tune,
+    "serve": serve,
+    "demo": demo,
+    "completion": completion,
+}
+"""Each module has the `HELP` and the `EXAMPLES` of its command, `add(parser)`, and `run(options)`, which returns an
+exit code or `None` for success. `data` and `tune` have commands of their own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command. Gives 0 if it went well, 1 if not, 2 for wrong usage, 3 if a limit was reached, and 4 if strict
-    parsing refused the input."""
-    parser = argparse.ArgumentParser(prog="motet", description="Harmony for gpt-oss.")
-    parser.add_argument("--version", action="version", version=f"motet {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (parse, render, tokens, explain, ask, run, service, data, tune, demo):
-        group.register(commands)
-    parser.add_argument("--log", metavar="FILE", help="write what is asked and answered to a file, without keys")
-    options = parser.parse_args(arguments)
-    if options.log:
-        _log_to(options.log)
-    try:
-        with warnings.catch_warnings():
-            # A line of motet's own source says nothing to who did not write it.
-            warnings.showwarning = lambda message, *_: print(f"motet: {message}", file=sys.stderr)
-            code = options.run(options)
-        sys.stdout.flush()
-    except ParseError as error:
-        return _fail(error, NOT_PARSED)
-    except LimitError as error:
-        return _fail(error, LIMIT)
-    except (ConfigError, UsageError) as error:
-        return _fail(error, USAGE)
-    except (MotetError, OSError, RecursionError, TypeError, ValueError) as error:
-        if isinstance(error, BrokenPipeError):
-            # Whoever read our output has seen enough; Python must not complain about it when it closes.
+    """Runs a command. Returns 0 for success, 1 for failure, 2 for wrong usage, 3 for a limit that was reached, and 4
+    for input that strict parsing refused."""
+    with safe_output():
+        try:
+            options = _parser().parse(arguments)
+            with warnings.catch_warnings():
+                # Without the line of source code that Python adds.
+                warnings.showwarning = lambda message, *_: print(f"motet: {message}", file=sys.stderr)
+                if name := getattr(options, "log", None):
+                    _log_to(name)
+                code = options.run(options)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader of a pipe has left. Python would complain when it flushes standard output at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return OK
-        return _fail(error, FAILURE)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return int(code or OK)
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except (MotetError, UsageError, OSError, RecursionError, TypeError, ValueError) as error:
+            _print_error(error)
+            return exit_code(error)
+        except Exception:
+            print(f"motet: internal error, please report it:\n{traceback.format_exc()}", end="", file=sys.stderr)
+            return FAILURE
+        return int(code or OK)
+
+
+def _parser() -> Parser:
+    """The parser of all commands."""
+    parser = Parser(
+        prog="motet",
+        description="Tokenize, render and parse gpt-oss's harmony format, and ask models.",
+        epilog="motet COMMAND --help has the options and examples of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"motet {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    for name, module in COMMANDS.items():
+        command = add_command(commands, name, module.HELP, getattr(module, "EXAMPLES", ()))
+        module.add(command)
+        if hasattr(module, "run"):
+            command.set_defaults(run=module.run)
+    # `motet completion` describes the whole parser.
+    parser.set_defaults(root=parser)
+    return parser
 
 
 def _log_to(name: str) -> None:
-    """Everything that motet logs, what was said included."""
+    """Appends motet's log records to a file: requests and answers with their contents."""
     logger = logging.getLogger("motet")
     handler = logging.FileHandler(name, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -63,8 +114,8 @@ def _log_to(name: str) -> None:
     logger.setLevel(logging.DEBUG)
 
 
-def _fail(error: Exception, code: int) -> int:
-    # What is wrong with an input is underlined: on a line of its own. Other errors are one line.
-    text = str(error) if isinstance(error, ParseError) else str(error).replace("\n", " ")
+def _print_error(error: Exception) -> None:
+    text = describe(error)
+    if not isinstance(error, ParseError):
+        text = " ".join(text.splitlines())
     print(f"motet: {text}", file=sys.stderr)
-    return code

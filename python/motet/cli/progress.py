@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from motet._context import Closing
+from motet.cli.terminal import unfiltered
 
 __all__ = ["ProgressLine"]
 
@@ -20,7 +21,7 @@ class ProgressLine(Closing):
 
     def __init__(self, what: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._what = what
-        self._stream = stream or sys.stderr
+        self._stream = unfiltered(stream or sys.stderr)
         self._clock = clock
         self._shown_at = clock()
         self._width = 0

@@ -1,6 +1,6 @@
-"""`motet data`: examples, the data set that is made of them, and its check.
+"""`motet data`: examples, the data set built from them, and its check.
 
-What does the work is imported by the action that needs it: other commands start without it.
+Modules of `motet.tune` are imported in the functions that use them, so that other commands start without them.
 """
 
 from __future__ import annotations
@@ -14,39 +14,28 @@ from typing import TYPE_CHECKING, Any
 import motet
 from motet import tune
 from motet._atomic_files import write_whole
+from motet.cli.failure import UsageError
+from motet.cli.inputs import read_completion, read_text, tool_list
+from motet.cli.options import add_color, add_json, fraction, positive
+from motet.cli.parser import add_command
 from motet.cli.progress import ProgressLine
-from motet.cli.style import Style, UsageError, positive, read_bytes, tool_list, visible
+from motet.cli.style import Style
+from motet.cli.terminal import json_text
 
 if TYPE_CHECKING:
     from motet.tune.store import CorruptLine, Statistics
 
-__all__ = ["register"]
+HELP = "keep examples to train on, and build and check data sets"
 
 _MAX_FINDINGS = 100
 
 
-def register(commands: Any) -> None:
-    parser = commands.add_parser("data", help="examples to learn from: add, list, show, remove, build, check")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    _register_add(actions)
-    listing = actions.add_parser("list", help="what there is, and how much of it")
-    _add_file(listing)
-    _add_filter(listing)
-    listing.add_argument("--stats", action="store_true", help="the statistics alone")
-    listing.set_defaults(run=_list)
-    show = actions.add_parser("show", help="an example as it would be trained on")
-    _add_file(show)
-    show.add_argument("id", help="the id, or how it begins")
-    show.set_defaults(run=_show)
-    remove = actions.add_parser("remove", help="take examples out of the file")
-    _add_file(remove)
-    remove.add_argument("id", nargs="+", help="the id, or how it begins")
-    remove.set_defaults(run=_remove)
-    _register_build(actions)
-    _register_check(actions)
-    for action in actions.choices.values():
-        action.add_argument("--json", action="store_true", help="print JSON")
-        action.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+def add(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND", title="commands")
+    for add_action in (_add_add, _add_list, _add_show, _add_remove, _add_build, _add_check):
+        action = add_action(actions)
+        add_json(action)
+        add_color(action)
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
@@ -54,51 +43,74 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_filter(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--min-quality", type=_share, metavar="Q", help="only those known to be at least that good")
-    parser.add_argument("--tag", action="append", default=[], help="only those with this tag; may be given again")
+    parser.add_argument("--min-quality", type=fraction, metavar="Q", help="only examples of at least this quality")
+    parser.add_argument("--tag", action="append", default=[], help="only examples with this tag; repeatable")
 
 
 def _add_allow(parser: argparse.ArgumentParser) -> None:
-    help_text = "secrets of this kind may be there: jwt, card, ... or all; may be given again"
+    help_text = "accept secrets of this kind: jwt, card, ... or all; repeatable"
     parser.add_argument("--allow", action="append", default=[], metavar="KIND", help=help_text)
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
-    help_text = "processes that share the work on a large file (1)"
+    help_text = "processes for a large file (1)"
     parser.add_argument("--workers", type=positive, metavar="N", help=help_text)
 
 
-def _share(text: str) -> float:
-    """An option's value: from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
-    return value
-
-
-def _register_add(actions: Any) -> None:
-    add = actions.add_parser("add", help="add an example, or those that a file holds")
-    _add_file(add)
-    add.add_argument("--request", help="what is asked; - for standard input")
-    add.add_argument("--response", help="what is to be answered; - for standard input")
-    add.add_argument("--thinking", help="what is to be thought before")
-    add.add_argument("--system", help="the instructions that the model is given")
-    add.add_argument("--rejected", help="a worse answer, for preferences")
-    add.add_argument("--completion", metavar="FILE", help="the answer as a model wrote it: harmony, as text or as ids")
-    add.add_argument(
+def _add_add(actions: Any) -> argparse.ArgumentParser:
+    parser = add_command(
+        actions,
+        "add",
+        "add an example, or the examples of a file",
+        (
+            'motet data add --request "Is Paris warm?" --response "Yes." --thinking "24 degrees."',
+            "motet data add --from run.json --tag weather --quality 0.9",
+        ),
+    )
+    _add_file(parser)
+    parser.add_argument("--request", metavar="TEXT", help="the user's text; - for standard input")
+    parser.add_argument("--response", metavar="TEXT", help="the answer; - for standard input")
+    parser.add_argument("--thinking", metavar="TEXT", help="the reasoning before the answer")
+    parser.add_argument("--system", metavar="TEXT", help="the system text")
+    parser.add_argument("--rejected", metavar="TEXT", help="a worse answer, for preference data")
+    parser.add_argument("--completion", metavar="FILE", help="the answer as a raw completion: text or token ids")
+    parser.add_argument(
         "--from",
         dest="source",
         metavar="FILE",
-        help="a saved run, a transcript, a cassette, or training data, one object a line; - for standard input",
+        help="a saved run, a transcript, a cassette, or training data in JSON lines; - for standard input",
     )
-    add.add_argument("--tools", metavar="FILE", help="a JSON list of the tools that the model was given")
-    add.add_argument("--quality", type=_share, metavar="Q", help="from 0 to 1")
-    add.add_argument("--tag", action="append", default=[], help="may be given again")
-    _add_workers(add)
-    add.set_defaults(run=_add)
+    parser.add_argument("--tools", metavar="FILE", help="a JSON list of the model's tools")
+    parser.add_argument("--quality", type=fraction, metavar="Q", help="from 0 to 1")
+    parser.add_argument("--tag", action="append", default=[], help="repeatable")
+    _add_workers(parser)
+    parser.set_defaults(run=_add)
+    return parser
+
+
+def _add_list(actions: Any) -> argparse.ArgumentParser:
+    parser = add_command(actions, "list", "list examples, with statistics", ("motet data list --min-quality 0.8",))
+    _add_file(parser)
+    _add_filter(parser)
+    parser.add_argument("--stats", action="store_true", help="the statistics alone")
+    parser.set_defaults(run=_list)
+    return parser
+
+
+def _add_show(actions: Any) -> argparse.ArgumentParser:
+    parser = add_command(actions, "show", "show an example as it is trained on")
+    _add_file(parser)
+    parser.add_argument("id", help="the id, or its beginning")
+    parser.set_defaults(run=_show)
+    return parser
+
+
+def _add_remove(actions: Any) -> argparse.ArgumentParser:
+    parser = add_command(actions, "remove", "remove examples from the file")
+    _add_file(parser)
+    parser.add_argument("id", nargs="+", help="ids, or their beginnings")
+    parser.set_defaults(run=_remove)
+    return parser
 
 
 def _add(options: argparse.Namespace) -> None:
@@ -114,7 +126,7 @@ def _add(options: argparse.Namespace) -> None:
     else:
         new = examples.add(noted(_asked(options, about)))
     if options.json:
-        print(json.dumps({"read": noted.read, "new": new, "ids": noted.ids}))
+        print(json_text({"read": noted.read, "new": new, "ids": noted.ids}))
     else:
         shown = " ".join(noted.ids[:10]) + (" ..." if noted.read > 10 else "")
         print(f"{new} new of {noted.read} in {options.file}: {shown}")
@@ -143,7 +155,7 @@ def _asked(options: argparse.Namespace, about: dict[str, Any]) -> tune.Example:
         return tune.Example.of(request, _text(options.response), **more, **about)
     if options.thinking is not None:
         raise UsageError("a completion has its own thinking")
-    data = read_bytes(options.completion)
+    data = read_completion(options.completion)
     raw = json.loads(data) if data.lstrip().startswith(b"[") else data
     before: list[Any] = [{"role": "system", "content": options.system}] if options.system else []
     answer = motet.parse(raw, tools=about["tools"] or None).message
@@ -152,7 +164,7 @@ def _asked(options: argparse.Namespace, about: dict[str, Any]) -> tune.Example:
 
 
 def _text(value: str) -> str:
-    return sys.stdin.read() if value == "-" else value
+    return read_text("-") if value == "-" else value
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -176,7 +188,7 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         problems = [{"line": line, "problem": problem, "torn": torn} for line, problem, torn in corrupt]
         shape = {"statistics": statistics.to_dict(), "corrupt": problems}
-        print(json.dumps(shape if options.stats else {"examples": listed, **shape}, ensure_ascii=False, indent=2))
+        print(json_text(shape if options.stats else {"examples": listed, **shape}, indent=2))
     else:
         print(_statistics(statistics))
     for one in corrupt:
@@ -187,7 +199,7 @@ def _list(options: argparse.Namespace) -> int:
 def _line(example: tune.Example, style: Style) -> str:
     said = example.text if example.text is not None else _first_question(example)
     quality = "   -" if example.quality is None else f"{example.quality:.2f}"
-    first = " ".join(visible(said).split())[:60]
+    first = " ".join(said.split())[:60]
     return f"{style('title', example.id[:12])}  {quality}  {first}  {style('markup', ' '.join(example.tags))}".rstrip()
 
 
@@ -197,7 +209,7 @@ def _first_question(example: tune.Example) -> str:
 
 def _statistics(statistics: Statistics) -> str:
     mean = "unknown" if statistics.mean_quality is None else f"{statistics.mean_quality:.2f}"
-    tags = ", ".join([f"{visible(tag)} {times}" for tag, times in statistics.tags.most_common(20)]) or "none"
+    tags = ", ".join([f"{tag} {times}" for tag, times in statistics.tags.most_common(20)]) or "none"
     formats = ", ".join([f"{name} {times}" for name, times in statistics.formats.most_common()]) or "none"
     return (
         f"{statistics.examples} examples: {formats}; {statistics.with_reasoning} with reasoning, "
@@ -209,45 +221,54 @@ def _statistics(statistics: Statistics) -> str:
 def _show(options: argparse.Namespace) -> None:
     example = tune.Examples(options.file).get(options.id)
     if options.json or example.text is not None:
-        print(json.dumps(example.to_dict(), ensure_ascii=False, indent=None if options.json else 2))
+        print(json_text(example.to_dict(), indent=None if options.json else 2))
         return
     style = Style(options.color, sys.stdout)
     for name in ("id", "quality", "tags", "source"):
         if (value := getattr(example, name)) not in (None, ()):
-            print(style("title", name), visible(value if isinstance(value, str) else json.dumps(value)))
+            print(style("title", name), value if isinstance(value, str) else json.dumps(value))
     rejected = [{**example.rejected, "role": "rejected"}] if example.rejected else []
     for message in [*example.messages, *rejected]:
         print(f"\n{style('title', message['role'])}")
         for key, kind in (("reasoning", "reasoning"), ("content", "text")):
             if message.get(key):
-                print(style(kind, visible(message[key])))
+                print(style(kind, message[key]))
         for call in message.get("tool_calls", ()):
-            print(style("tool_call", visible(f"{call['function']['name']} {call['function']['arguments']}")))
+            print(style("tool_call", f"{call['function']['name']} {call['function']['arguments']}"))
 
 
 def _remove(options: argparse.Namespace) -> None:
     removed = tune.Examples(options.file).remove(*options.id)
-    print(json.dumps({"removed": removed}) if options.json else f"{removed} removed from {options.file}")
+    print(json_text({"removed": removed}) if options.json else f"{removed} removed from {options.file}")
 
 
-def _register_build(actions: Any) -> None:
-    building = actions.add_parser("build", help="make training data of examples")
-    _add_file(building)
-    building.add_argument("-o", "--output", default="train.jsonl", metavar="FILE", help="training data (train.jsonl)")
-    building.add_argument("--validation", metavar="FILE", help="write a share of it there, for validation")
-    building.add_argument("--fraction", type=float, default=0.1, help="the share of the validation (0.1)")
-    building.add_argument(
+def _add_build(actions: Any) -> argparse.ArgumentParser:
+    parser = add_command(
+        actions,
+        "build",
+        "build training data from examples",
+        ("motet data build --validation held.jsonl --fraction 0.2", "motet data build --format preference"),
+    )
+    _add_file(parser)
+    parser.add_argument("-o", "--output", default="train.jsonl", metavar="FILE", help="training data (train.jsonl)")
+    parser.add_argument("--validation", metavar="FILE", help="validation data, a share of the examples")
+    parser.add_argument("--fraction", type=fraction, default=0.1, help="the share of the validation data (0.1)")
+    parser.add_argument(
         "--format", choices=("conversational", "instruction", "preference", "text"), default="conversational"
     )
-    _add_filter(building)
-    building.add_argument("--dedupe", choices=("normalised", "exact", "none"), default="normalised")
-    building.add_argument("--max-tokens", type=positive, metavar="N", help="leave out what is longer")
-    building.add_argument(
-        "--split", choices=("reasoning", "all", "none"), default="reasoning", help="make a row of each answer of which"
+    _add_filter(parser)
+    parser.add_argument("--dedupe", choices=("normalised", "exact", "none"), default="normalised")
+    parser.add_argument("--max-tokens", type=positive, metavar="N", help="leave out longer examples")
+    parser.add_argument(
+        "--split",
+        choices=("reasoning", "all", "none"),
+        default="reasoning",
+        help="the answers that become rows of their own (reasoning)",
     )
-    _add_allow(building)
-    _add_workers(building)
-    building.set_defaults(run=_build)
+    _add_allow(parser)
+    _add_workers(parser)
+    parser.set_defaults(run=_build)
+    return parser
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -266,7 +287,7 @@ def _build(options: argparse.Namespace) -> None:
         workers=options.workers,
     )
     if options.json:
-        print(json.dumps(built.to_dict(), ensure_ascii=False, indent=2))
+        print(json_text(built.to_dict(), indent=2))
         return
     for file in (built.train, built.validation):
         if file is not None:
@@ -279,16 +300,22 @@ def _build(options: argparse.Namespace) -> None:
         print(f"motet: {case.id[:12]} is left out: {case.reason}: {case.message}", file=sys.stderr)
 
 
-def _register_check(actions: Any) -> None:
-    checking = actions.add_parser("check", help="whether a file can be trained on, and what to mend")
-    checking.add_argument("file", nargs="?", default="-", help="training data; standard input if it is left out or -")
-    checking.add_argument("--max-tokens", type=positive, metavar="N", help="how long a sequence may be")
-    checking.add_argument("--html", metavar="FILE", help="write a page with a histogram of lengths")
+def _add_check(actions: Any) -> argparse.ArgumentParser:
+    parser = add_command(
+        actions,
+        "check",
+        "check whether a file is valid training data (exit code 1 if not)",
+        ("motet data check train.jsonl", "motet data check train.jsonl --html report.html"),
+    )
+    parser.add_argument("file", nargs="?", default="-", help="training data; by default, or for -, standard input")
+    parser.add_argument("--max-tokens", type=positive, metavar="N", help="the longest sequence")
+    parser.add_argument("--html", metavar="FILE", help="write a page with a histogram of lengths")
     help_text = f"findings to print; {_MAX_FINDINGS} by default, with --json all"
-    checking.add_argument("--max-findings", type=positive, metavar="N", help=help_text)
-    _add_allow(checking)
-    _add_workers(checking)
-    checking.set_defaults(run=_check)
+    parser.add_argument("--max-findings", type=positive, metavar="N", help=help_text)
+    _add_allow(parser)
+    _add_workers(parser)
+    parser.set_defaults(run=_check)
+    return parser
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -304,9 +331,9 @@ def _check(options: argparse.Namespace) -> int:
         write_whole(Path(options.html), to_html(report))
     printer.end()
     if options.json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False)[1:])
+        print(json_text(report.to_dict())[1:])
     else:
-        print(visible(to_text(report)))
+        print(to_text(report))
     return 0 if report.ok else 1
 
 
@@ -329,10 +356,10 @@ class _Findings:
         self._progress.close()
         if self._as_json:
             separator = ",\n " if self._count > 1 else "\n "
-            print(separator, json.dumps(finding.to_dict(), ensure_ascii=False), sep="", end="")
+            print(separator, json_text(finding.to_dict()), sep="", end="")
         else:
             kind = "repair" if finding.severity == "error" else "preamble"
-            print(f"{self._style(kind, finding.severity)} {finding.code} {visible(str(finding))}")
+            print(f"{self._style(kind, finding.severity)} {finding.code} {finding!s}")
 
     def end(self) -> None:
         if self._as_json:

@@ -9,19 +9,20 @@ from importlib import resources
 from typing import Any
 
 import motet
-from motet.cli.commands.parse import EventPrinter
-from motet.cli.cost_report import bill
+from motet.cli.cost_report import cost_report
+from motet.cli.event_printer import EventPrinter
+from motet.cli.failure import FAILURE, OK
+from motet.cli.options import add_color
 from motet.cli.style import Style
 
-__all__ = ["register"]
+HELP = "replay a scripted tool call, with the cost by channel; needs no key and no network"
+
+TOKEN_DELAY = 0.012
+"""Seconds between tokens on a terminal: about the pace of a model."""
 
 
-def register(commands: Any) -> None:
-    parser = commands.add_parser(
-        "demo", help="a scripted replay of a tool call, streamed, with the cost by channel; needs no key and no network"
-    )
-    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
-    parser.set_defaults(run=run)
+def add(parser: argparse.ArgumentParser) -> None:
+    add_color(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,38 +30,39 @@ def run(options: argparse.Namespace) -> int:
 
     sample = json.loads(resources.files("motet.cli").joinpath("demo.json").read_text("utf-8"))
     style = Style(options.color, sys.stdout)
-    # About the pace of a model; output that is not a terminal is not delayed.
-    delay = 0.012 if sys.stdout.isatty() else 0.0
+    delay = TOKEN_DELAY if sys.stdout.isatty() else 0.0
     turns = [Turn(completion, delay=delay, cached=0) for completion in sample["completions"]]
     with (
         ScriptedServer(turns, style="vllm") as server,
-        motet.atom("together/gpt-oss/120b", base_url=server.url, api_key="none", lane="ids") as brain,
+        motet.atom("together/gpt-oss/120b", base_url=server.url, api_key="none", lane="ids") as atom,
     ):
         question = sample["messages"][1]["content"]
-        asked: dict[str, Any] = {"tools": sample["tools"], "briefs": [sample["messages"][0]["content"]]}
-        estimate = brain.estimate(question, **asked)
+        ask: dict[str, Any] = {"tools": sample["tools"], "briefs": [sample["messages"][0]["content"]]}
+        estimate = atom.estimate(question, **ask)
         print(
             style("title", "Scripted replay:"),
-            "a server on this machine plays back two completions; no model is asked, and nothing is billed.\n",
+            "a server on this machine plays back two completions;\nno model is asked, and nothing is billed.\n",
         )
-        print(style("markup", f"--- {brain.slug} is asked, with a prompt of {estimate.tokens.input} tokens:"), question)
-        first = _hear(brain.stream(question, **asked), style)
+        print(style("markup", f"--- {atom.slug} is asked, with a prompt of {estimate.tokens.input} tokens:"))
+        print(f"{question}\n")
+        first = _show(atom.stream(question, **ask), style)
         result = motet.ToolResult(first.calls[0].id, sample["results"][0])
-        print(style("markup", f"\n--- the tool answers {result.content}\n"))
-        second = _hear(brain.stream(result, on=first, tools=sample["tools"]), style)
-    identical = all(
-        motet.render_frames(answer.completion.frames).text == f"<|start|>assistant{written}"
-        for answer, written in zip((first, second), sample["completions"], strict=True)
+        print(style("markup", "\n--- the tool returns:"))
+        print(f"{result.content}\n")
+        second = _show(atom.stream(result, on=first, tools=sample["tools"]), style)
+    are_equal = all(
+        motet.render_frames(answer.completion.frames).text == f"<|start|>assistant{completion}"
+        for answer, completion in zip((first, second), sample["completions"], strict=True)
     )
-    verdict = "identical" if identical else "DIFFERENT"
-    print(style("title", f"\nRendered back, what the model wrote is {verdict}."))
-    return 0 if identical else 1
+    verdict = "identical to" if are_equal else "DIFFERENT from"
+    print(style("title", f"\nRendered again, the parsed completions are {verdict} what the model wrote."))
+    return OK if are_equal else FAILURE
 
 
-def _hear(stream: motet.AnswerStream, style: Style) -> motet.Answer[Any]:
+def _show(stream: motet.AnswerStream, style: Style) -> motet.Answer[Any]:
     printer = EventPrinter(style)
     with stream:
         for event in stream:
             printer.show([event])
-    print(bill(stream.answer, style))
+    print(cost_report(stream.answer, style))
     return stream.answer

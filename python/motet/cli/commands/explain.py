@@ -1,100 +1,104 @@
-"""`motet explain`: token by token, what the grammar makes of a completion."""
+"""`motet explain`: a completion token by token."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import motet
-from motet.cli.style import Style, add_input, add_output, add_reading, ids_of, read_bytes, tool_list
+from motet.cli.inputs import read_completion, read_ids, tool_list
+from motet.cli.options import add_input, add_output, add_parsing
+from motet.cli.style import Style
+from motet.cli.terminal import json_text
 
-__all__ = ["register"]
+HELP = "show a completion token by token, with the part and the channel of each"
+EXAMPLES = ("motet explain completion.txt", "motet explain ids.json --strict")
+
+MAX_TEXT_WIDTH = 28
+"""Characters of the column of texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A token and what became of it."""
+    """A token and what the parser did with it."""
 
     position: int
     id: int
+    """-1 for the end of the input."""
     text: str
     kind: str | None
-    """The kind of part that it is content of; `markup` for markers and headers."""
+    """The kind of part whose content it is; `markup` for special tokens and headers."""
     meaning: str
     repairs: tuple[motet.Repair, ...]
 
 
-def register(commands: Any) -> None:
-    parser = commands.add_parser("explain", help="token by token, what the grammar makes of a completion")
+def add(parser: argparse.ArgumentParser) -> None:
     add_input(parser)
-    add_reading(parser)
+    add_parsing(parser)
     add_output(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    data = read_bytes(options.file)
-    ids = ids_of(data, options)
+    data = read_completion(options.file)
+    ids = read_ids(data, options)
     if ids is None:
         ids = motet.encode(data.decode("utf-8", "replace"), special="token")
-    role = None if options.role == "none" or ids[:1] == [motet.SPECIAL_TOKENS["<|start|>"]] else options.role
+    role = None if ids[:1] == [motet.SPECIAL_TOKENS["<|start|>"]] else options.role
     tools = tool_list(options.tools)
     parser = motet.StreamParser(role, tools=tools, strict=options.strict, stripped=options.stripped)
     rows: list[Row] = []
-    refused: motet.ParseError | None = None
+    refusal: motet.ParseError | None = None
     try:
         for row in _rows(ids, parser, role):
             rows.append(row)
     except motet.ParseError as error:
-        refused = error
-    # In strict mode what was read before the fault is shown, too.
-    _print(rows, options, _Fault(refused, ids, len(rows)) if refused else None)
-    if refused is not None:
-        raise refused
+        refusal = error
+    # Strict parsing shows the tokens before the deviation, too.
+    _print(rows, options, _Deviation(refusal, ids, len(rows)) if refusal else None)
+    if refusal is not None:
+        raise refusal
 
 
-class _Fault:
-    """What strict parsing refused, and the tokens that it is about."""
+class _Deviation:
+    """The error of strict parsing, and the tokens that it is about."""
 
-    def __init__(self, error: motet.ParseError, ids: list[int], read: int) -> None:
+    def __init__(self, error: motet.ParseError, ids: list[int], rows: int) -> None:
         self.error = error
         self.unread = [
             Row(position, ids[position], _text(ids[position]), "markup", "not read", ())
-            for position in range(read, min(read + 3, len(ids)))
+            for position in range(rows, min(rows + 3, len(ids)))
         ]
         end, text = error.position, ""
         while end < len(ids) and len(text) < len(error.found):
             text += motet.decode([ids[end]]) if 0 <= ids[end] < motet.VOCAB_SIZE else "?"
             end += 1
-        self.about = range(error.position, max(end, error.position + 1))
+        self.positions = range(error.position, max(end, error.position + 1))
 
     def line(self, style: Style) -> str:
-        said = style("repair", f"! {self.error.code}")
-        return f"{'':>16}{said}{_found(self.error.found)}  expected {self.error.expected}"
+        code = style("repair", f"! {self.error.code}")
+        return f"{'':>16}{code}{_quoted(self.error.found)}  expected {self.error.expected}"
 
 
-def _print(rows: list[Row], options: argparse.Namespace, fault: _Fault | None) -> None:
+def _print(rows: list[Row], options: argparse.Namespace, deviation: _Deviation | None) -> None:
     if options.json:
-        print(json.dumps([dataclasses.asdict(row) for row in rows], ensure_ascii=False))
+        print(json_text([dataclasses.asdict(row) for row in rows]))
         return
     style = Style(options.color, sys.stdout)
-    rows = [*rows, *(fault.unread if fault else [])]
-    width = min(max([len(row.text) for row in rows], default=0), 28)
+    rows = [*rows, *(deviation.unread if deviation else [])]
+    width = min(max([len(row.text) for row in rows], default=0), MAX_TEXT_WIDTH)
     for row in rows:
-        print(_line(row, width, style, fault is not None and row.position in fault.about))
-        if fault and row.position == fault.about[-1]:
-            print(fault.line(style))
-    if fault and fault.about[-1] >= len(rows):
-        print(fault.line(style))
+        print(_line(row, width, style, deviation is not None and row.position in deviation.positions))
+        if deviation and row.position == deviation.positions[-1]:
+            print(deviation.line(style))
+    if deviation and deviation.positions[-1] >= len(rows):
+        print(deviation.line(style))
 
 
 def _rows(ids: list[int], parser: motet.StreamParser, role: str | None) -> Iterator[Row]:
-    # Content, a header, or what is between frames: where a token stands that makes no event of its own.
+    # "content", "header" or "between": describes tokens without an event of their own.
     place = "header" if role else "between"
     for position, token in enumerate(ids):
         events = parser.feed(token)
@@ -121,19 +125,18 @@ def _row(position: int, token: int, events: list[motet.Event], place: str) -> Ro
     kind: str | None = "markup"
     meaning: list[str] = []
     for event in events:
-        said = "" if event.type == "repair" else _meaning(event)
+        text = "" if event.type == "repair" else _meaning(event)
         if event.type == "delta" and not marker:
             kind = event.kind
-        if said and said not in meaning[-1:]:
-            meaning.append(said)
+        if text and text not in meaning[-1:]:
+            meaning.append(text)
     if not meaning:
-        meaning.append(_silent(token, marker, place))
-    text = "" if token < 0 else _text(token)
-    return Row(position, token, text, kind, ", ".join(meaning), repairs)
+        meaning.append(_meaning_without_event(token, marker, place))
+    return Row(position, token, "" if token < 0 else _text(token), kind, ", ".join(meaning), repairs)
 
 
-def _silent(token: int, marker: bool, place: str) -> str:
-    """What a token is for that makes no event of its own."""
+def _meaning_without_event(token: int, marker: bool, place: str) -> str:
+    """The meaning of a token without an event of its own."""
     if token < 0:
         return "the input ends"
     if place == "content":
@@ -160,22 +163,22 @@ def _meaning(event: motet.Event) -> str:
     return f"{event.kind} begins ({' '.join([word for word in header if word])})"
 
 
-def _line(row: Row, width: int, style: Style, marked: bool) -> str:
+def _line(row: Row, width: int, style: Style, is_refused: bool) -> str:
     number = "end" if row.id < 0 else str(row.id)
     text = row.text if len(row.text) <= width else row.text[: width - 1] + "…"
-    sign, kind = (">", "repair") if marked else (" ", row.kind)
+    sign, kind = (">", "repair") if is_refused else (" ", row.kind)
     line = f"{sign}{row.position:>5} {number:>7}  {style(kind, text.ljust(width))}  {style('markup', row.meaning)}"
     repairs = [
-        f"{'':>16}{style('repair', f'! {repair.code}')}{_at(repair, row)}{_found(repair.text)}  {repair.message}"
+        f"{'':>16}{style('repair', f'! {repair.code}')}{_at(repair, row)}{_quoted(repair.text)}  {repair.message}"
         for repair in row.repairs
     ]
     return "\n".join([line, *repairs])
 
 
 def _at(repair: motet.Repair, row: Row) -> str:
-    """The position of a repair that is about an earlier token."""
+    """The position of a repair that concerns an earlier token."""
     return "" if repair.position == row.position else f" at {repair.position}"
 
 
-def _found(text: str) -> str:
+def _quoted(text: str) -> str:
     return f"  {text[:60]!r}{'...' if len(text) > 60 else ''}" if text else ""

@@ -1,18 +1,26 @@
-"""`motet render`: chat messages to a prompt."""
+"""`motet render`: chat messages as a prompt."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
 import motet
-from motet.cli.style import Style, UsageError, read_bytes, tool_list, visible
+from motet.cli.failure import UsageError
+from motet.cli.inputs import read_json, title, tool_list
+from motet.cli.options import add_output, role
+from motet.cli.style import Style
+from motet.cli.terminal import json_text, unfiltered, visible
 
-__all__ = ["register"]
+HELP = "render chat messages as a prompt"
+EXAMPLES = (
+    "motet render chat.json",
+    "motet render chat.json --ids --reasoning-effort high",
+    "motet render chat.json --tools tools.json --dialect chat_template",
+)
 
-_SETTINGS = (
+_OPTIONS = (
     "instructions",
     "reasoning_effort",
     "current_date",
@@ -21,67 +29,87 @@ _SETTINGS = (
     "keep_analysis",
     "dialect",
 )
+"""Options of `motet.render` that are options of the command and keys of the input."""
 
 
-def register(commands: Any) -> None:
-    parser = commands.add_parser("render", help="chat messages to a prompt")
+def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", nargs="?", default="-", help='a JSON list of messages, or {"messages": ..., "tools": ...}'
+        "file",
+        nargs="?",
+        default="-",
+        help='a JSON list of messages, or {"messages": ..., "tools": ...}; by default, or for -, standard input',
     )
     parser.add_argument("--tools", metavar="FILE", help="a JSON list of tools")
-    parser.add_argument("--builtin", action="append", choices=("browser", "python"), help="a built-in tool")
-    parser.add_argument("--instructions")
-    parser.add_argument("--reasoning-effort", choices=("low", "medium", "high"))
-    parser.add_argument("--current-date", metavar="YYYY-MM-DD")
-    parser.add_argument("--identity")
-    parser.add_argument("--knowledge-cutoff")
-    parser.add_argument("--next-role", default="assistant", help="whose header comes last, or none")
-    parser.add_argument("--keep-analysis", choices=("turn", "all", "none", "openai_harmony"))
-    parser.add_argument("--dialect", choices=("motet", "openai_harmony", "chat_template"))
+    parser.add_argument("--builtin", action="append", choices=("browser", "python"), help="a built-in tool; repeatable")
+    parser.add_argument("--instructions", metavar="TEXT", help="the developer message")
+    parser.add_argument("--reasoning-effort", choices=("low", "medium", "high"), help="medium by default")
+    parser.add_argument("--current-date", metavar="YYYY-MM-DD", help="the date in the system message")
+    parser.add_argument("--identity", metavar="TEXT", help="the first sentence of the system message")
+    parser.add_argument("--knowledge-cutoff", metavar="YYYY-MM", help="as the system message says it")
+    parser.add_argument(
+        "--next-role", type=role, default="assistant", help="the role whose header ends the prompt, or none (assistant)"
+    )
+    parser.add_argument(
+        "--keep-analysis",
+        choices=("turn", "all", "none", "openai_harmony"),
+        help="which reasoning of the conversation stays (turn)",
+    )
+    parser.add_argument(
+        "--dialect", choices=("motet", "openai_harmony", "chat_template"), help="the way of writing (motet)"
+    )
     parser.add_argument("--ids", action="store_true", help="print the token ids as a JSON list")
-    parser.add_argument("--json", action="store_true", help="print ids, text and spans as JSON")
-    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
-    parser.set_defaults(run=run)
+    add_output(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    try:
-        given = json.loads(read_bytes(options.file))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{options.file} is not JSON: {error}") from error
-    settings: dict[str, Any] = given if isinstance(given, dict) else {"messages": given}
-    messages = settings.pop("messages", None)
-    if not isinstance(messages, list):
-        raise UsageError(f'{options.file} must hold a list of messages, or an object with "messages"')
-    known = {*_SETTINGS, "tools", "builtin_tools", "response_format", "next_role"}
-    settings = {name: value for name, value in settings.items() if name in known}
-    settings |= {name: value for name in _SETTINGS if (value := getattr(options, name)) is not None}
+    messages, settings = _input(options.file)
+    settings |= {name: value for name in _OPTIONS if (value := getattr(options, name)) is not None}
     if options.tools is not None:
         settings["tools"] = tool_list(options.tools)
     if options.builtin:
         settings["builtin_tools"] = options.builtin
     if options.next_role != "assistant":
-        settings["next_role"] = None if options.next_role == "none" else options.next_role
+        settings["next_role"] = options.next_role
     prompt = motet.render(messages, **settings)
     if options.json:
-        shape = {"ids": prompt.ids, "text": prompt.text, "spans": prompt.spans, "dropped": prompt.dropped}
-        print(json.dumps(shape, ensure_ascii=False))
+        print(json_text({"ids": prompt.ids, "text": prompt.text, "spans": prompt.spans, "dropped": prompt.dropped}))
     elif options.ids:
-        print(json.dumps(prompt.ids))
+        print(json_text(prompt.ids))
     else:
-        print(_coloured(prompt, Style(options.color, sys.stdout)))
+        _print_text(prompt, Style(options.color, sys.stdout))
+
+
+def _input(name: str) -> tuple[list[Any], dict[str, Any]]:
+    """The messages and the options in the input."""
+    value = read_json(name)
+    settings: dict[str, Any] = dict(value) if isinstance(value, dict) else {"messages": value}
+    messages = settings.pop("messages", None)
+    if not isinstance(messages, list):
+        raise UsageError(f'{title(name)} must hold a list of messages, or an object with "messages"')
+    # A request to a chat API has further keys, such as "model".
+    names = {*_OPTIONS, "tools", "builtin_tools", "response_format", "next_role"}
+    return messages, {key: value for key, value in settings.items() if key in names}
+
+
+def _print_text(prompt: motet.Prompt, style: Style) -> None:
+    if style.on:
+        print(_coloured(prompt, style))
+    elif sys.stdout.isatty():
+        print(visible(prompt.text))
+    else:
+        # Exact, and UTF-8 in any locale: programs read it.
+        sys.stdout.flush()
+        unfiltered(sys.stdout).buffer.write(f"{prompt.text}\n".encode())
 
 
 def _coloured(prompt: motet.Prompt, style: Style) -> str:
-    """The text, its markers dimmed. Only ids tell a marker from text that quotes one."""
-    if not style.on:
-        return prompt.text
-    pieces: list[str] = []
-    plain: list[int] = []
+    """The text with its special tokens dimmed. Only ids tell a special token from text that quotes one."""
+    parts: list[str] = []
+    ordinary: list[int] = []
     for token in [*prompt.ids, motet.STOP_TOKENS[0]]:
         if token < min(motet.SPECIAL_TOKENS.values()):
-            plain.append(token)
+            ordinary.append(token)
         else:
-            pieces += [visible(motet.decode(plain)), style("markup", motet.decode([token]))]
-            plain.clear()
-    return "".join(pieces[:-1])
+            parts += [motet.decode(ordinary), style("markup", motet.decode([token]))]
+            ordinary.clear()
+    return "".join(parts[:-1])

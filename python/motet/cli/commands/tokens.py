@@ -1,37 +1,75 @@
-"""`motet count`: how many tokens a text has."""
+"""`motet count`: the tokens of files."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from typing import Any
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import motet
-from motet.cli.style import read_bytes
+from motet.cli.failure import FAILURE, OK, describe
+from motet.cli.inputs import read_bytes
+from motet.cli.options import add_json
+from motet.cli.table import aligned
+from motet.cli.terminal import json_text
 
-__all__ = ["register"]
-
-
-def register(commands: Any) -> None:
-    parser = commands.add_parser("count", help="how many tokens a text has")
-    parser.add_argument("file", nargs="*", default=["-"], help="files; standard input if there is none, or for -")
-    parser.add_argument("--special", action="store_true", help="count markers as control tokens, not as text")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run)
+HELP = "count the tokens of files, folders and standard input"
+EXAMPLES = ("motet count README.md", "motet count src docs", "motet count --special prompt.txt")
 
 
-def run(options: argparse.Namespace) -> None:
-    counts = {name: _count(name, special=options.special) for name in options.file}
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        nargs="*",
+        default=["-"],
+        help="files, and folders with all UTF-8 files below them, hidden ones left out; by default standard input",
+    )
+    parser.add_argument("--special", action="store_true", help="count spelled special tokens as one token each")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    counts: dict[str, int] = {}
+    failures = skipped = 0
+    for name, in_folder in _files(options.file):
+        try:
+            counts[name] = _count(name, special=options.special)
+        except UnicodeDecodeError as error:
+            if in_folder:
+                skipped += 1
+            else:
+                failures += 1
+                print(f"motet: {name}: {describe(error)}", file=sys.stderr)
+        except OSError as error:
+            failures += 1
+            print(f"motet: {describe(error)}", file=sys.stderr)
     if options.json:
-        print(json.dumps(counts))
-    elif len(counts) == 1:
+        print(json_text(counts))
+    elif len(options.file) == 1 and [*counts] == options.file:
         print(*counts.values())
-    else:
-        for name, count in counts.items():
-            print(f"{count:>10}  {name}")
-        print(f"{sum(counts.values()):>10}  total")
+    elif counts:
+        rows = [[f"{count:,}", name] for name, count in {**counts, "total": sum(counts.values())}.items()]
+        print("\n".join(["  ".join(row).rstrip() for row in aligned(rows, "><")]))
+    if skipped:
+        print(f"motet: left out: {skipped} files that are not UTF-8", file=sys.stderr)
+    return FAILURE if failures else OK
+
+
+def _files(names: list[str]) -> Iterator[tuple[str, bool]]:
+    """Each file, and whether it was found in a folder."""
+    for name in names:
+        if name == "-" or not Path(name).is_dir():
+            yield name, False
+            continue
+        for folder, folders, files in os.walk(name):
+            folders[:] = sorted([child for child in folders if not child.startswith(".")])
+            for file in sorted(files):
+                if not file.startswith(".") and (Path(folder) / file).is_file():
+                    yield str(Path(folder) / file), True
 
 
 def _count(name: str, *, special: bool) -> int:
-    text = read_bytes(name).decode("utf-8", "replace")
+    text = read_bytes(name).decode("utf-8")
     return len(motet.encode_array(text, special="token")) if special else motet.count(text)

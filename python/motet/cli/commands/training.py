@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any, Self
 
 from motet import tune
 from motet.cli.cost_report import dollars
-from motet.cli.style import Style, visible
+from motet.cli.style import Style
 from motet.cli.table import table
+from motet.cli.terminal import json_text, unfiltered, visible
 
 __all__ = ["Transfer", "Watcher", "comparison_table", "job_dict", "job_line", "job_table"]
 
@@ -131,7 +131,7 @@ def comparison_table(comparison: tune.Comparison, style: Style) -> str:
         if result.error is not None
     ]
     unknown = [
-        style("markup", f"the price of {visible(tally.model)} is not known: give --price IN/OUT")
+        style("markup", f"the price of {visible(tally.model)} is not known: give --price INPUT,OUTPUT")
         for tally in tallies
         if tally.cost is None
     ]
@@ -156,7 +156,11 @@ class Watcher:
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(no_color=not self._style.on), transient=True, refresh_per_second=4)
+            self._live = Live(
+                console=Console(file=unfiltered(sys.stdout), no_color=not self._style.on),
+                transient=True,
+                refresh_per_second=4,
+            )
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -183,7 +187,7 @@ class Watcher:
             title = f"Loss of {job.output_model or job.id}"
             write_whole(self._svg, tune.svg(job.points, title=title))
         if self._json:
-            print(json.dumps(job_dict(job), ensure_ascii=False), flush=True)
+            print(json_text(job_dict(job)), flush=True)
         elif self._live is not None:
             self._live.update(_picture(job, self._live.console.width))
         else:
@@ -249,7 +253,7 @@ class Transfer:
 
             name = TextColumn("{task.description}", markup=False)
             columns = (name,) if what == "asking" else (name, BarColumn(), DownloadColumn(), TransferSpeedColumn())
-            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._progress = Progress(*columns, console=Console(file=unfiltered(sys.stderr)), transient=True)
 
     def __enter__(self) -> Self:
         if self._progress is not None:

@@ -3,96 +3,149 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import motet
 from motet import tune
-from motet.catalog import to_money
 from motet.cli.commands.training import Transfer, Watcher, comparison_table, job_dict, job_line, job_table
 from motet.cli.cost_report import dollars
-from motet.cli.style import Style, UsageError, positive, seconds, visible
+from motet.cli.failure import UsageError
+from motet.cli.options import add_color, add_json, fraction, money, positive, price, seconds
+from motet.cli.parser import add_command
+from motet.cli.style import Style
+from motet.cli.terminal import json_text
 
 if TYPE_CHECKING:
     from motet.together import Backend
 
-__all__ = ["register"]
+HELP = "fine-tune a model: from the price of a training to the test of its model"
 
 
-def register(commands: Any) -> None:
-    parser = commands.add_parser("tune", help="fine-tuning: estimate, start, watch, list, cancel, download, test")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-
-    estimate = verbs.add_parser("estimate", help="what a training will cost; the file is uploaded, nothing is trained")
-    _add_training(estimate)
-    estimate.set_defaults(run=run_estimate)
-
-    start = verbs.add_parser("start", help="upload, show the price, ask, and train")
-    _add_training(start)
-    start.add_argument("--yes", action="store_true", help="start without asking, whatever it costs")
-    start.add_argument("--max-cost", metavar="USD", help="start without asking up to this; not above it (exit code 3)")
-    start.add_argument("--watch", action="store_true", help="and watch it until it has ended")
-    start.set_defaults(run=run_start)
-
-    watch = verbs.add_parser("watch", help="progress and loss until a job has ended; Ctrl-C leaves it running")
-    watch.add_argument("job", help="its id")
-    watch.add_argument("--timeout", type=seconds, metavar="SECONDS", help="give up after that (exit code 3)")
-    watch.add_argument("--svg", metavar="FILE", help="keep the loss curve here, too")
-    watch.set_defaults(run=run_watch)
-
-    listing = verbs.add_parser("list", help="the jobs of the account, the newest first")
-    listing.set_defaults(run=run_list)
-
-    cancel = verbs.add_parser("cancel", help="cancel a job, and wait until it is")
-    cancel.add_argument("job", help="its id")
-    cancel.add_argument("--timeout", type=seconds, default=300.0, metavar="SECONDS", help="to wait; 300 by default")
-    cancel.set_defaults(run=run_cancel)
-
-    download = verbs.add_parser("download", help="fetch a checkpoint; a download that was cut goes on")
-    download.add_argument("job", help="its id")
-    download.add_argument("-o", "--output", default=".", metavar="PATH", help="a folder, or a file; here by default")
-    download.add_argument("--kind", choices=("merged", "adapter", "model"), help="by default the whole model")
-    download.add_argument("--step", type=positive, metavar="N", help="a checkpoint before the last")
-    download.add_argument("--sha256", metavar="HEX", help="what the file has to have, if you know")
-    download.add_argument("--extract", action="store_true", help="unpack it, too")
-    download.set_defaults(run=run_download)
-
-    test = verbs.add_parser("test", help="ask the new model and its base model the same, and compare")
-    test.add_argument("model", help="the id of a job, or the name of a model")
-    test.add_argument("file", help="held-out examples or prompts, JSONL")
-    test.add_argument("--base", metavar="MODEL", help="to compare with; by default the one that the job trained")
-    test.add_argument("--limit", type=positive, metavar="N", help="how many examples")
-    test.add_argument("--parallel", type=positive, default=4, metavar="N", help="asked at once; 4 by default")
-    test.add_argument("--max-cost", metavar="USD", help="for all of it; the rest is not asked (exit code 3)")
-    test.add_argument("--price", metavar="IN/OUT", help="of the new model, US dollars for a million tokens: 0.15/0.60")
-    test.add_argument("--effort", choices=("low", "medium", "high"), help="how much the models are to think")
-    test.add_argument("--max-tokens", type=positive, metavar="N", help="of an answer, reasoning included")
-    test.set_defaults(run=run_test)
-
-    for verb in (estimate, start, watch, listing, cancel, download, test):
+def add(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND", title="commands")
+    for add_verb in (_add_estimate, _add_start, _add_watch, _add_list, _add_cancel, _add_download, _add_test):
+        verb = add_verb(verbs)
         verb.add_argument("--base-url", metavar="URL", help="by default $TOGETHER_BASE_URL, else Together's")
-        verb.add_argument("--json", action="store_true", help="print JSON")
-        verb.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+        add_json(verb)
+        add_color(verb)
+
+
+def _add_estimate(verbs: Any) -> argparse.ArgumentParser:
+    parser = add_command(
+        verbs,
+        "estimate",
+        "price a training; the file is uploaded, nothing is trained",
+        ("motet tune estimate train.jsonl -m openai/gpt-oss-20b",),
+    )
+    _add_training(parser)
+    parser.set_defaults(run=run_estimate)
+    return parser
+
+
+def _add_start(verbs: Any) -> argparse.ArgumentParser:
+    parser = add_command(
+        verbs,
+        "start",
+        "upload the file, show the price, ask for confirmation, and train",
+        (
+            "motet tune start train.jsonl -m openai/gpt-oss-20b",
+            "motet tune start train.jsonl -m openai/gpt-oss-20b --epochs 3 --max-cost 5 --watch",
+        ),
+    )
+    _add_training(parser)
+    parser.add_argument("--yes", action="store_true", help="start without confirmation at any price")
+    parser.add_argument(
+        "--max-cost", type=money, metavar="USD", help="start without confirmation up to this price (exit code 3 above)"
+    )
+    parser.add_argument("--watch", action="store_true", help="watch the job until it has ended")
+    parser.set_defaults(run=run_start)
+    return parser
+
+
+def _add_watch(verbs: Any) -> argparse.ArgumentParser:
+    parser = add_command(
+        verbs,
+        "watch",
+        "show progress and loss until a job has ended; Ctrl-C leaves the job running",
+        ("motet tune watch ft-1234 --svg loss.svg",),
+    )
+    parser.add_argument("job", help="the id of the job")
+    parser.add_argument("--timeout", type=seconds, metavar="SECONDS", help="stop watching then (exit code 3)")
+    parser.add_argument("--svg", metavar="FILE", help="write the loss curve to a file")
+    parser.set_defaults(run=run_watch)
+    return parser
+
+
+def _add_list(verbs: Any) -> argparse.ArgumentParser:
+    parser = add_command(verbs, "list", "list the jobs of the account, newest first")
+    parser.set_defaults(run=run_list)
+    return parser
+
+
+def _add_cancel(verbs: Any) -> argparse.ArgumentParser:
+    parser = add_command(verbs, "cancel", "cancel a job, and wait until it is cancelled")
+    parser.add_argument("job", help="the id of the job")
+    parser.add_argument("--timeout", type=seconds, default=300.0, metavar="SECONDS", help="for the waiting (300)")
+    parser.set_defaults(run=run_cancel)
+    return parser
+
+
+def _add_download(verbs: Any) -> argparse.ArgumentParser:
+    parser = add_command(
+        verbs,
+        "download",
+        "download a checkpoint, or resume its download",
+        ("motet tune download ft-1234 -o models/ --extract",),
+    )
+    parser.add_argument("job", help="the id of the job")
+    parser.add_argument("-o", "--output", default=".", metavar="PATH", help="a folder or a file (.)")
+    parser.add_argument("--kind", choices=("merged", "adapter", "model"), help="by default the whole model")
+    parser.add_argument("--step", type=positive, metavar="N", help="the checkpoint of this step; by default the last")
+    parser.add_argument("--sha256", metavar="HEX", help="the expected SHA-256 of the file")
+    parser.add_argument("--extract", action="store_true", help="unpack the archive")
+    parser.set_defaults(run=run_download)
+    return parser
+
+
+def _add_test(verbs: Any) -> argparse.ArgumentParser:
+    parser = add_command(
+        verbs,
+        "test",
+        "ask the tuned model and its base model the same prompts, and compare",
+        ("motet tune test ft-1234 held.jsonl --limit 20 --max-cost 1",),
+    )
+    parser.add_argument("model", help="the id of a job, or the name of a model")
+    parser.add_argument("file", help="held-out examples or prompts, in JSON lines")
+    parser.add_argument("--base", metavar="MODEL", help="the model to compare with; by default the job's base model")
+    parser.add_argument("--limit", type=positive, metavar="N", help="the number of examples")
+    parser.add_argument("--parallel", type=positive, default=4, metavar="N", help="simultaneous requests (4)")
+    parser.add_argument("--max-cost", type=money, metavar="USD", help="for all requests; ends the test (exit code 3)")
+    parser.add_argument(
+        "--price", type=price, metavar="INPUT,OUTPUT", help="of the tuned model, US dollars for a million tokens"
+    )
+    parser.add_argument("--effort", choices=("low", "medium", "high"), help="the reasoning effort")
+    parser.add_argument("--max-tokens", type=positive, metavar="N", help="tokens of an answer, reasoning included")
+    parser.set_defaults(run=run_test)
+    return parser
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="training data: a .jsonl file, or the id of one that is uploaded")
+    parser.add_argument("file", help="training data: a .jsonl file, or the id of an uploaded one")
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("-m", "--model", metavar="MODEL", help="the model to train: openai/gpt-oss-20b")
-    help_text = "continue from a checkpoint: the id of a job or the name of its model, and perhaps : and a step"
+    help_text = "continue from a checkpoint: the id of a job or the name of its model, and optionally a step"
     model.add_argument("--from-checkpoint", metavar="JOB[:STEP]", help=help_text)
-    parser.add_argument("--validation", metavar="FILE", help="held-out data whose loss is measured; a file, or an id")
-    parser.add_argument("--no-check", action="store_true", help="do not check the files before they are sent")
+    parser.add_argument("--validation", metavar="FILE", help="validation data: a file, or an id")
+    parser.add_argument("--no-check", action="store_true", help="upload files without checking them")
     for name, kind, meta, text in (
-        ("--epochs", positive, "N", "how often the examples are gone through; 1 by default"),
-        ("--evals", positive, "N", "how often the validation data is looked at; by default once an epoch"),
-        ("--checkpoints", positive, "N", "how many states of the model are kept; 1 by default"),
-        ("--batch-size", positive, "N", "by default as large as possible"),
+        ("--epochs", positive, "N", "passes over the examples (1)"),
+        ("--evals", positive, "N", "evaluations on the validation data; by default one an epoch"),
+        ("--checkpoints", positive, "N", "saved states of the model (1)"),
+        ("--batch-size", positive, "N", "by default the largest"),
         ("--learning-rate", float, "RATE", "1e-5 by default"),
-        ("--warmup-ratio", float, "SHARE", "of the steps, from 0 to 1"),
+        ("--warmup-ratio", fraction, "SHARE", "of the steps, from 0 to 1"),
         ("--weight-decay", float, "RATE", "0 by default"),
         ("--max-seq-length", positive, "N", "tokens of an example"),
         ("--lora-rank", positive, "N", "of the adapter"),
@@ -100,12 +153,12 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         ("--lora-dropout", float, "SHARE", "0 by default"),
         ("--dpo-beta", float, "BETA", "with --method dpo"),
         ("--suffix", str, "NAME", "part of the new model's name"),
-        ("--seed", int, "N", "for a training that can be repeated"),
+        ("--seed", int, "N", "makes a training repeatable"),
     ):
         parser.add_argument(name, type=kind, metavar=meta, help=text)
     parser.add_argument("--method", choices=("sft", "dpo"), help="dpo for preference data; sft by default")
     parser.add_argument("--full", action="store_true", help="train all weights, not an adapter, where that is offered")
-    parser.add_argument("--no-packing", action="store_true", help="do not put short examples together")
+    parser.add_argument("--no-packing", action="store_true", help="one example a sequence")
 
 
 _NAMES = {"epochs": "n_epochs", "evals": "n_evals", "checkpoints": "n_checkpoints"}
@@ -129,13 +182,6 @@ def _service(options: argparse.Namespace) -> Backend:
     from motet.together import Backend
 
     return Backend(base_url=options.base_url)
-
-
-def _money(text: str | None, option: str) -> Decimal | None:
-    try:
-        return None if text is None else to_money(text, option)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
 
 
 def _uploaded(options: argparse.Namespace, backend: Backend) -> dict[str, Any]:
@@ -173,7 +219,7 @@ def run_estimate(options: argparse.Namespace) -> None:
     with _service(options) as backend:
         files, price = _estimated(options, backend)
     if options.json:
-        print(json.dumps(_price_dict(price, files), ensure_ascii=False))
+        print(json_text(_price_dict(price, files)))
         return
     for line in _price_lines(price, files):
         print(line)
@@ -185,7 +231,7 @@ def _price_lines(price: tune.PriceEstimate, files: dict[str, Any]) -> list[str]:
     if held_out is not None:
         lines.append(f"validation file  {held_out.id}{_examples(held_out)}")
     lines.append(f"tokens           {_count(price.train_tokens)} to train, {_count(price.eval_tokens)} to evaluate")
-    unknown = f"unknown: {visible(price.reason or '')}"
+    unknown = f"unknown: {price.reason or ''}"
     lines.append(f"price            {unknown if price.price is None else f'about {dollars(price.price)}'}")
     if price.user_limit is not None:
         lines.append(f"account          may spend {dollars(price.user_limit)}")
@@ -213,9 +259,9 @@ def _price_dict(price: tune.PriceEstimate, files: dict[str, Any]) -> dict[str, A
 
 
 def run_start(options: argparse.Namespace) -> int:
-    limit = _money(options.max_cost, "--max-cost")
+    limit = options.max_cost
     if not (options.yes or limit is not None or sys.stdin.isatty()):
-        raise UsageError("there is nobody to ask what it may cost: give --max-cost USD, or --yes")
+        raise UsageError("no terminal to confirm the price: give --max-cost USD, or --yes")
     with _service(options) as backend:
         files, price = _estimated(options, backend)
         if not options.json:
@@ -238,7 +284,7 @@ def run_start(options: argparse.Namespace) -> int:
             print(f"started {job.id}", file=sys.stderr)
             return _watch(job, backend, options, timeout=None, svg=None)
     if options.json:
-        print(json.dumps(job_dict(job), ensure_ascii=False))
+        print(json_text(job_dict(job)))
     else:
         print(f"started {job.id}; watch it with: motet tune watch {job.id}")
     return 0
@@ -277,7 +323,7 @@ def run_list(options: argparse.Namespace) -> None:
     with _service(options) as backend:
         found = tune.jobs(backend=backend)
     if options.json:
-        print(json.dumps([job_dict(job) for job in found], ensure_ascii=False, indent=2))
+        print(json_text([job_dict(job) for job in found], indent=2))
     else:
         print(job_table(found, Style(options.color, sys.stdout)))
 
@@ -286,7 +332,7 @@ def run_cancel(options: argparse.Namespace) -> int:
     with _service(options) as backend:
         job = tune.cancel(options.job, timeout=options.timeout, backend=backend)
     if options.json:
-        print(json.dumps(job_dict(job), ensure_ascii=False))
+        print(json_text(job_dict(job)))
     else:
         print(job_line(job, Style(options.color, sys.stdout)))
     if job.phase != "cancelled":
@@ -316,7 +362,7 @@ def run_download(options: argparse.Namespace) -> None:
             "resumed_at": found.resumed_at,
             "files": [str(path) for path in found.files],
         }
-        print(json.dumps(shape, ensure_ascii=False))
+        print(json_text(shape))
         return
     held = {"sha256": "its checksum is right", "length": "its length is right", "none": "nothing to hold it against"}
     print(f"{found.path}: {found.bytes:,} bytes, sha256 {found.sha256}; {held[found.verified]}")
@@ -333,26 +379,17 @@ def run_test(options: argparse.Namespace) -> int:
             base=options.base,
             limit=options.limit,
             parallel=options.parallel,
-            max_cost=_money(options.max_cost, "--max-cost"),
-            price=_price(options.price),
+            max_cost=options.max_cost,
+            price=options.price,
             on_result=transfer.count,
             backend=backend,
             **{name: value for name, value in asked.items() if value is not None},
         )
     if options.json:
-        print(json.dumps(comparison.to_dict(), ensure_ascii=False, indent=2))
+        print(json_text(comparison.to_dict(), indent=2))
     else:
         print(comparison_table(comparison, Style(options.color, sys.stdout)))
     if comparison.stopped is not None:
-        print(f"motet: {visible(str(comparison.stopped))}; the rest was not asked", file=sys.stderr)
+        print(f"motet: {comparison.stopped!s}; the rest was not asked", file=sys.stderr)
         return 3 if isinstance(comparison.stopped, motet.LimitError) else 1
     return 1 if any(tally.failed for tally in comparison.tallies) else 0
-
-
-def _price(text: str | None) -> motet.Price | None:
-    if text is None:
-        return None
-    before, slash, after = text.partition("/")
-    if not slash:
-        raise UsageError(f"--price must be two amounts as 0.15/0.60, not {text!r}")
-    return motet.Price(_money(before, "--price"), _money(after, "--price"))

@@ -1,0 +1,110 @@
+"""The only place that writes to the terminal: text cannot control it, and every text can be written.
+
+Output holds text of models, tools and servers. `main` puts a `SafeStream` in the place of standard output and standard
+error, so that `print` is safe everywhere in the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
+
+__all__ = ["json_text", "paint", "safe_output", "unfiltered", "visible"]
+
+_CONTROLS = (
+    r"\r(?!\n)"
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # C0 without tab and line feed, DEL, C1.
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # Marks, embeddings, overrides and isolates of text direction.
+    r"\u2028\u2029\ufff9-\ufffb"  # Line and paragraph separators, annotations.
+    r"\ud800-\udfff\U000e0000-\U000e007f]"  # Lone surrogates, and tags, which hide ASCII.
+)
+_SECRET = secrets.token_hex(8)
+"""Part of the command line's own escape sequences, so that no other text can contain one."""
+_PAINT = rf"\x1b\[{_SECRET};([\d;]+)m"
+
+_control = re.compile(_CONTROLS)
+_paint_or_control = re.compile(f"{_PAINT}|{_CONTROLS}")
+
+
+def visible(text: str) -> str:
+    """Text with `\\x1b` and the like in the place of characters that control a terminal or the direction of text.
+
+    Line feeds, tabs and the joiners of emoji and scripts stay; a carriage return stays before a line feed.
+    """
+    return _control.sub(lambda match: _escaped(match[0]), text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Compact or indented JSON that standard output can encode and a terminal does not obey."""
+    unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "").startswith("utf")
+    text = json.dumps(value, ensure_ascii=not unicode, indent=indent)
+    # Within JSON, control characters stand in strings only, where a `\u` escape is the same character.
+    return _control.sub(lambda match: json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f", text)
+
+
+def paint(code: str, text: str) -> str:
+    """Text in the colours of an SGR code, for a `SafeStream`."""
+    return f"\x1b[{_SECRET};{code}m{visible(text)}\x1b[{_SECRET};0m"
+
+
+class _SafeStream:
+    """A text stream that writes the colours of `paint` and makes all other control characters visible.
+
+    Characters that the encoding lacks are written as `\\u2602` and the like, instead of ending the command.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self._carriage_return = ""
+        """A final one is held back: whether a line feed follows is in the next text."""
+
+    def write(self, text: str) -> int:
+        whole = self._carriage_return + text
+        self._carriage_return = "\r" if whole.endswith("\r") else ""
+        safe = _paint_or_control.sub(_replacement, whole.removesuffix("\r"))
+        encoding = self.stream.encoding or "utf-8"
+        self.stream.write(safe.encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def finish(self) -> None:
+        """Writes what is held back."""
+        if self._carriage_return:
+            self.stream.write(visible(self._carriage_return))
+            self._carriage_return = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def _replacement(match: re.Match[str]) -> str:
+    code = match[1]
+    return f"\x1b[{code}m" if code else _escaped(match[0])
+
+
+@contextlib.contextmanager
+def safe_output() -> Iterator[None]:
+    """Standard output and standard error through safe streams, within the block."""
+    out, err = _SafeStream(sys.stdout), _SafeStream(sys.stderr)
+    with contextlib.redirect_stdout(cast(TextIO, out)), contextlib.redirect_stderr(cast(TextIO, err)):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                out.finish()
+                err.finish()
+
+
+def unfiltered(stream: TextIO) -> TextIO:
+    """The stream beneath a safe one: for exact output that is not a terminal, and for rich, which writes escape
+    sequences of its own around texts that are `visible` already."""
+    return stream.stream if isinstance(stream, _SafeStream) else stream
