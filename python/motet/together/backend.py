@@ -6,6 +6,7 @@ import datetime
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import anyio
@@ -15,7 +16,7 @@ import together
 from motet._context import AsyncClosing, Closing
 from motet.backend import Health, LaneChoice, Model, ModelList, Prepared, Reply, Request
 from motet.errors import ApiError, ConfigError, MotetError, RequestTimeoutError
-from motet.together.client import Connection, address, address_of, service_at
+from motet.together.client import AsyncClients, Connection, address, address_of, service_at
 from motet.together.errors import from_exception, shown_cause
 from motet.together.lanes.chat import ChatLane
 from motet.together.lanes.raw import RawLane
@@ -78,14 +79,14 @@ class TogetherBackend(Closing, AsyncClosing):
         self.lane: LaneChoice = lane
         self._connection = Connection(api_key, base_url, headers, transport, async_transport)
         self._client, self._async_client = client, async_client
-        self._owns_client, self._owns_async_client = client is None, async_client is None
+        self._owns_client = client is None
+        self._async_clients = AsyncClients(self._connection.build_async)
         self._max_retries = max_retries
         self._cache_ttl = cache_ttl
         self._models: tuple[ModelList, float] | None = None
         self._server: str | None = None
         self._lock = threading.Lock()
         self._probe_lock = threading.Lock()
-        self._async_probe_lock = anyio.Lock()
         if client is not None:
             install(client._client)
 
@@ -104,11 +105,12 @@ class TogetherBackend(Closing, AsyncClosing):
 
     @property
     def async_client(self) -> together.AsyncTogether:
-        """The SDK's async client; see `client`."""
+        """The SDK's async client for the running event loop; see `client`."""
         with self._lock:
-            if self._async_client is None:
-                self._async_client = self._connection.build_async()
-            return self._async_client
+            return self._async_client or self._async_clients.get()
+
+    async def _open_async_client(self) -> together.AsyncTogether:
+        return self._async_client or await self._async_clients.open()
 
     def close(self) -> None:
         """Closes the connections, unless the client was passed in."""
@@ -119,9 +121,8 @@ class TogetherBackend(Closing, AsyncClosing):
     async def aclose(self) -> None:
         """`close`, for both clients."""
         self.close()
-        if self._async_client is not None and self._owns_async_client:
-            await self._async_client.close()
-            self._async_client = None
+        if self._async_client is None:
+            await self._async_clients.aclose()
 
     def __del__(self) -> None:
         try:
@@ -153,8 +154,7 @@ class TogetherBackend(Closing, AsyncClosing):
 
     async def aexecute(self, request: Request | Prepared) -> Reply:
         """`execute`, awaited."""
-        client = _without_retries(self.async_client)
-        async with AsyncStream(client, lambda: self._amachine(request, stream=False)) as stream:
+        async with AsyncStream(partial(self._amachine, request, stream=False)) as stream:
             async for _ in stream:
                 pass
             return stream.reply
@@ -165,7 +165,7 @@ class TogetherBackend(Closing, AsyncClosing):
 
     def astream(self, request: Request | Prepared) -> AsyncStream:
         """`stream`, awaited."""
-        return AsyncStream(_without_retries(self.async_client), lambda: self._amachine(request, stream=True))
+        return AsyncStream(partial(self._amachine, request, stream=True))
 
     def _machine(self, request: Request | Prepared, *, stream: bool) -> RequestMachine:
         sdk, start_time = self.client, time.monotonic()
@@ -181,23 +181,26 @@ class TogetherBackend(Closing, AsyncClosing):
                 self._probe_lock.release()
         return RequestMachine(self._call(request, sdk, stream=stream), start_time=start_time)
 
-    async def _amachine(self, request: Request | Prepared, *, stream: bool) -> RequestMachine:
-        sdk, start_time = self.async_client, time.monotonic()
+    async def _amachine(
+        self, request: Request | Prepared, *, stream: bool
+    ) -> tuple[together.AsyncTogether, RequestMachine]:
+        sdk, start_time = await self._open_async_client(), time.monotonic()
         inner = request.request if isinstance(request, Prepared) else request
         seconds = _probe_seconds(inner)
         if self._must_probe(inner):
             with anyio.move_on_after(seconds):
-                async with self._async_probe_lock:
+                async with self._async_clients.lock():
                     try:
                         if self._must_probe(inner):
                             self._server = server_in(await self._aget_models(sdk, seconds))
                     except (ApiError, ConfigError) as error:
                         self._note_failed_probe(error)
-        return RequestMachine(self._call(request, sdk, stream=stream), start_time=start_time)
+        machine = RequestMachine(self._call(request, sdk, stream=stream), start_time=start_time)
+        return _without_retries(sdk), machine
 
     def _must_probe(self, request: Request) -> bool:
         if self._server is None:
-            sdk = self._client or self._async_client
+            sdk = self._client or self._async_client or self._async_clients.any
             self._server = service_at(str(sdk.base_url) if sdk else address(self._connection.base_url) or "")
         return self._server is None and depends_on_server(request, self.lane)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
+import anyio
 import httpx
 import together
 
@@ -15,7 +18,7 @@ from motet.errors import ConfigError, MissingKeyError
 from motet.together.transport import bounded_body
 from motet.together.transport.deadline import install
 
-__all__ = ["Connection", "address", "address_of", "normalise_base_url", "service_at"]
+__all__ = ["AsyncClients", "Connection", "address", "address_of", "normalise_base_url", "service_at"]
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
 """Seconds to connect, and between two chunks of a response: the SDK's own values."""
@@ -59,6 +62,76 @@ class Connection:
             "headers": {"accept-encoding": bounded_body.ACCEPTED_ENCODING},
         }
         return sdk, http
+
+
+class AsyncClients:
+    """Async clients of the SDK, one for each event loop: a connection belongs to the loop that opened it.
+
+    Threads with loops of their own, and async tools of a sync run, use one backend in several loops. The clients of a
+    loop close with it: `asyncio.run` closes the async generators of its loop, and each client is held by one.
+    """
+
+    def __init__(self, build: Callable[[], together.AsyncTogether]) -> None:
+        self._build = build
+        self._clients: WeakKeyDictionary[Any, together.AsyncTogether] = WeakKeyDictionary()
+        self._keepers: WeakKeyDictionary[Any, AsyncGenerator[None, None]] = WeakKeyDictionary()
+        self._locks: WeakKeyDictionary[Any, anyio.Lock] = WeakKeyDictionary()
+        self._without_loop: together.AsyncTogether | None = None
+
+    def get(self) -> together.AsyncTogether:
+        """The client of the running event loop, or one for use without asyncio."""
+        loop = _running_loop()
+        if loop is None:
+            self._without_loop = self._without_loop or self._build()
+            return self._without_loop
+        if loop not in self._clients:
+            # A client that was made before the loop ran is used in the first one.
+            self._clients[loop], self._without_loop = self._without_loop or self._build(), None
+        return self._clients[loop]
+
+    async def open(self) -> together.AsyncTogether:
+        """`get`, for requests: the client closes with its event loop."""
+        client, loop = self.get(), _running_loop()
+        if loop is not None and loop not in self._keepers:
+            self._keepers[loop] = _kept_open(client)
+            await anext(self._keepers[loop])
+        return client
+
+    def lock(self) -> anyio.Lock:
+        """A lock among the tasks of the running event loop."""
+        loop = _running_loop()
+        return anyio.Lock() if loop is None else self._locks.setdefault(loop, anyio.Lock())
+
+    @property
+    def any(self) -> together.AsyncTogether | None:
+        """One of the clients, if there are any."""
+        return next(iter(self._clients.values()), self._without_loop)
+
+    async def aclose(self) -> None:
+        """Closes the client of the running event loop, and the one without a loop."""
+        loop = _running_loop()
+        client, keeper = self._clients.pop(loop, None), self._keepers.pop(loop, None)
+        if keeper is not None:
+            await keeper.aclose()
+        elif client is not None:
+            await client.close()
+        if self._without_loop is not None:
+            await self._without_loop.close()
+            self._without_loop = None
+
+
+def _running_loop() -> Any:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def _kept_open(client: together.AsyncTogether) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await client.close()
 
 
 def normalise_base_url(url: str) -> str:

@@ -173,9 +173,10 @@ class Stream(Closing):
 class AsyncStream(AsyncClosing):
     """`Stream`, awaited."""
 
-    def __init__(self, client: together.AsyncTogether, prepare: Callable[[], Awaitable[RequestMachine]]) -> None:
-        self._client = client
+    def __init__(self, prepare: Callable[[], Awaitable[tuple[together.AsyncTogether, RequestMachine]]]) -> None:
+        """`prepare` makes the client and the machine in the event loop that sends the request."""
         self._prepare = prepare
+        self._client: together.AsyncTogether | None = None
         self._machine: RequestMachine | None = None
         self._stack = contextlib.AsyncExitStack()
         self._iterator = self._events()
@@ -184,7 +185,8 @@ class AsyncStream(AsyncClosing):
         return self._iterator
 
     async def _events(self) -> AsyncGenerator[Event, None]:
-        machine = self._machine = await self._prepare()
+        self._client, machine = await self._prepare()
+        self._machine = machine
         steps = machine.steps()
         result: Any = None
         chunks: Any = None
