@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test test-free-threaded check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test snapshots test-free-threaded check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -20,6 +20,11 @@ test-free-threaded: $(VENV)/built
 	$(BIN)/pip install --quiet --group free-threaded
 	$(BIN)/pytest -n auto --dist loadgroup tests/core/test_ids.py tests/values tests/asking tests/loop tests/atoms \
 		--ignore tests/asking/test_trace.py
+
+# Rewrites the messages and outputs that the tests quote, after a rewording; look at `git diff tests`.
+snapshots: $(VENV)/tools
+	-$(BIN)/pytest -p no:xdist --inline-snapshot=create,fix tests/*/test_messages.py tests/cli/test_output.py tests/cli/test_help*.py
+	git diff --stat -- tests
 
 # Formatting, lints, types, and the stub against the extension.
 check: $(VENV)/tools

@@ -16,7 +16,7 @@ import motet
 from motet import catalog
 from motet.cli import main
 
-__all__ = ["BROKEN", "RAW", "Result", "command", "process", "run"]
+__all__ = ["BROKEN", "RAW", "Result", "command", "help_of", "process", "run"]
 
 
 RAW = '<|channel|>analysis<|message|>think<|end|><|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a": 1}<|call|>'
@@ -70,3 +70,10 @@ def process(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[
     done = subprocess.run([sys.executable, "-m", "motet.cli", *arguments], input=stdin, capture_output=True, timeout=60)
     assert b"Traceback" not in done.stderr
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def help_of(name: str) -> str:
+    """The help of a command, 100 columns wide."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "100")
+        return command(*name.split(), "--help")

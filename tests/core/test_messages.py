@@ -1,0 +1,348 @@
+"""What users read of parsing and rendering: `make snapshots` rewrites this file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from inline_snapshot import snapshot
+
+import motet
+from tests.support.completions import CORPUS
+from tests.support.messages import message_of
+
+USER = {"role": "user", "content": "Hi"}
+
+
+def corpus_inputs() -> list[str]:
+    return [path.read_text().split("===\n", 2)[1].removesuffix("\n") for path in CORPUS]
+
+
+def test_messages_of_repairs() -> None:
+    messages: dict[str, str] = {}
+    for raw in corpus_inputs():
+        for form in (raw, motet.encode(raw, special="token")):
+            for repair in motet.parse(form).repairs:
+                messages.setdefault(repair.code, repair.message)
+    assert dict(sorted(messages.items())) == snapshot(
+        {
+            "bare_recipient": "a tool without its namespace; it is read as a call of that tool",
+            "call_ended_by_stop": "a tool call that another token than <|call|> ended",
+            "channel_case": "a channel in upper case; it is read in lower case",
+            "duplicate_channel": "another channel stands behind this one; the last one counts",
+            "duplicate_message": "<|message|> stands twice; the second one is ignored",
+            "duplicate_recipient": "a second recipient; the first one counts",
+            "duplicate_start": "<|start|> stands twice; the last one counts",
+            "empty_answer": "the answer is empty",
+            "empty_arguments": "a call without arguments",
+            "empty_channel": "<|channel|> without a channel",
+            "empty_function_name": "functions. without a name",
+            "empty_output": "there is nothing: no marker and no text",
+            "empty_recipient": "to= without a recipient",
+            "end_of_text": "<|endoftext|> stands for a stop token",
+            "foreign_role": "the model wrote a turn that is not its own; it is left out of the message",
+            "foreign_tool_result": "the model wrote the result of a tool itself",
+            "garbage_channel": "a channel with more behind it; the channel it begins with is taken",
+            "garbage_header": "a header that leads to no content; it is left out",
+            "header_order": "the recipient or the channel stands behind the content type",
+            "invalid_json": "the arguments are not JSON; they are kept as written",
+            "invalid_recipient": "a recipient with more around it; the part that can be a name is taken",
+            "invalid_value": "does not follow the grammar of header values; it is kept as written",
+            "marker_in_content": "a marker that begins no frame; it is kept as text",
+            "missing_channel": "an assistant frame without a channel; it is taken as the answer",
+            "missing_end": "a frame begins inside another, which is taken as ended",
+            "missing_header": "this text has no header; its place says what it is",
+            "missing_message": "a header without <|message|>; what cannot be header is taken as content",
+            "missing_start": "a header without <|start|>; the role is taken as assistant",
+            "multiple_finals": "a second answer in one turn; both are kept",
+            "no_markup": "there are no markers; all of it is taken as the answer",
+            "odd_space": "white space other than a blank in a header; it is read as a blank",
+            "odd_tool_name": "a tool's name in other letters or with something around it; the tool that it means is taken",
+            "redundant_stop": "a stop token where nothing was open; it is ignored",
+            "repeated_start": "the completion begins with the <|start|> and role of its prompt; they are skipped",
+            "return_mid_turn": "<|return|> ended a frame, and yet another one follows",
+            "role_is_tool_name": "a tool's name stands for the role; it is read as a call of that tool",
+            "stray_text": "text between frames; it is left out of the message",
+            "stripped_markers": "the markers were taken out; the frames are found by the words they left",
+            "tool_call_on_analysis": "a call of a function on the analysis channel",
+            "tool_call_on_final": "a tool call on the final channel",
+            "truncated_content": "the input ended before a stop token",
+            "truncated_header": "the input ended in a header",
+            "unknown_channel": "is none of the three channels; the frame is taken as the answer",
+            "unknown_content_type": "is a content type that nobody knows",
+            "unknown_role": "is no role; the role it begins with is taken",
+            "unmarked_channel": "a channel without <|channel|> before it",
+            "unmarked_recipient": "a recipient without to= before it",
+            "wrong_namespace": "a tool in a namespace that is not its own",
+        }
+    )
+
+
+def test_messages_of_strict_parsing() -> None:
+    messages: dict[str, str] = {}
+    for raw in corpus_inputs():
+        try:
+            motet.parse(raw, strict=True)
+        except motet.ParseError as error:
+            messages.setdefault(error.code, str(error))
+    assert dict(sorted(messages.items())) == snapshot(
+        {
+            "call_ended_by_stop": """\
+call_ended_by_stop at 92 (content): "<|return|>" a tool call that another token than <|call|> ended; expected text, then <|end|>, <|call|> or <|return|>
+    …er <|constrain|>json<|message|>{"location":"SF"}<|return|>
+                                                     ^^^^^^^^^^\
+""",
+            "channel_case": """\
+channel_case at 11 (header): "ANALYSIS" a channel in upper case; it is read in lower case; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>ANALYSIS<|message|>x<|end|>
+               ^^^^^^^^\
+""",
+            "duplicate_channel": """\
+duplicate_channel at 11 (header): "commentary" another channel stands behind this one; the last one counts; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>commentary to=functions.get_weather<|chann…
+               ^^^^^^^^^^\
+""",
+            "duplicate_message": """\
+duplicate_message at 27 (content): "<|message|>" <|message|> stands twice; the second one is ignored; expected text, then <|end|>, <|call|> or <|return|>
+    <|channel|>final<|message|><|message|>Hi<|return|>
+                               ^^^^^^^^^^^\
+""",
+            "duplicate_recipient": """\
+duplicate_recipient at 50 (header): "functions.get_weather" a second recipient; the first one counts; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    …o=functions.get_weather<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"l…
+                                                     ^^^^^^^^^^^^^^^^^^^^^\
+""",
+            "duplicate_start": """\
+duplicate_start at 51 (header): "<|start|>" <|start|> stands twice; the last one counts; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    …hannel|>analysis<|message|>think<|end|><|start|><|start|>assistant<|channel|>final<|messa…
+                                                     ^^^^^^^^^\
+""",
+            "empty_channel": """\
+empty_channel at 0 (header): "<|channel|>" <|channel|> without a channel; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|><|message|>Hi<|return|>
+    ^^^^^^^^^^^\
+""",
+            "empty_output": """\
+empty_output at 0 (header): there is nothing: no marker and no text; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    \n\
+    ^\
+""",
+            "empty_recipient": """\
+empty_recipient at 22 (header): "to=" to= without a recipient; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>commentary to= functions.f <|constrain|>json<|…
+                          ^^^\
+""",
+            "end_of_text": """\
+end_of_text at 29 (content): "<|endoftext|>" <|endoftext|> stands for a stop token; expected text, then <|end|>, <|call|> or <|return|>
+    <|channel|>final<|message|>Hi<|endoftext|>
+                                 ^^^^^^^^^^^^^\
+""",
+            "foreign_role": """\
+foreign_role at 45 (header): "user" the model wrote a turn that is not its own; it is left out of the message; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>final<|message|>Hi<|end|><|start|>user<|message|>next question<|end|>
+                                                 ^^^^\
+""",
+            "foreign_tool_result": """\
+foreign_tool_result at 84 (header): "functions.f to=assistant<|channel|>commentary" the model wrote the result of a tool itself; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    … <|constrain|>json<|message|>{}<|call|><|start|>functions.f to=assistant<|channe…
+                                                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
+""",
+            "garbage_channel": """\
+garbage_channel at 11 (header): "comment" a channel with more behind it; the channel it begins with is taken; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>comment<|message|>on the way<|end|>
+               ^^^^^^^\
+""",
+            "garbage_header": """\
+garbage_header at 0 (header): "<|channel|>commentary to=assistant<|channel|>commentary?" a header that leads to no content; it is left out; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>commentary to=assista…
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
+""",
+            "header_order": """\
+header_order at 29 (header): "commentary" the recipient or the channel stands behind the content type; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+     <|constrain|>json<|channel|>commentary<|message|>{}<|end|>
+                                 ^^^^^^^^^^\
+""",
+            "invalid_recipient": """\
+invalid_recipient at 25 (header): "`functions.f`" a recipient with more around it; the part that can be a name is taken; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>commentary to=`functions.f`{"a": 1}<|call|>
+                             ^^^^^^^^^^^^^\
+""",
+            "invalid_value": """\
+invalid_value at 11 (header): "fi=nal" does not follow the grammar of header values; it is kept as written; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>fi=nal<|message|>a<|end|><|start|>assi…
+               ^^^^^^\
+""",
+            "marker_in_content": """\
+marker_in_content at 31 (content): "<|channel|>" a marker that begins no frame; it is kept as text; expected text, then <|end|>, <|call|> or <|return|>
+    <|channel|>final<|message|>Use <|channel|>analysis in the header.<|return|…
+                                   ^^^^^^^^^^^\
+""",
+            "missing_end": """\
+missing_end at 71 (content): "<|start|>" a frame begins inside another, which is taken as ended; expected text, then <|end|>, <|call|> or <|return|>
+    …o=functions.f <|constrain|>json<|message|>{"a": <|start|>assistant<|channel|>final<|messa…
+                                                     ^^^^^^^^^\
+""",
+            "missing_header": """\
+missing_header at 42 (start): "The answer is 4." this text has no header; its place says what it is; expected <|start|>
+    <|channel|>analysis<|message|>think<|end|>The answer is 4.<|return|>
+                                              ^^^^^^^^^^^^^^^^\
+""",
+            "missing_message": """\
+missing_message at 54 (header): "{\\"a\\": 1}" a header without <|message|>; what cannot be header is taken as content; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    …nel|>commentary to=functions.f <|constrain|>json{"a": 1}<|call|>
+                                                     ^^^^^^^^\
+""",
+            "missing_start": """\
+missing_start at 42 (start): "commentary to=functions.f " a header without <|start|>; the role is taken as assistant; expected <|start|>
+    <|channel|>analysis<|message|>think<|end|>commentary to=functions.f <|constrain|>json<|message|>{}<|…
+                                              ^^^^^^^^^^^^^^^^^^^^^^^^^^\
+""",
+            "no_markup": """\
+no_markup at 0 (header): "Hello, plain text answer." there are no markers; all of it is taken as the answer; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    Hello, plain text answer.
+    ^^^^^^^^^^^^^^^^^^^^^^^^^\
+""",
+            "odd_space": """\
+odd_space at 21 (header): "\\u{a0}" white space other than a blank in a header; it is read as a blank; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>commentary\xa0to=functions.get_weather\u202f<|const…
+                         ^\
+""",
+            "redundant_stop": """\
+redundant_stop at 42 (start): "<|end|>" a stop token where nothing was open; it is ignored; expected <|start|>
+    <|channel|>analysis<|message|>think<|end|><|end|><|start|>assistant<|channel|>fin…
+                                              ^^^^^^^\
+""",
+            "repeated_start": """\
+repeated_start at 0 (header): "<|start|>" the completion begins with the <|start|> and role of its prompt; they are skipped; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|start|>assistant<|channel|>final<|messa…
+    ^^^^^^^^^\
+""",
+            "return_mid_turn": """\
+return_mid_turn at 54 (header): "assistant<|channel|>final" <|return|> ended a frame, and yet another one follows; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    …nel|>analysis<|message|>think<|return|><|start|>assistant<|channel|>final<|message|>Hi<|return|>
+                                                     ^^^^^^^^^^^^^^^^^^^^^^^^^\
+""",
+            "role_is_tool_name": """\
+role_is_tool_name at 47 (header): "bash" a tool's name stands for the role; it is read as a call of that tool; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>analysis<|message|>x<|end|><|start|>bash<|channel|>commentary<|message|>…
+                                                   ^^^^\
+""",
+            "stray_text": """\
+stray_text at 44 (start): " literally" text between frames; it is left out of the message; expected <|start|>
+    <|channel|>final<|message|>I mention <|end|> literally<|return|>
+                                                ^^^^^^^^^^\
+""",
+            "stripped_markers": """\
+stripped_markers at 42 (start): "assistantfinal" the markers were taken out; the frames are found by the words they left; expected <|start|>
+    <|channel|>analysis<|message|>think<|end|>assistantfinalHello<|return|>
+                                              ^^^^^^^^^^^^^^\
+""",
+            "truncated_content": """\
+truncated_content at 38 (content): the input ended before a stop token; expected text, then <|end|>, <|call|> or <|return|>
+    <|channel|>analysis<|message|>We think
+                                          ^\
+""",
+            "truncated_header": """\
+truncated_header at 42 (header): "<|start|>assistant<|channel|>comment" the input ended in a header; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>analysis<|message|>think<|end|><|start|>assistant<|channel|>com…
+                                              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
+""",
+            "unknown_role": """\
+unknown_role at 51 (header): "Assistant" is no role; the role it begins with is taken; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    …hannel|>analysis<|message|>think<|end|><|start|>Assistant<|channel|>final<|message|>Hi<|r…
+                                                     ^^^^^^^^^\
+""",
+            "unmarked_channel": """\
+unmarked_channel at 60 (header): "finalHello" a channel without <|channel|> before it; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    …nalysis<|message|>think<|end|><|start|>assistantfinalHello<|return|>
+                                                     ^^^^^^^^^^\
+""",
+            "unmarked_recipient": """\
+unmarked_recipient at 11 (header): "functions.get_weather" a recipient without to= before it; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>functions.get_weather<|message|>{"city": "Paris"}<|ca…
+               ^^^^^^^^^^^^^^^^^^^^^\
+""",
+        }
+    )
+
+
+INVALID_PROMPTS: dict[str, Callable[[], Any]] = {
+    "role": lambda: motet.render([{"role": "robot", "content": "x"}]),
+    "no role": lambda: motet.render([{"content": "x"}]),
+    "content": lambda: motet.render([{"role": "user", "content": 3}]),
+    "content part": lambda: motet.render([{"role": "user", "content": [{"type": "image_url"}]}]),
+    "message": lambda: motet.render(["Hi"]),  # type: ignore[list-item]
+    "messages": lambda: motet.render({"role": "user"}),  # type: ignore[arg-type]
+    "call": lambda: motet.render([{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}, 3]}]),
+    "result": lambda: motet.render([USER, {"role": "tool", "content": object()}]),
+    "lone surrogate": lambda: motet.render([{"role": "user", "content": "\ud800"}]),
+    "tool": lambda: motet.render([USER], tools=[{"type": "function"}]),
+    "tool name": lambda: motet.render([USER], tools=["a b"]),
+    "tool name of a role": lambda: motet.render([USER], tools=["assistant"]),
+    "tool twice": lambda: motet.render([USER], tools=["f", "f"]),
+    "built-in tool": lambda: motet.render([USER], builtin_tools=["shell"]),  # type: ignore[list-item]
+    "effort": lambda: motet.render([USER], reasoning_effort="extreme"),  # type: ignore[arg-type]
+    "date": lambda: motet.render([USER], current_date="2026-02-30"),
+    "dialect": lambda: motet.render([USER], dialect="latin"),  # type: ignore[call-overload]
+    "next role": lambda: motet.render([USER], next_role="robot"),
+    "author": lambda: motet.render_frames([motet.Frame("tool", "x", name="a<|end|>")]),
+    "channel": lambda: motet.render_frames([motet.Frame("assistant", "x", channel="a b")]),
+    "recipient": lambda: motet.render_frames([motet.Frame("assistant", "x", recipient="a b")]),
+}
+
+
+def test_messages_of_rendering() -> None:
+    assert {name: message_of(call) for name, call in INVALID_PROMPTS.items()} == snapshot(
+        {
+            "role": "RenderError: messages[0]['role'] must be system, developer, user, assistant, tool or function, not 'robot'",
+            "no role": "RenderError: messages[0]['role'] must be system, developer, user, assistant, tool or function, not None",
+            "content": "RenderError: messages[0]['content'] must be str or a list of text parts, not int",
+            "content part": "RenderError: messages[0]['content'] has a part 'image_url': gpt-oss reads text only",
+            "message": "TypeError: messages[0] must be a Message or a dict, not str",
+            "messages": "TypeError: messages must be a list of messages, not dict",
+            "call": 'RenderError: messages[0][\'tool_calls[1]\'] must be {"id": ..., "function": {"name": ..., "arguments": ...}}',
+            "result": "RenderError: messages[1] is a tool's result and needs a tool_call_id or a name",
+            "lone surrogate": "UnicodeEncodeError: 'utf-8' codec can't encode character '\\ud800' in position 0: surrogates not allowed",
+            "tool": "TypeError: tools[0] has no name",
+            "tool name": 'RenderError: tool "a b": tool name "a b" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and no role',
+            "tool name of a role": 'RenderError: tool "assistant": tool name "assistant" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and no role',
+            "tool twice": 'RenderError: two tools are named "f": a model could not tell them apart',
+            "built-in tool": "ValueError: builtin_tools can be 'browser' and 'python', not \"shell\"",
+            "effort": "ValueError: reasoning_effort must be one of 'low', 'medium', 'high', not \"extreme\"",
+            "date": 'RenderError: current_date "2026-02-30" must be a date as 2025-06-28',
+            "dialect": "ValueError: dialect must be one of 'motet', 'openai_harmony', 'chat_template', not \"latin\"",
+            "next role": 'ValueError: next_role must be one of system, developer, user, assistant, tool, not "robot"',
+            "author": 'RenderError: frames[0]: tool author "a<|end|>" cannot stand in a header: it must be 1 to 128 of A-Z a-z 0-9 _ . : / @ -, and neither begin as a role nor be a channel',
+            "channel": 'RenderError: frames[0]: channel "a b" cannot stand in a header: it must be 1 to 32 of A-Z a-z 0-9 _ -',
+            "recipient": 'RenderError: frames[0]: recipient "a b" cannot stand in a header: it must be 1 to 128 of A-Z a-z 0-9 _ . : / @ -',
+        }
+    )
+
+
+INVALID_TEXTS: dict[str, Callable[[], Any]] = {
+    "text": lambda: motet.encode(b"x"),  # type: ignore[arg-type]
+    "special": lambda: motet.encode("<|end|>", special="error"),
+    "policy": lambda: motet.encode("x", special="all"),  # type: ignore[arg-type]
+    "id": lambda: motet.decode([201_088]),
+    "ids": lambda: motet.decode("x"),  # type: ignore[arg-type]
+    "texts": lambda: motet.encode_batch("x"),
+    "threads": lambda: motet.encode_batch(["x"], threads=0),
+    "completion": lambda: motet.parse(5),  # type: ignore[call-overload]
+    "stripped": lambda: motet.parse("x", stripped="maybe"),  # type: ignore[call-overload]
+}
+
+
+def test_messages_of_tokens() -> None:
+    assert {name: message_of(call) for name, call in INVALID_TEXTS.items()} == snapshot(
+        {
+            "text": "TypeError: text must be str, not bytes",
+            "special": 'SpecialTokenError: text holds the special token "<|end|>" at byte 0: pass special="text" to encode it as text, or special="token" as the control token',
+            "policy": "ValueError: special must be 'text', 'token' or 'error', not \"all\"",
+            "id": "ValueError: ids[0] is 201088, which is not a token id: they run from 0 to 201087",
+            "ids": "TypeError: ids must be token ids, not str",
+            "texts": "TypeError: texts must be a list of str, not str",
+            "threads": "ValueError: threads must be at least 1, not 0",
+            "completion": "TypeError: raw must be str, bytes or an iterable of token ids, not int",
+            "stripped": "ValueError: stripped must be 'auto', 'always' or 'never', not \"maybe\"",
+        }
+    )
