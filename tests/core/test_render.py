@@ -225,6 +225,10 @@ def test_every_schema_construct_has_a_type() -> None:
 
 namespace functions {
 
+type tree = {
+left?: tree,
+};
+
 // Does it.
 // About
 // all
@@ -241,9 +245,8 @@ pair?: [string, number],
 map?: {
     [key: string]: number,
 },
-tree?: {
-    left?: any,
-},
+tree?: tree,
+// format: "uuid"
 both?: string & {
     y?: boolean,
 },
@@ -440,7 +443,7 @@ def deep(depth: int) -> dict[str, Any]:
     [
         ({"tools": [{"name": "f", "parameters": deep(70)}]}, "nested deeper than 64"),
         ({"tools": [{"name": "f", "parameters": deep(5000)}]}, "nested deeper than"),
-        ({"tools": [{"name": "f", "parameters": {"$ref": "#/nowhere"}}]}, "which it does not hold"),
+        ({"tools": [{"name": "f", "parameters": {"$ref": "#/nowhere"}}], "strict": True}, "which it does not hold"),
         ({"tools": [{"name": "f", "parameters": {"default": float("nan")}}]}, "a number that JSON cannot hold"),
         ({"tools": [{"name": "f", "parameters": {"default": 10**400}}]}, "a number that JSON cannot hold"),
         ({"tools": [{"name": "f", "parameters": {"default": object()}}]}, "is not JSON: object"),

@@ -86,6 +86,7 @@ def namespace(tools: list[dict[str, Any]]) -> str:
 
 
 def parameter(key: str, field: dict[str, Any], required: list[str]) -> str:
+    field = field if isinstance(field, dict) else {}
     out = f"// {field['description']}\n" if field.get("description") else ""
     out += field_name(key, required) + shape(field)
     if "default" in field:
@@ -103,7 +104,9 @@ def field_name(key: str, required: list[str]) -> str:
     return key + ("" if key in required else "?") + ": "
 
 
-def shape(schema: dict[str, Any]) -> str:
+def shape(schema: Any) -> str:
+    if not isinstance(schema, dict):
+        return "any"
     kind = schema.get("type")
     null = " | null" if schema.get("nullable") else ""
     if kind == "array":
@@ -123,11 +126,11 @@ def shape(schema: dict[str, Any]) -> str:
     )
 
 
-def items(schema: dict[str, Any] | None) -> str:
+def items(schema: Any) -> str:
     if not schema:
         return "any"
     plain = {"string": "string", "number": "number", "integer": "number", "boolean": "boolean"}
-    kind = schema.get("type")
+    kind = schema.get("type") if isinstance(schema, dict) else None
     inner = plain[kind] if isinstance(kind, str) and kind in plain else shape(schema)
     return "any" if inner == "object | object" or len(inner) > 50 else inner
 

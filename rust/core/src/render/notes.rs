@@ -65,6 +65,15 @@ impl Notes {
         result.map_err(|error| RenderError { message: format!("{prefix}{}", error.message), ..error })
     }
 
+    /// An empty collection with the same strictness, for an attempt that may be given up.
+    pub(crate) const fn fork(&self) -> Notes {
+        Notes::new(self.strict)
+    }
+
+    pub(crate) fn join(&mut self, attempt: Notes) {
+        self.notes.extend(attempt.notes);
+    }
+
     pub(crate) fn finish(self) -> Vec<Note> {
         self.notes
     }

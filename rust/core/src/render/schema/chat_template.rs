@@ -2,11 +2,11 @@
 //! variants without a space before their descriptions, fields of inner objects far to the right, long items as `any[]`.
 //! Text that leaves its place is noted; a schema for which the template raises is refused.
 
-use super::super::notes::Notes;
-use super::super::python_json::{Json, python_str};
 use super::strict_text::SchemaPath;
 use crate::error::RenderError;
 use crate::message::Tool;
+use crate::render::notes::Notes;
+use crate::render::python_json::{Json, python_str};
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 

@@ -13,6 +13,7 @@ use crate::message::Tool;
 
 /// The section of a developer frame that defines functions.
 pub(crate) fn namespace(tools: &[Tool], dialect: Dialect, notes: &mut Notes) -> Result<String, RenderError> {
+    let mut types = native::NamedTypes::default();
     let mut out = String::from("# Tools\n\n## functions\n\nnamespace functions {\n\n");
     for (at, tool) in tools.iter().enumerate() {
         if tools.iter().take(at).any(|other| other.name == tool.name) {
@@ -25,7 +26,7 @@ pub(crate) fn namespace(tools: &[Tool], dialect: Dialect, notes: &mut Notes) -> 
         out.push_str(&notes.within(&format!("tool {:?}: ", tool.name), |notes| {
             header_grammar::tool_name(&tool.name)?;
             match dialect {
-                Dialect::Motet => native::function(tool),
+                Dialect::Motet => native::function(tool, tools, &mut types, notes),
                 Dialect::OpenaiHarmony => openai_harmony::function(tool, notes),
                 Dialect::ChatTemplate => chat_template::function(tool, notes),
             }

@@ -1,10 +1,10 @@
 //! JSON Schema as TypeScript, byte for byte as openai-harmony 0.0.8 writes it: an object's description twice, numeric
 //! enums lost, unions in arrays without parentheses. Text that leaves its comment or string is noted.
 
-use super::super::notes::Notes;
 use super::strict_text::SchemaPath;
 use crate::error::RenderError;
 use crate::message::Tool;
+use crate::render::notes::Notes;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 

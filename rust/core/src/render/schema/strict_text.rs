@@ -1,9 +1,9 @@
 //! Checks of schema text for dialects without escaping. Text that leaves its comment, string or name is written as the
 //! implementation that the dialect stands in for writes it, and noted; rendering with `strict` refuses it.
 
-use super::super::notes::{NoteCode, Notes};
 use crate::error::RenderError;
 use crate::header_grammar::is_line_break;
+use crate::render::notes::{NoteCode, Notes};
 
 /// Deeper schemas are refused: openai-harmony's JSON parser stops at 128 levels, of which a property takes two.
 const MAX_DEPTH: usize = 128;
