@@ -15,6 +15,7 @@ from motet.errors import (
     TuneError,
     UnsafeArchiveError,
 )
+from motet.tune import archives
 from motet.tune.archives import unpack
 from tests.support.tune_service import (
     finished_job,
@@ -54,6 +55,45 @@ UNSAFE = {
     "twice but for case": tar(("a", b"1"), ("A", b"2")),
     "the folder itself": tar((".", b"x")),
 }
+
+
+def sparse_archive() -> bytes:
+    """A file that claims a petabyte of zeros, in a header of 512 bytes."""
+    entry = tarfile.TarInfo("sparse")
+    entry.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(entry.tobuf(tarfile.GNU_FORMAT))
+    header[386:398], header[398:410] = b"00000000000\0", b"00000000000\0"
+    header[483:495] = (1 << 50).to_bytes(12, "big")
+    header[483] = 0x80
+    header[148:156] = b"        "
+    header[148:156] = b"%06o\0 " % sum(header)
+    return gzip.compress(bytes(header) + bytes(1024))
+
+
+def header_archive() -> bytes:
+    """A name of 2 MiB, in an extended header."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("a" * (2 << 20)))
+    return gzip.compress(packed.getvalue())
+
+
+UNSAFE |= {
+    "sparse": sparse_archive(),
+    "long header": header_archive(),
+    "deep": tar(("a/" * 40 + "b", b"x")),
+    "file as folder": tar(("a", b"x"), ("a/b", b"x")),
+    "folder as file": tar(("a/b", b"x"), ("a", b"x")),
+    "folder and file": tar(("a", None), ("A", b"x")),
+}
+
+
+def test_archives_that_expand_out_of_proportion_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MIN_LIMIT", 1 << 20)
+    (tmp_path / "a.tar.gz").write_bytes(tar(("zeros", bytes(64 << 20))))
+    with pytest.raises(UnsafeArchiveError, match="100 times its size"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
 
 
 @pytest.mark.parametrize("name", UNSAFE)

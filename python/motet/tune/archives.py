@@ -18,6 +18,12 @@ __all__ = ["MAGIC", "unpack"]
 MAGIC = {b"\x1f\x8b": ".tar.gz", b"\x28\xb5\x2f\xfd": ".tar.zst"}
 """The suffixes of compressed archives, by their first bytes."""
 MAX_ENTRIES = 10_000
+MAX_DEPTH = 32
+MAX_HEADER = 1 << 20
+"""Bytes of an extended header, which is held in memory: names have a few hundred."""
+MAX_RATIO = 100
+"""Decompressed bytes for each compressed one, beyond `MIN_LIMIT`. Weights shrink by less than 2, text by 10."""
+MIN_LIMIT = 256 << 20
 _RESERVED = '\\:*?"<>|'
 """Characters that file names cannot have on every system."""
 _FILTER: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
@@ -28,8 +34,9 @@ def unpack(archive: str | Path, folder: str | Path) -> tuple[Path, ...]:
     """Unpacks a `.tar`, `.tar.gz` or `.tar.zst` into a new folder, and returns the files.
 
     Only files and folders below the folder are written, without owners and permissions. A path that leads elsewhere, a
-    link, a device or a name that occurs twice raises `UnsafeArchiveError`, and nothing is written. Raises `ConfigError`
-    if the folder exists, and `TuneError` for a damaged archive.
+    link, a device, a sparse file, a name that occurs twice, a header or a content out of all proportion to the archive
+    raises `UnsafeArchiveError`, and nothing is written. Raises `ConfigError` if the folder exists, and `TuneError` for
+    a damaged archive.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.exists():
@@ -39,8 +46,11 @@ def unpack(archive: str | Path, folder: str | Path) -> tuple[Path, ...]:
     temporary.mkdir()
     names: list[str] = []
     try:
-        with _decompressed(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-            tar.extractall(temporary, _checked(tar, names), **_FILTER)
+        limit = MIN_LIMIT + MAX_RATIO * archive.stat().st_size
+        with _decompressed(archive) as inner:
+            stream: Any = _Bounded(inner, limit)
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo) as tar:
+                tar.extractall(temporary, _checked(tar, names), **_FILTER)
             # The checksum of the whole is behind the last entry.
             while stream.read(1024**2):
                 pass
@@ -69,20 +79,57 @@ def _checked(tar: tarfile.TarFile, names: list[str]) -> Iterator[tarfile.TarInfo
         yield entry
 
 
+class _Bounded:
+    """A stream that raises `UnsafeArchiveError` behind its limit."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self._left = limit
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise UnsafeArchiveError(f"the archive decompresses to more than {MAX_RATIO} times its size")
+        return data
+
+
+class _TarInfo(tarfile.TarInfo):
+    """An entry whose extended headers are bounded: tarfile reads them whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _TarInfo:
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.size > MAX_HEADER and entry.type in _HEADER_TYPES:
+            raise UnsafeArchiveError(f"an extended header of {entry.size} bytes in the archive", member=entry.name)
+        return entry
+
+
+_HEADER_TYPES = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+
+
 def _problem(entry: tarfile.TarInfo, folded: set[str]) -> str | None:
     name = PurePosixPath(entry.name)
     if entry.issym() or entry.islnk():
         return "link"
     if not (entry.isreg() or entry.isdir()):
         return "neither file nor folder"
+    if entry.issparse():
+        return "sparse file"
     is_reserved = any(c in _RESERVED or not c.isprintable() for c in entry.name)
     if name.is_absolute() or ".." in name.parts or is_reserved or not (name.parts or entry.isdir()):
         return "unsafe path"
-    # On case-insensitive file systems the second file would replace the first.
-    key = str(name).casefold()
-    if entry.isreg() and key in folded:
+    if len(name.parts) > MAX_DEPTH:
+        return "too deep path"
+    # Folders end in a slash here. On case-insensitive file systems a second file would replace the first.
+    key, folders = str(name).casefold(), [f"{parent}/".casefold() for parent in name.parents if parent.name]
+    folders += [f"{key}/"] if entry.isdir() else []
+    if (entry.isreg() and not {key, f"{key}/"}.isdisjoint(folded)) or not {f[:-1] for f in folders}.isdisjoint(folded):
         return "duplicate path"
-    folded.add(key)
+    folded.update(folders, () if entry.isdir() else [key])
     return None
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["Finding", "Severity"]
+__all__ = ["MAX_FINDINGS", "Finding", "Severity", "first_of_each_severity", "shortened"]
 
 Severity: TypeAlias = Literal["error", "warning"]
+MAX_FINDINGS = 100
+"""Findings of one severity and one kind of check that are kept of one line: 8 MiB may have millions of faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +39,19 @@ class Finding:
         where = [f"line {self.line}"] if self.line is not None else []
         where += [self.path] if self.path else []
         return f"{': '.join([*where, self.message])} ({self.mend})"
+
+
+def first_of_each_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """The first `MAX_FINDINGS` errors and warnings: many warnings do not hide an error."""
+    counts: Counter[str] = Counter()
+    kept = []
+    for finding in findings:
+        counts[finding.severity] += 1
+        if counts[finding.severity] <= MAX_FINDINGS:
+            kept.append(finding)
+    return kept
+
+
+def shortened(text: str) -> str:
+    """At most 80 characters: keys may have millions, and each finding of a row shows them."""
+    return text if len(text) <= 80 else text[:77] + "..."

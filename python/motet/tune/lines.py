@@ -7,14 +7,16 @@ data may not.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import threading
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from motet.tune.finding import Finding
+from motet.tune.finding import MAX_FINDINGS, Finding, shortened
 
 __all__ = ["MAX_LINE", "Line", "dumps", "fingerprint", "name_of", "normalised", "parse", "read_lines"]
 
@@ -87,8 +89,8 @@ class LineDecoder(threading.local):
             return shape
         self._suspect = True
         doubled = _DuplicateKeys(shape)
-        keys = [key for key, _ in pairs]
-        doubled.duplicates = tuple(sorted({key for key in keys if keys.count(key) > 1}))
+        counts = Counter([key for key, _ in pairs])
+        doubled.duplicates = tuple(sorted([key for key, count in counts.items() if count > 1]))
         return doubled
 
     def _constant(self, name: str) -> _NotANumber:
@@ -128,7 +130,7 @@ def parse(line: Line) -> tuple[Any, list[Finding]]:
         findings.append(Finding("lone_cr", message, "remove it"))
     # The value is walked only where its text has a trace of a fault.
     if suspect or _SURROGATE_ESCAPE.search(bare) or bare.count(b"{") + bare.count(b"[") > MAX_DEPTH:
-        findings += _value_faults(value)
+        findings += itertools.islice(_value_faults(value), MAX_FINDINGS)
     if not isinstance(value, dict):
         kind = _KINDS.get(type(value), type(value).__name__)
         findings.append(Finding("not_object", f"the line is {kind}", "write one JSON object on each line"))
@@ -170,10 +172,11 @@ def _value_faults(value: Any) -> Iterator[Finding]:
         elif isinstance(item, list):
             stack += [(inner, f"{path}[{index}]", depth + 1) for index, inner in reversed([*enumerate(item)])]
         elif isinstance(item, dict):
-            for key in item.duplicates if isinstance(item, _DuplicateKeys) else ():
+            for key in map(shortened, item.duplicates if isinstance(item, _DuplicateKeys) else ()):
                 where = f"{path}.{key}" if path else key
                 yield Finding("duplicate_key", f"the key {key!r} occurs twice in one object", "keep one of them", where)
-            stack += [(inner, f"{path}.{key}" if path else key, depth + 1) for key, inner in reversed(item.items())]
+            named = [(f"{path}.{shortened(key)}" if path else shortened(key), inner) for key, inner in item.items()]
+            stack += [(inner, where, depth + 1) for where, inner in reversed(named)]
             texts = [*item]
         for _ in filter(_SURROGATE.search, texts):
             yield Finding("half_character", "a lone surrogate: half of a character", "remove it", path)

@@ -6,6 +6,7 @@ reasoning, and the checks of its SDK up to 2.12. Rules of files and lines are in
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from motet.errors import RenderError
-from motet.tune.finding import Finding, Severity
+from motet.tune.finding import Finding, Severity, first_of_each_severity, shortened
 from motet.tune.tokens import count_conversation, count_text
 
 __all__ = ["FORMATS", "Format", "RowReport", "format_of", "inspect_row", "is_plain", "without_nulls"]
@@ -93,23 +94,27 @@ def inspect_row(row: Mapping[str, Any], form: Format | None = None) -> RowReport
         if isinstance(found, Finding):
             return RowReport(row, None, (found,))
         form = found
-    findings = [*_unknown_keys(row, {*FORMATS[form], *_OPTIONAL_KEYS.get(form, ()), "weight"}, "")]
+    plain = form == "conversational" and is_plain(row["messages"])
+    if form == "conversational" and not plain:
+        row = {**row, "messages": _cleaned(row["messages"])}
+    null_contents = [*_null_contents(row)] if form == "preference" else []
+    row = _cleaned_preference(row) if form == "preference" else row
+    findings = first_of_each_severity(itertools.chain(_rules(row, form, plain), null_contents))
+    return RowReport(row, form, tuple(findings), plain)
+
+
+def _rules(row: Mapping[str, Any], form: Format, plain: bool) -> Iterator[Finding]:
+    yield from _unknown_keys(row, {*FORMATS[form], *_OPTIONAL_KEYS.get(form, ()), "weight"}, "")
     if "weight" in row and not (_is_number(row["weight"]) and row["weight"] >= 0):
-        findings.append(_expected("row_weight", "weight", "a number from 0 on", row["weight"]))
-    plain = False
+        yield _expected("row_weight", "weight", "a number from 0 on", row["weight"])
     match form:
         case "conversational":
-            plain = is_plain(row["messages"])
-            row = row if plain else {**row, "messages": _cleaned(row["messages"])}
-            findings += _conversation(row["messages"], "messages", row.get("tools"), "tools", plain=plain)
+            yield from _conversation(row["messages"], "messages", row.get("tools"), "tools", plain=plain)
         case "preference":
-            findings += _null_contents(row)
-            row = _cleaned_preference(row)
-            findings += _preference(row)
+            yield from _preference(row)
         case "instruction" | "text":
             for key in FORMATS[form]:
-                findings += _text(row[key], key, if_empty="error" if key == "text" else "warning")
-    return RowReport(row, form, tuple(findings), plain)
+                yield from _text(row[key], key, if_empty="error" if key == "text" else "warning")
 
 
 def format_of(row: Mapping[str, Any]) -> Format | Finding:
@@ -124,9 +129,8 @@ def format_of(row: Mapping[str, Any]) -> Format | Finding:
         if len(missing) < len(keys):
             return Finding("missing_key", f"missing in a row of the format {name}: {', '.join(missing)}", "add it")
     known = "; ".join([", ".join(keys) for keys in FORMATS.values()])
-    return Finding(
-        "unknown_format", f"unknown format, by the keys {', '.join(row) or '(none)'}", f"write one of: {known}"
-    )
+    keys_shown = shortened(", ".join(row)) or "(none)"
+    return Finding("unknown_format", f"unknown format, by the keys {keys_shown}", f"write one of: {known}")
 
 
 def without_nulls(shape: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,6 +219,7 @@ def _unknown_keys(row: Mapping[str, Any], known: set[str], path: str) -> Iterato
     for key in row:
         if key in known:
             continue
+        key = shortened(key)
         where = f"{path}.{key}" if path else key
         if key == "thinking" and "reasoning" in known:
             yield Finding("thinking", "unknown key `thinking`", "rename it to `reasoning`", where)

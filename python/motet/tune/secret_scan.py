@@ -7,12 +7,14 @@ MB/s; a trace and a pattern for each kind 8.3; the patterns alone 2.1; detect-se
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 from motet.errors import ConfigError
-from motet.tune.finding import Finding
+from motet.tune.finding import MAX_FINDINGS, Finding, shortened
 
 __all__ = ["KINDS", "check_kinds", "find_secrets", "may_hold_secret", "scan_line"]
 
@@ -68,7 +70,7 @@ _TABLE: dict[str, tuple[str, str, Callable[[str], bool]]] = {
     "slack": ("xox", r"xox[abeoprs]-[\w-]{10,}", _is_random),
     "stripe": ("k_live_ k_test_", r"[rs]k_(?:live|test)_[A-Za-z0-9]{16,}", bool),
     "together": ("tgp_v1_", r"tgp_v1_[\w-]{20,}", bool),
-    "jwt": ("eyj", r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}", bool),
+    "jwt": ("eyj", r"eyJ[\w-]{8,600}\.eyJ[\w-]{8,20000}\.[\w-]{16,}", bool),
     "private_key": ("-----begin", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----", bool),
     "url_password": (
         r":// :\/\/",
@@ -177,7 +179,7 @@ def may_hold_secret(data: bytes, allow: Collection[str] = ()) -> bool:
 
 def scan_line(data: bytes, value: Any, allow: Collection[str] = (), path: str = "") -> list[Finding]:
     """The secrets in a line of JSON and its value. `path`: the place of the value."""
-    return [*find_secrets(value, allow, path)] if may_hold_secret(data, allow) else []
+    return [*itertools.islice(find_secrets(value, allow, path), MAX_FINDINGS)] if may_hold_secret(data, allow) else []
 
 
 def find_secrets(value: Any, allow: Collection[str] = (), path: str = "") -> Iterator[Finding]:
@@ -191,7 +193,8 @@ def find_secrets(value: Any, allow: Collection[str] = (), path: str = "") -> Ite
     while stack:
         item, where = stack.pop()
         if isinstance(item, dict):
-            stack += [(inner, f"{where}.{key}" if where else str(key)) for key, inner in reversed(item.items())]
+            named = [(shortened(str(key)), inner) for key, inner in reversed(item.items())]
+            stack += [(inner, f"{where}.{key}" if where else key) for key, inner in named]
         elif isinstance(item, list | tuple):
             stack += [(inner, f"{where}[{index}]") for index, inner in reversed([*enumerate(item)])]
         elif isinstance(item, str):
@@ -200,14 +203,19 @@ def find_secrets(value: Any, allow: Collection[str] = (), path: str = "") -> Ite
 
 def _in_text(text: str, allow: Collection[str], path: str) -> Iterator[Finding]:
     suspects = {*_suspects(text.lower().encode("utf-8", "replace"))}
-    matched: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
+    """Those of the kinds before, sorted: a text is of one kind."""
     for name in filter(suspects.__contains__, KINDS):
+        own_spans = []
         for match in _KINDS[name].pattern.finditer(text):
             start, end = match.span()
-            if not _KINDS[name].is_secret(match[0]) or any(a < end and start < b for a, b in matched):
+            index = bisect.bisect(spans, (start, end))
+            neighbours = spans[max(index - 1, 0) : index + 1]
+            if not _KINDS[name].is_secret(match[0]) or any(a < end and start < b for a, b in neighbours):
                 continue
-            matched.append((start, end))
+            own_spans.append((start, end))
             if name not in allow:
                 message = f"a possible secret ({name}): {match[0][:4] + '…'!r}, {end - start} characters"
                 mend = f"take it out, and revoke it if it is real; or allow {name!r}"
                 yield Finding("secret", message, mend, path)
+        spans = sorted(spans + own_spans)
