@@ -1,10 +1,11 @@
 //! Text to ids and back.
 //!
 //! The README in this folder explains the algorithm with a worked example. This module is what the rest of the crate and
-//! its users call: [`encode`] and its variants, [`decode_into`], [`count`], and [`StreamEncoder`] for text that arrives in
-//! chunks. It imports nothing of the rest of the crate.
+//! its users call: [`encode`] and its variants, [`count`], [`decode_into`], offsets of tokens, [`truncate`], and
+//! [`StreamEncoder`] and [`StreamDecoder`] for what arrives in chunks. It imports nothing of the rest of the crate.
 
 mod bpe;
+mod offsets;
 mod pipeline;
 mod pretoken_cache;
 mod pretokenizer;
@@ -12,30 +13,16 @@ mod scratch;
 // Vector instructions and prefetching need it; the rest of the crate has none.
 #[allow(unsafe_code)]
 mod simd;
+mod special;
 mod stream;
 pub mod vocabulary;
 
+pub use offsets::{Side, char_ranges, encode_with_ends, truncate};
 pub use pipeline::{count, encode_into, for_each_pretoken};
-pub use stream::StreamEncoder;
+pub use special::{SpecialChoice, SpecialPolicy, SpecialSet, SpecialTokenFound};
+pub use stream::{StreamDecoder, StreamEncoder};
 
-/// How the spellings of special tokens in a text are encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpecialPolicy {
-    /// As ordinary text.
-    Text,
-    /// As special tokens.
-    Token,
-    /// Not at all: they are an error.
-    Error,
-}
-
-/// The error of [`SpecialPolicy::Error`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpecialTokenFound {
-    pub spelling: String,
-    /// The byte offset of the spelling.
-    pub at: usize,
-}
+use special::{Segment, for_each_segment};
 
 /// A number that is not a token id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,29 +41,29 @@ pub fn encode(text: &str) -> Vec<u32> {
 
 /// Appends the ids of a text, with a policy for the spellings of special tokens in it.
 pub fn encode_with(text: &str, policy: SpecialPolicy, out: &mut Vec<u32>) -> Result<(), SpecialTokenFound> {
-    let mut done = 0;
-    if policy != SpecialPolicy::Text {
-        for at in memchr::memmem::find_iter(text.as_bytes(), b"<|") {
-            let Some((spelling, id)) = special_at(text, at).filter(|_| at >= done) else { continue };
-            if policy == SpecialPolicy::Error {
-                return Err(SpecialTokenFound { spelling: spelling.to_owned(), at });
-            }
-            encode_into(text.get(done..at).unwrap_or_default(), out);
-            out.push(id);
-            done = at + spelling.len();
-        }
-    }
-    encode_into(text.get(done..).unwrap_or_default(), out);
-    Ok(())
+    for_each_segment(text, policy, |segment| match segment {
+        Segment::Ordinary(text) => encode_into(text, out),
+        Segment::Special { id, .. } => out.push(id),
+    })
 }
 
-/// The special token that is spelled at `at`.
-fn special_at(text: &str, at: usize) -> Option<(&str, u32)> {
-    let window = text.as_bytes().get(at..)?;
-    let window = window.get(..window.len().min(vocabulary::MAX_SPELLING_BYTES))?;
-    let end = at + memchr::memmem::find(window, b"|>")? + 2;
-    let spelling = text.get(at..end)?;
-    Some((spelling, vocabulary::special_id(spelling)?))
+/// The number of ids of a text, with a policy for the spellings of special tokens in it.
+pub fn count_with(text: &str, policy: SpecialPolicy) -> Result<usize, SpecialTokenFound> {
+    let mut number = 0;
+    for_each_segment(text, policy, |segment| {
+        number += match segment {
+            Segment::Ordinary(text) => count(text),
+            Segment::Special { .. } => 1,
+        };
+    })?;
+    Ok(number)
+}
+
+/// The id of the ordinary or special token with exactly these bytes.
+pub fn token_id(bytes: &[u8]) -> Option<u32> {
+    let ordinary = if bytes.is_empty() { vocabulary::NO_TOKEN } else { vocabulary::lookup(bytes) };
+    let special = || vocabulary::special_id(std::str::from_utf8(bytes).ok()?);
+    Some(ordinary).filter(|id| *id != vocabulary::NO_TOKEN).or_else(special)
 }
 
 /// After this many ids the room for their bytes is checked again.
@@ -134,5 +121,30 @@ mod tests {
         let mut bytes = Vec::new();
         decode_into(&ids, &mut bytes).expect("valid ids");
         assert_eq!(bytes, text.as_bytes());
+    }
+
+    #[test]
+    fn special_tokens_follow_a_choice() {
+        let text = "a<|reserved_200000|>b<|reserved_200018|>c<|reserved_200001|>";
+        let mut choice = SpecialChoice::default();
+        assert!(choice.tokens.insert("<|reserved_200018|>"));
+        assert!(!choice.tokens.insert("<|reserved_5|>"));
+        let mut ids = Vec::new();
+        encode_with(text, SpecialPolicy::Choice(&choice), &mut ids).expect("no errors are chosen");
+        let specials: Vec<_> = ids.iter().filter(|id| **id >= vocabulary::FIRST_SPECIAL_ID).collect();
+        assert_eq!(specials, [&200_018]);
+        assert_eq!(count_with(text, SpecialPolicy::Choice(&choice)), Ok(ids.len()));
+        assert!(choice.errors.insert("<|reserved_200001|>"));
+        let error = encode_with(text, SpecialPolicy::Choice(&choice), &mut ids).expect_err("one is refused");
+        assert_eq!(error.at, 41);
+    }
+
+    #[test]
+    fn token_ids_are_found_by_their_bytes() {
+        for id in 0..vocabulary::VOCAB_SIZE {
+            assert_eq!(token_id(vocabulary::token_bytes(id).expect("an id")), Some(id));
+        }
+        assert_eq!(token_id(b""), None);
+        assert_eq!(token_id(b"no token at all"), None);
     }
 }

@@ -17,7 +17,7 @@ mod special;
 
 use super::simd;
 
-pub(super) use special::MAX_SPELLING_BYTES;
+pub(super) use special::{MAX_SPELLING_BYTES, SPELLING_COUNT, spelling_id, spelling_index};
 pub use special::{special_id, special_tokens};
 
 /// Ids run from 0 to 201,087, as in tiktoken's `o200k_harmony` and in the models' embeddings. (openai-harmony 0.0.8
@@ -245,12 +245,12 @@ impl TokenKey {
     }
 }
 
-/// The token whose bytes these are, or [`NO_TOKEN`].
+/// The token whose bytes these are, or [`NO_TOKEN`]. There must be at least one byte: empty slots have length 0.
 pub(super) fn lookup(bytes: &[u8]) -> u32 {
     if bytes.len() <= 16 { lookup_key(TokenKey::of(bytes)) } else { lookup_long(bytes) }
 }
 
-/// The token of up to 16 bytes, or [`NO_TOKEN`].
+/// The token of 1 to 16 bytes, or [`NO_TOKEN`].
 #[inline(always)]
 pub(super) fn lookup_key(key: TokenKey) -> u32 {
     match key.length {

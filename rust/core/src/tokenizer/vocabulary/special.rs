@@ -4,10 +4,10 @@ use super::{FIRST_SPECIAL_ID, VOCAB_SIZE, token_bytes, u32_at};
 
 /// Spellings of special tokens: one for each id from [`FIRST_SPECIAL_ID`] on, and a second one for 200,018, as in
 /// tiktoken.
-const SPELLING_COUNT: usize = (VOCAB_SIZE - FIRST_SPECIAL_ID) as usize + 1;
+pub(in crate::tokenizer) const SPELLING_COUNT: usize = (VOCAB_SIZE - FIRST_SPECIAL_ID) as usize + 1;
 
 /// The length of the longest spelling, `<|reserved_200000|>` and its like.
-pub(crate) const MAX_SPELLING_BYTES: usize = 19;
+pub(in crate::tokenizer) const MAX_SPELLING_BYTES: usize = 19;
 
 static SPELLINGS: &[u8] = table!("special_spellings.bin");
 /// Where each spelling ends in [`SPELLINGS`], with a zero in front.
@@ -22,12 +22,13 @@ fn spelling(index: usize) -> &'static str {
         .unwrap_or_default()
 }
 
-fn id(index: usize) -> u32 {
+/// The id of a spelling, by its number in alphabetical order.
+pub(in crate::tokenizer) fn spelling_id(index: usize) -> u32 {
     u32_at(SPELLING_IDS, index * 4)
 }
 
 /// The number of a spelling among all spellings in alphabetical order.
-fn spelling_index(text: &str) -> Option<usize> {
+pub(in crate::tokenizer) fn spelling_index(text: &str) -> Option<usize> {
     let (mut low, mut high) = (0, SPELLING_COUNT);
     while low < high {
         let middle = usize::midpoint(low, high);
@@ -43,14 +44,14 @@ fn spelling_index(text: &str) -> Option<usize> {
 /// The id of the special token that `spelling` spells. `<|reserved_200018|>` is a second spelling of
 /// `<|endofprompt|>`, as in tiktoken.
 pub fn special_id(spelling: &str) -> Option<u32> {
-    spelling_index(spelling).map(id)
+    spelling_index(spelling).map(spelling_id)
 }
 
 /// All 1,091 spellings of special tokens with their ids, in the order of the ids, as in tiktoken's `o200k_harmony`.
 pub fn special_tokens() -> impl Iterator<Item = (&'static str, u32)> {
     let canonical = (FIRST_SPECIAL_ID..VOCAB_SIZE)
         .filter_map(|id| Some((std::str::from_utf8(token_bytes(id)?).ok()?, id)));
-    let all = (0..SPELLING_COUNT).map(|index| (spelling(index), id(index)));
+    let all = (0..SPELLING_COUNT).map(|index| (spelling(index), spelling_id(index)));
     canonical.chain(all.filter(|(spelling, id)| token_bytes(*id) != Some(spelling.as_bytes())))
 }
 
