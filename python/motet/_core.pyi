@@ -4,7 +4,7 @@ The docstrings are those of the extension, copied by `make stub`.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, Literal, SupportsIndex, TypeAlias, final
 
 from motet.message import Completion, Frame, Kind, Message, Repair, Role, Stop
@@ -19,16 +19,21 @@ __all__ = [
     "VOCAB_SIZE",
     "Event",
     "Prompt",
+    "SpecialChoice",
+    "StreamDecoder",
     "StreamEncoder",
     "StreamParser",
     "__version__",
+    "_token_id",
     "_vocabulary",
     "count",
     "decode",
     "decode_bytes",
+    "decode_with_offsets",
     "encode",
     "encode_array",
     "encode_batch",
+    "encode_with_offsets",
     "frames",
     "name_of",
     "parse",
@@ -39,6 +44,7 @@ __all__ = [
     "render_frames",
     "render_training",
     "tokens_by_channel",
+    "truncate",
 ]
 
 __version__: Final[str]
@@ -65,31 +71,66 @@ def name_of(recipient: str) -> str:
     A name without the prefix `functions.` is returned as it is.
     """
 
-def encode(text: str, *, special: Literal["text", "token", "error"] = "text") -> list[int]:
+_Special: TypeAlias = Literal["text", "token", "error"] | Collection[str] | SpecialChoice
+"""How the spellings of special tokens in a text are encoded: see `encode`."""
+
+@final
+class SpecialChoice:
+    """A prepared value for `special`, for sets that are used again and again.
+
+    Spellings in `tokens` become special tokens, those in `errors` raise `SpecialTokenError` (also if they are in both),
+    and all others are encoded as ordinary text. Raises `ValueError` for an unknown spelling.
+    """
+    def __new__(cls, tokens: Iterable[str] = (), errors: Iterable[str] = ()) -> SpecialChoice: ...
+
+def encode(text: str, *, special: _Special = "text") -> list[int]:
     """The token ids of a text, equal to tiktoken's `o200k_harmony`.
 
     `special`: how the spellings of special tokens in the text are encoded. `"text"`: as ordinary text. `"token"`: as
-    special tokens. `"error"`: raises `SpecialTokenError`. Raises `UnicodeEncodeError` for lone surrogates, which have
-    no UTF-8.
+    special tokens. `"error"`: raises `SpecialTokenError`. A set of spellings: these as special tokens, all others as
+    ordinary text; raises `ValueError` for an unknown one.
 
-    Takes linear time. A thread that encodes keeps a cache of up to 4 MB, which the next thread takes over when it ends.
+    Surrogates are read as tiktoken does: a pair as one character, a lone one as U+FFFD.
+
+    Takes linear time. A thread that encodes keeps a cache of up to 4 MB, which the next thread takes over when it
+    ends.
     """
 
-def encode_array(text: str, *, special: Literal["text", "token", "error"] = "text") -> array[int]:
+def encode_array(text: str, *, special: _Special = "text") -> array[int]:
     """The token ids of a text as an `array.array("I")`: 4 bytes an id, no Python ints are made.
 
     `numpy.asarray` of it copies nothing. Arguments and exceptions: see `encode`.
     """
 
-def encode_batch(texts: Sequence[str], *, threads: int | None = None) -> list[array[int]]:
+def encode_batch(texts: Iterable[str], *, special: _Special = "text", threads: int | None = None) -> list[array[int]]:
     """`encode_array` of each text, in order, on several threads and with the GIL released.
 
-    `threads`: 1 or more. `None`: one for each core. Special tokens in the texts are encoded as ordinary text. Raises
-    `TypeError` that names the first item that is not a `str`.
+    `threads`: 1 or more. `None`: one for each core; fewer where the system refuses to start threads. `special`: see
+    `encode`. Raises `TypeError` that names the first item that is not a `str`.
     """
 
-def count(text: str) -> int:
-    """The number of tokens of a text: `len(encode(text))`, without making the ids."""
+def encode_with_offsets(
+    text: str, *, special: _Special = "text", unit: Literal["char", "byte"] = "char"
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """The token ids of a text, and for each of them its start and its end in the text.
+
+    `unit="char"`: `text[start:end]` are the characters that the token has bytes of, so that tokens that share a
+    character overlap. `unit="byte"`: offsets in the text's UTF-8; each token starts where the one before it ends.
+    Other arguments and exceptions: see `encode`.
+    """
+
+def count(text: str, *, special: _Special = "text") -> int:
+    """The number of tokens of a text: `len(encode(text, special=special))`, without making the ids."""
+
+def truncate(
+    text: str, max_tokens: int, *, side: Literal["left", "right"] = "right", special: _Special = "text"
+) -> str:
+    """The beginning of a text that has at most `max_tokens` tokens; with `side="left"`, the end of it.
+
+    `side`: the side that is cut off. The cut is between two tokens of the text and between two characters. The result
+    is the longest such part that has at most `max_tokens` tokens when it is encoded by itself. `special`: see
+    `encode`.
+    """
 
 def decode(ids: Iterable[SupportsIndex], *, errors: Literal["replace", "strict"] = "replace") -> str:
     """The text of token ids, special tokens as they are spelled.
@@ -104,13 +145,28 @@ def decode_bytes(ids: Iterable[SupportsIndex]) -> bytes:
     Raises `ValueError` for a number that is not an id (0 to 201087).
     """
 
+def decode_with_offsets(
+    ids: Iterable[SupportsIndex], *, unit: Literal["char", "byte"] = "char"
+) -> tuple[str, list[tuple[int, int]]]:
+    """The text of token ids, and for each of them its start and its end in the text: see `encode_with_offsets`.
+
+    Bytes that are not UTF-8 become U+FFFD, which each token that has some of them covers. `unit="byte"`: offsets in
+    `decode_bytes(ids)`. Raises `ValueError` for a number that is not an id (0 to 201087).
+    """
+
+def _token_id(bytes: bytes, /) -> int | None:
+    """The id of the token with these bytes, special tokens by their spelling; `None` if there is none."""
+
+def _vocabulary() -> bytes:
+    """The vocabulary as a `.tiktoken` file, which other tokenizers read."""
+
 @final
 class StreamEncoder:
     """Encodes text that arrives in chunks.
 
-    `feed` returns the ids that no later text can change, `close` the rest: together `encode` of the whole text.
+    `feed` returns the ids that no later text can change, `close` the rest: together `encode` of the whole text. Can be
+    copied and pickled.
     """
-
     def __new__(cls) -> StreamEncoder: ...
     def feed(self, text: str) -> list[int]:
         """The ids that no later text can change. Special tokens in the text are encoded as ordinary text."""
@@ -120,9 +176,36 @@ class StreamEncoder:
     def count(self) -> int:
         """The number of ids returned so far."""
     def __copy__(self) -> StreamEncoder: ...
+    def __deepcopy__(self, memo: Any, /) -> StreamEncoder: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def __setstate__(self, state: Any, /) -> None: ...
 
-def _vocabulary() -> bytes:
-    """The vocabulary as a `.tiktoken` file, which other tokenizers read."""
+@final
+class StreamDecoder:
+    """Decodes token ids that arrive in chunks.
+
+    A token may end within a character. `feed` returns the text whose characters are complete, and holds the bytes of
+    the last one until the rest of it arrives; `close` returns what is left. Together they are `decode` of all ids. Can
+    be copied and pickled.
+
+    `errors="strict"` raises `UnicodeDecodeError` for bytes that are not UTF-8: from `feed`, or from `close` if the
+    last character is not complete. After an error nothing has changed.
+    """
+    def __new__(cls, *, errors: Literal["replace", "strict"] = "replace") -> StreamDecoder: ...
+    def feed(self, ids: SupportsIndex | Iterable[SupportsIndex]) -> str:
+        """The text that is complete after one more id, or several.
+
+        Raises `ValueError` for a number that is not an id (0 to 201087).
+        """
+    def close(self) -> str:
+        """U+FFFD if the last character is not complete, else nothing. After it the decoder is ready for other ids."""
+    @property
+    def pending(self) -> bytes:
+        """The bytes of a character that is not complete yet: at most 3."""
+    def __copy__(self) -> StreamDecoder: ...
+    def __deepcopy__(self, memo: Any, /) -> StreamDecoder: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def __setstate__(self, state: Any, /) -> None: ...
 
 @final
 class Event:

@@ -263,9 +263,16 @@ def test_wrong_input_types_are_named() -> None:
     assert parser.completion.text == "again"
 
 
-def test_lone_surrogates_are_repaired() -> None:
-    completion = motet.parse("<|channel|>final<|message|>a\ud800b<|return|>")
-    assert completion.text == "a\ufffd\ufffd\ufffdb"
+def test_surrogates_are_joined_or_repaired() -> None:
+    raw = "<|channel|>final<|message|>a\ud800b\ud83d\ude00<|return|>"
+    completion = motet.parse(raw)
+    assert completion.text == "a\ufffdb😀"
+    assert [repair.code for repair in completion.repairs] == ["invalid_utf8"]
+    parser = motet.StreamParser()
+    for char in raw:
+        parser.feed(char)
+    parser.close()
+    assert parser.completion == completion
 
 
 @pytest.mark.parametrize(

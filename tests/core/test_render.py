@@ -475,6 +475,8 @@ def test_settings_of_the_wrong_type_are_refused(settings: Any, error: type[Excep
         motet.render([], **settings)
 
 
-def test_lone_surrogates_are_refused() -> None:
-    with pytest.raises(UnicodeEncodeError):
-        motet.render([{"role": "user", "content": "a\ud800"}])
+def test_surrogates_are_joined_or_replaced() -> None:
+    prompt = motet.render([{"role": "user", "content": "a\ud83d\ude00b\ud800"}], instructions="\udfff")
+    assert "<|message|>a😀b\ufffd<|end|>" in prompt.text
+    assert prompt.ids == motet.encode(prompt.text, special="token")
+    assert "# Instructions\n\n\ufffd" in prompt.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 import threading
 from array import array
@@ -92,17 +91,6 @@ def test_every_token_decodes_as_in_tiktoken(peer_tokenizer: tiktoken.Encoding) -
     assert motet.decode([200018]) == "<|endofprompt|>"
 
 
-@given(st.lists(mixed, max_size=6))
-def test_streamed_ids_equal_the_ids_of_the_whole(parts: list[str]) -> None:
-    encoder, ids, whole = motet.StreamEncoder(), [], motet.encode("".join(parts))
-    for part in parts:
-        ids += encoder.feed(part)
-        assert ids == whole[: len(ids)]
-        assert encoder.count == len(ids)
-    fork = copy.copy(encoder)
-    assert ids + encoder.close() == ids + fork.close() == whole
-
-
 @given(st.lists(st.integers(0, motet.VOCAB_SIZE - 1), max_size=40))
 def test_any_ids_decode_as_in_tiktoken(peer_tokenizer: tiktoken.Encoding, ids: list[int]) -> None:
     assert motet.decode(ids) == peer_tokenizer.decode(ids)
@@ -119,10 +107,45 @@ def test_special_tokens_in_text_follow_the_policy() -> None:
     assert motet.encode("a<|b|>", special="error") == motet.encode("a<|b|>")
 
 
+def test_sets_of_special_tokens_count_alone() -> None:
+    text = "<|start|>user<|message|>a<|end|>"
+    ids = motet.encode(text, special={"<|end|>", "<|start|>"})
+    assert [token for token in ids if token >= 199_998] == [200006, 200007]
+    assert motet.decode(ids) == text
+    for special in ("text", "token", ["<|end|>"], motet.SPECIAL_TOKENS):
+        expected = motet.encode(text, special=special)
+        assert list(motet.encode_array(text, special=special)) == expected
+        assert [list(item) for item in motet.encode_batch([text, ""], special=special)] == [expected, []]
+        assert motet.count(text, special=special) == len(expected)
+    assert motet.encode(text, special=()) == motet.encode(text)
+
+
+def test_refused_special_tokens_are_named() -> None:
+    for function in (motet.encode, motet.count, motet.encode_with_offsets):
+        with pytest.raises(motet.SpecialTokenError, match="text holds the special token"):
+            function("<|end|>", special="error")
+    with pytest.raises(motet.SpecialTokenError, match=r"texts\[1\] holds .* at byte 1"):
+        motet.encode_batch(["a", "a<|end|>"], special="error")
+    for special in ({"<|nope|>"}, ["<|end|>", "\ud800"]):
+        with pytest.raises(ValueError, match="unknown special token in special: "):
+            motet.encode("a", special=special)
+    for wrong in (None, 5, [5], b"text"):
+        with pytest.raises(TypeError, match="special must be"):
+            motet.encode("a", special=wrong)  # type: ignore[arg-type]
+
+
+@given(st.lists(mixed | st.sampled_from(["\ud83d", "\ude00", "\udfff", "\ud800"]), max_size=6).map("".join))
+def test_surrogates_encode_as_in_tiktoken(peer_tokenizer: tiktoken.Encoding, text: str) -> None:
+    expected = peer_tokenizer.encode(text, allowed_special="all")
+    assert motet.encode(text, special="token") == expected
+    assert list(motet.encode_array(text, special="token")) == expected
+    assert [list(ids) for ids in motet.encode_batch([text], special="token")] == [expected]
+    assert motet.encode_with_offsets(text, special="token")[0] == expected
+    assert motet.count(text, special="token") == len(expected)
+
+
 @pytest.mark.parametrize("function", [motet.encode, motet.encode_array, motet.count, motet.StreamEncoder().feed])
 def test_non_text_is_refused(function: Any) -> None:
-    with pytest.raises(UnicodeEncodeError):
-        function("a\ud800b")
     for wrong in (None, 1, b"bytes", ["a"]):
         with pytest.raises(TypeError, match="text must be str, not"):
             function(wrong)

@@ -8,7 +8,9 @@ mod from_python;
 mod names;
 mod parse;
 mod prompt;
+mod special;
 mod stream_parser;
+mod stream_tokenizer;
 mod threads;
 mod to_python;
 mod tokenizer;
@@ -23,8 +25,13 @@ mod _core {
     use super::names::{name_of, recipient_of};
 
     #[pymodule_export]
+    use super::special::SpecialChoice;
+    #[pymodule_export]
+    use super::stream_tokenizer::{StreamDecoder, StreamEncoder};
+    #[pymodule_export]
     use super::tokenizer::{
-        _vocabulary, StreamEncoder, count, decode, decode_bytes, encode, encode_array, encode_batch,
+        _token_id, _vocabulary, count, decode, decode_bytes, decode_with_offsets, encode, encode_array,
+        encode_batch, encode_with_offsets, truncate,
     };
 
     #[pymodule_export]

@@ -1,5 +1,6 @@
 //! Whole inputs: one, or many on several threads.
 
+use crate::from_python::text::{parser_bytes, utf8};
 use crate::from_python::{self, IdRun, Raw, parse_options, read_header};
 use crate::threads;
 use crate::to_python::completion::{make_completion, make_counts};
@@ -17,19 +18,20 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// An input as the core reads it, without the interpreter.
 enum Input<'a> {
-    Text(&'a [u8]),
+    Text(Cow<'a, [u8]>),
     Ids(&'a [IdRun]),
 }
 
 impl<'a> Input<'a> {
     fn of(py: Python<'a>, raw: &'a Raw) -> PyResult<Input<'a>> {
         Ok(match raw {
-            Raw::Text(text) => Input::Text(text.bind(py).to_str()?.as_bytes()),
-            Raw::Bytes(bytes) => Input::Text(bytes),
+            Raw::Text(text) => Input::Text(parser_bytes(text.bind(py))?),
+            Raw::Bytes(bytes) => Input::Text(Cow::Borrowed(bytes)),
             Raw::Ids(runs) => Input::Ids(runs),
         })
     }
@@ -188,7 +190,7 @@ pub(crate) fn tokens_by_channel<'py>(
     for frame in frames.try_iter()? {
         let frame = frame?;
         let content = frame.getattr(intern!(py, "content"))?;
-        let count = tokenizer::count(content.cast::<PyString>()?.to_str()?);
+        let count = tokenizer::count(&utf8(content.cast::<PyString>()?)?);
         *tokens.of(classify::bucket_of(&read_header(&frame)?)) += count as u64;
     }
     make_counts(py, &tokens, true)

@@ -1,13 +1,14 @@
 //! `StreamParser`: a completion that arrives in chunks.
 
 use crate::events::{EventMaker, Recorder};
+use crate::from_python::text::{JoinedChunk, SurrogateJoiner};
 use crate::from_python::{self, Chunk, Raw};
 use crate::parse::feed_runs;
 use crate::threads::lock;
 use crate::to_python::error::parse_error;
 use crate::to_python::snapshot::{ParsedState, make_snapshot};
-use motet::parser::ParseOptions;
 use motet::parser::stream::{self as core, Lane, MixedLanes};
+use motet::parser::{ParseOptions, Sink};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -26,6 +27,7 @@ struct Inner {
     /// Shared with the completions that were polled and not read yet.
     state: Arc<Mutex<ParsedState>>,
     events: EventMaker,
+    joiner: SurrogateJoiner,
     closed: bool,
 }
 
@@ -35,6 +37,7 @@ impl Inner {
             parser: core::StreamParser::new(options),
             state: Arc::default(),
             events: EventMaker::default(),
+            joiner: SurrogateJoiner::default(),
             closed: false,
         }
     }
@@ -44,6 +47,7 @@ impl Inner {
             parser: self.parser.clone(),
             state: Arc::new(Mutex::new(lock(&self.state, py)?.copied(py))),
             events: self.events.copied(),
+            joiner: self.joiner.clone(),
             closed: self.closed,
         })
     }
@@ -75,14 +79,29 @@ impl Inner {
     fn feed<'py>(&mut self, py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
         match chunk {
             Chunk::Id(id) => self.record(py, |parser, sink| parser.feed_ids(&[*id], sink)),
-            Chunk::Raw(Raw::Text(text)) => {
-                let text = text.bind(py).to_str()?;
-                self.record(py, |parser, sink| parser.feed_text(text, sink))
+            Chunk::Raw(Raw::Text(text)) => match self.joiner.feed(text.bind(py))? {
+                JoinedChunk::Utf8(text) => self.record(py, |parser, sink| parser.feed_text(text, sink)),
+                chunk => self.record(py, |parser, sink| parser.feed_bytes(&chunk.parser_bytes(), sink)),
+            },
+            Chunk::Raw(Raw::Bytes(bytes)) => {
+                let held = self.joiner.close();
+                self.record(py, |parser, sink| {
+                    feed_held(held, parser, sink)?;
+                    parser.feed_bytes(bytes, sink)
+                })
             }
-            Chunk::Raw(Raw::Bytes(bytes)) => self.record(py, |parser, sink| parser.feed_bytes(bytes, sink)),
             Chunk::Raw(Raw::Ids(runs)) => self.record(py, |parser, sink| feed_runs(runs, parser, sink)),
         }
     }
+}
+
+/// Feeds a surrogate that was held for its other half, which did not come.
+fn feed_held(
+    held: Option<JoinedChunk<'_>>,
+    parser: &mut core::StreamParser,
+    sink: &mut impl Sink,
+) -> Result<(), MixedLanes> {
+    held.map_or(Ok(()), |held| parser.feed_bytes(&held.parser_bytes(), sink))
 }
 
 #[pymethods]
@@ -122,7 +141,9 @@ impl StreamParser {
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut inner = lock(&self.0, py)?;
         inner.closed = true;
+        let held = inner.joiner.close();
         inner.record(py, |parser, sink| {
+            feed_held(held, parser, sink)?;
             parser.close(sink);
             Ok(())
         })

@@ -1,20 +1,20 @@
-//! Text to token ids and back.
+//! The tokenizer, for Python.
 
 use crate::ffi;
 use crate::from_python;
-use crate::threads::{self, lock};
-use crate::to_python::error::error;
+use crate::from_python::text::{joined_pairs, utf8};
+use crate::special::{Special, special_token_error};
+use crate::threads;
 use motet::marker::Marker;
-use motet::tokenizer::vocabulary;
-use motet::tokenizer::{self, SpecialPolicy, SpecialTokenFound, StreamEncoder as Encoder};
+use motet::tokenizer::{self, InvalidId, Side, vocabulary};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyList, PySlice, PyString, PyType};
+use std::borrow::Cow;
 use std::cell::Cell;
-use std::sync::Mutex;
 
 pub(crate) fn constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -28,73 +28,54 @@ pub(crate) fn constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SPECIAL_TOKENS", read_only)
 }
 
-/// The UTF-8 of an argument that must be `str`.
-fn utf8<'a>(text: &'a Bound<'_, PyAny>, name: &str) -> PyResult<&'a str> {
-    let text = text.cast::<PyString>().map_err(|_| {
+/// Reads an argument that must be `str`.
+pub(crate) fn text_argument<'a, 'py>(
+    text: &'a Bound<'py, PyAny>,
+    name: &str,
+) -> PyResult<&'a Bound<'py, PyString>> {
+    text.cast::<PyString>().map_err(|_| {
         PyTypeError::new_err(format!("{name} must be str, not {}", from_python::type_name(text)))
-    })?;
-    text.to_str()
+    })
 }
 
-fn policy(special: &str) -> PyResult<SpecialPolicy> {
-    match special {
-        "text" => Ok(SpecialPolicy::Text),
-        "token" => Ok(SpecialPolicy::Token),
-        "error" => Ok(SpecialPolicy::Error),
-        _ => {
-            Err(PyValueError::new_err(format!("special must be 'text', 'token' or 'error', not {special:?}")))
-        }
-    }
-}
-
-/// From this many bytes on the interpreter is released: below, releasing it costs more than it gives.
+/// From this length on, encoding releases the GIL.
 const MIN_DETACHED_BYTES: usize = 4096;
 
 thread_local! {
-    /// Ids before Python gets them. Reused, because fresh memory costs a page fault per page.
-    static SCRATCH: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    /// A buffer for ids, kept from call to call: fresh memory would be mapped page by page.
+    static ID_BUFFER: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
-/// The capacity of `SCRATCH` that is kept: 4 MB.
-const MAX_SCRATCH_IDS: usize = 1 << 20;
+/// A larger buffer is freed after the call; 4 MB.
+const MAX_KEPT_IDS: usize = 1 << 20;
 
-/// Encodes a text, and makes a Python object of the ids.
-fn encode_to<'py>(
+/// Encodes a text, and returns what `convert` makes of the ids.
+fn encode_text<'py>(
     text: &Bound<'py, PyAny>,
-    special: &str,
-    make_object: impl FnOnce(Python<'py>, &[u32]) -> PyResult<Bound<'py, PyAny>>,
+    special: &Special,
+    convert: impl FnOnce(Python<'py>, &[u32]) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (py, policy) = (text.py(), policy(special)?);
-    let text = utf8(text, "text")?;
-    let mut ids = SCRATCH.take();
+    let py = text.py();
+    let text = &*utf8(text_argument(text, "text")?)?;
+    let policy = special.policy();
+    let mut ids = ID_BUFFER.take();
     ids.clear();
     ids.reserve(text.len() / 4 + 8);
-    let mut run = || tokenizer::encode_with(text, policy, &mut ids);
-    let result = if text.len() < MIN_DETACHED_BYTES { run() } else { py.detach(run) };
-    let object = result.map_err(|found| special_token_error(py, &found)).and_then(|()| make_object(py, &ids));
-    if ids.capacity() <= MAX_SCRATCH_IDS {
-        SCRATCH.set(ids);
+    let result = detached(py, text, || tokenizer::encode_with(text, policy, &mut ids));
+    let converted =
+        result.map_err(|found| special_token_error(py, "text", &found)).and_then(|()| convert(py, &ids));
+    if ids.capacity() <= MAX_KEPT_IDS {
+        ID_BUFFER.set(ids);
     }
-    object
+    converted
 }
 
-fn special_token_error(py: Python<'_>, found: &SpecialTokenFound) -> PyErr {
-    let attributes = PyDict::new(py);
-    let message = format!(
-        "text holds the special token {:?} at byte {}: pass special=\"text\" to encode it as text, \
-         or special=\"token\" as the control token",
-        found.spelling, found.at
-    );
-    match attributes
-        .set_item("token", &found.spelling)
-        .and_then(|()| attributes.set_item("position", found.at))
-    {
-        Ok(()) => error(py, "SpecialTokenError", message, &attributes),
-        Err(error) => error,
-    }
+/// Runs `work` on a text, without the GIL if the text is long.
+fn detached<T: Send>(py: Python<'_>, text: &str, work: impl FnOnce() -> T + Send) -> T {
+    if text.len() < MIN_DETACHED_BYTES { work() } else { py.detach(work) }
 }
 
-/// From this many ids on an array is made first and then filled: below, one copy is faster than two calls.
+/// From this many ids on, an array is created and then filled: that costs two calls, but no copy of the ids.
 const MIN_FILLED_IDS: usize = 1024;
 
 /// Ids as an `array.array("I")`.
@@ -124,72 +105,217 @@ fn array_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 /// The token ids of a text, equal to tiktoken's `o200k_harmony`.
 ///
 /// `special`: how the spellings of special tokens in the text are encoded. `"text"`: as ordinary text. `"token"`: as
-/// special tokens. `"error"`: raises `SpecialTokenError`. Raises `UnicodeEncodeError` for lone surrogates, which have
-/// no UTF-8.
+/// special tokens. `"error"`: raises `SpecialTokenError`. A set of spellings: these as special tokens, all others as
+/// ordinary text; raises `ValueError` for an unknown one.
 ///
-/// Takes linear time. A thread that encodes keeps a cache of up to 4 MB, which the next thread takes over when it ends.
+/// Surrogates are read as tiktoken does: a pair as one character, a lone one as U+FFFD.
+///
+/// Takes linear time. A thread that encodes keeps a cache of up to 4 MB, which the next thread takes over when it
+/// ends.
 #[pyfunction]
-#[pyo3(signature = (text, *, special="text"))]
-pub(crate) fn encode<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyAny>> {
-    encode_to(text, special, |py, ids| Ok(ffi::list(py, ids)?.into_any()))
+#[pyo3(signature = (text, *, special=Special::TEXT), text_signature = "(text, *, special='text')")]
+pub(crate) fn encode<'py>(text: &Bound<'py, PyAny>, special: Special) -> PyResult<Bound<'py, PyAny>> {
+    encode_text(text, &special, |py, ids| Ok(ffi::list(py, ids)?.into_any()))
 }
 
 /// The token ids of a text as an `array.array("I")`: 4 bytes an id, no Python ints are made.
 ///
 /// `numpy.asarray` of it copies nothing. Arguments and exceptions: see `encode`.
 #[pyfunction]
-#[pyo3(signature = (text, *, special="text"))]
-pub(crate) fn encode_array<'py>(text: &Bound<'py, PyAny>, special: &str) -> PyResult<Bound<'py, PyAny>> {
-    encode_to(text, special, array)
+#[pyo3(signature = (text, *, special=Special::TEXT), text_signature = "(text, *, special='text')")]
+pub(crate) fn encode_array<'py>(text: &Bound<'py, PyAny>, special: Special) -> PyResult<Bound<'py, PyAny>> {
+    encode_text(text, &special, array)
 }
 
 /// `encode_array` of each text, in order, on several threads and with the GIL released.
 ///
-/// `threads`: 1 or more. `None`: one for each core. Special tokens in the texts are encoded as ordinary text. Raises
-/// `TypeError` that names the first item that is not a `str`.
+/// `threads`: 1 or more. `None`: one for each core; fewer where the system refuses to start threads. `special`: see
+/// `encode`. Raises `TypeError` that names the first item that is not a `str`.
 #[pyfunction]
-#[pyo3(signature = (texts, *, threads=None))]
+#[pyo3(
+    signature = (texts, *, special=Special::TEXT, threads=None),
+    text_signature = "(texts, *, special='text', threads=None)"
+)]
 pub(crate) fn encode_batch<'py>(
     texts: &Bound<'py, PyAny>,
+    special: Special,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = texts.py();
     if texts.is_instance_of::<PyString>() {
         return Err(PyTypeError::new_err("texts must be a list of str, not str"));
     }
-    let threads = threads::number(threads)?;
+    let (threads, policy) = (threads::number(threads)?, special.policy());
     let items: Vec<Bound<'_, PyAny>> = from_python::iterate(texts, "texts")?.collect::<PyResult<_>>()?;
-    let named = items.iter().enumerate().map(|(index, item)| utf8(item, &format!("texts[{index}]")));
-    let texts: Vec<&str> = named.collect::<PyResult<_>>()?;
-    let encoded = py.detach(|| threads::map(&texts, threads, |text| tokenizer::encode(text)));
-    let arrays: Vec<_> = encoded.iter().map(|ids| array(py, ids)).collect::<PyResult<_>>()?;
-    PyList::new(py, arrays)
+    let utf8_item = |(index, item)| utf8(text_argument(item, &format!("texts[{index}]"))?);
+    let texts: Vec<Cow<'_, str>> = items.iter().enumerate().map(utf8_item).collect::<PyResult<_>>()?;
+    let encode = |text: &Cow<'_, str>| {
+        let mut ids = Vec::with_capacity(text.len() / 4 + 4);
+        tokenizer::encode_with(text, policy, &mut ids).map(|()| ids)
+    };
+    let results = py.detach(|| threads::map(&texts, threads, encode));
+    let arrays = results.iter().enumerate().map(|(index, result)| match result {
+        Ok(ids) => array(py, ids),
+        Err(found) => Err(special_token_error(py, &format!("texts[{index}]"), found)),
+    });
+    PyList::new(py, arrays.collect::<PyResult<Vec<_>>>()?)
 }
 
-/// The number of tokens of a text: `len(encode(text))`, without making the ids.
+/// The number of tokens of a text: `len(encode(text, special=special))`, without making the ids.
 #[pyfunction]
-pub(crate) fn count(text: &Bound<'_, PyAny>) -> PyResult<usize> {
+#[pyo3(signature = (text, *, special=Special::TEXT), text_signature = "(text, *, special='text')")]
+pub(crate) fn count(text: &Bound<'_, PyAny>, special: Special) -> PyResult<usize> {
     let py = text.py();
-    let text = utf8(text, "text")?;
-    Ok(if text.len() < MIN_DETACHED_BYTES {
-        tokenizer::count(text)
-    } else {
-        py.detach(|| tokenizer::count(text))
-    })
+    let text = &*utf8(text_argument(text, "text")?)?;
+    let policy = special.policy();
+    detached(py, text, || tokenizer::count_with(text, policy))
+        .map_err(|found| special_token_error(py, "text", &found))
 }
 
-fn decode_ids(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    let ids = from_python::ids(ids, "ids")?;
+/// The token ids of a text, and for each of them its start and its end in the text.
+///
+/// `unit="char"`: `text[start:end]` are the characters that the token has bytes of, so that tokens that share a
+/// character overlap. `unit="byte"`: offsets in the text's UTF-8; each token starts where the one before it ends.
+/// Other arguments and exceptions: see `encode`.
+#[pyfunction]
+#[pyo3(
+    signature = (text, *, special=Special::TEXT, unit="char"),
+    text_signature = "(text, *, special='text', unit='char')"
+)]
+pub(crate) fn encode_with_offsets<'py>(
+    text: &Bound<'py, PyAny>,
+    special: Special,
+    unit: &str,
+) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>)> {
+    let (py, text) = (text.py(), text_argument(text, "text")?);
+    let (utf8, policy, unit) = (&*utf8(text)?, special.policy(), Unit::read(unit)?);
+    let (mut ids, mut ends) = (Vec::new(), Vec::new());
+    detached(py, utf8, || tokenizer::encode_with_ends(utf8, policy, &mut ids, &mut ends))
+        .map_err(|found| special_token_error(py, "text", &found))?;
+    let offsets = offsets(py, utf8.as_bytes(), &ends, unit, &joined_pairs(text)?)?;
+    Ok((ffi::list(py, &ids)?, offsets))
+}
+
+/// The text of token ids, and for each of them its start and its end in the text: see `encode_with_offsets`.
+///
+/// Bytes that are not UTF-8 become U+FFFD, which each token that has some of them covers. `unit="byte"`: offsets in
+/// `decode_bytes(ids)`. Raises `ValueError` for a number that is not an id (0 to 201087).
+#[pyfunction]
+#[pyo3(signature = (ids, *, unit="char"))]
+pub(crate) fn decode_with_offsets<'py>(
+    ids: &Bound<'py, PyAny>,
+    unit: &str,
+) -> PyResult<(Bound<'py, PyString>, Bound<'py, PyList>)> {
+    let (py, unit, ids) = (ids.py(), Unit::read(unit)?, from_python::ids(ids, "ids")?);
+    let bytes = decode_ids(&ids)?;
+    let length = |id: &u32| vocabulary::token_bytes(*id).map_or(0, <[u8]>::len);
+    let ends = ids.iter().map(length).scan(0, |end, length| {
+        *end += length;
+        Some(*end)
+    });
+    let offsets = offsets(py, &bytes, &ends.collect::<Vec<_>>(), unit, &[])?;
+    Ok((PyString::new(py, &String::from_utf8_lossy(&bytes)), offsets))
+}
+
+/// What offsets count.
+#[derive(Clone, Copy)]
+enum Unit {
+    Char,
+    Byte,
+}
+
+impl Unit {
+    fn read(unit: &str) -> PyResult<Unit> {
+        match unit {
+            "char" => Ok(Unit::Char),
+            "byte" => Ok(Unit::Byte),
+            _ => Err(PyValueError::new_err(format!("unit must be 'char' or 'byte', not {unit:?}"))),
+        }
+    }
+}
+
+/// The start and the end of each token, from the byte offsets at which the tokens end.
+fn offsets<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+    ends: &[usize],
+    unit: Unit,
+    joined_pairs: &[usize],
+) -> PyResult<Bound<'py, PyList>> {
+    match unit {
+        Unit::Char => {
+            let original = |at: usize| at + joined_pairs.partition_point(|pair| *pair < at);
+            let ranges = tokenizer::char_ranges(bytes, ends).into_iter();
+            let pairs: Vec<_> = ranges.map(|range| (original(range.start), original(range.end))).collect();
+            PyList::new(py, pairs)
+        }
+        Unit::Byte => {
+            let starts = std::iter::once(0).chain(ends.iter().copied());
+            PyList::new(py, starts.zip(ends.iter().copied()).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// The beginning of a text that has at most `max_tokens` tokens; with `side="left"`, the end of it.
+///
+/// `side`: the side that is cut off. The cut is between two tokens of the text and between two characters. The result
+/// is the longest such part that has at most `max_tokens` tokens when it is encoded by itself. `special`: see
+/// `encode`.
+#[pyfunction]
+#[pyo3(
+    signature = (text, max_tokens, *, side="right", special=Special::TEXT),
+    text_signature = "(text, max_tokens, *, side='right', special='text')"
+)]
+pub(crate) fn truncate<'py>(
+    text: &Bound<'py, PyAny>,
+    max_tokens: i64,
+    side: &str,
+    special: Special,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (py, text) = (text.py(), text_argument(text, "text")?);
+    let max_tokens = usize::try_from(max_tokens)
+        .map_err(|_| PyValueError::new_err(format!("max_tokens must be at least 0, not {max_tokens}")))?;
+    let side = match side {
+        "left" => Side::Left,
+        "right" => Side::Right,
+        _ => return Err(PyValueError::new_err(format!("side must be 'left' or 'right', not {side:?}"))),
+    };
+    let (utf8, policy) = (&*utf8(text)?, special.policy());
+    let part = detached(py, utf8, || tokenizer::truncate(utf8, max_tokens, side, policy))
+        .map_err(|found| special_token_error(py, "text", &found))?;
+    let joined_pairs = joined_pairs(text)?;
+    if joined_pairs.is_empty() && text.to_str().is_ok() {
+        return Ok(PyString::new(py, part).into_any());
+    }
+    // A text with surrogates is cut itself, so that the result is a part of it.
+    let original = |at: usize| at + joined_pairs.partition_point(|pair| *pair < at);
+    let (kept, all) = (part.chars().count(), utf8.chars().count());
+    let range = if side == Side::Right { 0..original(kept) } else { original(all - kept)..original(all) };
+    text.get_item(PySlice::new(py, range.start.cast_signed(), range.end.cast_signed(), 1))
+}
+
+fn decode_ids(ids: &[u32]) -> PyResult<Vec<u8>> {
     let mut bytes = Vec::with_capacity(ids.len() * 6 + 4096);
-    tokenizer::decode_into(&ids, &mut bytes).map_err(|invalid| {
-        PyValueError::new_err(format!(
-            "ids[{}] is {}, which is not a token id: they run from 0 to {}",
-            invalid.at,
-            invalid.id,
-            vocabulary::VOCAB_SIZE - 1
-        ))
-    })?;
+    tokenizer::decode_into(ids, &mut bytes).map_err(invalid_id)?;
     Ok(bytes)
+}
+
+pub(crate) fn invalid_id(invalid: InvalidId) -> PyErr {
+    PyValueError::new_err(format!(
+        "ids[{}] is {}, which is not a token id: they run from 0 to {}",
+        invalid.at,
+        invalid.id,
+        vocabulary::VOCAB_SIZE - 1
+    ))
+}
+
+/// Reads the argument `errors`.
+pub(crate) fn is_strict(errors: &str) -> PyResult<bool> {
+    match errors {
+        "strict" => Ok(true),
+        "replace" => Ok(false),
+        _ => Err(PyValueError::new_err(format!("errors must be 'replace' or 'strict', not {errors:?}"))),
+    }
 }
 
 /// The text of token ids, special tokens as they are spelled.
@@ -199,13 +325,13 @@ fn decode_ids(ids: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 #[pyfunction]
 #[pyo3(signature = (ids, *, errors="replace"))]
 pub(crate) fn decode<'py>(ids: &Bound<'py, PyAny>, errors: &str) -> PyResult<Bound<'py, PyAny>> {
-    let py = ids.py();
-    let bytes = decode_ids(ids)?;
-    match (std::str::from_utf8(&bytes), errors) {
-        (Ok(text), "replace" | "strict") => Ok(PyString::new(py, text).into_any()),
-        (Err(_), "replace") => Ok(PyString::new(py, &String::from_utf8_lossy(&bytes)).into_any()),
-        (Err(_), "strict") => PyBytes::new(py, &bytes).call_method1("decode", ("utf-8", "strict")),
-        _ => Err(PyValueError::new_err(format!("errors must be 'replace' or 'strict', not {errors:?}"))),
+    let (py, is_strict) = (ids.py(), is_strict(errors)?);
+    let bytes = decode_ids(&from_python::ids(ids, "ids")?)?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(PyString::new(py, text).into_any()),
+        // Python's decoder raises its own error, with the bytes and the position.
+        Err(_) if is_strict => PyBytes::new(py, &bytes).call_method1("decode", ("utf-8", "strict")),
+        Err(_) => Ok(PyString::new(py, &String::from_utf8_lossy(&bytes)).into_any()),
     }
 }
 
@@ -214,67 +340,18 @@ pub(crate) fn decode<'py>(ids: &Bound<'py, PyAny>, errors: &str) -> PyResult<Bou
 /// Raises `ValueError` for a number that is not an id (0 to 201087).
 #[pyfunction]
 pub(crate) fn decode_bytes<'py>(ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(ids.py(), &decode_ids(ids)?))
+    Ok(PyBytes::new(ids.py(), &decode_ids(&from_python::ids(ids, "ids")?)?))
+}
+
+/// The id of the token with these bytes, special tokens by their spelling; `None` if there is none.
+#[pyfunction]
+#[pyo3(signature = (bytes, /))]
+pub(crate) fn _token_id(bytes: &[u8]) -> Option<u32> {
+    tokenizer::token_id(bytes)
 }
 
 /// The vocabulary as a `.tiktoken` file, which other tokenizers read.
 #[pyfunction]
 pub(crate) fn _vocabulary(py: Python<'_>) -> Bound<'_, PyBytes> {
     PyBytes::new(py, &vocabulary::tiktoken_file())
-}
-
-/// Encodes text that arrives in chunks.
-///
-/// `feed` returns the ids that no later text can change, `close` the rest: together `encode` of the whole text.
-#[pyclass(frozen, module = "motet._core")]
-pub(crate) struct StreamEncoder(Mutex<Stream>);
-
-#[derive(Clone)]
-struct Stream {
-    encoder: Encoder,
-    count: usize,
-}
-
-#[pymethods]
-impl StreamEncoder {
-    #[new]
-    fn new() -> StreamEncoder {
-        StreamEncoder(Mutex::new(Stream { encoder: Encoder::new(), count: 0 }))
-    }
-
-    /// The ids that no later text can change. Special tokens in the text are encoded as ordinary text.
-    fn feed<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-        let py = text.py();
-        let text = utf8(text, "text")?;
-        self.step(py, |encoder, ids| encoder.feed(text, ids))
-    }
-
-    /// The ids of the rest of the text. After it the encoder is ready for another text.
-    fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        self.step(py, |encoder, ids| encoder.close(ids))
-    }
-
-    /// The number of ids returned so far.
-    #[getter]
-    fn count(&self, py: Python<'_>) -> PyResult<usize> {
-        Ok(lock(&self.0, py)?.count)
-    }
-
-    fn __copy__(&self, py: Python<'_>) -> PyResult<StreamEncoder> {
-        Ok(StreamEncoder(Mutex::new(lock(&self.0, py)?.clone())))
-    }
-}
-
-impl StreamEncoder {
-    fn step<'py>(
-        &self,
-        py: Python<'py>,
-        run: impl FnOnce(&mut Encoder, &mut Vec<u32>),
-    ) -> PyResult<Bound<'py, PyList>> {
-        let mut stream = lock(&self.0, py)?;
-        let mut ids = Vec::new();
-        run(&mut stream.encoder, &mut ids);
-        stream.count += ids.len();
-        ffi::list(py, &ids)
-    }
 }

@@ -20,7 +20,7 @@ pub mod vocabulary;
 pub use offsets::{Side, char_ranges, encode_with_ends, truncate};
 pub use pipeline::{count, encode_into, for_each_pretoken};
 pub use special::{SpecialChoice, SpecialPolicy, SpecialSet, SpecialTokenFound};
-pub use stream::{StreamDecoder, StreamEncoder};
+pub use stream::{DecodeError, StreamDecoder, StreamEncoder};
 
 use special::{Segment, for_each_segment};
 

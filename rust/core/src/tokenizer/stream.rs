@@ -92,6 +92,10 @@ impl StreamDecoder {
         StreamDecoder { pending, ..self }
     }
 
+    pub fn is_strict(&self) -> bool {
+        self.is_strict
+    }
+
     /// The bytes of a character that is not complete yet.
     pub fn pending(&self) -> &[u8] {
         &self.pending

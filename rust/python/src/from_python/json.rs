@@ -1,5 +1,6 @@
 //! JSON values.
 
+use super::text::utf8;
 use super::type_name;
 use crate::to_python::error::error;
 use pyo3::prelude::*;
@@ -24,7 +25,7 @@ fn read_nested(object: &Bound<'_, PyAny>, path: &str, depth: usize) -> PyResult<
     } else if let Ok(value) = object.cast::<PyBool>() {
         Ok(Value::Bool(value.is_true()))
     } else if let Ok(value) = object.cast::<PyString>() {
-        Ok(Value::String(value.to_str()?.to_owned()))
+        Ok(Value::String(utf8(value)?.into_owned()))
     } else if object.is_instance_of::<PyInt>() || object.is_instance_of::<PyFloat>() {
         let number = read_number(object);
         number.ok_or_else(|| refused(object, &format!("{path} is a number that JSON cannot hold")))
@@ -45,7 +46,7 @@ fn read_object(dict: &Bound<'_, PyDict>, path: &str, depth: usize) -> PyResult<V
         let Ok(key) = key.cast::<PyString>() else {
             return Err(refused(dict, &format!("{path} has a key that is {}, not str", type_name(&key))));
         };
-        let key = key.to_str()?;
+        let key = &*utf8(key)?;
         map.insert(key.to_owned(), read_nested(&value, &format!("{path}.{key}"), depth + 1)?);
     }
     Ok(Value::Object(map))

@@ -1,5 +1,6 @@
 //! Frames and messages, from the dataclasses of `motet.message`.
 
+use super::text::utf8;
 use super::tool::read_tools;
 use super::{iterate, type_name};
 use crate::classes::Classes;
@@ -19,7 +20,7 @@ fn text_field(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<String>>
         let (class, value_class) = (type_name(object), type_name(&value));
         PyTypeError::new_err(format!("{class}.{name} must be str, not {value_class}"))
     })?;
-    Ok(Some(text.to_str()?.to_owned()))
+    Ok(Some(utf8(text)?.into_owned()))
 }
 
 fn required(object: &Bound<'_, PyAny>, name: &str) -> PyResult<String> {

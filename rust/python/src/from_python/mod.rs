@@ -4,11 +4,12 @@ mod json;
 mod message;
 mod options;
 mod raw;
+pub(crate) mod text;
 mod tool;
 
 pub(crate) use message::{read_frame, read_header, read_messages};
 pub(crate) use options::{parse_options, render_options};
-pub(crate) use raw::{Chunk, IdRun, Raw, chunk, ids, raw};
+pub(crate) use raw::{Chunk, IdRun, Raw, chunk, ids, integer, raw};
 
 use motet::frame::Role;
 use pyo3::exceptions::{PyTypeError, PyValueError};

@@ -1,6 +1,7 @@
 //! The keyword arguments of the parsers and of `motet.render`.
 
 use super::json::read_json;
+use super::text::utf8;
 use super::tool::{read_tools, tool_names};
 use super::{iterate, read_role, type_name};
 use motet::parser::ParseOptions;
@@ -61,7 +62,7 @@ impl Keyword<'_> {
         let text = value
             .cast::<PyString>()
             .map_err(|_| PyTypeError::new_err(format!("{name} must be str, not {}", type_name(value))))?;
-        Ok(Some(text.to_str()?.to_owned()))
+        Ok(Some(utf8(text)?.into_owned()))
     }
 
     fn required_text(&self) -> PyResult<String> {

@@ -24,11 +24,7 @@ pub(crate) enum IdRun {
 /// Reads what `parse` and `feed` take: text, its bytes, ids, or a buffer of either.
 pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
     if let Ok(text) = input.cast::<PyString>() {
-        return match text.to_str() {
-            Ok(_) => Ok(Raw::Text(text.clone().unbind())),
-            // Lone surrogates have no UTF-8: they are read as the invalid bytes that `surrogatepass` writes.
-            Err(_) => Ok(Raw::Bytes(surrogate_bytes(text)?)),
-        };
+        return Ok(Raw::Text(text.clone().unbind()));
     }
     if let Ok(bytes) = input.cast::<PyBytes>() {
         return Ok(Raw::Bytes(bytes.as_bytes().to_vec()));
@@ -45,12 +41,6 @@ pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
     })?;
     let items: Vec<Bound<'_, PyAny>> = items.collect::<PyResult<_>>()?;
     id_runs(&PyList::new(input.py(), items)?, name)
-}
-
-fn surrogate_bytes(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
-    let py = text.py();
-    let bytes = text.call_method1(intern!(py, "encode"), ("utf-8", "surrogatepass"))?;
-    Ok(bytes.cast::<PyBytes>()?.as_bytes().to_vec())
 }
 
 /// The value of a Python integer as an id; `None` if it does not fit 32 bits.

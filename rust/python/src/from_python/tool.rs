@@ -1,6 +1,7 @@
 //! Tools: names, OpenAI tool dicts, or objects that give such a dict of themselves.
 
 use super::json::read_json;
+use super::text::utf8;
 use super::{iterate, type_name};
 use motet::message::Tool;
 use motet::parser::classify::ToolNames;
@@ -32,7 +33,7 @@ pub(crate) fn tool_names(tools: Option<&Bound<'_, PyAny>>) -> PyResult<ToolNames
 
 fn tool_name(tool: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     if let Ok(name) = tool.cast::<PyString>() {
-        return Ok(Some(name.to_str()?.to_owned()));
+        return Ok(Some(utf8(name)?.into_owned()));
     }
     if let Ok(dict) = tool.cast::<PyDict>() {
         if let Some(function) = dict.get_item("function")? {
@@ -64,7 +65,7 @@ pub(crate) fn read_tools(objects: &Bound<'_, PyAny>) -> PyResult<Vec<Tool>> {
 fn read_tool(object: &Bound<'_, PyAny>, index: usize) -> PyResult<Tool> {
     let refuse = |what: &str| PyTypeError::new_err(format!("tools[{index}]{what}"));
     if let Ok(name) = object.cast::<PyString>() {
-        let name = name_of(name.to_str()?).to_owned();
+        let name = name_of(&utf8(name)?).to_owned();
         return Ok(Tool { name, description: String::new(), parameters: None });
     }
     let Ok(outer) = object.cast::<PyDict>() else {
@@ -89,7 +90,7 @@ fn read_tool(object: &Bound<'_, PyAny>, index: usize) -> PyResult<Tool> {
         let text = value
             .cast::<PyString>()
             .map_err(|_| refuse(&format!("[{key:?}] must be str, not {}", type_name(&value))))?;
-        Ok(Some(text.to_str()?.to_owned()))
+        Ok(Some(utf8(text)?.into_owned()))
     };
     let parameters = fields.get_item("parameters")?.filter(|value| !value.is_none());
     Ok(Tool {
