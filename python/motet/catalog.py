@@ -216,16 +216,16 @@ def _figures(text: str, unnamed: Source | None) -> dict[str, _Figures]:
     if unknown := set(table) - {"sources", "atom"}:
         raise ValueError(f"it has {', '.join(sorted(unknown))}, and may have only sources and atom")
     sources = {name: Source(shape["text"], str(shape["as_of"])) for name, shape in table.get("sources", {}).items()}
-    found: dict[str, _Figures] = {}
+    atoms: dict[str, _Figures] = {}
     for number, shape in enumerate(table.get("atom", []), 1):
         try:
             slug = _text(shape.pop("slug", ""))
             if slug is None:
                 raise ValueError("it has no slug")
-            found[slug] = _figures_of(shape, sources, unnamed)
+            atoms[slug] = _figures_of(shape, sources, unnamed)
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(f"atom {number}: {error}") from error
-    return found
+    return atoms
 
 
 def _figures_of(shape: Mapping[str, Any], sources: Mapping[str, Source], unnamed: Source | None) -> _Figures:
@@ -234,17 +234,17 @@ def _figures_of(shape: Mapping[str, Any], sources: Mapping[str, Source], unnamed
         if name in _WORDS:
             figures[name] = _read_figure(name, value, _WORDS[name]), None
         elif name in _FIGURES:
-            path, known = _FIGURES[name]
+            path, readers = _FIGURES[name]
             if value.get("source", "") not in ("", *sources):
                 raise ValueError(f"{name} has a source {value['source']!r}, which is not in [sources]")
             source = sources.get(value.get("source", ""), unnamed)
-            for key, one in value.items():
-                if key in known:
-                    figures[path + key] = _read_figure(f"{name}: {key}", one, known[key]), source
+            for key, figure in value.items():
+                if key in readers:
+                    figures[path + key] = _read_figure(f"{name}: {key}", figure, readers[key]), source
                 elif key != "source":
-                    raise ValueError(f"{name} has a {key!r}, and may have {', '.join(known)} and source")
+                    raise ValueError(f"{name} has a {key!r}, and may have {', '.join(readers)} and source")
         else:
-            raise ValueError(f"{name!r} is not known; known are {', '.join(['slug', *_WORDS, *_FIGURES])}")
+            raise ValueError(f"unknown key {name!r}; keys are {', '.join(['slug', *_WORDS, *_FIGURES])}")
     return figures
 
 
@@ -264,13 +264,13 @@ def _read(override: str | None) -> tuple[dict[str, Spec], dict[str, frozenset[st
         path = Path(override)
         try:
             day = datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()
-            said = _figures(path.read_text("utf-8"), Source(override, day))
+            overrides = _figures(path.read_text("utf-8"), Source(override, day))
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"MOTET_CATALOG names {override}, which cannot be read: {error}") from error
-        for slug, one in said.items():
-            figures[slug] = figures.get(slug, {}) | one
-            own[slug] = frozenset(one)
-    return {slug: _spec(slug, one) for slug, one in figures.items()}, own
+        for slug, override_figures in overrides.items():
+            figures[slug] = figures.get(slug, {}) | override_figures
+            own[slug] = frozenset(override_figures)
+    return {slug: _spec(slug, atom_figures) for slug, atom_figures in figures.items()}, own
 
 
 def _spec(slug: str, figures: _Figures) -> Spec:
@@ -288,21 +288,21 @@ def _spec(slug: str, figures: _Figures) -> Spec:
 
 def specs() -> tuple[Spec, ...]:
     """All atoms: those of the package, of `MOTET_CATALOG`, and registered ones, in this order."""
-    known = _read(os.environ.get("MOTET_CATALOG"))[0] | _registered
-    return tuple([apply_service_data(spec) for spec in known.values()])
+    atoms = _read(os.environ.get("MOTET_CATALOG"))[0] | _registered
+    return tuple([apply_service_data(spec) for spec in atoms.values()])
 
 
 def find(slug: str) -> Spec:
     """The atom of a slug or a model id. Raises `UnknownAtomError`, with similar slugs in `.matches`."""
     if not isinstance(slug, str):
         raise TypeError(f"slug must be a str as 'together/gpt-oss/120b', not {type(slug).__name__}")
-    known = specs()
-    for spec in known:
+    atoms = specs()
+    for spec in atoms:
         if slug in (spec.slug, spec.model):
             return spec
-    slugs = [spec.slug for spec in known]
+    slugs = [spec.slug for spec in atoms]
     matches = tuple(difflib.get_close_matches(slug.lower(), slugs, n=3, cutoff=0.5))
-    hint = f"; did you mean {' or '.join(matches)}?" if matches else f"; known are {', '.join(slugs)}"
+    hint = f"; did you mean {' or '.join(matches)}?" if matches else f"; slugs are {', '.join(slugs)}"
     raise UnknownAtomError(f"no atom has the slug {slug!r}{hint}", slug=slug, matches=matches)
 
 
@@ -332,11 +332,12 @@ def register(
     - `harmony`: True if the model reads and writes harmony. Default: True if its name contains `gpt-oss`.
     - `source`, `as_of`: the source of the figures and its date. Default: today.
     """
-    said = Source(source, as_of or datetime.date.today().isoformat())
+    figure_source = Source(source, as_of or datetime.date.today().isoformat())
     price = to_price(price)
-    named = {f"cost.cash.{key}": said for key in ("input", "output", "cached") if getattr(price, key) is not None}
+    keys = [key for key in ("input", "output", "cached") if getattr(price, key) is not None]
+    named = {f"cost.cash.{key}": figure_source for key in keys}
     if context is not None:
-        named["gain.size.context.tokens"] = said
+        named["gain.size.context.tokens"] = figure_source
         to_context(context)
     speaks = speaks_harmony(model) if harmony is None else harmony
     spec = Spec(
@@ -394,9 +395,9 @@ def apply_service_data(spec: Spec) -> Spec:
         return spec
     price, context, source = _learned[spec.model]
     own = _read(os.environ.get("MOTET_CATALOG"))[1].get(spec.slug, frozenset())
-    said = {f"cost.cash.{key}": getattr(price, key) for key in ("input", "output", "cached")}
-    said["gain.size.context.tokens"] = context
-    new = {path: value for path, value in said.items() if value is not None and path not in own}
+    figures = {f"cost.cash.{key}": getattr(price, key) for key in ("input", "output", "cached")}
+    figures["gain.size.context.tokens"] = context
+    new = {path: value for path, value in figures.items() if value is not None and path not in own}
     cash = {path.rpartition(".")[2]: value for path, value in new.items() if path.startswith("cost.")}
     size = SpecSize(Context(new.get("gain.size.context.tokens", spec.gain.size.context.tokens)))
     # A listed model is served.

@@ -62,13 +62,13 @@ class Budget:
     def spent(self) -> Decimal:
         """US dollars of ended requests, and of what has arrived of running ones."""
         with _lock:
-            return self._settled + sum([one.spent for one in self._reservations], Decimal(0))
+            return self._settled + sum([reservation.spent for reservation in self._reservations], Decimal(0))
 
     @property
     def reserved(self) -> Decimal:
         """US dollars that running requests may still spend besides `spent`."""
         with _lock:
-            return sum([one.amounts[self] - one.spent for one in self._reservations], Decimal(0))
+            return sum([running.amounts[self] - running.spent for running in self._reservations], Decimal(0))
 
     @property
     def left(self) -> Decimal:
@@ -81,7 +81,7 @@ class Budget:
 
     def _free(self, reservation: Reservation | None) -> Decimal:
         """The part of the limit that is neither settled nor reserved by other reservations."""
-        others = [one.amounts[self] for one in self._reservations if one is not reservation]
+        others = [other.amounts[self] for other in self._reservations if other is not reservation]
         return self.limit - self._settled - sum(others, Decimal(0))
 
     def __enter__(self) -> Self:

@@ -214,7 +214,7 @@ class Metrics:
         """The sum over several answers. A figure that is unknown in one of them is unknown in the sum."""
         if len(items) == 1:
             return items[0]
-        sizes, cashes = [one.size.tokens for one in items], [one.cost.cash for one in items]
+        sizes, cashes = [item.size.tokens for item in items], [item.cost.cash for item in items]
         tokens = Tokens(
             _plus(size.input for size in sizes) if items else 0,
             _plus(size.output for size in sizes) if items else 0,
@@ -222,21 +222,21 @@ class Metrics:
             _plus_channels(size.by_channel for size in sizes),
         )
         chars = Chars(
-            sum(one.size.chars.input for one in items),
-            sum(one.size.chars.output for one in items),
-            _plus_channels(one.size.chars.by_channel for one in items) or {},
+            sum(item.size.chars.input for item in items),
+            sum(item.size.chars.output for item in items),
+            _plus_channels(item.size.chars.by_channel for item in items) or {},
         )
         names = ("input", "cache", "output", "total")
         parts = {name: _plus(getattr(cash, name) for cash in cashes) if items else Decimal(0) for name in names}
-        cash = Cash(**parts, by_channel=_plus_channels(one.by_channel for one in cashes))
+        cash = Cash(**parts, by_channel=_plus_channels(part.by_channel for part in cashes))
         hidden = None
         if cash.total and cash.by_channel is not None:
             hidden = float((cash.by_channel["analysis"] + cash.by_channel["markup"]) / cash.total)
-        unknown = {name: why for one in items for name, why in one.unknown.items()}
-        notes = tuple(dict.fromkeys(note for one in items for note in one.notes))
+        unknown = {name: why for item in items for name, why in item.unknown.items()}
+        notes = tuple(dict.fromkeys(note for item in items for note in item.notes))
         first = items[0].cost.time.first_token if items else None
-        time = Time(sum(one.cost.time.total for one in items), first)
-        return cls(Size(tokens, chars), Cost(time, cash), hidden, _plus(one.drift for one in items), unknown, notes)
+        time = Time(sum(item.cost.time.total for item in items), first)
+        return cls(Size(tokens, chars), Cost(time, cash), hidden, _plus(item.drift for item in items), unknown, notes)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, with money as text to keep it exact."""

@@ -151,7 +151,7 @@ class _TolerantParser:
             self._end()
         return None if self._root is _NOTHING else self._root
 
-    def _say(self, change: str) -> None:
+    def _report(self, change: str) -> None:
         self.changes.append(change)
 
     def _refuse(self, problem: str, at: int | None = None) -> NoReturn:
@@ -182,9 +182,9 @@ class _TolerantParser:
         self.at = brace.start()
         junk = self.text[start : self.at]
         if junk.lstrip().startswith("```"):
-            self._say(f"the code fence at {start} is taken off")
+            self._report(f"the code fence at {start} is taken off")
         else:
-            self._say(f"{_shown(junk)} at {start}, before the value, is left out")
+            self._report(f"{_shown(junk)} at {start}, before the value, is left out")
 
     def _behind(self) -> None:
         """Leaves out text after the value."""
@@ -196,21 +196,21 @@ class _TolerantParser:
             self._refuse("text behind the value")
         fence = rest.strip() == "```" or (self.growing and "```".startswith(rest.strip()))
         if not (fence and any(change.startswith("the code fence") for change in self.changes)):
-            self._say(f"{_shown(rest)} at {self.at}, behind the value, is left out")
+            self._report(f"{_shown(rest)} at {self.at}, behind the value, is left out")
 
     def _space(self) -> None:
         """Skips white space and comments."""
         text = self.text
         while True:
-            found = _SPACE.match(text, self.at)
-            self.at = found.end() if found else self.at
+            match = _SPACE.match(text, self.at)
+            self.at = match.end() if match else self.at
             if self.at >= len(text):
                 return
             if text[self.at] in "/#" and (comment := _COMMENT.match(text, self.at)):
-                self._say(f"the comment at {self.at} is left out")
+                self._report(f"the comment at {self.at} is left out")
                 self.at = comment.end()
             elif odd := _ODD_SPACE.match(text, self.at):
-                self._say(f"the white space {odd[0]!r:.40} at {self.at} is not valid JSON")
+                self._report(f"the white space {odd[0]!r:.40} at {self.at} is not valid JSON")
                 self.at = odd.end()
             elif self.growing and self.at == len(text) - 1 and text[self.at] == "/":
                 raise _Cut
@@ -240,7 +240,7 @@ class _TolerantParser:
             bordered = c in "{[" or self.text[self.at - 1] in "}]" or self.text[self.at - 1].isspace()
             if not bordered or not (c in "\"'{[-_$" or c.isalnum()):
                 self._refuse("neither a comma nor an end")
-            self._say(f"a comma is missing at {self.at}")
+            self._report(f"a comma is missing at {self.at}")
             top.wants = "item"
         if top.kind == "object" and top.wants == "item":
             return self._key(c, top)
@@ -250,9 +250,9 @@ class _TolerantParser:
         if top.wants == "colon":
             self._refuse(f"the key {_shown(top.key)} has no value")
         if top.wants == "value":
-            self._say(f"the key {_shown(top.key)} at {top.key_at} has no value; it is left out")
+            self._report(f"the key {_shown(top.key)} at {top.key_at} has no value; it is left out")
         elif top.wants == "item":
-            self._say(f"the comma at {self.at} has nothing before it")
+            self._report(f"the comma at {self.at} has nothing before it")
         top.comma, top.wants = self.at, "item"
         self.at += 1
 
@@ -264,7 +264,7 @@ class _TolerantParser:
             if not closed:
                 self._cut_off(start, "the key")
         elif c == "{" and not top.value and not top.doubled:
-            self._say(f"the braces at {top.at} are doubled")
+            self._report(f"the braces at {top.at} are doubled")
             self.at += 1
             top.doubled = True
             return
@@ -273,7 +273,7 @@ class _TolerantParser:
             self.at = word.end()
             if self.at >= len(self.text):
                 self._cut_off(start, "the key")
-            self._say(f"the key {_shown(key)} at {start} is not quoted")
+            self._report(f"the key {_shown(key)} at {start} is not quoted")
         else:
             self._refuse("invalid key")
         top.key, top.key_at, top.wants = key, start, "colon"
@@ -281,17 +281,17 @@ class _TolerantParser:
     def _close(self, c: str, top: _Open) -> None:
         kind = _CLOSES[c]
         if not self._count[kind]:
-            self._say(f"the `{c}` at {self.at} closes nothing; it is left out")
+            self._report(f"the `{c}` at {self.at} closes nothing; it is left out")
             self.at += 1
             return
         if top.wants == "colon":
             self._refuse(f"the key {_shown(top.key)} has no value")
         if top.wants == "value":
-            self._say(f"the key {_shown(top.key)} at {top.key_at} has no value; it is left out")
+            self._report(f"the key {_shown(top.key)} at {top.key_at} has no value; it is left out")
         elif top.comma >= 0:
-            self._say(f"the comma at {top.comma} has nothing behind it")
+            self._report(f"the comma at {top.comma} has nothing behind it")
         if top.kind != kind:
-            self._say(f"the {top.kind} at {top.at} is closed by the `{c}` at {self.at}")
+            self._report(f"the {top.kind} at {top.at} is closed by the `{c}` at {self.at}")
         else:
             self.at += 1
             if top.doubled:
@@ -337,22 +337,22 @@ class _TolerantParser:
 
     def _word(self) -> None:
         start = self.at
-        found = _WORD.match(self.text, start)
-        if found is None:
+        match = _WORD.match(self.text, start)
+        if match is None:
             self._refuse("invalid value")
-        word = found[0]
-        self.at = found.end()
+        word = match[0]
+        self.at = match.end()
         if word in _WORDS:
-            value, said = _WORDS[word]
-            if said:
-                self._say(f"`{word}` at {start} {said}")
+            value, remark = _WORDS[word]
+            if remark:
+                self._report(f"`{word}` at {start} {remark}")
             self._put(value)
             return
         meant = _meant(word)
         if self.at < len(self.text) or not meant:
             self._refuse("unknown literal", start)
         if not self.growing and len(meant) == 1:
-            self._say(f"`{word}` at {start} is cut; it is read as {meant[0]}")
+            self._report(f"`{word}` at {start} is cut; it is read as {meant[0]}")
             self._put(_WORDS[meant[0]][0])
             raise _Cut
         self._cut_off(start, "the word")
@@ -364,7 +364,7 @@ class _TolerantParser:
         self.at = start + len(written)
         at_end = self.at >= len(self.text)
         if written == "-Infinity":
-            self._say(f"`{written}` at {start} is not valid JSON; it is read as the float")
+            self._report(f"`{written}` at {start} is not valid JSON; it is read as the float")
             return self._put(float("-inf"))
         exact = _NUMBER.fullmatch(written)
         if at_end and (self.growing or (self._open and not exact)):
@@ -373,9 +373,9 @@ class _TolerantParser:
             self._cut_off(start, "the number")
         if exact:
             if at_end and self._open:
-                self._say(f"the text ends in the number at {start}; it may have been longer")
+                self._report(f"the text ends in the number at {start}; it may have been longer")
         elif _LOOSE_NUMBER.fullmatch(written):
-            self._say(f"{written} at {start} is not a valid JSON number; it is read as one")
+            self._report(f"{written} at {start} is not a valid JSON number; it is read as one")
         else:
             self._refuse("invalid number", start)
         is_float = exact is None or exact[1] is not None or exact[2] is not None
@@ -388,7 +388,7 @@ class _TolerantParser:
     def _cut_off(self, start: int, what: str) -> NoReturn:
         """Drops an unusable fragment at the end of the text."""
         if not self.growing:
-            self._say(f"{what} {_shown(self.text[start:])} at {start} is cut; it is left out")
+            self._report(f"{what} {_shown(self.text[start:])} at {start} is cut; it is left out")
         raise _Cut
 
     def _string(self) -> tuple[str, bool]:
@@ -398,12 +398,12 @@ class _TolerantParser:
         plain = _PLAIN[quote]
         at, bare, parts, closed = start + 1, 0, [], False
         if quote == "'":
-            self._say(f"the string at {start} is in single quotes")
+            self._report(f"the string at {start} is in single quotes")
         while True:
-            found = plain.match(text, at)
-            if found:
-                parts.append(found[0])
-                at = found.end()
+            match = plain.match(text, at)
+            if match:
+                parts.append(match[0])
+                at = match.end()
             if at >= len(text):
                 break
             c = text[at]
@@ -414,7 +414,7 @@ class _TolerantParser:
                 piece, length = self._escape(at)
                 if not length:
                     if not self.growing:
-                        self._say(f"{_shown(text[at:])} at {at} is cut; it is left out")
+                        self._report(f"{_shown(text[at:])} at {at} is cut; it is left out")
                     at = len(text)
                     break
                 parts.append(piece)
@@ -425,7 +425,7 @@ class _TolerantParser:
                 at += 1
         if bare:
             many = f"{bare} line breaks or tabs" if bare > 1 else "a line break or tab"
-            self._say(f"{many} in the string at {start} {'are' if bare > 1 else 'is'} not escaped")
+            self._report(f"{many} in the string at {start} {'are' if bare > 1 else 'is'} not escaped")
         self.at = at
         return "".join(parts), closed
 
@@ -440,27 +440,27 @@ class _TolerantParser:
         if c == "u":
             return self._unicode_escape(at)
         if c == "'":
-            self._say(f"`\\'` at {at} is an invalid escape; it is read as a quote")
+            self._report(f"`\\'` at {at} is an invalid escape; it is read as a quote")
             return c, 2
         if c == "x":
-            if found := _HEX2.match(text, at + 2):
-                self._say(f"`\\x{found[0]}` at {at} is an invalid escape; it is read as in Python")
-                return chr(int(found[0], 16)), 4
+            if match := _HEX2.match(text, at + 2):
+                self._report(f"`\\x{match[0]}` at {at} is an invalid escape; it is read as in Python")
+                return chr(int(match[0], 16)), 4
             if len(text) < at + 4 and all(digit in "0123456789abcdefABCDEF" for digit in text[at + 2 :]):
                 return "", 0
         # Regular expressions and paths mean the backslash.
-        self._say(f"{_shown(text[at : at + 2])} at {at} is an invalid escape; it is kept as it is")
+        self._report(f"{_shown(text[at : at + 2])} at {at} is an invalid escape; it is kept as it is")
         return "\\", 1
 
     def _unicode_escape(self, at: int) -> tuple[str, int]:
         text = self.text
-        found = _HEX4.match(text, at + 2)
-        if found is None:
+        match = _HEX4.match(text, at + 2)
+        if match is None:
             if len(text) < at + 6 and all(digit in "0123456789abcdefABCDEF" for digit in text[at + 2 :]):
                 return "", 0
-            self._say(f"{_shown(text[at : at + 2])} at {at} is an invalid escape; it is kept as it is")
+            self._report(f"{_shown(text[at : at + 2])} at {at} is an invalid escape; it is kept as it is")
             return "\\", 1
-        unit = int(found[0], 16)
+        unit = int(match[0], 16)
         if not 0xD800 <= unit < 0xDC00:
             return chr(unit), 6
         # A high surrogate, combined with a low one that follows.
@@ -480,13 +480,13 @@ class _TolerantParser:
             self._refuse("there is no value")
         for top in self._open:
             if top.wants in ("colon", "value"):
-                self._say(f"the key {_shown(top.key)} at {top.key_at} has no value; it is left out")
+                self._report(f"the key {_shown(top.key)} at {top.key_at} has no value; it is left out")
         inner = [f"the {top.kind} at {top.at}" for top in reversed(self._open)]
         if self._string_at >= 0:
             inner.insert(0, f"the string at {self._string_at}")
         if inner:
             more = f" and {len(inner) - 3} more" if len(inner) > 3 else ""
-            self._say(f"the text ends too early; closed: {', '.join(inner[:3])}{more}")
+            self._report(f"the text ends too early; closed: {', '.join(inner[:3])}{more}")
 
 
 def _begins_number(written: str) -> bool:
@@ -497,7 +497,7 @@ def _begins_number(written: str) -> bool:
 
 def _meant(word: str) -> list[str]:
     """The literals that begin with a cut word."""
-    return [known for known in _WORDS if known.startswith(word)]
+    return [literal for literal in _WORDS if literal.startswith(word)]
 
 
 def _shown(text: str) -> str:

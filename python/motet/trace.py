@@ -1,7 +1,7 @@
-"""Traces of what is asked, as OpenTelemetry's conventions for generative models name it. Off until `enable` is called.
+"""OpenTelemetry spans of answers, by its conventions for generative models. Off until `enable` is called.
 
-A span for each answer: the model asked and the one that answered, tokens, why it stopped, and the error if there was
-one. What was said is left out unless it is asked for.
+Each answer has a span with the requested and the answering model, token counts, the finish reason, and the error if
+there is one. Content is left out by default.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ _content = False
 
 
 def enable(*, tracer_provider: Any = None, content: bool = False) -> None:
-    """Makes spans from now on, with OpenTelemetry's global provider or the one that is given.
+    """Turns spans on. `tracer_provider`: default: OpenTelemetry's global one.
 
-    `content=True` puts the conversation and the answer into them, in full. Needs `pip install 'motet[otel]'`.
+    `content=True` records the conversation and the answer in full. Needs `pip install 'motet[otel]'`; raises
+    `ConfigError` without it.
     """
     global _tracer, _content
     try:
@@ -94,8 +95,8 @@ class Span:
             self._span.set_attribute("gen_ai.response.finish_reasons", [answer.finish])
         if _content:
             reason = {"tool_calls": "tool_call", None: "error"}.get(answer.finish, answer.finish)
-            said = [{**_shape(answer.message), "finish_reason": reason}]
-            self._span.set_attribute("gen_ai.output.messages", _json(said))
+            output_messages = [{**_shape(answer.message), "finish_reason": reason}]
+            self._span.set_attribute("gen_ai.output.messages", _json(output_messages))
 
     def failed(self, error: BaseException) -> None:
         """Records an error and its partial answer, and ends the span."""

@@ -187,7 +187,7 @@ def test_atoms_are_found_by_slug_and_by_model() -> None:
     with pytest.raises(motet.UnknownAtomError, match="did you mean") as caught:
         catalog.find("together/qwen3/coder")
     assert (caught.value.slug, caught.value.matches[0]) == ("together/qwen3/coder", "together/qwen3/coder-next")
-    with pytest.raises(motet.UnknownAtomError, match=f"known are {SLUG}, ") as caught:
+    with pytest.raises(motet.UnknownAtomError, match=f"slugs are {SLUG}, ") as caught:
         catalog.find("?")
     assert caught.value.matches == ()
 
@@ -349,7 +349,7 @@ ATOM = '[[atom]]\nslug = "mine/new"\n'
         ("prices = 3", "it has prices"),
         ("[[atom]]\nmodel = 'x'", "atom 1: it has no slug"),
         (ATOM + "model = 5", "model must be a text"),
-        (ATOM + "modle = 'x'", "'modle' is not known; known are slug, model"),
+        (ATOM + "modle = 'x'", "unknown key 'modle'; keys are slug, model"),
         (ATOM + 'price = "1"', "atom 1"),
         (ATOM + "price = { input = 0.15 }", r"price: input must be a Decimal, .* not float"),
         (ATOM + 'price = { output = "-1" }', "price: output must be an amount from 0 on"),
