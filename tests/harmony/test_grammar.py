@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import motet
 from tests.support import grammar_engines as engines
 
-pytestmark = pytest.mark.usefixtures("lent_vocabulary")
+# One process only: the compiled grammars of both engines take 3.7 GB.
+pytestmark = [pytest.mark.usefixtures("lent_vocabulary"), pytest.mark.xdist_group("grammar_engines")]
 
 RETURN, END, CALL = motet.STOP_TOKENS
 MARKERS = [
