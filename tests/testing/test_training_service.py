@@ -66,5 +66,5 @@ def test_sdk_runs_the_whole_workflow(data: Path, tmp_path: Path, monkeypatch: py
 
 
 def test_unknown_operations_are_refused() -> None:
-    with pytest.raises(ValueError, match="no operation is named sing; known are"):
+    with pytest.raises(ValueError, match="unknown operation sing; known are"):
         Training(faults={"sing": [RESET]})

@@ -216,7 +216,7 @@ def test_slow_cancellation_times_out(data: Path) -> None:
     with service(stages=(Stage("running"),)) as it:
         job = it.job(data)
         it.training.cancel = lambda job: job.shape.update(status="cancel_requested")  # type: ignore[method-assign]
-        it.training.jobs[job.id].look = lambda: None  # type: ignore[method-assign]
+        it.training.jobs[job.id].poll = lambda: None  # type: ignore[method-assign]
         with pytest.raises(MaxTimeError, match=": cancel_requested; it goes on"):
             tune.cancel(job, timeout=120, **it.how)
         assert it.clock.time - 1000 >= 120

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from motet.testing.script import FAULTS, Fault, Turn
     from motet.testing.server.app import Received, ScriptedServer
     from motet.testing.server.storage import Storage
-    from motet.testing.server.training_service import Stage, Training, stages
+    from motet.testing.server.training_service import Stage, Training, TrainingService, stages
 
 __all__ = [
     "FAULTS",
@@ -26,6 +26,7 @@ __all__ = [
     "Stage",
     "Storage",
     "Training",
+    "TrainingService",
     "Turn",
     "stages",
 ]
@@ -40,6 +41,7 @@ _ROOMS = {
     "Stage": "server.training_service",
     "Storage": "server.storage",
     "Training": "server.training_service",
+    "TrainingService": "server.training_service",
     "Turn": "script",
     "stages": "server.training_service",
 }

@@ -25,7 +25,7 @@ from motet.testing.server import request_schema as requests
 from motet.testing.server import wire_shapes as shapes
 from motet.testing.server.routes import TrainingRoutes
 from motet.testing.server.storage import form
-from motet.testing.server.training_service import Training
+from motet.testing.server.training_service import TrainingService
 
 __all__ = ["Received", "ScriptedServer"]
 
@@ -94,7 +94,7 @@ class ScriptedServer(Closing):
         style: Literal["together", "vllm", "sglang", "llamacpp"] = "together",
         key: str | None = None,
         models: Iterable[str | Mapping[str, Any]] = ("openai/gpt-oss-120b",),
-        training: Training | None = None,
+        training: TrainingService | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -108,7 +108,7 @@ class ScriptedServer(Closing):
         self._key = key
         self.models: list[Any] = list(models)
         """What the list of models holds, from the next request on."""
-        self.training = training or Training()
+        self.training = training or TrainingService()
         self._address = (host, port)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

@@ -1,6 +1,6 @@
-"""Files and fine-tunes over HTTP: the pages of a scripted server that are about training.
+"""The routes of a scripted server for files and fine-tuning, with their faults.
 
-What they answer is decided in `storage` and `training`; here it is put on the wire, and broken on demand.
+`storage` and `training_service` decide the responses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiohttp import web
 
 from motet.testing.script import Fault
 from motet.testing.server.storage import StoredFile, byte_range, form
-from motet.testing.server.training_service import Training
+from motet.testing.server.training_service import Job, TrainingService
 
 __all__ = ["Refusal", "TrainingRoutes"]
 
@@ -27,7 +27,7 @@ _CUTS = ("reset", "close", "silence")
 
 
 class Refusal(Exception):
-    """An answer that is an error."""
+    """An error response."""
 
     def __init__(self, status: int, message: str, **more: Any) -> None:
         super().__init__(message)
@@ -36,11 +36,16 @@ class Refusal(Exception):
 
 
 class TrainingRoutes:
-    """The handlers of `training`; `receive` keeps a request and checks its key, `fail` and `cut` break off."""
+    """The handlers of a `TrainingService`.
+
+    - `receive`: records a request and checks its key.
+    - `fail`, `cut`: respond with a fault, or cut the connection.
+    - `keep`: records a request to the store, which needs no key.
+    """
 
     def __init__(
         self,
-        training: Training,
+        training: TrainingService,
         receive: Receive,
         fail: Fail,
         cut: Callable[[web.Request, str], Awaitable[web.StreamResponse]],
@@ -71,51 +76,49 @@ class TrainingRoutes:
             ("GET", "/v1/finetune/download", "download", self._download),
         ):
             router.add_route(method, path, self._handled(name, handler))
-        # Elsewhere, as far as a client can tell: no key is asked for, and none must come.
+        # The store: another service for the client, which must not get the key.
         router.add_put("/storage/{id}", self._put)
         router.add_put("/storage/{id}/{part}", self._put)
         router.add_get("/storage/checkpoint", self._stored)
 
     def _handled(self, name: str, handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            refused = await self._receive(request)
-            if refused is not None:
-                return refused
+            refusal = await self._receive(request)
+            if refusal is not None:
+                return refusal
             fault = self._training.fault(name)
             if fault is not None and fault.kind not in (*_CUTS, "reset_after"):
                 return await self._fail(request, fault)
             try:
-                answer = await handler(request)
-            except Refusal as refusal:
-                return web.json_response(refusal.body, status=refusal.status)
+                response = await handler(request)
+            except Refusal as error:
+                return web.json_response(error.body, status=error.status)
             except (KeyError, ValueError) as error:
                 return web.json_response(Refusal(400, f"bad request: {error!r}").body, status=400)
             if fault is None:
-                return answer
-            return await self._broken(request, fault, answer)
+                return response
+            return await self._broken(request, fault, response)
 
         return handle
 
-    async def _broken(self, request: web.Request, fault: Fault, answer: web.StreamResponse) -> web.StreamResponse:
-        """An answer that breaks off: before its first byte, or within its body."""
-        if fault.kind == "reset_after" or not isinstance(answer, web.Response):
+    async def _broken(self, request: web.Request, fault: Fault, response: web.StreamResponse) -> web.StreamResponse:
+        """Cuts a response before its first byte, or within its body."""
+        if fault.kind == "reset_after" or not isinstance(response, web.Response):
             return await self._cut(request, "reset")
-        body = answer.body if isinstance(answer.body, bytes) else b""
-        headers = {**answer.headers, "Content-Length": str(len(body))}
-        begun = web.StreamResponse(status=answer.status, headers=headers)
-        await begun.prepare(request)
-        await begun.write(body[: len(body) // 2 if fault.after is None else fault.after])
+        body = response.body if isinstance(response.body, bytes) else b""
+        headers = {**response.headers, "Content-Length": str(len(body))}
+        partial = web.StreamResponse(status=response.status, headers=headers)
+        await partial.prepare(request)
+        await partial.write(body[: len(body) // 2 if fault.after is None else fault.after])
         return await self._cut(request, fault.kind)
-
-    # Files.
 
     async def _reserve(self, request: web.Request) -> web.StreamResponse:
         fields = form(request.headers.get("Content-Type", ""), await request.read())
-        known = self._storage.known(fields["checksum"])
-        if known is not None:
-            raise Refusal(409, "file already exists", file_id=known)
-        found = self._storage.reserve(fields)
-        headers = {"Location": f"http://{request.host}/storage/{found.id}", "X-Together-File-Id": found.id}
+        existing = self._storage.known(fields["checksum"])
+        if existing is not None:
+            raise Refusal(409, "file already exists", file_id=existing)
+        file = self._storage.reserve(fields)
+        headers = {"Location": f"http://{request.host}/storage/{file.id}", "X-Together-File-Id": file.id}
         return web.Response(status=302, headers=headers)
 
     async def _put(self, request: web.Request) -> web.StreamResponse:
@@ -123,49 +126,49 @@ class TrainingRoutes:
         fault = self._training.fault("part" if part else "put")
         self._keep(request, None)
         if fault is not None and fault.kind not in (*_CUTS, "reset_after"):
-            # A client that still writes hears of it only once it has been read.
+            # A client reads the response only after its request was read.
             await request.content.read()
             return await self._fail(request, fault)
-        came = bytearray()
-        async for piece in request.content.iter_any():
-            came += piece
-            if fault is not None and fault.kind in _CUTS and len(came) >= (fault.after or 1):
+        received = bytearray()
+        async for chunk in request.content.iter_any():
+            received += chunk
+            if fault is not None and fault.kind in _CUTS and len(received) >= (fault.after or 1):
                 return await self._cut(request, fault.kind)
-        data = bytes(came)
+        data = bytes(received)
         if "Authorization" in request.headers:
             return web.Response(status=400, text="<Error><Code>InvalidArgument</Code> only one auth</Error>")
-        found = self._storage.files.get(request.match_info["id"])
-        if found is None:
+        file = self._storage.files.get(request.match_info["id"])
+        if file is None:
             return web.Response(status=404, text="<Error><Code>NoSuchKey</Code></Error>")
         if part:
-            found.parts[int(part)] = data
+            file.parts[int(part)] = data
         else:
-            found.data = data
+            file.data = data
         if fault is not None:
             return await self._cut(request, "reset")
         return web.Response(headers={"ETag": f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'})
 
     async def _multipart(self, request: web.Request) -> web.StreamResponse:
-        asked, verb = await request.json(), request.match_info["verb"]
+        body, verb = await request.json(), request.match_info["verb"]
         if verb == "initiate":
-            known = self._storage.known(asked["checksum"])
-            if known is not None:
-                raise Refusal(409, "file already exists", file_id=known)
-            found = self._storage.reserve(asked)
-            url = f"http://{request.host}/storage/{found.id}"
-            parts = [{"PartNumber": n, "URL": f"{url}/{n}"} for n in range(1, int(asked["num_parts"]) + 1)]
-            return web.json_response({"upload_id": f"upload-{found.id}", "file_id": found.id, "parts": parts})
-        found = self._file(asked["file_id"])
+            existing = self._storage.known(body["checksum"])
+            if existing is not None:
+                raise Refusal(409, "file already exists", file_id=existing)
+            file = self._storage.reserve(body)
+            url = f"http://{request.host}/storage/{file.id}"
+            parts = [{"PartNumber": n, "URL": f"{url}/{n}"} for n in range(1, int(body["num_parts"]) + 1)]
+            return web.json_response({"upload_id": f"upload-{file.id}", "file_id": file.id, "parts": parts})
+        file = self._file(body["file_id"])
         if verb == "abort":
-            del self._storage.files[found.id]
+            del self._storage.files[file.id]
             return web.json_response({})
-        if [part["part_number"] for part in asked["parts"]] != sorted(found.parts):
+        if [part["part_number"] for part in body["parts"]] != sorted(file.parts):
             raise Refusal(400, "a part is missing")
-        found.data = b"".join([found.parts[number] for number in sorted(found.parts)])
-        wrong = self._storage.preprocess(found)
-        if wrong is not None:
-            raise Refusal(400, wrong)
-        return web.json_response({"file": found.shape()})
+        file.data = b"".join([file.parts[number] for number in sorted(file.parts)])
+        problem = self._storage.preprocess(file)
+        if problem is not None:
+            raise Refusal(400, problem)
+        return web.json_response({"file": file.shape()})
 
     def _file(self, name: str) -> StoredFile:
         if name not in self._storage.files:
@@ -173,45 +176,43 @@ class TrainingRoutes:
         return self._storage.files[name]
 
     async def _list_files(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"data": [one.shape() for one in self._storage.files.values()]})
+        return web.json_response({"data": [file.shape() for file in self._storage.files.values()]})
 
     async def _retrieve_file(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(self._file(request.match_info["id"]).shape(look=True))
+        return web.json_response(self._file(request.match_info["id"]).shape(poll=True))
 
     async def _delete_file(self, request: web.Request) -> web.StreamResponse:
-        found = self._file(request.match_info["id"])
-        del self._storage.files[found.id]
-        return web.json_response({"id": found.id, "deleted": True})
+        file = self._file(request.match_info["id"])
+        del self._storage.files[file.id]
+        return web.json_response({"id": file.id, "deleted": True})
 
     async def _file_content(self, request: web.Request) -> web.StreamResponse:
-        return _piece(request, self._file(request.match_info["id"]).data, {})
+        return _range_response(request, self._file(request.match_info["id"]).data, {})
 
     async def _preprocess(self, request: web.Request) -> web.StreamResponse:
-        found = self._file(request.match_info["id"])
-        wrong = self._storage.preprocess(found)
-        if wrong is not None:
-            raise Refusal(400, wrong)
-        return web.json_response(found.shape())
-
-    # Fine-tunes.
+        file = self._file(request.match_info["id"])
+        problem = self._storage.preprocess(file)
+        if problem is not None:
+            raise Refusal(400, problem)
+        return web.json_response(file.shape())
 
     async def _limits(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"model_name": request.query["model_name"], **self._training.limits})
 
     async def _estimate(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
-        self._file(asked["training_file"])
-        return web.json_response(self._training.estimate(asked))
+        body = await request.json()
+        self._file(body["training_file"])
+        return web.json_response(self._training.estimate(body))
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
-        self._file(asked["training_file"])
-        return web.json_response(self._training.create(asked))
+        body = await request.json()
+        self._file(body["training_file"])
+        return web.json_response(self._training.create(body))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"data": [job.shape for job in self._training.jobs.values()]})
 
-    def _job(self, request: web.Request) -> Any:
+    def _job(self, request: web.Request) -> Job:
         name = request.match_info["id"]
         if name not in self._training.jobs:
             raise Refusal(404, f"no job {name}")
@@ -219,14 +220,14 @@ class TrainingRoutes:
 
     async def _retrieve(self, request: web.Request) -> web.StreamResponse:
         job = self._job(request)
-        job.look()
+        job.poll()
         return web.json_response({**job.shape, "events": job.events})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"data": self._job(request).events})
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        # A loss that is none is written as Python writes it, which is not JSON.
+        # NaN is written as Python writes it, which is not JSON: services do the same.
         return web.json_response({"metrics": self._job(request).metrics()}, dumps=json.dumps)
 
     async def _checkpoints(self, request: web.Request) -> web.StreamResponse:
@@ -234,26 +235,26 @@ class TrainingRoutes:
 
     async def _cancel(self, request: web.Request) -> web.StreamResponse:
         job = self._job(request)
-        wrong = self._training.cancel(job)
-        if wrong is not None:
-            raise Refusal(400, wrong)
+        problem = self._training.cancel(job)
+        if problem is not None:
+            raise Refusal(400, problem)
         return web.json_response(job.shape)
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         job = self._training.jobs.get(request.query["ft_id"])
         if job is None or job.shape["status"] != "completed":
-            raise Refusal(404, "no checkpoint is there to be downloaded")
+            raise Refusal(404, "the job has no checkpoint")
         if self._training.redirect_downloads:
-            # Another name of this machine: for a client it is another host.
-            place = f"http://localhost:{request.url.port}/storage/checkpoint"
-            return web.Response(status=302, headers={"Location": place})
+            # Another name of this machine is another host for clients.
+            url = f"http://localhost:{request.url.port}/storage/checkpoint"
+            return web.Response(status=302, headers={"Location": url})
         return self._checkpoint(request)
 
     async def _stored(self, request: web.Request) -> web.StreamResponse:
         self._keep(request, None)
         fault = self._training.fault("stored")
-        answer = self._checkpoint(request)
-        return answer if fault is None else await self._broken(request, fault, answer)
+        response = self._checkpoint(request)
+        return response if fault is None else await self._broken(request, fault, response)
 
     def _checkpoint(self, request: web.Request) -> web.Response:
         data = self._training.archive
@@ -261,17 +262,17 @@ class TrainingRoutes:
         if self._training.digest:
             digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
             headers["Repr-Digest"] = f"sha-256=:{digest}:"
-        return _piece(request, data, headers)
+        return _range_response(request, data, headers)
 
 
-def _piece(request: web.Request, data: bytes, headers: dict[str, str]) -> web.Response:
-    """A body, or the piece of it that was asked for: all of it where it is not what the client has a piece of."""
-    asked = request.headers.get("Range")
-    if asked is None or request.headers.get("If-Range", headers.get("ETag")) != headers.get("ETag"):
+def _range_response(request: web.Request, data: bytes, headers: dict[str, str]) -> web.Response:
+    """The range of a body that the request names; all of it without a range, and if `If-Range` has another etag."""
+    header = request.headers.get("Range")
+    if header is None or request.headers.get("If-Range", headers.get("ETag")) != headers.get("ETag"):
         return web.Response(body=data, headers=headers)
-    piece = byte_range(asked, len(data))
-    if piece is None:
+    span = byte_range(header, len(data))
+    if span is None:
         return web.Response(status=416, headers={"Content-Range": f"bytes */{len(data)}"})
-    start, end = piece
+    start, end = span
     headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}
     return web.Response(status=206, body=data[start:end], headers=headers)

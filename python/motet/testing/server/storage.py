@@ -1,6 +1,6 @@
-"""The files of a scripted server: the upload in three steps, the validation, and contents in pieces.
+"""The files of a scripted server: uploads in three steps, validation, ranges of contents.
 
-Here is what a service does; how it fails is said by the faults of a `Training`.
+This is the service without faults; those are in `TrainingService.faults`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STARTED = 1763700000
 
 @dataclass
 class StoredFile:
-    """A file, or what of it has arrived."""
+    """A file, complete or not."""
 
     id: str
     name: str
@@ -32,12 +32,12 @@ class StoredFile:
     data: bytes = b""
     parts: dict[int, bytes] = field(default_factory=dict)
     states: list[str | None] = field(default_factory=lambda: [None])
-    """Its validation: what it is now, and what each further look at it shows."""
+    """Of its validation: the current state, and those of the next polls."""
     error: str | None = None
 
-    def shape(self, *, look: bool = False) -> dict[str, Any]:
-        """As the service writes it. `look`: its validation goes on by a step."""
-        if look and len(self.states) > 1:
+    def shape(self, *, poll: bool = False) -> dict[str, Any]:
+        """The service's JSON. `poll`: the validation advances by a state."""
+        if poll and len(self.states) > 1:
             self.states.pop(0)
         shape: dict[str, Any] = {
             "id": self.id,
@@ -60,50 +60,50 @@ class StoredFile:
 
 
 class Storage:
-    """All files, by their ids.
+    """All files, by id.
 
-    - `validation`: what looking at a file shows, one look after the other, before its end is known.
-    - `knows_checksums`: whether a second file of the same bytes is refused with the id of the first.
+    - `validation`: the states that polls of a new file show before its final state.
+    - `knows_checksums`: whether a second file of equal bytes is refused with the id of the first.
     """
 
     def __init__(self, validation: Sequence[str] = ("PENDING", "RUNNING"), *, knows_checksums: bool = True) -> None:
         self.files: dict[str, StoredFile] = {}
         self.validation = validation
         self.knows_checksums = knows_checksums
-        self._made = 0
+        self._count = 0
 
     def known(self, checksum: str) -> str | None:
-        """The id of a file with these bytes."""
+        """The id of the file with this checksum."""
         if not self.knows_checksums:
             return None
-        return next((one.id for one in self.files.values() if one.checksum == checksum), None)
+        return next((file.id for file in self.files.values() if file.checksum == checksum), None)
 
     def reserve(self, fields: Mapping[str, Any]) -> StoredFile:
         """The first step: a file without bytes."""
-        self._made += 1
-        found = StoredFile(
-            f"file-{self._made:08x}-5c1d",
+        self._count += 1
+        file = StoredFile(
+            f"file-{self._count:08x}-5c1d",
             str(fields["file_name"]),
             str(fields["purpose"]),
             str(fields["file_type"]),
             str(fields["checksum"]),
-            _STARTED + self._made,
+            _STARTED + self._count,
         )
-        self.files[found.id] = found
-        return found
+        self.files[file.id] = file
+        return file
 
-    def preprocess(self, found: StoredFile) -> str | None:
-        """The third step: its validation begins. Gives what is wrong, if that cannot be."""
-        if hashlib.sha256(found.data).hexdigest() != found.checksum:
+    def preprocess(self, file: StoredFile) -> str | None:
+        """The third step: starts the validation. The result is an error message, or `None`."""
+        if hashlib.sha256(file.data).hexdigest() != file.checksum:
             return "the checksum of the file is not that of its bytes"
-        found.error = validation_error(found.data)
-        end = "COMPLETED" if found.error is None else "INVALID_FORMAT"
-        found.states = [*self.validation, end]
+        file.error = validation_error(file.data)
+        end = "COMPLETED" if file.error is None else "INVALID_FORMAT"
+        file.states = [*self.validation, end]
         return None
 
 
 def validation_error(data: bytes) -> str | None:
-    """What the service finds wrong with a training file, in its words."""
+    """The service's error message for a training file; `None`: it is valid."""
     for number, line in enumerate(data.splitlines(), 1):
         try:
             row = json.loads(line)
@@ -120,11 +120,11 @@ def validation_error(data: bytes) -> str | None:
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """From where to where a `Range` asks, the end not included. `None`: it asks for what is not there."""
-    found = re.fullmatch(r"bytes=(\d+)-(\d*)", header or "bytes=0-")
-    if found is None:
+    """The start and end of a `Range` header, the end excluded. `None`: it is beyond the file."""
+    match = re.fullmatch(r"bytes=(\d+)-(\d*)", header or "bytes=0-")
+    if match is None:
         return 0, size
-    start, end = int(found[1]), int(found[2]) + 1 if found[2] else size
+    start, end = int(match[1]), int(match[2]) + 1 if match[2] else size
     return (start, min(end, size)) if start < size else None
 
 
@@ -133,7 +133,7 @@ def form(content_type: str, data: bytes) -> dict[str, str]:
     head = f"Content-Type: {content_type}\r\nMIME-Version: 1.0\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + data)
     if not message.is_multipart():
-        raise ValueError("a multipart form was to come")
+        raise ValueError("not a multipart form")
     fields: dict[str, str] = {}
     for part in message.walk():
         name = part.get_param("name", header="content-disposition")

@@ -1,6 +1,6 @@
-"""The fine-tunes of a scripted server: what it says of a model's limits, of prices, and of jobs from look to look.
+"""The fine-tuning of a scripted server: limits of models, prices, jobs.
 
-No clock moves a job: it goes on by one stage each time somebody looks at it.
+No clock moves a job: it advances by one stage each time it is polled.
 """
 
 from __future__ import annotations
@@ -20,33 +20,32 @@ from motet.metrics import Price, cost_of
 from motet.testing.script import Fault
 from motet.testing.server.storage import Storage
 
-__all__ = ["Stage", "Training", "checkpoint_archive", "stages"]
+__all__ = ["Job", "Stage", "Training", "TrainingService", "checkpoint_archive", "stages"]
 
 _STARTED = "2026-11-21T10:{:02d}:{:02d}Z"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a look at a job shows."""
+    """A job as one poll shows it."""
 
     status: str
     step: int = 0
-    """Training steps that are done."""
+    """Training steps done."""
     events: tuple[str, ...] = ()
-    """Types of events that are new: `job_start`, `checkpoint_save`, ..."""
+    """The types of new events: `job_start`, `checkpoint_save`, ..."""
     message: str = ""
-    """What the last of these events says."""
+    """Of the new events. Empty: by their types."""
     seconds_remaining: int | None = None
 
 
 def stages(total: int = 20, *, evals: int = 4, end: str = "completed") -> tuple[Stage, ...]:
-    """The life of a job, look by look: `total` steps in `evals` pieces."""
-    trained = [round(total * (piece + 1) / evals) for piece in range(evals)]
+    """The life of a job, poll by poll: `total` steps in `evals` parts, then the status `end`."""
     running = [
         Stage("running", step, ("checkpoint_save",) if step == total else (), seconds_remaining=(total - step) * 3)
-        for step in trained
+        for step in [round(total * (part + 1) / evals) for part in range(evals)]
     ]
-    ended = {"completed": "job_complete", "error": "job_error", "user_error": "job_error"}.get(end, "job_stopped")
+    end_event = {"completed": "job_complete", "error": "job_error", "user_error": "job_error"}.get(end, "job_stopped")
     return (
         Stage("pending", events=("job_pending",)),
         Stage("queued"),
@@ -54,12 +53,12 @@ def stages(total: int = 20, *, evals: int = 4, end: str = "completed") -> tuple[
         *running,
         Stage("compressing", total, ("training_complete", "model_compressing")),
         Stage("uploading", total, ("model_uploading",)),
-        Stage(end, total, (ended,), "Out of memory" if end == "error" else ""),
+        Stage(end, total, (end_event,), "Out of memory" if end == "error" else ""),
     )
 
 
 def checkpoint_archive(files: Mapping[str, bytes] | None = None) -> bytes:
-    """A small archive as checkpoints are packed: `.tar.gz`."""
+    """A small checkpoint as a `.tar.gz`."""
     files = files or {
         "adapter_config.json": b'{"r": 8, "peft_type": "LORA"}\n',
         "adapter_model.safetensors": bytes(range(256)) * 64,
@@ -74,32 +73,34 @@ def checkpoint_archive(files: Mapping[str, bytes] | None = None) -> bytes:
 
 
 @dataclass
-class _Job:
+class Job:
+    """A job, with its JSON in `shape`."""
+
     shape: dict[str, Any]
     stages: list[Stage]
     total: int
     events: list[dict[str, Any]] = field(default_factory=list)
-    looks: int = 0
+    polls: int = 0
 
-    def look(self) -> None:
-        """What the next stage shows becomes so."""
-        stage = self.stages[min(self.looks, len(self.stages) - 1)]
-        new = self.looks < len(self.stages)
-        self.looks += 1
+    def poll(self) -> None:
+        """Advances to the next stage."""
+        stage = self.stages[min(self.polls, len(self.stages) - 1)]
+        is_new = self.polls < len(self.stages)
+        self.polls += 1
         self.shape["status"] = stage.status
-        self.shape["updated_at"] = _STARTED.format(min(self.looks, 59), 0)
+        self.shape["updated_at"] = _STARTED.format(min(self.polls, 59), 0)
         self.shape["steps_completed"] = stage.step
         if stage.step:
             self.shape["total_steps"] = self.total
         if stage.seconds_remaining is not None:
             self.shape["progress"] = {"estimate_available": True, "seconds_remaining": stage.seconds_remaining}
-        for kind in stage.events if new else ():
-            self.say(kind, stage)
+        for kind in stage.events if is_new else ():
+            self._add_event(kind, stage)
 
-    def say(self, kind: str, stage: Stage) -> None:
+    def _add_event(self, kind: str, stage: Stage) -> None:
         shape: dict[str, Any] = {
             "object": "fine-tune-event",
-            "created_at": _STARTED.format(min(self.looks, 59), len(self.events) % 60),
+            "created_at": _STARTED.format(min(self.polls, 59), len(self.events) % 60),
             "type": kind,
             "message": stage.message or kind.replace("_", " ").capitalize(),
             "level": "error" if kind == "job_error" else "info",
@@ -110,9 +111,12 @@ class _Job:
 
     def metrics(self) -> list[dict[str, float]]:
         done = int(self.shape.get("steps_completed") or 0)
-        rows = [_row(step) for step in range(1, done + 1)]
-        every = max(self.total // 4, 1)
-        rows += [{**_head(step), "eval/loss": _loss(step) + 0.15} for step in range(every, done + 1, every)]
+        rows = [
+            {**_head(step), "train/loss": _loss(step), "train/learning_rate": 1e-5, "train/grad_norm": 1.0}
+            for step in range(1, done + 1)
+        ]
+        interval = max(self.total // 4, 1)
+        rows += [{**_head(step), "eval/loss": _loss(step) + 0.15} for step in range(interval, done + 1, interval)]
         return sorted(rows, key=lambda row: row["train/global_step"])
 
 
@@ -120,23 +124,21 @@ def _head(step: int) -> dict[str, float]:
     return {"train/global_step": float(step), "timestamp": 1763700000.0 + step}
 
 
-def _row(step: int) -> dict[str, float]:
-    return {**_head(step), "train/loss": _loss(step), "train/learning_rate": 1e-5, "train/grad_norm": 1.0}
-
-
 def _loss(step: int) -> float:
-    """Falls as losses do, with some noise that is the same each time."""
+    """Decreasing, with deterministic noise."""
     return round(0.6 + 1.8 * math.exp(-step / 8) + 0.06 * math.sin(step * 2.3), 4)
 
 
-class Training:
-    """What a scripted server knows of files and fine-tunes.
+class TrainingService:
+    """The files and fine-tuning jobs of a scripted server.
 
-    - `stages`: what each look at a job shows.
-    - `price`: US dollars for a million tokens of training, which estimates are made of. `None`: it has none.
-    - `archive`: the bytes of each checkpoint; `digest`: whether their checksum is sent along.
-    - `faults`: by operation, given out one by one; a `None` among them lets one request pass. The operations are those
-      of `Training.OPERATIONS`.
+    - `stages`: what each poll of a job shows.
+    - `storage`: the files.
+    - `price`: US dollars for a million tokens of training, for estimates. `None`: estimates have no price.
+    - `user_limit`: US dollars that the account may spend.
+    - `archive`: the bytes of each checkpoint; `digest`: whether their checksum is sent, too.
+    - `redirect_downloads`: whether checkpoints are in a store on another host.
+    - `faults`: for each operation of `OPERATIONS`, the faults of its requests in order; `None` lets one request pass.
     """
 
     OPERATIONS = (
@@ -164,7 +166,7 @@ class Training:
         self.archive = archive or checkpoint_archive()
         self.digest = digest
         self.redirect_downloads = redirect_downloads
-        self.jobs: dict[str, _Job] = {}
+        self.jobs: dict[str, Job] = {}
         self.limits: dict[str, Any] = {
             "max_num_epochs": 20,
             "max_num_evals": 100,
@@ -189,31 +191,31 @@ class Training:
                 "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
             },
         }
-        """Of each model of the server."""
+        """Of every model."""
         self.faults: dict[str, list[Fault | None]] = {name: list(some) for name, some in (faults or {}).items()}
         unknown = self.faults.keys() - set(self.OPERATIONS)
         if unknown:
-            raise ValueError(f"no operation is named {', '.join(sorted(unknown))}; known are {self.OPERATIONS}")
+            raise ValueError(f"unknown operation {', '.join(sorted(unknown))}; known are {', '.join(self.OPERATIONS)}")
 
     def fault(self, operation: str) -> Fault | None:
-        """What goes wrong this time."""
-        left = self.faults.get(operation)
-        return left.pop(0) if left else None
+        """The fault of the next request."""
+        faults = self.faults.get(operation)
+        return faults.pop(0) if faults else None
 
-    def estimate(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What a job may cost, as the service says it."""
+    def estimate(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The price estimate of a job."""
         tokens = []
         for name in ("training_file", "validation_file"):
-            found = self.storage.files.get(asked.get(name) or "")
+            file = self.storage.files.get(body.get(name) or "")
             kind = "train" if name == "training_file" else "eval"
-            if found is not None and found.states[0] != "COMPLETED":
-                state = "invalid" if found.states[0] == "INVALID_FORMAT" else "not_validated"
+            if file is not None and file.states[0] != "COMPLETED":
+                state = "invalid" if file.states[0] == "INVALID_FORMAT" else "not_validated"
                 return {"estimation_available": False, "unavailable_reason": f"{kind}_file_{state}"}
-            tokens.append(0 if found is None else _core.count(found.data.decode("utf-8", "replace")))
+            tokens.append(0 if file is None else _core.count(file.data.decode("utf-8", "replace")))
         if self.price is None:
             return {"estimation_available": False, "unavailable_reason": "multimodal_dataset"}
-        trained = tokens[0] * int(asked.get("n_epochs") or 1)
-        evaluated = tokens[1] * int(asked.get("n_evals") or 0)
+        trained = tokens[0] * int(body.get("n_epochs") or 1)
+        evaluated = tokens[1] * int(body.get("n_evals") or 0)
         total = cost_of(Price(Decimal(self.price), Decimal(self.price)), trained, evaluated)
         assert total is not None, "both prices are known"
         return {
@@ -225,42 +227,42 @@ class Training:
             "user_limit": float(self.user_limit),
         }
 
-    def create(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """A new job, as it was asked for."""
+    def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A new job."""
         number = len(self.jobs) + 1
         name = f"ft-{number:08x}-9e8d"
-        model = asked.get("model") or "from-checkpoint"
-        suffix = f"-{asked['suffix']}" if asked.get("suffix") else ""
+        model = body.get("model") or "from-checkpoint"
+        suffix = f"-{body['suffix']}" if body.get("suffix") else ""
         shape = {
-            **{key: value for key, value in asked.items() if key not in ("wandb_key", "hf_api_token")},
+            **{key: value for key, value in body.items() if key not in ("wandb_key", "hf_api_token")},
             "id": name,
             "status": "pending",
             "user_id": "user-1",
             "created_at": _STARTED.format(0, number % 60),
             "updated_at": _STARTED.format(0, number % 60),
             "model_output_name": f"scripted/{model.rpartition('/')[2]}{suffix}-{number:08x}",
-            "token_count": self.estimate(asked).get("estimated_train_token_count"),
-            "total_price": None if self.price is None else _nano(self.estimate(asked).get("estimated_total_price")),
+            "token_count": self.estimate(body).get("estimated_train_token_count"),
+            "total_price": None if self.price is None else _nano(self.estimate(body).get("estimated_total_price")),
         }
         plan = list(self.stages())
-        self.jobs[name] = _Job(shape, plan, max([stage.step for stage in plan]))
+        self.jobs[name] = Job(shape, plan, max([stage.step for stage in plan]))
         return shape
 
-    def cancel(self, job: _Job) -> str | None:
-        """Ends a job at the look after the next. Gives what is wrong, if it has ended already."""
+    def cancel(self, job: Job) -> str | None:
+        """Ends a job at the poll after the next. The result is an error message, if it has ended already."""
         if job.shape["status"] in ("completed", "error", "user_error", "cancelled"):
             return f"the job is {job.shape['status']}, and cannot be cancelled"
         step = int(job.shape.get("steps_completed") or 0)
         job.shape["status"] = "cancel_requested"
         job.stages = [
-            *job.stages[: job.looks],
+            *job.stages[: job.polls],
             Stage("cancel_requested", step, ("cancel_requested",)),
             Stage("cancelled", step, ("job_stopped",)),
         ]
         return None
 
-    def checkpoints(self, job: _Job) -> list[dict[str, Any]]:
-        """Those that are there to be downloaded."""
+    def checkpoints(self, job: Job) -> list[dict[str, Any]]:
+        """Those that can be downloaded."""
         if job.shape["status"] != "completed":
             return []
         name = str(job.shape["model_output_name"])
@@ -277,3 +279,6 @@ class Training:
 
 def _nano(price: float | None) -> int | None:
     return None if price is None else int(Decimal(str(price)).scaleb(9))
+
+
+Training = TrainingService
