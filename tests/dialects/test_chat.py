@@ -63,7 +63,7 @@ def test_messages_become_chat_dicts() -> None:
         ({"role": "assistant", "tool_calls": "x"}, "tool_calls.*list"),
         ({"role": "assistant", "reasoning": 3}, "reasoning"),
         ({"role": "tool", "content": "x"}, "needs a tool_call_id or a name"),
-        ({"role": "tool", "name": "f", "content": {"x": float("nan")}}, "is no JSON"),
+        ({"role": "tool", "name": "f", "content": {"x": float("nan")}}, "is not JSON"),
         ({"role": "user", "content": [{"type": "reasoning"}]}, "not the dict"),
         ({"role": "user", "content": [{"type": []}]}, "gpt-oss reads text only"),
         ({"role": "tool", "tool_call_id": "c"}, r"\['content'\] is missing"),
@@ -115,6 +115,6 @@ def test_call_without_arguments_has_an_empty_object() -> None:
 
 @given(st.text(), st.text(), st.text(max_size=8))
 def test_any_assistant_message_survives_the_dict(reasoning: str, text: str, identifier: str) -> None:
-    parts = [Reasoning(reasoning or "-"), Preamble(text or "-"), ToolCall("f", text, identifier)]
+    parts = [Reasoning(reasoning or "-"), Preamble(text or "-"), ToolCall("f", text or "{}", identifier)]
     message = Message("assistant", tuple(parts))
     assert to_messages(to_chat([message])) == [message]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from motet import _core, catalog
 from motet.asking.answer import Answer
@@ -236,14 +237,16 @@ def _prompt_messages(prompt: Prompt) -> tuple[Message, ...]:
     if isinstance(prompt, Mapping | bytes) or not isinstance(prompt, Iterable):
         raise TypeError(f"prompt must be a str, a message, or a list of messages or tool results, not {prompt!r:.80}")
     messages: list[Message] = []
-    for item in prompt:
-        if not isinstance(item, ToolResult):
-            messages += to_messages([item])
-        elif messages and messages[-1].role == "tool":
+    for is_result, group in itertools.groupby(prompt, key=lambda item: isinstance(item, ToolResult)):
+        if not is_result:
+            messages += to_messages(cast("Iterator[Message | Mapping[str, Any]]", group))
+            continue
+        results = tuple(cast("Iterator[ToolResult]", group))
+        if messages and messages[-1].role == "tool":
             # The results of one turn are one message.
-            messages[-1] = replace(messages[-1], content=(*messages[-1].content, item))
+            messages[-1] = replace(messages[-1], content=(*messages[-1].content, *results))
         else:
-            messages.append(Message("tool", (item,)))
+            messages.append(Message("tool", results))
     if not messages:
         raise ValueError("prompt is an empty list: there is nothing to ask")
     return tuple(messages)

@@ -1,11 +1,17 @@
-"""OpenAI chat dicts become messages, and messages become chat dicts. Pure functions; nothing is rendered here."""
+"""Chat dicts become messages, and messages become chat dicts. Pure functions; nothing is rendered here.
+
+Read are dicts and SDK objects of the Chat API with the keys that other servers add, and, by their own modules, items of
+the Responses API and messages of Anthropic's.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from motet import _core
+from motet.dialects import anthropic, responses
+from motet.dialects._reading import JsonPath, as_dict, read_call, read_texts, to_json
 from motet.errors import RenderError
 from motet.message import (
     DeveloperContent,
@@ -25,60 +31,75 @@ _REASONING_KEYS = ("reasoning", "reasoning_content", "thinking")
 
 
 def to_messages(items: Iterable[Message | Mapping[str, Any]], *, unnamed_results: bool = False) -> list[Message]:
-    """Messages, from `Message`s and chat dicts in any mixture.
+    """Messages, from `Message`s, dicts and SDK objects in any mixture.
 
-    A chat dict has `role` and `content`, and may have `reasoning` (or `reasoning_content`, or `thinking`),
-    `tool_calls`, `tool_call_id` and `name`; other keys are left alone. A system message becomes the developer's
-    instructions, as gpt-oss knows them. The dicts of `Message.to_dict` are read too. `unnamed_results=True` reads
-    results that have neither `tool_call_id` nor `name`, which only the chat template can place.
+    - Chat dicts: `role` and `content`, and for an assistant `reasoning` (or `reasoning_content`, or `thinking`),
+      `refusal`, `tool_calls`, `function_call`; for a result `tool_call_id`, `name` or `tool_name`. Other keys are
+      ignored. A system message becomes the developer's instructions, as gpt-oss is trained on.
+    - Items of the Responses API: messages, `reasoning`, `function_call`, `function_call_output`. Consecutive items of
+      an assistant are one message; reasoning that is encrypted is left out.
+    - Messages with Anthropic's blocks: `thinking`, `tool_use`, `tool_result`. A user's message with results and text
+      becomes a message for each.
+    - The dicts of `Message.to_dict`.
+    - Objects with `model_dump`, as the SDKs of these APIs return.
+
+    `unnamed_results=True` reads results that have neither an id nor a name, which only the chat template can place.
     Raises `RenderError` that says which key of which message is wrong.
     """
     if isinstance(items, str | bytes | Mapping | Message) or not isinstance(items, Iterable):
         raise TypeError(f"messages must be a list of messages, not {type(items).__name__}")
-    return [
-        item if isinstance(item, Message) else _from_chat(item, JsonPath(index, unnamed_results))
-        for index, item in enumerate(items)
-    ]
+    messages: list[Message] = []
+    turn: list[Message] = []
+    for index, item in enumerate(items):
+        shape = item if isinstance(item, Message) else as_dict(item)
+        path = JsonPath(index, unnamed_results)
+        if isinstance(shape, Mapping) and responses.is_item(shape) and not anthropic.has_blocks(shape):
+            message = responses.read_item(shape, path)
+            if message is not None and message.role == "assistant":
+                turn.append(message)
+                continue
+            read = [message] if message is not None else []
+        else:
+            read = [shape] if isinstance(shape, Message) else _read_dict(shape, path)
+        if turn and read:
+            messages.append(responses.join_turn(turn))
+            turn = []
+        messages += read
+    return [*messages, responses.join_turn(turn)] if turn else messages
 
 
-class JsonPath:
-    """A position in the input, for errors. `unnamed_results`: results without a name are allowed."""
-
-    def __init__(self, index: int, unnamed_results: bool) -> None:
-        self.index = index
-        self.unnamed_results = unnamed_results
-
-    def error(self, key: str, problem: str) -> RenderError:
-        where = f"messages[{self.index}]" + (f"[{key!r}]" if key else "")
-        return RenderError(f"{where} {problem}", message_index=self.index)
-
-    def wrong(self, key: str, wanted: str, value: object) -> RenderError:
-        return self.error(key, f"must be {wanted}, not {type(value).__name__}")
-
-
-def _from_chat(item: object, path: JsonPath) -> Message:
-    if not isinstance(item, Mapping):
-        raise TypeError(f"messages[{path.index}] must be a Message or a dict, not {type(item).__name__}")
-    role = item.get("role")
-    if _is_typed(item.get("content")):
+def _read_dict(shape: object, path: JsonPath) -> list[Message]:
+    if not isinstance(shape, Mapping):
+        raise TypeError(f"messages[{path.index}] must be a Message or a dict, not {type(shape).__name__}")
+    if anthropic.has_blocks(shape):
+        return anthropic.read_message(shape, path)
+    if _is_typed(shape.get("content")):
         try:
-            return Message.from_dict(item)
+            return [Message.from_dict(shape)]
         except RenderError as error:
             raise RenderError(f"messages[{path.index}]: {error}", message_index=path.index) from error
         except ValueError as error:
-            raise path.error("content", f"is {error}") from error
-    match role:
+            raise path.error("content", f"is invalid: {error}") from error
+    return [_read_chat(shape, path)]
+
+
+def _read_chat(shape: Mapping[str, Any], path: JsonPath) -> Message:
+    match shape.get("role"):
         case "system" | "developer":
-            instructions = _text(item.get("content"), path)
-            return Message("developer", (DeveloperContent(instructions, item.get("tools")),))
+            content = shape.get("content")
+            instructions = "" if content is None else "".join(read_texts(content, path))
+            # Nothing is rendered of a message without parts: the published template leaves empty instructions out.
+            is_empty = not instructions and not shape.get("tools")
+            parts = () if is_empty else (DeveloperContent(instructions, shape.get("tools")),)
+            return Message("developer", parts)
         case "user":
-            return Message("user", tuple(_user_parts(item.get("content"), path)), _optional(item, "name", path))
+            return Message("user", _user_parts(shape.get("content"), path), _optional(shape, "name", path))
         case "assistant":
-            return Message("assistant", tuple(_assistant_parts(item, path)))
+            return Message("assistant", tuple(_assistant_parts(shape, path)))
         case "tool" | "function":
-            return Message("tool", (_tool_result(item, path),))
+            return Message("tool", (_tool_result(shape, path),))
     known = "system, developer, user, assistant, tool or function"
-    raise path.error("role", f"must be {known}, not {role!r}")
+    raise path.error("role", f"must be {known}, not {shape.get('role')!r}")
 
 
 _TYPED = {"reasoning", "preamble", "tool_call", "tool_result", "system_content", "developer_content"}
@@ -91,101 +112,81 @@ def _is_typed(content: object) -> bool:
     return any(isinstance(kind, str) and kind in _TYPED for kind in kinds)
 
 
-def _optional(item: Mapping[str, Any], key: str, path: JsonPath) -> str | None:
-    value = item.get(key)
+def _optional(shape: Mapping[str, Any], key: str, path: JsonPath) -> str | None:
+    value = shape.get(key)
     if value is not None and not isinstance(value, str):
         raise path.wrong(key, "str", value)
     return value
 
 
-def _user_parts(content: object, path: JsonPath) -> Iterator[Text]:
-    if isinstance(content, str):
-        yield Text(content)
-    elif isinstance(content, list):
-        for part in content:
-            if isinstance(part, str):
-                yield Text(part)
-            elif isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str):
-                yield Text(part["text"])
-            else:
-                kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
-                raise path.error("content", f"has a part {kind!r}: gpt-oss reads text only")
-    else:
-        raise path.wrong("content", "str or a list of text parts", content)
+def _user_parts(content: object, path: JsonPath) -> tuple[Text, ...]:
+    # An empty list means the same as an empty text: the user is silent, and the message keeps its place.
+    return tuple(map(Text, read_texts(content, path))) or (Text(""),)
 
 
-def _text(content: object, path: JsonPath) -> str:
-    return "".join([part.text for part in _user_parts(content, path)])
-
-
-def _assistant_parts(item: Mapping[str, Any], path: JsonPath) -> Iterator[Part]:
-    reasoning = next((item[key] for key in _REASONING_KEYS if item.get(key)), None)
+def _assistant_parts(shape: Mapping[str, Any], path: JsonPath) -> Iterator[Part]:
+    reasoning = next((shape[key] for key in _REASONING_KEYS if shape.get(key)), None)
     if reasoning is not None:
         if not isinstance(reasoning, str):
             raise path.wrong("reasoning", "str", reasoning)
         yield Reasoning(reasoning)
-    calls = item.get("tool_calls") or ()
-    if not isinstance(calls, Sequence) or isinstance(calls, str):
-        raise path.wrong("tool_calls", "a list", calls)
-    content = item.get("content")
-    if content is not None and not isinstance(content, str | list):
-        raise path.wrong("content", "str or a list of text parts", content)
+    calls = list(_tool_calls(shape, path))
+    content = shape.get("content")
+    if content is None and shape.get("refusal") is not None:
+        content = [{"type": "refusal", "refusal": shape["refusal"]}]
     if content is None and not calls and reasoning is None:
         raise path.error("content", "is missing: an assistant message needs content, reasoning or tool_calls")
-    if content:
-        text = _text(content, path)
+    text = "" if content is None else "".join(read_texts(content, path))
+    if text:
         # Beside calls it is what the model said on the way; else it is the answer.
         yield Preamble(text) if calls else Text(text)
-    elif content == "" and not calls and reasoning is None:
+    elif not calls and reasoning is None:
         yield Text("")
-    for index, call in enumerate(calls):
-        yield _tool_call(call, f"tool_calls[{index}]", path)
+    yield from calls
 
 
-def _tool_call(call: object, key: str, path: JsonPath) -> ToolCall:
-    function = call.get("function") if isinstance(call, Mapping) else None
-    if not isinstance(call, Mapping) or not isinstance(function, Mapping):
-        raise path.error(key, 'must be {"id": ..., "function": {"name": ..., "arguments": ...}}')
-    name, arguments, identifier = function.get("name"), function.get("arguments"), call.get("id")
-    if not isinstance(name, str):
-        raise path.wrong(f"{key}.function.name", "str", name)
-    if identifier is not None and not isinstance(identifier, str):
-        raise path.wrong(f"{key}.id", "str", identifier)
-    if arguments is None:
-        # Some servers write a call without arguments so.
-        arguments = "{}"
-    if not isinstance(arguments, str):
-        arguments = _json(arguments, f"{key}.function.arguments", path)
-    return ToolCall(name.removeprefix("functions."), arguments, identifier or "")
+def _tool_calls(shape: Mapping[str, Any], path: JsonPath) -> Iterator[ToolCall]:
+    calls = shape.get("tool_calls") or ()
+    if not isinstance(calls, Sequence) or isinstance(calls, str):
+        raise path.wrong("tool_calls", "a list", calls)
+    for index, item in enumerate(calls):
+        call, key = as_dict(item), f"tool_calls[{index}]"
+        function = as_dict(call.get("function")) if isinstance(call, Mapping) else None
+        custom = as_dict(call.get("custom")) if isinstance(call, Mapping) else None
+        if isinstance(call, Mapping) and isinstance(function, Mapping):
+            yield read_call(function.get("name"), function.get("arguments"), call.get("id"), f"{key}.function", path)
+        elif isinstance(call, Mapping) and isinstance(custom, Mapping):
+            yield read_call(custom.get("name"), custom.get("input"), call.get("id"), f"{key}.custom", path)
+        else:
+            raise path.error(key, 'must be {"id": ..., "function": {"name": ..., "arguments": ...}}')
+    legacy = as_dict(shape.get("function_call"))
+    if legacy is not None and not calls:
+        if not isinstance(legacy, Mapping):
+            raise path.wrong("function_call", "a dict", legacy)
+        yield read_call(legacy.get("name"), legacy.get("arguments"), None, "function_call", path)
 
 
-def _tool_result(item: Mapping[str, Any], path: JsonPath) -> ToolResult:
-    content, call = item.get("content"), item.get("tool_call_id") or ""
+def _tool_result(shape: Mapping[str, Any], path: JsonPath) -> ToolResult:
+    content, call = shape.get("content"), shape.get("tool_call_id") or ""
     if not isinstance(call, str):
         raise path.wrong("tool_call_id", "str", call)
-    name = _optional(item, "name", path)
+    name = _optional(shape, "name", path) or _optional(shape, "tool_name", path)
     if not call and name is None and not path.unnamed_results:
         raise path.error("", "is a tool's result and needs a tool_call_id or a name")
     if content is None:
         raise path.error("content", "is missing: a tool's result needs content, be it the empty string")
     if isinstance(content, list) and content and all(_is_chat_part(part) for part in content):
-        content = _text(content, path)
+        content = "".join(read_texts(content, path))
     is_json = not isinstance(content, str)
-    if is_json:
-        content = _json(content, "content", path)
-    return ToolResult(call, content, name.removeprefix("functions.") if name else None, is_json=is_json)
+    text = to_json(content, "content", path) if is_json else content
+    return ToolResult(call, text, _core.name_of(name) if name else None, is_json=is_json)
 
 
 def _is_chat_part(part: object) -> bool:
     """Whether an item of a list is a part of OpenAI's chat format; other lists are JSON that a tool gave."""
-    return isinstance(part, Mapping) and part.get("type") in ("text", "image_url", "input_audio", "file", "refusal")
-
-
-def _json(value: object, key: str, path: JsonPath) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise path.error(key, f"is no JSON: {error}") from error
+    part = as_dict(part)
+    kinds = ("text", "input_text", "image_url", "input_audio", "file", "refusal")
+    return isinstance(part, Mapping) and part.get("type") in kinds
 
 
 def to_chat(messages: Iterable[Message]) -> list[dict[str, Any]]:

@@ -196,7 +196,10 @@ def service_messages(items: Iterable[Message | Mapping[str, Any]]) -> list[dict[
     if is_plain(items):
         return [{key: item[key] for key in _KEY_ORDER if key in item} for item in items if isinstance(item, Mapping)]
     rows: list[dict[str, Any]] = []
-    for item, message in zip(items, to_messages(items, unnamed_results=True), strict=True):
+    messages = to_messages(items, unnamed_results=True)
+    # Items of other APIs than Chat give fewer or more messages, and have no weights.
+    sources = items if len(items) == len(messages) else [None] * len(messages)
+    for item, message in zip(sources, messages, strict=True):
         parts = tuple([part for part in message.content if not isinstance(part, SystemContent)])
         shapes = to_chat([Message(message.role, parts, message.name)]) if parts else []
         if isinstance(item, Mapping) and item.get("weight") is not None and shapes:
