@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from motet.cli import main
 from motet.cli.table import aligned, table
 
 ROWS = [["a", "1.5", "long text"], ["bb", "10", ""]]
@@ -37,3 +38,15 @@ def test_cells_are_painted_after_they_are_aligned() -> None:
         ROWS, "<><", head=HEAD, width=80, paint=lambda row, column, text: f"{row}{text}" if not column else text
     )
     assert lines[:2] == ["-1name    n  note", "0a     1.5  long text"]
+
+
+def test_models_fit_80_columns_and_lose_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in (["models"], ["models", "--all"]):
+        assert main(words) == 0
+        printed = capsys.readouterr().out
+        assert max(map(len, printed.splitlines())) <= 80
+        assert "$0.15" in printed and "131,072" in printed
+    assert "removed 2026-09-15, now together/gpt-oss/120b" in printed

@@ -229,7 +229,7 @@ class RowBuilder:
             question, answer = example.messages
             row = {"prompt": question["content"], "completion": answer["content"]}
             yield inspect_row(row, self.format)
-        elif is_split or self.format != example.row[1]:
+        elif is_split or self.format != example.report.format:
             tools = {"tools": list(example.tools)} if example.tools else {}
             for messages in split_answers(example.messages) if is_split else [[*example.messages]]:
                 yield inspect_row({"messages": messages, **tools}, self.format)

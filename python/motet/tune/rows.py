@@ -78,8 +78,8 @@ class RowReport:
             case "preference":
                 messages, tools = row["input"]["messages"], row["input"].get("tools")
                 outputs = (row["preferred_output"], row["non_preferred_output"])
-                both = [[*messages, *output] for output in outputs]
-                return tuple([count_conversation(one, tools, plain=is_plain(one)) for one in both])
+                sequences = [[*messages, *output] for output in outputs]
+                return tuple([count_conversation(texts, tools, plain=is_plain(texts)) for texts in sequences])
             case "instruction":
                 return (count_text(row["prompt"]) + count_text(row["completion"]),)
             case "text":
@@ -90,10 +90,10 @@ def inspect_row(row: Mapping[str, Any], form: Format | None = None) -> RowReport
     """Applies all rules to a row. `form`: its format, if known; else its keys say it."""
     if form is None:
         row = without_nulls(row) if None in row.values() else row
-        found = format_of(row)
-        if isinstance(found, Finding):
-            return RowReport(row, None, (found,))
-        form = found
+        form_or_fault = format_of(row)
+        if isinstance(form_or_fault, Finding):
+            return RowReport(row, None, (form_or_fault,))
+        form = form_or_fault
     plain = form == "conversational" and is_plain(row["messages"])
     if form == "conversational" and not plain:
         row = {**row, "messages": _cleaned(row["messages"])}

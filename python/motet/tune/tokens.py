@@ -70,7 +70,7 @@ def _head(system: str) -> int:
 def _markup() -> tuple[int, int, int, int]:
     """The tokens before the first message; around a user message, an answer, and the reasoning of an answer."""
     user, answer = {"role": "user", "content": ""}, {"role": "assistant", "content": ""}
-    one, two = _count_rendered([user]), _count_rendered([user, user])
+    single, double = _count_rendered([user]), _count_rendered([user, user])
     answered = _count_rendered([user, answer])
     reasoned = _count_rendered([user, {**answer, "reasoning": "a"}]) - count_text("a")
-    return 2 * one - two, two - one, answered - one, reasoned - answered
+    return 2 * single - double, double - single, answered - single, reasoned - answered
