@@ -16,7 +16,7 @@ import together
 from motet._context import AsyncClosing, Closing
 from motet.backend import Health, LaneChoice, Model, ModelList, Prepared, Reply, Request
 from motet.errors import ApiError, ConfigError, MotetError, RequestTimeoutError
-from motet.together.client import AsyncClients, Connection, address, address_of, service_at
+from motet.together.client import Connection, LoopClients, address, address_of, service_at
 from motet.together.errors import from_exception, shown_cause
 from motet.together.lanes.chat import ChatLane
 from motet.together.lanes.raw import RawLane
@@ -80,7 +80,7 @@ class TogetherBackend(Closing, AsyncClosing):
         self._connection = Connection(api_key, base_url, headers, transport, async_transport)
         self._client, self._async_client = client, async_client
         self._owns_client = client is None
-        self._async_clients = AsyncClients(self._connection.build_async)
+        self._async_clients = LoopClients(self._connection.build_async)
         self._max_retries = max_retries
         self._cache_ttl = cache_ttl
         self._models: tuple[ModelList, float] | None = None
@@ -146,8 +146,7 @@ class TogetherBackend(Closing, AsyncClosing):
 
     def execute(self, request: Request | Prepared) -> Reply:
         """The complete reply. Raises `ApiError` or `StreamError`, with what arrived in `.partial`."""
-        client = _without_retries(self.client)
-        with Stream(client, lambda: self._machine(request, stream=False)) as stream:
+        with Stream(partial(self._machine, request, stream=False)) as stream:
             for _ in stream:
                 pass
             return stream.reply
@@ -161,13 +160,13 @@ class TogetherBackend(Closing, AsyncClosing):
 
     def stream(self, request: Request | Prepared) -> Stream:
         """The events while they arrive; the request is sent when the first is read."""
-        return Stream(_without_retries(self.client), lambda: self._machine(request, stream=True))
+        return Stream(partial(self._machine, request, stream=True))
 
     def astream(self, request: Request | Prepared) -> AsyncStream:
         """`stream`, awaited."""
         return AsyncStream(partial(self._amachine, request, stream=True))
 
-    def _machine(self, request: Request | Prepared, *, stream: bool) -> RequestMachine:
+    def _machine(self, request: Request | Prepared, *, stream: bool) -> tuple[together.Together, RequestMachine]:
         sdk, start_time = self.client, time.monotonic()
         inner = request.request if isinstance(request, Prepared) else request
         seconds = _probe_seconds(inner)
@@ -179,7 +178,8 @@ class TogetherBackend(Closing, AsyncClosing):
                 self._note_failed_probe(error)
             finally:
                 self._probe_lock.release()
-        return RequestMachine(self._call(request, sdk, stream=stream), start_time=start_time)
+        machine = RequestMachine(self._call(request, sdk, stream=stream), start_time=start_time)
+        return _without_retries(sdk), machine
 
     async def _amachine(
         self, request: Request | Prepared, *, stream: bool

@@ -18,7 +18,7 @@ from motet.errors import ConfigError, MissingKeyError
 from motet.together.transport import bounded_body
 from motet.together.transport.deadline import install
 
-__all__ = ["AsyncClients", "Connection", "address", "address_of", "normalise_base_url", "service_at"]
+__all__ = ["Connection", "LoopClients", "address", "address_of", "normalise_base_url", "service_at"]
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
 """Seconds to connect, and between two chunks of a response: the SDK's own values."""
@@ -64,7 +64,7 @@ class Connection:
         return sdk, http
 
 
-class AsyncClients:
+class LoopClients:
     """Async clients of the SDK, one for each event loop: a connection belongs to the loop that opened it.
 
     Threads with loops of their own, and async tools of a sync run, use one backend in several loops. The clients of a

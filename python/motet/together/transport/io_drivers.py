@@ -68,9 +68,9 @@ class _StreamState:
     """The state of a `Stream` without the stream object: a dropped stream is then part of no reference cycle, and its
     generator is finalised at once."""
 
-    def __init__(self, client: Any, prepare: Callable[[], RequestMachine]) -> None:
-        self.client = client
+    def __init__(self, prepare: Callable[[], tuple[together.Together, RequestMachine]]) -> None:
         self.prepare = prepare
+        self.client: together.Together | None = None
         self.machine: RequestMachine | None = None
         self.stack = contextlib.ExitStack()
         self.socket: Any = None
@@ -114,7 +114,8 @@ def _close_deferred() -> None:
 
 def _events(state: _StreamState) -> Generator[Event, None, None]:
     _close_deferred()
-    machine = state.machine = state.prepare()
+    state.client, machine = state.prepare()
+    state.machine = machine
     steps = machine.steps()
     result: Any = None
     chunks: Iterator[bytes] = iter(())
@@ -151,8 +152,9 @@ def _events(state: _StreamState) -> Generator[Event, None, None]:
 class Stream(Closing):
     """Events while they arrive. The request is sent when the first is read."""
 
-    def __init__(self, client: together.Together, prepare: Callable[[], RequestMachine]) -> None:
-        self._state = _StreamState(client, prepare)
+    def __init__(self, prepare: Callable[[], tuple[together.Together, RequestMachine]]) -> None:
+        """`prepare` makes the client and the machine when the first event is read."""
+        self._state = _StreamState(prepare)
         self._iterator = _events(self._state)
 
     def __iter__(self) -> Iterator[Event]:
