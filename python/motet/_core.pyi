@@ -35,6 +35,7 @@ __all__ = [
     "encode_batch",
     "encode_with_offsets",
     "frames",
+    "function_recipient",
     "name_of",
     "parse",
     "parse_batch",
@@ -64,6 +65,9 @@ def recipient_of(name: str) -> str:
 
     Built-in tools (`python`, `browser.search`) keep their name.
     """
+
+def function_recipient(name: str) -> str:
+    """The recipient of calls of a function: `functions.python` for `python`, which is no built-in tool here."""
 
 def name_of(recipient: str) -> str:
     """The name of the tool that a recipient or an author stands for: `get_weather` for `functions.get_weather`.

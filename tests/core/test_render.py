@@ -480,3 +480,35 @@ def test_surrogates_are_joined_or_replaced() -> None:
     assert "<|message|>a😀b\ufffd<|end|>" in prompt.text
     assert prompt.ids == motet.encode(prompt.text, special="token")
     assert "# Instructions\n\n\ufffd" in prompt.text
+
+
+@pytest.mark.parametrize("name", ["python", "browser", "container"])
+def test_functions_named_as_built_in_tools_stay_functions(name: str) -> None:
+    tool = {"name": name, "description": "The caller's own.", "parameters": {"type": "object", "properties": {"x": {}}}}
+    chat: list[Any] = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": name, "arguments": '{"x": 1}'}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "2"},
+        {"role": "tool", "name": name, "content": "3"},
+        {"role": "tool", "tool_call_id": "c1", "name": name, "content": "4"},
+    ]
+    developer = Message("developer", (motet.DeveloperContent("", [tool]),))
+    for prompt in (motet.render(chat, tools=[tool]), motet.render([developer, *chat])):
+        call, *results = prompt.frames[-4:]
+        assert (call.recipient, call.channel, call.content_type) == (
+            f"functions.{name}",
+            "commentary",
+            "<|constrain|>json",
+        )
+        assert [result.name for result in results] == [f"functions.{name}"] * 3
+        wire = prompt.ids[prompt.spans[-4][0] : prompt.spans[-4][1]]
+        completion = motet.parse(wire[2:], tools=[tool], strict=True)
+        assert completion.repairs == ()
+        [read] = completion.tool_calls
+        assert (read.name, read.recipient, read.trusted) == (name, f"functions.{name}", True)
+    built_in = motet.render(chat[:2], builtin_tools=["python"]).frames[-1]
+    assert (built_in.recipient, built_in.channel, built_in.content_type) == (name, "analysis", "code")
+    parsed = motet.parse(f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{{}}<|call|>")
+    answered = motet.render([parsed.message, Message("tool", (ToolResult(parsed.tool_calls[0].id, "5", name),))])
+    assert answered.frames[-1].name == f"functions.{name}"
+    assert f" to=functions.{name}" in motet.grammar([tool], tool_choice=name, format="lark")

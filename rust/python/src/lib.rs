@@ -22,7 +22,7 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::names::{name_of, recipient_of};
+    use super::names::{function_recipient, name_of, recipient_of};
 
     #[pymodule_export]
     use super::special::SpecialChoice;

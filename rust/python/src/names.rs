@@ -22,6 +22,12 @@ pub(crate) fn recipient_of(name: &str) -> String {
     tool_name::recipient_of(name)
 }
 
+/// The recipient of calls of a function: `functions.python` for `python`, which is no built-in tool here.
+#[pyfunction]
+pub(crate) fn function_recipient(name: &str) -> String {
+    tool_name::function_recipient(name)
+}
+
 /// The name of the tool that a recipient or an author stands for: `get_weather` for `functions.get_weather`.
 ///
 /// A name without the prefix `functions.` is returned as it is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from motet._core import MARKERS, SPECIAL_TOKENS, name_of, recipient_of
+from motet._core import MARKERS, SPECIAL_TOKENS, function_recipient, name_of
 from motet.harmony.grammar.json_schema import normalised
 from motet.harmony.grammar.nodes import (
     BLANK,
@@ -75,12 +75,14 @@ def call_nodes(tools: Sequence[str | Mapping[str, Any]], builtin_tools: Iterable
         name = name_of(fields["name"])
         schema = normalised(fields.get("parameters") or {"type": "object"})
         calls[name] = _call(
-            recipient_of(name), ("commentary",), "json-type", JsonValue(schema, f"arguments-{len(calls)}")
+            function_recipient(name), ("commentary",), "json-type", JsonValue(schema, f"arguments-{len(calls)}")
         )
     builtin_channels = ("analysis", "commentary")
     for builtin in builtin_tools:
         if builtin == "python":
-            calls["python"] = _call("python", builtin_channels, "code-type", AnyText())
+            # A function of the caller's may have this name, too.
+            key = "python" if "python" not in calls else "python (built-in)"
+            calls[key] = _call("python", builtin_channels, "code-type", AnyText())
             continue
         for name, schema in _BROWSER.items():
             arguments = JsonValue({"type": "object", **schema}, f"arguments-{len(calls)}")

@@ -118,7 +118,8 @@ pub fn tool_of<'a>(recipient: &'a str, tools: &'a ToolNames) -> Option<(&'a str,
         let code = match (in_functions, is_built_in(name)) {
             (true, false) | (false, true) => None,
             (false, false) => Some(Code::BareRecipient),
-            (true, true) => Some(Code::WrongNamespace),
+            // A function may be named as a built-in tool: `functions.python` is the function.
+            (true, true) => name.contains('.').then_some(Code::WrongNamespace),
         };
         return Some((name, code));
     }
@@ -251,7 +252,7 @@ mod tests {
             ("sum", "math.sum", Some(Code::WrongNamespace)),
             ("math:sum", "math.sum", Some(Code::OddToolName)),
             ("python", "python", None),
-            ("functions.python", "python", Some(Code::WrongNamespace)),
+            ("functions.python", "python", None),
             ("functions.unknown", "unknown", None),
             ("unknown", "unknown", Some(Code::BareRecipient)),
             ("get_weather_json", "get_weather_json", Some(Code::BareRecipient)),

@@ -8,8 +8,8 @@ use crate::error::RenderError;
 use crate::frame::{Header, RecipientPosition, Role, Stop};
 use crate::header_grammar;
 use crate::marker::Marker;
-use crate::message::{Developer, Message, Part, ToolCall, ToolResult};
-use crate::tool_name::{is_built_in, name_of, recipient_of};
+use crate::message::{Developer, Message, Part, Tool, ToolCall, ToolResult};
+use crate::tool_name::{function_recipient, is_built_in, name_of, recipient_of};
 use std::sync::Arc;
 
 /// The frames of a message after the preface. `earlier`: the messages before it.
@@ -56,8 +56,8 @@ fn part_draft(
             Draft::new(assistant_header("commentary", content_type), text.clone())
         }
         Part::Text { text, channel, content_type } => text_draft(message, text, channel, content_type)?,
-        Part::ToolCall(call) => call_draft(call, options),
-        Part::ToolResult(result) => result_draft(result, message, earlier)?,
+        Part::ToolCall(call) => call_draft(call, earlier, options),
+        Part::ToolResult(result) => result_draft(result, message, earlier, options)?,
         Part::System { text } => Draft::system(text.clone()),
         Part::Developer(developer) => developer_draft(developer, options)?,
     })
@@ -107,8 +107,8 @@ fn header_value(value: &Option<String>, default: Option<&str>) -> Option<String>
     value.as_deref().or(default).filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
-fn call_draft(call: &ToolCall, options: &RenderOptions) -> Draft {
-    let recipient = if call.recipient.is_empty() { recipient_of(&call.name) } else { call.recipient.clone() };
+fn call_draft(call: &ToolCall, earlier: &[Arc<Entry>], options: &RenderOptions) -> Draft {
+    let recipient = call_recipient(call, earlier, options);
     let built_in = is_built_in(&recipient);
     // Models call built-in tools on analysis with code, and functions on commentary with JSON.
     let (channel, content_type) = if built_in {
@@ -136,11 +136,29 @@ fn result_draft(
     result: &ToolResult,
     message: &Message,
     earlier: &[Arc<Entry>],
+    options: &RenderOptions,
 ) -> Result<Draft, RenderError> {
     let author = match (&result.author, &result.name) {
         (Some(author), _) => author.clone(),
-        (None, Some(name)) => recipient_of(name_of(name)),
-        (None, None) => called_recipient(&result.tool_call_id, message, earlier)?,
+        (None, Some(name)) => {
+            let name = name_of(name);
+            // Only the call tells a built-in tool from a function of the same name.
+            let call = is_built_in(name)
+                .then(|| last_call(&result.tool_call_id, message, earlier))
+                .flatten()
+                .filter(|call| call.name == name);
+            call.map_or_else(
+                || tool_recipient(name, earlier, options),
+                |call| call_recipient(call, earlier, options),
+            )
+        }
+        (None, None) => {
+            let id = &result.tool_call_id;
+            let call = last_call(id, message, earlier).ok_or_else(|| {
+                refusal(&format!("no tool call before it has the id {id:?}, and the result has no name"))
+            })?;
+            call_recipient(call, earlier, options)
+        }
     };
     let header = Header {
         name: Some(author),
@@ -153,18 +171,31 @@ fn result_draft(
     Ok(Draft::new(header, result.content.clone()))
 }
 
-/// The recipient of the last call with this id.
-fn called_recipient(id: &str, message: &Message, earlier: &[Arc<Entry>]) -> Result<String, RenderError> {
+/// The last call with this id.
+fn last_call<'m>(id: &str, message: &'m Message, earlier: &'m [Arc<Entry>]) -> Option<&'m ToolCall> {
     let parts = earlier.iter().flat_map(|entry| &entry.message.content).chain(&message.content);
     let mut calls = parts.filter_map(|part| match part {
         Part::ToolCall(call) if call.id == id => Some(call),
         _ => None,
     });
-    match calls.next_back() {
-        Some(call) if call.recipient.is_empty() => Ok(recipient_of(&call.name)),
-        Some(call) => Ok(call.recipient.clone()),
-        None => {
-            Err(refusal(&format!("no tool call before it has the id {id:?}, and the result has no name")))
-        }
+    calls.next_back()
+}
+
+fn call_recipient(call: &ToolCall, earlier: &[Arc<Entry>], options: &RenderOptions) -> String {
+    if call.recipient.is_empty() {
+        tool_recipient(&call.name, earlier, options)
+    } else {
+        call.recipient.clone()
     }
+}
+
+/// The recipient of calls of a tool. A function that the prompt defines stays one even if it is named as a built-in
+/// tool.
+fn tool_recipient(name: &str, earlier: &[Arc<Entry>], options: &RenderOptions) -> String {
+    let is_defined = |tools: &[Tool]| tools.iter().any(|tool| tool.name == name);
+    let mut parts = earlier.iter().flat_map(|entry| &entry.message.content);
+    let is_function = is_built_in(name)
+        && (is_defined(&options.tools)
+            || parts.any(|part| matches!(part, Part::Developer(developer) if is_defined(&developer.tools))));
+    if is_function { function_recipient(name) } else { recipient_of(name) }
 }
