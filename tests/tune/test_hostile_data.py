@@ -25,6 +25,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "lone surrogates": (b'{"text": "T", "x": [' + b", ".join([b'"\\ud800"'] * MANY) + b"]}\n", "half_character"),
     "empty messages": (line_of({"messages": [{}] * MANY}), "missing_key"),
     "unknown keys": (line_of({"text": 3, **{str(n): 1 for n in range(MANY)}}), "not_text"),
+    "parts": (line_of(chat({**USER, "content": [{"type": "x"}] * MANY}, ANSWER)), "not_text"),
     "long keys": (line_of({"k" * 2_000_000: ["\ud800"] * 1000}), "half_character"),
     "secrets of two kinds": (text("ghp_" + "aB3" * 12 + " glpat-aB3-aB3-aB3-aB3-aB3- ") * 1, "secret"),
     "many secrets": (text(("ghp_" + "aB3" * 12 + " xoxb-2147483647-AbCdEfGhIj ") * 40_000), "secret"),

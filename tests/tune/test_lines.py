@@ -49,3 +49,8 @@ def test_lines_end_at_newlines_only(lines: list[bytes], size: int) -> None:
         assert b"".join([line.data for line in read]) == data[:limit]
         assert [line.number for line in read] == list(range(1, len(read) + 1))
         assert all(line.size == len(line.data) for line in read)
+
+
+def test_nan_is_shown_by_its_name() -> None:
+    findings = report_of(b'{"text": NaN}\n').findings
+    assert [finding.message for finding in findings] == ["NaN is not JSON", 'must be a string: "NaN"']

@@ -75,6 +75,9 @@ class _NotANumber:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class LineDecoder(threading.local):
     """A JSON decoder that notes duplicate keys and NaN. An instance for each thread, as it keeps a flag."""

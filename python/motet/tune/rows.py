@@ -230,14 +230,15 @@ def _unknown_keys(row: Mapping[str, Any], known: set[str], path: str) -> Iterato
 def _content(value: Any, path: str) -> Iterator[Finding]:
     """The rules of a message's content: a string, or parts that are all text."""
     if isinstance(value, list) and value:
-        kinds = [part.get("type") if isinstance(part, Mapping) else type(part).__name__ for part in value]
-        parts = [part for part in value if isinstance(part, Mapping) and part.get("type") == "text"]
-        texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
-        if len(texts) < len(value):
-            message = f"parts of the types {', '.join(map(str, kinds))}; gpt-oss reads text only"
-            yield Finding("not_text", message, "write one string, or text parts", path)
-            return
-        value = "".join(texts)
+        texts = [
+            part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None for part in value
+        ]
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                message = f"part {index} is not a text; gpt-oss reads text only"
+                yield Finding("not_text", message, "write one string, or text parts", path)
+                return
+        value = "".join(map(str, texts))
     yield from _text(value, path, if_empty="warning")
 
 
