@@ -12,6 +12,7 @@ import random
 import resource
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import motet
 
@@ -23,8 +24,7 @@ ALPHABET = bytes([b" abcdefghijklmnopqrstuvwxyz"[n % 27] if n % 6 else 32 for n 
 
 
 def resident_mb() -> float:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
 def random_text(rng: random.Random, size: int) -> str:
