@@ -1,13 +1,14 @@
 //! What the targets share: how bytes become inputs, and how what was heard is checked.
 
-use motet::parser::classify::ToolNames;
 use motet::error::{ParseError, Repair, Tier};
-use motet::parser::collect::FrameCollector;
-use motet::frame::{Header, Role, Stop};
+use motet::frame::{Role, Stop};
 use motet::marker::Marker;
-use motet::parser::{ParseOptions, Sink};
+use motet::parser::collect::FrameCollector;
+use motet::parser::opened::Opened;
 use motet::parser::stream::{Completion, StreamParser, parse_ids, parse_text};
 use motet::parser::stripped::Stripped;
+use motet::parser::tool_names::ToolNames;
+use motet::parser::{FrameStart, ParseOptions, Sink};
 use motet::tokenizer;
 use std::sync::{Arc, OnceLock};
 
@@ -62,11 +63,14 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     pub fn new(data: &'a [u8]) -> Option<Input<'a>> {
         let (&flags, data) = data.split_first()?;
-        let tools = ["get_weather", "get_weather.json", "bash"].map(str::to_owned);
+        let tools = ["get_weather", "get_weather.json", "bash", "get user"].map(str::to_owned);
+        let tools = if flags & 4 == 0 { ToolNames::default() } else { ToolNames::new(tools) };
+        let opened = [None, None, Some("analysis"), Some("<|channel|>")][usize::from(flags >> 6)];
         let options = ParseOptions {
             role: if flags & 3 == 1 || flags & 3 == 2 { None } else { Some(Role::Assistant) },
             transcript: flags & 3 == 2,
-            tools: if flags & 4 == 0 { ToolNames::default() } else { ToolNames::new(tools) },
+            opened: opened.map(|text| Opened::new(text, &tools).expect("the end of a prompt")),
+            tools,
             stripped: [Stripped::Auto, Stripped::Auto, Stripped::Always, Stripped::Never]
                 [usize::from(flags >> 4 & 3)],
             ..ParseOptions::default()
@@ -144,9 +148,9 @@ struct Heard {
 }
 
 impl Sink for Heard {
-    fn start(&mut self, header: Header, kind: motet::parser::classify::Kind, implied: bool) {
+    fn start(&mut self, start: FrameStart) {
         assert!(!std::mem::replace(&mut self.open, true), "a frame starts in another");
-        self.fold.start(header, kind, implied);
+        self.fold.start(start);
     }
 
     fn delta(&mut self, text: &str) {

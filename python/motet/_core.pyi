@@ -239,7 +239,9 @@ class Event:
         """The role in the frame's header. `None` for a repair."""
     @property
     def name(self) -> str | None:
-        """The author in the frame's header, as `functions.get_weather` of a tool's result."""
+        """Of a tool call, the name of the tool without `functions.`: of `tools=`, if a damaged name means one of them.
+        Otherwise the author in the frame's header, as `functions.get_weather` of a tool's result.
+        """
     @property
     def channel(self) -> str | None:
         """The channel in the frame's header. `None` if it has none."""
@@ -255,6 +257,9 @@ class Event:
     @property
     def repair(self) -> Repair | None:
         """The repair. `None` unless `type` is `"repair"`."""
+    @property
+    def call_id(self) -> str | None:
+        """The id of a tool call, known from its start on. `None` for other frames."""
 
 _Stripped: TypeAlias = Literal["auto", "always", "never"]
 """Whether frames are looked for in text whose markers were taken out (`analysisWe need ...assistantfinalHello`).
@@ -266,21 +271,28 @@ def parse(
     raw: _Raw,
     *,
     role: Role | None = "assistant",
+    opened: str | None = None,
     tools: Iterable[Any] | None = None,
     strict: bool = False,
     stripped: _Stripped = "auto",
+    turn: int = 0,
 ) -> Completion:
     """Parses what a model generated for one turn.
 
     - `raw`: token ids (a list, an array, a buffer of integers) or text with markers (`str`, or its UTF-8 as bytes). It
       begins behind the `<|start|>` and the role with which the prompt ends.
     - `role`: the role that the prompt ends with. `None`: `raw` begins with its own `<|start|>`.
+    - `opened`: what else of the first frame the prompt contains: a channel (`"analysis"`), or the header as written
+      (`"<|channel|>commentary to=functions.f <|constrain|>json<|message|>"`, or the beginning of one). The first frame
+      has that header. Raises `ValueError` for anything else.
     - `tools`: names or tool dicts of the tools that the model was given. They decide which tool is meant by a name
       without `functions.` and by a damaged name.
     - `strict`: raise `ParseError` at the first deviation from the format.
     - `stripped`: whether frames are looked for in text whose markers a server has left out
       (`analysisWe need ...assistantfinalHello`). `"auto"`: only in text that begins with such a header, and not as
       plain answers begin. `"always"`, `"never"`. Tool calls found this way are not `trusted`.
+    - `turn`: how many turns of the conversation came before, 0 or more. It is part of the ids of tool calls, which are
+      otherwise the same for the same completion.
 
     Accepts any input unless `strict`: deviations are repaired, and listed in `completion.repairs`. Takes linear time.
     """
@@ -289,9 +301,11 @@ def parse_batch(
     completions: Iterable[_Raw],
     *,
     role: Role | None = "assistant",
+    opened: str | None = None,
     tools: Iterable[Any] | None = None,
     strict: bool = False,
     stripped: _Stripped = "auto",
+    turn: int = 0,
     threads: int | None = None,
 ) -> list[Completion]:
     """`parse` of each completion, in order, on several threads and with the GIL released.
@@ -311,6 +325,7 @@ def frames(
     raw: _Raw,
     *,
     role: Role | None = None,
+    opened: str | None = None,
     tools: Iterable[Any] | None = None,
     strict: bool = False,
     stripped: _Stripped = "auto",
@@ -320,11 +335,8 @@ def frames(
     Arguments: see `parse`. `render_frames` is the inverse for input that follows the format.
     """
 
-def tokens_by_channel(frames: Iterable[Frame], markup: int) -> dict[str, int]:
-    """Tokens by channel of frames that were read from text: contents are encoded and counted.
-
-    `markup`: the tokens of markers and headers, counted by the parser.
-    """
+def tokens_by_channel(frames: Iterable[Frame]) -> dict[str, int]:
+    """Tokens by channel of the contents of frames that were made in Python. Markers and headers are not counted."""
 
 @final
 class StreamParser:
@@ -339,9 +351,11 @@ class StreamParser:
         cls,
         role: Role | None = "assistant",
         *,
+        opened: str | None = None,
         tools: Iterable[Any] | None = None,
         strict: bool = False,
         stripped: _Stripped = "auto",
+        turn: int = 0,
     ) -> StreamParser: ...
     def feed(self, chunk: int | _Raw, /) -> list[Event]:
         """The events of a chunk: one token id, an iterable or buffer of ids, or text as `str` or bytes.

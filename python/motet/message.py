@@ -440,7 +440,8 @@ class Completion(LazyFields, _Value):
     """All that did not follow the format."""
     lane: Lane
     """What it was read from: token ids, text with markers, or a server's chat objects."""
-    _tokens: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+    _tokens: Any = field(default_factory=dict, repr=False, compare=False)
+    """The counts as a dict, empty if nothing is counted yet; or what the native parser counts them from."""
     _snapshot: Any = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -450,10 +451,11 @@ class Completion(LazyFields, _Value):
         They sum to the number of ids. What belongs to none of them (a user turn that the model invented)
         is counted as `other`. Read from text they are what motet's own tokenizer gives.
         """
-        if "final" not in self._tokens:
-            counted = _core.tokens_by_channel(self.frames, self._tokens.get("markup", 0))
-            object.__setattr__(self, "_tokens", counted)
-        return dict(self._tokens)
+        tokens = self._tokens
+        if not isinstance(tokens, dict) or "final" not in tokens:
+            tokens = tokens.count() if not isinstance(tokens, dict) else _core.tokens_by_channel(self.frames)
+            object.__setattr__(self, "_tokens", tokens)
+        return dict(tokens)
 
     # The properties below are read from the snapshot where there is one: it joins texts without making the message.
 

@@ -82,11 +82,14 @@ def test_strict_parsing_agrees_with_openai_harmony(
         assert frame.content == "".join([content.text for content in message.content])
 
 
-def dump(completion: Completion, kinds: list[str]) -> str:
+def dump(completion: Completion, starts: list[motet.Event]) -> str:
     """As the Rust side of the corpus writes it."""
     lines = []
-    for frame, kind in zip(completion.frames, kinds, strict=True):
+    for frame, start in zip(completion.frames, starts, strict=True):
+        kind = start.kind
         named = {"name": frame.name, "channel": frame.channel, "to": frame.recipient, "type": frame.content_type}
+        if kind == "tool_call" and start.name != (frame.recipient or "").removeprefix("functions."):
+            named["tool"] = start.name
         header = "".join([f" {name}={value}" for name, value in named.items() if value is not None])
         implied = " implied" if frame.implied else ""
         lines.append(f"{kind} {frame.role}{header} stop={frame.stop or 'none'}{implied}")
@@ -107,10 +110,10 @@ def test_corpus_parses_in_python_as_in_rust(path: Path) -> None:
         ]
         return
     role: Any = None if given.get("role") == "none" else "assistant"
-    settings = {"tools": given.get("tools", "").split(), "stripped": given.get("stripped", "auto")}
-    events, completion = stream([raw], role=role, **settings)
-    kinds = [str(event.kind) for event in events if event.type == "start"]
-    found = dump(completion, kinds).splitlines()
+    tools = [*given.get("tools", "").split(), *([given["tool"]] if "tool" in given else [])]
+    options = {"tools": tools, "stripped": given.get("stripped", "auto"), "opened": given.get("opened")}
+    events, completion = stream([raw], role=role, **options)
+    found = dump(completion, [event for event in events if event.type == "start"]).splitlines()
     assert [_unquoted(line) for line in found] == [_unquoted(line) for line in expected.splitlines()]
 
 

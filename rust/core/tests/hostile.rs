@@ -6,7 +6,7 @@
 use motet::frame::Role;
 use motet::marker::Marker;
 use motet::parser::ParseOptions;
-use motet::parser::collect::ALONE;
+use motet::parser::collect::MAX_SEPARATE_REPAIRS;
 use motet::parser::stream::{Completion, parse_ids, parse_text};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
@@ -85,7 +85,11 @@ fn a_header_without_end_is_given_up() {
             let (completion, memory) = text(&input);
             // Content doubles what it holds as it grows.
             assert!(memory < 4 * input.len() + CONSTANT, "{opening}{word}...: {memory} bytes");
-            assert!(completion.repairs.len() < ALONE, "{opening}{word}...: {}", completion.repairs.len());
+            assert!(
+                completion.repairs.len() < MAX_SEPARATE_REPAIRS,
+                "{opening}{word}...: {}",
+                completion.repairs.len()
+            );
         }
     }
 }
@@ -113,7 +117,11 @@ fn repairs_do_not_pile_up() {
     for piece in pieces {
         let input = piece.repeat(400_000 / piece.len());
         let (completion, memory) = text(&input);
-        assert!(completion.repairs.len() <= ALONE + 60, "{piece}: {} repairs", completion.repairs.len());
+        assert!(
+            completion.repairs.len() <= MAX_SEPARATE_REPAIRS + 60,
+            "{piece}: {} repairs",
+            completion.repairs.len()
+        );
         let frames = completion.frames.len();
         assert!(
             memory < 10 * input.len() + 400 * frames + CONSTANT,
@@ -130,7 +138,7 @@ fn frames(count: usize) {
         [Marker::Start.id(), 173781, Marker::Channel.id(), 17196, Marker::Message.id(), 87, Marker::End.id()];
     let (completion, memory) = ids(&frame.repeat(count));
     assert_eq!(completion.frames.len(), count);
-    assert!(completion.repairs.len() <= ALONE + 60);
+    assert!(completion.repairs.len() <= MAX_SEPARATE_REPAIRS + 60);
     assert!(memory < 400 * count + CONSTANT, "{} bytes a frame", memory / count);
 }
 

@@ -1,5 +1,9 @@
 //! Properties of the parser, on every short input and on every small damage to the corpus.
 
+#[path = "corpus/reader.rs"]
+#[allow(dead_code)]
+mod reader;
+
 use motet::marker::Marker;
 use motet::parser::ParseOptions;
 use motet::parser::collect::FrameCollector;
@@ -74,16 +78,12 @@ fn every_short_stream_is_read() {
 }
 
 fn corpus() -> Vec<Vec<u32>> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus");
-    let mut cases = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("the corpus is there") {
-        let file = std::fs::read_to_string(entry.expect("readable").path()).expect("UTF-8");
-        let input = file.split("===\n").nth(1).expect("an input").trim_end_matches('\n').to_owned();
+    let ids = |case: reader::Case| {
         let mut ids = Vec::new();
-        tokenizer::encode_with(&input, tokenizer::SpecialPolicy::Token, &mut ids).expect("taken");
-        cases.push(ids);
-    }
-    cases
+        tokenizer::encode_with(&case.input, tokenizer::SpecialPolicy::Token, &mut ids).expect("taken");
+        ids
+    };
+    reader::cases().into_iter().map(ids).collect()
 }
 
 #[test]

@@ -49,28 +49,28 @@ fn has_lost_its_markers(completion: &Completion) -> bool {
     completion.repairs.iter().any(|repair| repair.code == Code::StrippedMarkers)
 }
 
-/// Each byte of the text is in a content or in the repair of its header, once and in order.
+/// Each byte of the text is in a content or in a repair, once and in order.
 fn accounts_for(text: &str, completion: &Completion) {
-    let headers = completion.repairs.iter().filter(|repair| repair.code == Code::StrippedMarkers);
-    // Headers that stand side by side with nothing between them are one repair with a count.
-    let mut headers: Vec<(usize, &str)> = headers
+    let kept = |code| matches!(code, Code::StrippedMarkers | Code::TruncatedHeader | Code::StrayText);
+    let repairs = completion.repairs.iter().filter(|repair| kept(repair.code));
+    // Repairs that are side by side with nothing between them are one repair with a count.
+    let repairs: Vec<(usize, &str)> = repairs
         .flat_map(|repair| {
             (0..repair.count).map(|n| (repair.at + n * repair.text.len(), repair.text.as_str()))
         })
         .collect();
-    headers.sort_unstable();
-    let mut contents = completion.frames.iter().map(|folded| folded.frame.content.as_str());
+    let mut contents = completion.frames.iter().map(|classified| classified.frame.content.as_str());
     let mut joined = String::new();
-    if headers.first().is_none_or(|(at, _)| *at > 0) {
-        joined.push_str(contents.next().unwrap_or_default());
-    }
-    for (at, header) in headers {
-        assert_eq!(at, joined.len(), "{text:?}");
-        joined.push_str(header);
-        joined.push_str(contents.next().unwrap_or_default());
+    loop {
+        if let Some((_, repaired)) = repairs.iter().find(|(at, _)| *at == joined.len()) {
+            joined.push_str(repaired);
+        } else if let Some(content) = contents.next() {
+            joined.push_str(content);
+        } else {
+            break;
+        }
     }
     assert_eq!(joined, text);
-    assert_eq!(contents.next(), None);
 }
 
 #[test]
@@ -223,7 +223,7 @@ proptest! {
             "analysisResult =", "analysisResult is", "analysis_result", "analysis()", "analysis.We", "analyses",
             "final is", "final answer:", "Final", "FinalThe", "Finally,", "finally", "finals", "finalize", "finalist",
             "finality", "finalScore = 3", "finalAnswer is", "final_score", "final.", "finalI = 3;", "finalIn(x)",
-            "final关键字", "final-year", "finalist We", "finally We", "commentary is", "commentary on", "Commentary",
+            "final-year", "finalist We", "finally We", "commentary is", "commentary on", "Commentary",
             "commentaryTrack", "commentary to the", "commentary to=the", "commentary to=functions.f is",
             "assistant:", "Assistant", "assistant final", "assistantfinal is",
             "`assistantfinal`", "\"assistantanalysis\"", "assistantFinal = 3",
@@ -288,5 +288,5 @@ fn what_is_guessed_is_not_trusted() {
     let text = "analysisWe call.assistantcommentary to=functions.delete_all json{}";
     let guessed = parse_ids(&tokenizer::encode(text), options(Stripped::Auto)).expect("tolerant");
     assert_eq!(guessed.frames.len(), 2);
-    assert!(!guessed.is_trusted());
+    assert!(guessed.frames[1].call.as_ref().is_some_and(|call| !call.trusted));
 }

@@ -4,10 +4,9 @@ use crate::ffi;
 use crate::to_python::frame::{make_repair, stop_name};
 use crate::to_python::interned;
 use motet::error::Repair;
-use motet::frame::{Header, Stop};
-use motet::parser::Sink;
-use motet::parser::classify::Kind;
-use motet::parser::collect::FrameCollector;
+use motet::frame::{Frame, Stop};
+use motet::parser::collect::{ClassifiedFrame, FrameCollector};
+use motet::parser::{FrameStart, Sink};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple, PyType};
@@ -34,7 +33,8 @@ pub(crate) struct Event {
     /// The role in the frame's header. `None` for a repair.
     #[pyo3(get)]
     role: Py<PyAny>,
-    /// The author in the frame's header, as `functions.get_weather` of a tool's result.
+    /// Of a tool call, the name of the tool without `functions.`: of `tools=`, if a damaged name means one of them.
+    /// Otherwise the author in the frame's header, as `functions.get_weather` of a tool's result.
     #[pyo3(get)]
     name: Py<PyAny>,
     /// The channel in the frame's header. `None` if it has none.
@@ -52,6 +52,9 @@ pub(crate) struct Event {
     /// The repair. `None` unless `type` is `"repair"`.
     #[pyo3(get)]
     repair: Py<PyAny>,
+    /// The id of a tool call, known from its start on. `None` for other frames.
+    #[pyo3(get)]
+    call_id: Py<PyAny>,
 }
 
 impl Event {
@@ -68,9 +71,22 @@ impl Event {
             content_type,
             stop,
             repair,
+            call_id,
         } = self;
-        let fields =
-            [name_of_type, kind, index, delta, role, name, channel, recipient, content_type, stop, repair];
+        let fields = [
+            name_of_type,
+            kind,
+            index,
+            delta,
+            role,
+            name,
+            channel,
+            recipient,
+            content_type,
+            stop,
+            repair,
+            call_id,
+        ];
         PyTuple::new(py, fields.map(|field| field.bind(py)))
     }
 }
@@ -105,6 +121,7 @@ impl Event {
             content_type: field(4),
             stop: field(5),
             repair: field(6),
+            call_id: field(7),
         })
     }
 
@@ -144,10 +161,13 @@ struct FrameFields {
     channel: Py<PyAny>,
     recipient: Py<PyAny>,
     content_type: Py<PyAny>,
+    call_id: Py<PyAny>,
 }
 
 impl FrameFields {
-    fn new(py: Python<'_>, header: &Header, kind: Kind, index: usize) -> PyResult<FrameFields> {
+    fn new(py: Python<'_>, frame: &ClassifiedFrame, index: usize) -> PyResult<FrameFields> {
+        let ClassifiedFrame { frame: Frame { header, .. }, kind, call } = frame;
+        let tool = call.as_ref().map(|call| call.name.as_str());
         let object = |word: Option<&str>| match interned(py, word) {
             Some(word) => word.into_any().unbind(),
             None => py.None(),
@@ -156,10 +176,14 @@ impl FrameFields {
             index: index.into_pyobject(py)?.into_any().unbind(),
             kind: object(Some(kind.as_str())),
             role: object(Some(header.role.as_str())),
-            name: object(header.name.as_deref()),
+            name: object(tool.or(header.name.as_deref())),
             channel: object(header.channel.as_deref()),
             recipient: object(header.recipient.as_deref()),
             content_type: object(header.content_type.as_deref()),
+            call_id: match call {
+                Some(call) => PyString::new(py, &call.id).into_any().unbind(),
+                None => py.None(),
+            },
         })
     }
 
@@ -183,6 +207,7 @@ impl FrameFields {
             channel: self.channel.clone_ref(py),
             recipient: self.recipient.clone_ref(py),
             content_type: self.content_type.clone_ref(py),
+            call_id: self.call_id.clone_ref(py),
         }
     }
 }
@@ -304,20 +329,22 @@ impl Recorder<'_, '_> {
             recipient: py.None(),
             content_type: py.None(),
             stop: py.None(),
+            call_id: py.None(),
         })
     }
 }
 
 impl Sink for Recorder<'_, '_> {
-    fn start(&mut self, header: Header, kind: Kind, implied: bool) {
-        match FrameFields::new(self.py, &header, kind, self.collector.frames.len()) {
+    fn start(&mut self, start: FrameStart) {
+        self.collector.start(start);
+        let index = self.collector.frames.len() - 1;
+        match FrameFields::new(self.py, &self.collector.frames[index], index) {
             Ok(frame) => {
                 self.maker.frame = Some(Arc::new(frame));
                 self.maker.deltas.0.clear();
             }
             Err(error) => self.error = Some(error),
         }
-        self.collector.start(header, kind, implied);
         self.push_of_frame(intern!(self.py, "start"), "", None);
     }
 

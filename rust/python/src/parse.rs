@@ -1,7 +1,7 @@
 //! Whole inputs: one, or many on several threads.
 
 use crate::from_python::text::{parser_bytes, utf8};
-use crate::from_python::{self, IdRun, Raw, parse_options, read_header};
+use crate::from_python::{self, IdRun, ParseArguments, Raw, parse_options, read_header};
 use crate::threads;
 use crate::to_python::completion::{make_completion, make_counts};
 use crate::to_python::error::parse_error;
@@ -9,9 +9,10 @@ use crate::to_python::frame::make_frame;
 use crate::to_python::message::make_message;
 use motet::error::ParseError;
 use motet::parser::assemble;
-use motet::parser::classify;
+use motet::parser::classify::{bucket_of, classify};
 use motet::parser::collect::FrameCollector;
 use motet::parser::stream::{Completion, MixedLanes, StreamParser, parse_text};
+use motet::parser::tool_names::ToolNames;
 use motet::parser::{ChannelTokens, ParseOptions, Sink};
 use motet::tokenizer;
 use pyo3::exceptions::PyTypeError;
@@ -41,7 +42,7 @@ impl<'a> Input<'a> {
             Input::Text(text) => parse_text(text, Arc::clone(options)),
             Input::Ids(runs) => {
                 let mut parser = StreamParser::new(Arc::clone(options));
-                let mut collector = FrameCollector::default();
+                let mut collector = FrameCollector::new(options.turn);
                 // A new parser takes either lane.
                 let _ = feed_runs(runs, &mut parser, &mut collector);
                 parser.finish(collector)
@@ -78,28 +79,35 @@ fn parse_detached(
 /// - `raw`: token ids (a list, an array, a buffer of integers) or text with markers (`str`, or its UTF-8 as bytes). It
 ///   begins behind the `<|start|>` and the role with which the prompt ends.
 /// - `role`: the role that the prompt ends with. `None`: `raw` begins with its own `<|start|>`.
+/// - `opened`: what else of the first frame the prompt contains: a channel (`"analysis"`), or the header as written
+///   (`"<|channel|>commentary to=functions.f <|constrain|>json<|message|>"`, or the beginning of one). The first frame
+///   has that header. Raises `ValueError` for anything else.
 /// - `tools`: names or tool dicts of the tools that the model was given. They decide which tool is meant by a name
 ///   without `functions.` and by a damaged name.
 /// - `strict`: raise `ParseError` at the first deviation from the format.
 /// - `stripped`: whether frames are looked for in text whose markers a server has left out
 ///   (`analysisWe need ...assistantfinalHello`). `"auto"`: only in text that begins with such a header, and not as
 ///   plain answers begin. `"always"`, `"never"`. Tool calls found this way are not `trusted`.
+/// - `turn`: how many turns of the conversation came before, 0 or more. It is part of the ids of tool calls, which are
+///   otherwise the same for the same completion.
 ///
 /// Accepts any input unless `strict`: deviations are repaired, and listed in `completion.repairs`. Takes linear time.
 #[pyfunction]
 #[pyo3(
-    signature = (raw, *, role=Some("assistant"), tools=None, strict=false, stripped="auto"),
-    text_signature = "(raw, *, role='assistant', tools=None, strict=False, stripped='auto')"
+    signature = (raw, *, role=Some("assistant"), opened=None, tools=None, strict=false, stripped="auto", turn=0),
+    text_signature = "(raw, *, role='assistant', opened=None, tools=None, strict=False, stripped='auto', turn=0)"
 )]
 pub(crate) fn parse<'py>(
     raw: &Bound<'py, PyAny>,
     role: Option<&str>,
+    opened: Option<&str>,
     tools: Option<&Bound<'py, PyAny>>,
     strict: bool,
     stripped: &str,
+    turn: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = raw.py();
-    let options = parse_options(role, tools, strict, stripped, false)?;
+    let options = parse_options(&ParseArguments { role, opened, tools, strict, stripped, turn }, false)?;
     make_completion(py, &options, &parse_detached(py, raw, &options)?)
 }
 
@@ -109,19 +117,24 @@ pub(crate) fn parse<'py>(
 /// deviates from the format, with its `index`.
 #[pyfunction]
 #[pyo3(
-    signature = (completions, *, role=Some("assistant"), tools=None, strict=false, stripped="auto", threads=None),
-    text_signature = "(completions, *, role='assistant', tools=None, strict=False, stripped='auto', threads=None)"
+    signature = (completions, *, role=Some("assistant"), opened=None, tools=None, strict=false, stripped="auto",
+                 turn=0, threads=None),
+    text_signature = "(completions, *, role='assistant', opened=None, tools=None, strict=False, stripped='auto', \
+                      turn=0, threads=None)"
 )]
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn parse_batch<'py>(
     completions: &Bound<'py, PyAny>,
     role: Option<&str>,
+    opened: Option<&str>,
     tools: Option<&Bound<'py, PyAny>>,
     strict: bool,
     stripped: &str,
+    turn: u64,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = completions.py();
-    let options = parse_options(role, tools, strict, stripped, false)?;
+    let options = parse_options(&ParseArguments { role, opened, tools, strict, stripped, turn }, false)?;
     let threads = threads::number(threads)?;
     if completions.is_instance_of::<PyString>() || completions.is_instance_of::<PyBytes>() {
         let class = from_python::type_name(completions);
@@ -151,9 +164,9 @@ pub(crate) fn parse_conversation<'py>(
     strict: bool,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = raw.py();
-    let options = parse_options(None, tools, strict, "never", true)?;
-    let transcript = parse_detached(py, raw, &options)?;
-    let messages = assemble::conversation(&transcript.frames, &options.tools, transcript.is_trusted());
+    let arguments = ParseArguments { role: None, opened: None, tools, strict, stripped: "never", turn: 0 };
+    let options = parse_options(&arguments, true)?;
+    let messages = assemble::conversation(&parse_detached(py, raw, &options)?.frames);
     let messages = messages.iter().map(|message| make_message(py, message));
     PyList::new(py, messages.collect::<PyResult<Vec<_>>>()?)
 }
@@ -162,36 +175,34 @@ pub(crate) fn parse_conversation<'py>(
 ///
 /// Arguments: see `parse`. `render_frames` is the inverse for input that follows the format.
 #[pyfunction]
-#[pyo3(signature = (raw, *, role=None, tools=None, strict=false, stripped="auto"))]
+#[pyo3(signature = (raw, *, role=None, opened=None, tools=None, strict=false, stripped="auto"))]
 pub(crate) fn frames<'py>(
     raw: &Bound<'py, PyAny>,
     role: Option<&str>,
+    opened: Option<&str>,
     tools: Option<&Bound<'py, PyAny>>,
     strict: bool,
     stripped: &str,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = raw.py();
-    let options = parse_options(role, tools, strict, stripped, true)?;
+    let options = parse_options(&ParseArguments { role, opened, tools, strict, stripped, turn: 0 }, true)?;
     let frames = parse_detached(py, raw, &options)?.frames;
     let frames = frames.iter().map(|frame| make_frame(py, &frame.frame));
     PyList::new(py, frames.collect::<PyResult<Vec<_>>>()?)
 }
 
-/// Tokens by channel of frames that were read from text: contents are encoded and counted.
-///
-/// `markup`: the tokens of markers and headers, counted by the parser.
+/// Tokens by channel of the contents of frames that were made in Python. Markers and headers are not counted.
 #[pyfunction]
-pub(crate) fn tokens_by_channel<'py>(
-    frames: &Bound<'py, PyAny>,
-    markup: u64,
-) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn tokens_by_channel<'py>(frames: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     let py = frames.py();
-    let mut tokens = ChannelTokens { markup, ..ChannelTokens::default() };
+    let mut tokens = ChannelTokens::default();
     for frame in frames.try_iter()? {
         let frame = frame?;
         let content = frame.getattr(intern!(py, "content"))?;
         let count = tokenizer::count(&utf8(content.cast::<PyString>()?)?);
-        *tokens.of(classify::bucket_of(&read_header(&frame)?)) += count as u64;
+        let header = read_header(&frame)?;
+        let kind = classify(&header, None, &ToolNames::default()).kind;
+        *tokens.of(bucket_of(kind, &header)) += count as u64;
     }
-    make_counts(py, &tokens, true)
+    make_counts(py, &tokens)
 }

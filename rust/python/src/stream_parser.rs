@@ -2,7 +2,7 @@
 
 use crate::events::{EventMaker, Recorder};
 use crate::from_python::text::{JoinedChunk, SurrogateJoiner};
-use crate::from_python::{self, Chunk, Raw};
+use crate::from_python::{self, Chunk, ParseArguments, Raw};
 use crate::parse::feed_runs;
 use crate::threads::lock;
 use crate::to_python::error::parse_error;
@@ -34,8 +34,8 @@ struct Inner {
 impl Inner {
     fn new(options: Arc<ParseOptions>) -> Inner {
         Inner {
+            state: Arc::new(Mutex::new(ParsedState::new(options.turn))),
             parser: core::StreamParser::new(options),
-            state: Arc::default(),
             events: EventMaker::default(),
             joiner: SurrogateJoiner::default(),
             closed: false,
@@ -108,16 +108,19 @@ fn feed_held(
 impl StreamParser {
     #[new]
     #[pyo3(
-        signature = (role=Some("assistant"), *, tools=None, strict=false, stripped="auto"),
-        text_signature = "(role='assistant', *, tools=None, strict=False, stripped='auto')"
+        signature = (role=Some("assistant"), *, opened=None, tools=None, strict=false, stripped="auto", turn=0),
+        text_signature = "(role='assistant', *, opened=None, tools=None, strict=False, stripped='auto', turn=0)"
     )]
     fn new(
         role: Option<&str>,
+        opened: Option<&str>,
         tools: Option<&Bound<'_, PyAny>>,
         strict: bool,
         stripped: &str,
+        turn: u64,
     ) -> PyResult<StreamParser> {
-        let options = from_python::parse_options(role, tools, strict, stripped, false)?;
+        let arguments = ParseArguments { role, opened, tools, strict, stripped, turn };
+        let options = from_python::parse_options(&arguments, false)?;
         Ok(StreamParser(Mutex::new(Inner::new(options))))
     }
 

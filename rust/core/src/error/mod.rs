@@ -105,6 +105,8 @@ codes! {
     UnmarkedRecipient Fault "unmarked_recipient" "a recipient without to= before it"
     InvalidRecipient Fault "invalid_recipient" "a recipient with more around it; the part that can be a name is taken"
     EmptyRecipient Fault "empty_recipient" "to= without a recipient"
+    ChannelAsRecipient Fault "channel_as_recipient" "a channel stands for the recipient; the frame is read as one of that channel"
+    NoRecipient Fault "no_recipient" "a recipient that is neither a tool nor a role; the channel says what the frame is"
     DuplicateContentType Fault "duplicate_content_type" "a second content type; the first one counts"
     EmptyContentType Fault "empty_content_type" "<|constrain|> without a content type"
     HeaderOrder Fault "header_order" "the recipient or the channel stands behind the content type"

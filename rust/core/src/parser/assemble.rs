@@ -3,31 +3,31 @@
 use crate::frame::{Frame, Header, Role, Stop};
 use crate::message::{Developer, Message, Part, ToolCall, ToolResult};
 use crate::parser::ParseOptions;
-use crate::parser::classify::{Kind, ToolNames, tool_of};
-use crate::parser::collect::ClassifiedFrame;
+use crate::parser::classify::{Kind, channel_of};
+use crate::parser::collect::{Call, ClassifiedFrame};
 use crate::tool_name::name_of;
 
-/// The message of a completion: all of its frames, but for turns of others.
-pub fn completion_message(options: &ParseOptions, frames: &[ClassifiedFrame], trusted: bool) -> Message {
+/// The message of a completion: all of its frames, except those of other roles.
+pub fn completion_message(options: &ParseOptions, frames: &[ClassifiedFrame]) -> Message {
     let role = options.role.unwrap_or(Role::Assistant);
     let mut parts = Parts::default();
-    let own = frames.iter().enumerate().filter(|(_, folded)| folded.kind != Kind::ForeignTurn);
-    let content = own.map(|(index, folded)| parts.part(index, folded, &options.tools, trusted));
+    let own = frames.iter().filter(|frame| frame.kind != Kind::ForeignTurn);
+    let content = own.map(|frame| parts.part(frame));
     Message { role, name: None, content: content.collect() }
 }
 
 /// The messages of a transcript: one for each turn of the assistant, one for each frame of the others.
-pub fn conversation(frames: &[ClassifiedFrame], tools: &ToolNames, trusted: bool) -> Vec<Message> {
+pub fn conversation(frames: &[ClassifiedFrame]) -> Vec<Message> {
     let mut parts = Parts::default();
     let mut messages: Vec<Message> = Vec::new();
-    for (index, folded) in frames.iter().enumerate() {
-        let Frame { header, content, stop, .. } = &folded.frame;
+    for (index, classified) in frames.iter().enumerate() {
+        let Frame { header, content, stop, .. } = &classified.frame;
         let tail =
             stop.is_none() && content.is_empty() && header.channel.is_none() && header.recipient.is_none();
         if tail && index + 1 == frames.len() {
             continue;
         }
-        let part = parts.part(index, folded, tools, trusted);
+        let part = parts.part(classified);
         let name = if header.role == Role::Tool { None } else { header.name.clone() };
         match messages.last_mut() {
             Some(last) if last.role == header.role && header.role == Role::Assistant && last.name == name => {
@@ -42,10 +42,9 @@ pub fn conversation(frames: &[ClassifiedFrame], tools: &ToolNames, trusted: bool
 /// A frame as far as it has been read.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
-    /// The number of the frame.
-    pub index: usize,
     pub header: &'a Header,
     pub kind: Kind,
+    pub call: Option<&'a Call>,
     pub content: &'a str,
     pub stop: Option<Stop>,
 }
@@ -58,15 +57,14 @@ pub struct Parts {
 }
 
 impl Parts {
-    fn part(&mut self, index: usize, folded: &ClassifiedFrame, tools: &ToolNames, trusted: bool) -> Part {
-        let ClassifiedFrame { frame: Frame { header, content, stop, .. }, kind } = folded;
-        let view = FrameView { index, header, kind: *kind, content, stop: *stop };
-        self.part_without_text(view, tools, trusted).with_text(content.clone())
+    fn part(&mut self, classified: &ClassifiedFrame) -> Part {
+        let ClassifiedFrame { frame: Frame { header, content, stop, .. }, kind, call } = classified;
+        let view = FrameView { header, kind: *kind, call: call.as_ref(), content, stop: *stop };
+        self.part_without_text(view).with_text(content.clone())
     }
 
-    /// The part that a frame is, but for its text, which is the content: whoever has a place for it need not copy it
-    /// twice.
-    pub fn part_without_text(&mut self, view: FrameView<'_>, tools: &ToolNames, trusted: bool) -> Part {
+    /// The part of a frame without its text, so that callers with a buffer of their own avoid a copy.
+    pub fn part_without_text(&mut self, view: FrameView<'_>) -> Part {
         let FrameView { header, kind, content, .. } = view;
         let (text, content_type) = (String::new(), header.content_type.clone());
         match kind {
@@ -74,11 +72,11 @@ impl Parts {
             Kind::Preamble => Part::Preamble { text, content_type },
             Kind::Text | Kind::ForeignTurn => {
                 let usual = if header.role == Role::Assistant { Some("final") } else { None };
-                let channel = header.channel.as_deref();
+                let channel = channel_of(header);
                 let channel = (channel != usual).then(|| channel.unwrap_or_default().to_owned());
                 Part::Text { text, channel, content_type }
             }
-            Kind::ToolCall => Part::ToolCall(self.call(view, tools, trusted)),
+            Kind::ToolCall => Part::ToolCall(self.call(view)),
             Kind::ToolResult => Part::ToolResult(self.result(header)),
             Kind::System => Part::System { text },
             Kind::Developer => Part::Developer(Developer {
@@ -89,11 +87,11 @@ impl Parts {
         }
     }
 
-    fn call(&mut self, view: FrameView<'_>, tools: &ToolNames, trusted: bool) -> ToolCall {
-        let FrameView { index, header, content, stop, .. } = view;
+    fn call(&mut self, view: FrameView<'_>) -> ToolCall {
+        let FrameView { header, call, stop, .. } = view;
         let recipient = header.recipient.clone().unwrap_or_default();
-        let name = tool_of(&recipient, tools).map_or(recipient.as_str(), |(name, _)| name).to_owned();
-        let id = call_id(index, &recipient, content);
+        let (id, name, trusted) =
+            call.map_or_else(Default::default, |call| (call.id.clone(), call.name.clone(), call.trusted));
         self.calls.push((name.clone(), id.clone()));
         ToolCall {
             id,
@@ -128,17 +126,6 @@ impl Parts {
             content_type: header.content_type.clone(),
         }
     }
-}
-
-/// An id made of what the call is and where it stands, so that parsing twice gives the same one (FNV-1a, 64 bits).
-fn call_id(index: usize, recipient: &str, arguments: &str) -> String {
-    let place = index.to_le_bytes();
-    let parts = [place.as_slice(), recipient.as_bytes(), &[0], arguments.as_bytes()];
-    let bytes = parts.into_iter().flatten();
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("call_{hash:016x}")
 }
 
 /// The instructions in the text of a developer frame: what stands under `# Instructions`, or all of it.

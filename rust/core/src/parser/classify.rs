@@ -1,10 +1,10 @@
-//! What a frame is: the recipient decides first, then the channel. The only place that knows which names are
-//! built-in tools and what a channel means.
+//! What a frame is: the recipient decides first, then the channel.
 
 use crate::error::Code;
 use crate::frame::{CHANNELS, Header, Role};
 use crate::marker::Marker;
-use crate::tool_name::{behind_namespace, function_of, is_built_in, name_of};
+use crate::parser::tool_names::{SEPARATORS, ToolNames};
+use crate::tool_name::{behind_namespace, is_built_in, name_of};
 
 /// What becomes of a frame in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub enum Kind {
     ToolResult,
     System,
     Developer,
-    /// A turn of somebody else in the middle of a completion.
+    /// A user, system or developer frame inside a completion.
     ForeignTurn,
 }
 
@@ -35,98 +35,47 @@ impl Kind {
     }
 }
 
-/// The names of the tools that a model was given, without `functions.`.
-#[derive(Clone, Debug, Default)]
-pub struct ToolNames(Vec<String>);
+/// Content types with a known meaning.
+const KNOWN_TYPES: [&str; 3] = ["json", "code", "text"];
 
-impl ToolNames {
-    pub fn new(names: impl IntoIterator<Item = String>) -> ToolNames {
-        ToolNames(names.into_iter().map(|name| name_of(&name).to_owned()).collect())
-    }
+/// Words that models write in the place of a recipient when the frame has none.
+const PLACEHOLDERS: [&str; 9] =
+    ["none", "null", "nil", "nobody", "undefined", "n/a", "self", "me", Role::Tool.as_str()];
 
-    pub fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|known| known == name)
-    }
-
-    /// The tool that a damaged name means, and what is wrong with the name: words of the header that are glued to
-    /// it, other namespaces before it, other letters. Of two tools that it could mean it means neither.
-    fn find(&self, name: &str) -> Option<(&str, Code)> {
-        let bare = name.trim_matches(SEPARATORS);
-        let untyped = TYPES.iter().find_map(|suffix| bare.strip_suffix(suffix)).unwrap_or(bare);
-        let without_channel =
-            CHANNELS.iter().find_map(|suffix| untyped.strip_suffix(suffix)).unwrap_or(untyped);
-        let exactly = |known: &str, wanted: &str| known == wanted;
-        for same in [exactly, is_loosely] {
-            for stem in [bare, untyped, without_channel] {
-                if let Some((found, wanted)) = self.find_inside(stem, same) {
-                    let code = if stem.len() < bare.len() && stem == untyped {
-                        Code::GluedContentType
-                    } else if stem.len() < name.len() || found != wanted {
-                        Code::OddToolName
-                    } else {
-                        Code::WrongNamespace
-                    };
-                    return Some((found, code));
-                }
-            }
-        }
-        // `search` for `browser.search`.
-        let last = bare.rsplit(SEPARATORS).next()?;
-        let found = self.only(|known| known.rsplit('.').next() == Some(last))?;
-        Some((found, Code::WrongNamespace))
-    }
-
-    /// The tool whose name a text is, or has behind a separator; and the name as it stands there.
-    fn find_inside<'t>(&self, text: &'t str, same: fn(&str, &str) -> bool) -> Option<(&str, &'t str)> {
-        let mut rest = text;
-        loop {
-            if let Some(found) = self.only(|known| same(known, rest)) {
-                return Some((found, rest));
-            }
-            rest = rest.split_once(SEPARATORS)?.1;
-        }
-    }
-
-    /// The one tool that fits.
-    fn only(&self, fits: impl Fn(&str) -> bool) -> Option<&str> {
-        let mut fitting = self.0.iter().filter(|known| fits(known));
-        fitting.next().filter(|first| fitting.all(|other| other == *first)).map(String::as_str)
-    }
+/// What a recipient stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressee<'a> {
+    /// A tool by its name without `functions.`, and what is odd about the recipient.
+    Tool(&'a str, Option<Code>),
+    /// A channel in the place of a recipient.
+    Channel(&'static str),
+    /// A role, or `all`.
+    Participant,
+    /// Neither: `none`, `tool:`, punctuation.
+    Placeholder,
 }
 
-/// What can stand between a namespace and a name, if it is not written with a dot.
-const SEPARATORS: [char; 3] = ['.', ':', '/'];
-
-/// Content types that are found glued to names.
-const TYPES: [&str; 2] = ["json", "code"];
-
-fn is_loosely(known: &str, wanted: &str) -> bool {
-    let plain = |byte: u8| if matches!(byte, b':' | b'/') { b'.' } else { byte.to_ascii_lowercase() };
-    known.len() == wanted.len() && known.bytes().zip(wanted.bytes()).all(|(a, b)| plain(a) == plain(b))
-}
-
-/// The tool that a recipient names, and what is odd about it. `None` if it names no tool.
-pub fn tool_of<'a>(recipient: &'a str, tools: &'a ToolNames) -> Option<(&'a str, Option<Code>)> {
-    let bare = recipient.trim_matches(SEPARATORS);
-    let whom = bare.to_ascii_lowercase();
-    if bare.is_empty() || whom == "all" || Role::from_name(&whom).is_some() {
-        return None;
-    }
+/// What a recipient stands for.
+pub fn addressee<'a>(recipient: &'a str, tools: &'a ToolNames) -> Addressee<'a> {
     let name = name_of(recipient);
-    let in_functions = function_of(recipient).is_some();
+    let in_functions = name.len() < recipient.len();
     if tools.contains(name) {
         let code = match (in_functions, is_built_in(name)) {
-            (true, false) | (false, true) => None,
             (false, false) => Some(Code::BareRecipient),
             // A function may be named as a built-in tool: `functions.python` is the function.
             (true, true) => name.contains('.').then_some(Code::WrongNamespace),
+            _ => None,
         };
-        return Some((name, code));
+        return Addressee::Tool(name, code);
     }
-    if let Some((found, code)) = tools.find(name) {
-        return Some((found, Some(code)));
+    let bare = recipient.trim_matches(SEPARATORS);
+    if !in_functions && let Some(other) = not_a_tool(recipient, bare) {
+        return other;
     }
-    // Nobody knows the name: only what cannot be part of any is taken off.
+    if let Some((tool, code)) = tools.find(name) {
+        return Addressee::Tool(tool, Some(code));
+    }
+    // Of an unknown name only what is part of no name is removed.
     let mut inner = bare;
     while let Some(rest) = without_functions(inner) {
         inner = rest;
@@ -140,7 +89,29 @@ pub fn tool_of<'a>(recipient: &'a str, tools: &'a ToolNames) -> Option<(&'a str,
     } else {
         Some(Code::WrongNamespace)
     };
-    Some((inner, code))
+    Addressee::Tool(inner, code)
+}
+
+/// The recipient as a role, a channel or a word for none of them.
+fn not_a_tool(recipient: &str, bare: &str) -> Option<Addressee<'static>> {
+    let same = |word: &&str| bare.eq_ignore_ascii_case(word);
+    if recipient == "all" || Role::from_name(recipient).is_some_and(|role| role != Role::Tool) {
+        return Some(Addressee::Participant);
+    }
+    if let Some(channel) = CHANNELS.into_iter().find(|channel| same(&channel)) {
+        return Some(Addressee::Channel(channel));
+    }
+    let is_role = Role::ALL.into_iter().any(|role| same(&role.as_str()));
+    let is_placeholder = bare.is_empty() || is_role || same(&"all") || PLACEHOLDERS.iter().any(same);
+    is_placeholder.then_some(Addressee::Placeholder)
+}
+
+/// The tool that a recipient names, and what is odd about it. `None` if it names no tool.
+pub fn tool_of<'a>(recipient: &'a str, tools: &'a ToolNames) -> Option<(&'a str, Option<Code>)> {
+    match addressee(recipient, tools) {
+        Addressee::Tool(name, code) => Some((name, code)),
+        _ => None,
+    }
 }
 
 /// The name behind `functions` and a separator, in upper or lower case letters.
@@ -149,30 +120,82 @@ fn without_functions(name: &str) -> Option<&str> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(SEPARATORS) }
 }
 
-/// What a frame with this header is.
+/// What a header says about its frame.
+#[derive(Clone, Debug)]
+pub struct Classification {
+    pub kind: Kind,
+    /// The name of the called tool, without `functions.`.
+    pub tool: Option<String>,
+    /// What is odd about the header's values.
+    pub codes: Vec<Code>,
+}
+
+impl Classification {
+    /// Of a frame without a header that says what it is.
+    pub(super) const fn of_kind(kind: Kind) -> Classification {
+        Classification { kind, tool: None, codes: Vec::new() }
+    }
+}
+
+/// Classifies a frame by its header.
 ///
-/// `turn_of` is the role whose completion is being read; `None` in a transcript, where every role has its say.
-pub fn kind_of(header: &Header, turn_of: Option<Role>, tools: &ToolNames) -> Kind {
-    if header.role == Role::Tool {
-        return Kind::ToolResult;
+/// `turn_of` is the role whose completion is parsed; `None` in a transcript, where frames of all roles are expected.
+pub fn classify(header: &Header, turn_of: Option<Role>, tools: &ToolNames) -> Classification {
+    let mut codes = Vec::new();
+    let addressee = header.recipient.as_deref().map(|to| (to, addressee(to, tools)));
+    match addressee {
+        Some((_, Addressee::Channel(_))) => codes.push(Code::ChannelAsRecipient),
+        Some((_, Addressee::Placeholder)) => codes.push(Code::NoRecipient),
+        _ => {}
     }
-    if turn_of.is_some_and(|role| role != header.role) {
-        return Kind::ForeignTurn;
+    let channel = match addressee {
+        Some((_, Addressee::Channel(channel))) => Some(channel),
+        _ => header.channel.as_deref(),
+    };
+    let mut tool = None;
+    let kind = match (header.role, turn_of) {
+        (Role::Tool, _) => Kind::ToolResult,
+        (role, Some(turn)) if role != turn => Kind::ForeignTurn,
+        (Role::System, _) => Kind::System,
+        (Role::Developer, _) => Kind::Developer,
+        (Role::User, _) => Kind::Text,
+        (Role::Assistant, _) => match (addressee, channel) {
+            (Some((recipient, Addressee::Tool(name, code))), _) => {
+                tool = Some(name.to_owned());
+                codes.extend(code);
+                match channel {
+                    Some("analysis") if !is_built_in(recipient) => codes.push(Code::ToolCallOnAnalysis),
+                    Some("final") => codes.push(Code::ToolCallOnFinal),
+                    _ => {}
+                }
+                Kind::ToolCall
+            }
+            (_, Some("analysis")) => Kind::Reasoning,
+            (_, Some("commentary")) => Kind::Preamble,
+            _ => Kind::Text,
+        },
+    };
+    if kind != Kind::ToolCall && header.role == Role::Assistant && channel.is_none() {
+        codes.push(Code::MissingChannel);
     }
-    match header.role {
-        Role::System => Kind::System,
-        Role::Developer => Kind::Developer,
-        Role::User | Role::Tool => Kind::Text,
-        Role::Assistant => {
-            if header.recipient.as_deref().is_some_and(|to| tool_of(to, tools).is_some()) {
-                return Kind::ToolCall;
-            }
-            match header.channel.as_deref() {
-                Some("analysis") => Kind::Reasoning,
-                Some("commentary") => Kind::Preamble,
-                _ => Kind::Text,
-            }
+    if channel.is_some_and(|name| !CHANNELS.contains(&name)) {
+        codes.push(Code::UnknownChannel);
+    }
+    if let Some(content_type) = header.content_type.as_deref() {
+        let plain = content_type.trim_start_matches(Marker::Constrain.spelling());
+        if !KNOWN_TYPES.contains(&plain) {
+            codes.push(Code::UnknownContentType);
         }
+    }
+    Classification { kind, tool, codes }
+}
+
+/// The channel that counts: that of the header, unless the recipient is a channel.
+pub fn channel_of(header: &Header) -> Option<&str> {
+    let recipient = header.recipient.as_deref().map(|to| not_a_tool(to, to.trim_matches(SEPARATORS)));
+    match recipient {
+        Some(Some(Addressee::Channel(channel))) => Some(channel),
+        _ => header.channel.as_deref(),
     }
 }
 
@@ -186,44 +209,18 @@ pub enum ChannelBucket {
     Other,
 }
 
-/// By its channel; without one that the format defines, a call counts as commentary, and all else as the answer.
-pub fn bucket_of(header: &Header) -> ChannelBucket {
-    let calls = |to: &str| tool_of(to, &ToolNames::default()).is_some();
-    match (header.role, header.channel.as_deref()) {
+/// The bucket of a frame: its channel; without one that the format defines, reasoning counts as analysis, a call as
+/// commentary, and everything else as the answer.
+pub fn bucket_of(kind: Kind, header: &Header) -> ChannelBucket {
+    match (header.role, channel_of(header)) {
         (Role::Assistant | Role::Tool, Some("analysis")) => ChannelBucket::Analysis,
         (Role::Assistant | Role::Tool, Some("commentary")) => ChannelBucket::Commentary,
         (Role::Assistant, Some("final")) => ChannelBucket::Final,
-        (Role::Assistant, _) if header.recipient.as_deref().is_some_and(calls) => ChannelBucket::Commentary,
+        (Role::Assistant, _) if kind == Kind::Reasoning => ChannelBucket::Analysis,
+        (Role::Assistant, _) if kind == Kind::ToolCall => ChannelBucket::Commentary,
         (Role::Assistant, _) => ChannelBucket::Final,
         _ => ChannelBucket::Other,
     }
-}
-
-/// What is odd, but allowed, about a frame of this kind.
-pub fn remarks(header: &Header, kind: Kind, tools: &ToolNames) -> Vec<Code> {
-    let mut found = Vec::new();
-    let channel = header.channel.as_deref();
-    if kind == Kind::ToolCall {
-        let recipient = header.recipient.as_deref().unwrap_or_default();
-        found.extend(tool_of(recipient, tools).and_then(|(_, code)| code));
-        match channel {
-            Some("analysis") if !is_built_in(recipient) => found.push(Code::ToolCallOnAnalysis),
-            Some("final") => found.push(Code::ToolCallOnFinal),
-            _ => {}
-        }
-    } else if header.role == Role::Assistant && channel.is_none() {
-        found.push(Code::MissingChannel);
-    }
-    if channel.is_some_and(|name| !CHANNELS.contains(&name)) {
-        found.push(Code::UnknownChannel);
-    }
-    if let Some(content_type) = header.content_type.as_deref() {
-        let plain = content_type.trim_start_matches(Marker::Constrain.spelling());
-        if !["json", "code", "text"].contains(&plain) {
-            found.push(Code::UnknownContentType);
-        }
-    }
-    found
 }
 
 #[cfg(test)]
@@ -260,8 +257,9 @@ mod tests {
         for (recipient, name, code) in cases {
             assert_eq!(tool_of(recipient, &tools), Some((name, code)), "{recipient}");
         }
-        for nobody in ["assistant", "Assistant", "user.", "all", "", "."] {
-            assert_eq!(tool_of(nobody, &tools), None);
+        for other in ["assistant", "Assistant", "user.", "all", "", ".", "tool:", "none", "final", "Analysis"]
+        {
+            assert_eq!(tool_of(other, &tools), None);
         }
     }
 

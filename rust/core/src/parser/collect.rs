@@ -2,37 +2,77 @@
 
 use crate::error::Repair;
 use crate::frame::{Frame, Header, Stop};
-use crate::parser::Sink;
-use crate::parser::classify::Kind;
+use crate::parser::classify::{ChannelBucket, Kind, bucket_of};
+use crate::parser::{ChannelTokens, FrameStart, Sink};
+use crate::tokenizer;
 
 /// A frame, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassifiedFrame {
     pub frame: Frame,
     pub kind: Kind,
+    /// What is known of a call from its start on.
+    pub call: Option<Call>,
 }
 
-/// So many repairs are kept one by one, runs of the same at adjacent places as one. Of those that follow, each code
-/// has one, which stands for all of them: whatever the input is, their number has a bound.
-pub const ALONE: usize = 1000;
+impl ClassifiedFrame {
+    /// What the tokens of its content are counted as.
+    pub fn bucket(&self) -> ChannelBucket {
+        bucket_of(self.kind, &self.frame.header)
+    }
+}
+
+/// A call, without its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Made of the turn, of what the completion says before the call, and of the recipient: known when the call starts,
+    /// and different for each call of a conversation.
+    pub id: String,
+    /// The name of the tool, without `functions.`.
+    pub name: String,
+    /// Whether no quoted or misread text can have made the call.
+    pub trusted: bool,
+}
+
+/// So many repairs are kept separately, except that runs of the same one at adjacent places are one. Of those that
+/// follow, each code has one, which stands for all of them: whatever the input is, their number has a bound.
+pub const MAX_SEPARATE_REPAIRS: usize = 1000;
 
 /// Collects the frames and repairs of a parser.
 #[derive(Clone, Debug, Default)]
 pub struct FrameCollector {
     pub frames: Vec<ClassifiedFrame>,
     pub repairs: Vec<Repair>,
-    /// How many repairs those stand for.
+    /// The number of repairs that those stand for.
     pub repaired: usize,
     /// Whether the last frame has not ended yet.
     pub open: bool,
+    digest: Digest,
+}
+
+impl FrameCollector {
+    /// A collector for a completion behind so many turns of its conversation.
+    pub fn new(turn: u64) -> FrameCollector {
+        FrameCollector { digest: Digest::new(turn), ..FrameCollector::default() }
+    }
+
+    fn call(&mut self, header: &Header, name: String, trusted: bool) -> Call {
+        for earlier in self.frames.get(self.digest.frames..).unwrap_or_default() {
+            self.digest.add(earlier.frame.content.as_bytes());
+        }
+        self.digest.frames = self.frames.len();
+        let recipient = header.recipient.as_deref().unwrap_or_default();
+        let id = self.digest.id(self.frames.len(), recipient);
+        Call { id, name, trusted }
+    }
 }
 
 impl Sink for FrameCollector {
-    fn start(&mut self, header: Header, kind: Kind, implied: bool) {
-        self.frames.push(ClassifiedFrame {
-            frame: Frame { header, content: String::new(), stop: None, implied },
-            kind,
-        });
+    fn start(&mut self, start: FrameStart) {
+        let FrameStart { header, kind, implied, tool, trusted } = start;
+        let call = tool.map(|name| self.call(&header, name, trusted));
+        let frame = Frame { header, content: String::new(), stop: None, implied };
+        self.frames.push(ClassifiedFrame { frame, kind, call });
         self.open = true;
     }
 
@@ -54,7 +94,7 @@ impl Sink for FrameCollector {
         if let Some(last) = self.repairs.last_mut().filter(|last| last.goes_on_with(&repair)) {
             return last.absorb(&repair);
         }
-        let later = self.repairs.get_mut(ALONE..).unwrap_or_default();
+        let later = self.repairs.get_mut(MAX_SEPARATE_REPAIRS..).unwrap_or_default();
         match later.iter_mut().find(|kept| kept.code == repair.code) {
             Some(kept) => kept.absorb(&repair),
             None => self.repairs.push(repair),
@@ -64,4 +104,59 @@ impl Sink for FrameCollector {
     fn content(&self) -> &str {
         self.frames.last().map_or("", |last| &last.frame.content)
     }
+}
+
+/// The tokens of contents that were read from text, with those that were counted while parsing.
+pub fn count_contents(frames: &[ClassifiedFrame], counted: ChannelTokens) -> ChannelTokens {
+    let mut tokens = counted;
+    for frame in frames {
+        *tokens.of(frame.bucket()) += tokenizer::count(&frame.frame.content) as u64;
+    }
+    tokens
+}
+
+/// A hash of contents. Not made to resist attacks: ids need to differ within a conversation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Digest {
+    state: u64,
+    /// How many frames are in it.
+    frames: usize,
+}
+
+impl Digest {
+    const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
+
+    const fn new(turn: u64) -> Digest {
+        Digest { state: mixed(turn), frames: 0 }
+    }
+
+    /// Adds bytes and their number, eight at a time.
+    fn add(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.add_number(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        last.split_at_mut(rest.len()).0.copy_from_slice(rest);
+        self.add_number(u64::from_le_bytes(last));
+        self.add_number(bytes.len() as u64);
+    }
+
+    const fn add_number(&mut self, number: u64) {
+        self.state = (self.state.rotate_left(5) ^ number).wrapping_mul(Self::PRIME);
+    }
+
+    fn id(self, index: usize, recipient: &str) -> String {
+        let mut digest = self;
+        digest.add_number(index as u64);
+        digest.add(recipient.as_bytes());
+        format!("call_{:016x}", mixed(digest.state))
+    }
+}
+
+/// Spreads each bit over all of them (the finaliser of SplitMix64).
+const fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
 }

@@ -5,16 +5,18 @@ use crate::tokenizer;
 
 /// The pieces of what may be a header, in order: text, with markers between its bytes.
 #[derive(Clone, Debug, Default)]
-pub struct Buffer {
+pub struct HeaderBuffer {
     pub text: String,
     pub marks: Vec<Mark>,
     /// Where each run of text came from.
     runs: Vec<Run>,
     /// The number of tokens in it, markers included. Zero in the text lane.
     pub tokens: u64,
+    /// How many bytes of its text stand in the prompt; their tokens are not the completion's.
+    preset: usize,
 }
 
-/// A marker in a [`Buffer`].
+/// A marker in a [`HeaderBuffer`].
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     pub marker: Marker,
@@ -33,7 +35,7 @@ struct Run {
     tokens: u64,
 }
 
-impl Buffer {
+impl HeaderBuffer {
     pub fn is_empty(&self) -> bool {
         self.text.is_empty() && self.marks.is_empty()
     }
@@ -43,6 +45,12 @@ impl Buffer {
         self.marks.clear();
         self.runs.clear();
         self.tokens = 0;
+        self.preset = 0;
+    }
+
+    /// Says that all text so far stands in the prompt.
+    pub(super) fn close_preset(&mut self) {
+        self.preset = self.text.len();
     }
 
     /// Its length in bytes of text, markers spelled.
@@ -97,9 +105,9 @@ impl Buffer {
             .marks
             .iter()
             .map(|mark| mark.offset)
-            .filter(|cut| *cut < offset)
+            .filter(|cut| (self.preset..offset).contains(cut))
             .chain(std::iter::once(offset));
-        let mut done = 0;
+        let mut done = self.preset.min(offset);
         let runs = cuts.map(|cut| self.text.get(std::mem::replace(&mut done, cut)..cut).unwrap_or_default());
         runs.map(|run| tokenizer::count(run) as u64).sum()
     }
@@ -121,11 +129,13 @@ impl Buffer {
     }
 
     /// Takes off its first bytes; it has no markers. A token that goes on behind them is counted with them.
-    pub fn cut(&mut self, length: usize, per_byte: bool) -> Buffer {
+    pub fn cut(&mut self, length: usize, per_byte: bool) -> HeaderBuffer {
         let tokens = self.tokens_before(length);
+        let goes_on = length < self.text.len();
         let text = self.text.split_off(length.min(self.text.len()));
         let mut runs = self.runs.split_off(self.runs.partition_point(|run| run.offset < length));
-        if let Some(last) = self.runs.last().filter(|_| runs.first().is_none_or(|run| run.offset > length)) {
+        let begins_within = goes_on && runs.first().is_none_or(|run| run.offset > length);
+        if let Some(last) = self.runs.last().filter(|_| begins_within) {
             let at = if per_byte { last.at + (length - last.offset) } else { last.at };
             runs.insert(0, Run { offset: length, at, tokens });
         }
@@ -133,18 +143,18 @@ impl Buffer {
             run.offset -= length;
             run.tokens -= tokens;
         }
-        let rest = Buffer { text, marks: Vec::new(), runs, tokens: self.tokens - tokens };
+        let rest = HeaderBuffer { text, marks: Vec::new(), runs, tokens: self.tokens - tokens, preset: 0 };
         let head = std::mem::replace(self, rest);
-        Buffer { tokens, ..head }
+        HeaderBuffer { tokens, ..head }
     }
 
     /// The part of it that begins with its marker `index`.
-    pub fn from_mark(&self, index: usize) -> Buffer {
-        let Some(first) = self.marks.get(index).copied() else { return Buffer::default() };
+    pub fn from_mark(&self, index: usize) -> HeaderBuffer {
+        let Some(first) = self.marks.get(index).copied() else { return HeaderBuffer::default() };
         let text = self.text.get(first.offset..).unwrap_or_default().to_owned();
         let marks = self.marks.get(index..).unwrap_or_default().iter();
         let runs = self.runs.iter().filter(|run| run.offset >= first.offset && run.tokens >= first.tokens);
-        Buffer {
+        HeaderBuffer {
             text,
             marks: marks
                 .map(|mark| Mark {
@@ -161,6 +171,24 @@ impl Buffer {
                 })
                 .collect(),
             tokens: self.tokens - first.tokens,
+            preset: 0,
         }
+    }
+
+    /// A copy without its last bytes of text.
+    pub(super) fn without_tail(&self, length: usize) -> HeaderBuffer {
+        let mut copy = self.clone();
+        copy.text.truncate(self.text.len() - length);
+        copy
+    }
+
+    /// The length of the text at its end that may be the beginning of a marker.
+    pub(super) fn partial_marker_length(&self) -> usize {
+        let behind = self.marks.last().map_or(0, |mark| mark.offset);
+        let tail = self.text.get(behind..).unwrap_or_default();
+        let start = tail.rfind('<').unwrap_or(tail.len());
+        let partial = tail.get(start..).unwrap_or_default();
+        let begins = Marker::ALL.iter().any(|marker| marker.spelling().starts_with(partial));
+        if begins { partial.len() } else { 0 }
     }
 }

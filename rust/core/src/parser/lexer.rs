@@ -92,10 +92,17 @@ impl IdLexer {
 
     fn ordinary(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
         let held = self.pending.len();
-        // They are all tokens: nobody calls this with others.
+        // Callers pass ordinary ids only, so decoding cannot fail.
         let _ = tokenizer::decode_into(ids, &mut self.pending);
         match std::str::from_utf8(&self.pending) {
             Ok(text) => {
+                let start =
+                    if ids.len() > 1 && parser.in_content() { parser.glued_start(text, sink) } else { None };
+                if let Some(start) = start {
+                    let (head, tail) = ids.split_at(ids.len() - tokens_within(ids, text.len() - start));
+                    self.pending.truncate(held);
+                    return self.token_by_token(head, tail, parser, sink);
+                }
                 parser.text(text, self.at, ids.len() as u64, sink);
                 self.pending.clear();
             }
@@ -111,6 +118,18 @@ impl IdLexer {
             }
         }
         self.at += ids.len();
+    }
+
+    /// A run whose last tokens may belong to a header: where the header begins, tokens are read one by one, so that each
+    /// is counted in one place however the input was cut.
+    #[cold]
+    fn token_by_token(&mut self, head: &[u32], tail: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
+        if !head.is_empty() {
+            self.ordinary(head, parser, sink);
+        }
+        for id in tail {
+            self.ordinary(std::slice::from_ref(id), parser, sink);
+        }
     }
 
     /// The same for tokens that hold what is not UTF-8: each fault is reported at its own id.
@@ -140,6 +159,17 @@ impl IdLexer {
             replace(&pending, self.at, parser, sink);
         }
     }
+}
+
+/// How many of the last ids have bytes among the last ones of their text.
+fn tokens_within(ids: &[u32], length: usize) -> usize {
+    let mut left = length;
+    let has_bytes = |id: &&u32| {
+        let within = left > 0;
+        left = left.saturating_sub(vocabulary::token_bytes(**id).map_or(0, <[u8]>::len));
+        within
+    };
+    ids.iter().rev().take_while(has_bytes).count()
 }
 
 /// How many ids from the start are ordinary tokens.

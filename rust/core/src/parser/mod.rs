@@ -1,37 +1,58 @@
-//! Ids or text to events, frames and messages. What every stage of the parser shares: the options, the events that it
-//! writes, and the counts of tokens.
+//! Ids or text to events, frames and messages. What all stages of the parser share: the options, the events that it
+//! emits, and the counts of tokens.
 
-use self::classify::{ChannelBucket, Kind, ToolNames};
+use self::classify::{ChannelBucket, Kind};
+use self::opened::Opened;
 use self::stripped::Stripped;
+use self::tool_names::ToolNames;
 use crate::error::Repair;
 use crate::frame::{Header, Role, Stop};
 
 pub mod assemble;
 pub mod classify;
 pub mod collect;
+mod framing;
+mod glued_role;
 pub mod header;
 pub mod header_buffer;
+mod headerless;
 pub mod lexer;
 pub mod machine;
+pub mod opened;
 mod recovery;
 pub mod stream;
 pub mod stripped;
+pub mod tool_names;
 
-/// A header, or a candidate for one, is given up beyond this many bytes (markers spelled). The longest header that
-/// the grammar allows is about 300 bytes.
+/// A header, or a candidate for one, is abandoned beyond this many bytes (markers spelled). The longest header that the
+/// grammar allows has about 300 bytes.
 pub const HEADER_LIMIT: usize = 1024;
 
-/// The start of a text that may have lost its markers is held back this far for its second header to show itself.
+/// The start of a text that may have lost its markers is held back up to this many bytes, until a second header shows
+/// what it is.
 pub const DOUBT_LIMIT: usize = 8 * 1024;
 
-/// What events are written to.
+/// Receives the events of a parser.
 pub trait Sink {
-    fn start(&mut self, header: Header, kind: Kind, implied: bool);
+    fn start(&mut self, start: FrameStart);
     fn delta(&mut self, text: &str);
     fn end(&mut self, stop: Option<Stop>);
     fn repair(&mut self, repair: Repair);
-    /// The content so far of the frame that is open.
+    /// The content so far of the open frame.
     fn content(&self) -> &str;
+}
+
+/// A frame that begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameStart {
+    pub header: Header,
+    pub kind: Kind,
+    /// The frame was written without its `<|start|>`, or without any header.
+    pub implied: bool,
+    /// The tool that a call calls, without `functions.`.
+    pub tool: Option<String>,
+    /// Whether no quoted or misread text can have made this call.
+    pub trusted: bool,
 }
 
 /// How an input is to be parsed.
@@ -39,14 +60,19 @@ pub trait Sink {
 pub struct ParseOptions {
     /// The role whose header the prompt began. `None`: the input begins with its own `<|start|>`.
     pub role: Option<Role>,
-    /// A whole prompt or transcript, in which every role speaks; else one completion.
+    /// What of the first frame the prompt contains beside its role.
+    pub opened: Option<Opened>,
+    /// A whole prompt or transcript, with frames of every role; otherwise one completion.
     pub transcript: bool,
     pub strict: bool,
     pub stripped: Stripped,
     pub tools: ToolNames,
+    /// How many turns of the conversation came before. It is part of the ids of calls, so that equal completions of
+    /// several turns have calls with different ids.
+    pub turn: u64,
 }
 
-/// ChannelTokens by what they are part of.
+/// Tokens by what they are part of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChannelTokens {
     pub analysis: u64,
@@ -59,7 +85,7 @@ pub struct ChannelTokens {
 }
 
 impl ChannelTokens {
-    /// Those of contents that are bucket as this.
+    /// The counter of a bucket.
     #[inline]
     pub fn of(&mut self, bucket: ChannelBucket) -> &mut u64 {
         match bucket {
@@ -70,7 +96,6 @@ impl ChannelTokens {
         }
     }
 
-    /// All of them.
     pub fn sum(&self) -> u64 {
         self.analysis + self.commentary + self.r#final + self.markup + self.other
     }

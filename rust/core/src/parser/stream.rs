@@ -1,7 +1,7 @@
 //! A lexer and the parser put together: chunks of one lane in, events out.
 
 use crate::error::excerpt::{Item, Recent};
-use crate::error::{Code, ParseError, Repair};
+use crate::error::{ParseError, Repair};
 use crate::frame::Stop;
 use crate::parser::collect::{ClassifiedFrame, FrameCollector};
 use crate::parser::lexer::{IdLexer, TextLexer};
@@ -115,10 +115,10 @@ impl StreamParser {
     }
 
     /// What was read so far.
-    pub fn complete(&self, fold: FrameCollector) -> Completion {
+    pub fn complete(&self, collector: FrameCollector) -> Completion {
         Completion {
-            frames: fold.frames,
-            repairs: fold.repairs,
+            frames: collector.frames,
+            repairs: collector.repairs,
             stop: self.parser.stop(),
             tokens: self.parser.tokens(),
             lane: self.lane(),
@@ -126,11 +126,11 @@ impl StreamParser {
     }
 
     /// All of it, or the fault that strict parsing stopped at.
-    pub fn finish(mut self, mut fold: FrameCollector) -> Result<Completion, ParseError> {
-        self.close(&mut fold);
+    pub fn finish(mut self, mut collector: FrameCollector) -> Result<Completion, ParseError> {
+        self.close(&mut collector);
         match self.parser.error() {
             Some(error) => Err(error.clone()),
-            None => Ok(self.complete(fold)),
+            None => Ok(self.complete(collector)),
         }
     }
 
@@ -182,28 +182,16 @@ pub struct Completion {
     pub lane: Lane,
 }
 
-impl Completion {
-    /// Whether its calls cannot be quotations: markers were ids, and none was guessed where it had been taken out.
-    pub fn is_trusted(&self) -> bool {
-        is_trusted(self.lane, &self.repairs)
-    }
-}
-
-/// The same of what was read so far.
-pub fn is_trusted(lane: Lane, repairs: &[Repair]) -> bool {
-    lane == Lane::Ids && !repairs.iter().any(|repair| repair.code == Code::StrippedMarkers)
-}
-
 /// Reads a whole input of token ids.
 pub fn parse_ids(ids: &[u32], options: Arc<ParseOptions>) -> Result<Completion, ParseError> {
-    parse_with(options, |parser, fold| parser.feed_ids(ids, fold))
+    parse_with(options, |parser, collector| parser.feed_ids(ids, collector))
 }
 
 /// Reads a whole input of text: UTF-8, or what should have been.
 pub fn parse_text(text: &[u8], options: Arc<ParseOptions>) -> Result<Completion, ParseError> {
-    parse_with(options, |parser, fold| match std::str::from_utf8(text) {
-        Ok(text) => parser.feed_text(text, fold),
-        Err(_) => parser.feed_bytes(text, fold),
+    parse_with(options, |parser, collector| match std::str::from_utf8(text) {
+        Ok(text) => parser.feed_text(text, collector),
+        Err(_) => parser.feed_bytes(text, collector),
     })
 }
 
@@ -211,9 +199,9 @@ fn parse_with(
     options: Arc<ParseOptions>,
     feed: impl FnOnce(&mut StreamParser, &mut FrameCollector) -> Result<(), MixedLanes>,
 ) -> Result<Completion, ParseError> {
+    let mut collector = FrameCollector::new(options.turn);
     let mut parser = StreamParser::new(options);
-    let mut fold = FrameCollector::default();
     // A new parser takes either lane.
-    let _ = feed(&mut parser, &mut fold);
-    parser.finish(fold)
+    let _ = feed(&mut parser, &mut collector);
+    parser.finish(collector)
 }

@@ -7,6 +7,7 @@
 mod bpe;
 mod offsets;
 mod pipeline;
+mod pretoken;
 mod pretoken_cache;
 mod pretokenizer;
 mod scratch;

@@ -4,56 +4,14 @@
 //! the misses up in the vocabulary, prefetching before reading; write the ids. Each step is linear in the text.
 
 use super::bpe;
-use super::pretoken_cache::{MAX_CACHED_BYTES, PretokenCache, PretokenKey};
-use super::pretokenizer::{self, MAX_SCANNED_PRETOKENS};
+use super::pretoken::{MAX_BATCH_PRETOKENS, MIN_BATCH_PRETOKENS, PreToken};
+use super::pretoken_cache::{MAX_CACHED_BYTES, PretokenCache};
+use super::pretokenizer;
 use super::scratch::{self, Scratch};
 use super::vocabulary;
 
-/// A batch is processed when it has this many pre-tokens.
-const MIN_BATCH_PRETOKENS: usize = 192;
-
-/// Pre-tokens are added scan by scan, so that a batch may be larger.
-pub(super) const MAX_BATCH_PRETOKENS: usize = MIN_BATCH_PRETOKENS + MAX_SCANNED_PRETOKENS;
-
 // `fill_cache` keeps the index of a pre-token in a byte.
 const _: () = assert!(MAX_BATCH_PRETOKENS <= 256);
-
-/// A pre-token of the text that is encoded.
-#[derive(Clone, Copy, Default)]
-pub(super) struct PreToken {
-    /// The bytes, if there are at most [`MAX_CACHED_BYTES`]; otherwise the start in the text and the length.
-    key: PretokenKey,
-    /// The cache line that may hold the ids, or [`NO_LINE`] for a long pre-token.
-    line: usize,
-}
-
-const NO_LINE: usize = usize::MAX;
-
-impl PreToken {
-    #[inline(always)]
-    fn new(start: usize, length: usize, chunk: &[u8; 16]) -> PreToken {
-        if length > MAX_CACHED_BYTES {
-            return PreToken { key: PretokenKey { low: start as u64, high: length as u64 }, line: NO_LINE };
-        }
-        let key = PretokenKey::new(chunk, length);
-        PreToken { key, line: key.line() }
-    }
-
-    fn is_short(self) -> bool {
-        self.line != NO_LINE
-    }
-
-    /// Appends the ids, without the cache.
-    #[inline(never)]
-    fn encode(self, text: &[u8], out: &mut Vec<u32>) {
-        if self.is_short() {
-            bpe::encode_short(self.key.token_key(), out);
-        } else {
-            let (start, length) = (self.key.low as usize, self.key.high as usize);
-            bpe::encode(text.get(start..start + length).unwrap_or_default(), out);
-        }
-    }
-}
 
 /// Splits a text into pre-tokens, and calls `process` with each batch of them.
 #[inline(always)]

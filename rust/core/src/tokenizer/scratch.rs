@@ -1,6 +1,6 @@
 //! The buffers that encoding works in. A thread keeps them from call to call, with the cache that its texts have filled.
 
-use super::pipeline::{MAX_BATCH_PRETOKENS, PreToken};
+use super::pretoken::{MAX_BATCH_PRETOKENS, PreToken};
 use super::pretoken_cache::{CacheMemory, MAX_CACHED_IDS};
 use std::cell::Cell;
 use std::sync::Mutex;

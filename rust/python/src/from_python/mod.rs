@@ -8,7 +8,7 @@ pub(crate) mod text;
 mod tool;
 
 pub(crate) use message::{read_frame, read_header, read_messages};
-pub(crate) use options::{parse_options, render_options};
+pub(crate) use options::{ParseArguments, parse_options, render_options};
 pub(crate) use raw::{Chunk, IdRun, Raw, chunk, ids, integer, raw};
 
 use motet::frame::Role;

@@ -4,22 +4,34 @@ use super::json::read_json;
 use super::text::utf8;
 use super::tool::{read_tools, tool_names};
 use super::{iterate, read_role, type_name};
+use motet::marker::Marker;
 use motet::parser::ParseOptions;
+use motet::parser::opened::{Opened, OpenedError};
 use motet::parser::stripped::Stripped;
+use motet::parser::tool_names::ToolNames;
 use motet::render::{Builtin, Dialect, Effort, KeepAnalysis, RenderOptions, ResponseFormat};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::sync::Arc;
 
+/// The keyword arguments that the parsers have in common.
+pub(crate) struct ParseArguments<'a, 'py> {
+    pub(crate) role: Option<&'a str>,
+    pub(crate) opened: Option<&'a str>,
+    pub(crate) tools: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) strict: bool,
+    pub(crate) stripped: &'a str,
+    pub(crate) turn: u64,
+}
+
 pub(crate) fn parse_options(
-    role: Option<&str>,
-    tools: Option<&Bound<'_, PyAny>>,
-    strict: bool,
-    stripped: &str,
+    arguments: &ParseArguments<'_, '_>,
     transcript: bool,
 ) -> PyResult<Arc<ParseOptions>> {
+    let &ParseArguments { role, opened, tools, strict, stripped, turn } = arguments;
     let (role, tools) = (read_role(role, "role")?, tool_names(tools)?);
+    let opened = opened.map(|text| read_opened(text, &tools)).transpose()?;
     let stripped = match stripped {
         "auto" => Stripped::Auto,
         "always" => Stripped::Always,
@@ -29,7 +41,22 @@ pub(crate) fn parse_options(
             return Err(PyValueError::new_err(message));
         }
     };
-    Ok(Arc::new(ParseOptions { role, transcript, strict, stripped, tools }))
+    Ok(Arc::new(ParseOptions { role, opened, transcript, strict, stripped, tools, turn }))
+}
+
+fn read_opened(text: &str, tools: &ToolNames) -> PyResult<Opened> {
+    Opened::new(text, tools).map_err(|error| {
+        let message = Marker::Message.spelling();
+        let reason = match error {
+            OpenedError::Content => format!("text behind {message} belongs to the completion"),
+            OpenedError::Marker(marker) => format!("{} does not belong to a header", marker.spelling()),
+            OpenedError::NotAHeader => {
+                let channel = Marker::Channel.spelling();
+                format!("give a channel ('analysis') or a header ('{channel}analysis{message}')")
+            }
+        };
+        PyValueError::new_err(format!("opened is not the header that a prompt ends with: {text:?}; {reason}"))
+    })
 }
 
 /// The names of the values that a render option can have.

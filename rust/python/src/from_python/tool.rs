@@ -4,7 +4,7 @@ use super::json::read_json;
 use super::text::utf8;
 use super::{iterate, type_name};
 use motet::message::Tool;
-use motet::parser::classify::ToolNames;
+use motet::parser::tool_names::ToolNames;
 use motet::tool_name::name_of;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;

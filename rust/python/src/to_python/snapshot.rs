@@ -12,9 +12,9 @@ use crate::threads::lock;
 use motet::error::Repair;
 use motet::frame::{Role, Stop};
 use motet::parser::assemble::Parts;
-use motet::parser::classify::{Kind, bucket_of};
-use motet::parser::collect::{ALONE, ClassifiedFrame, FrameCollector};
-use motet::parser::stream::{Lane, StreamParser, is_trusted};
+use motet::parser::classify::Kind;
+use motet::parser::collect::{ClassifiedFrame, FrameCollector, MAX_SEPARATE_REPAIRS, count_contents};
+use motet::parser::stream::{Lane, StreamParser};
 use motet::parser::{ChannelTokens, ParseOptions};
 use motet::tokenizer;
 use pyo3::intern;
@@ -41,6 +41,11 @@ pub(crate) struct ParsedState {
 }
 
 impl ParsedState {
+    /// The state of a parser whose completion comes behind so many turns of its conversation.
+    pub(crate) fn new(turn: u64) -> ParsedState {
+        ParsedState { collector: FrameCollector::new(turn), ..ParsedState::default() }
+    }
+
     /// A copy that goes on by itself. The texts are joined anew.
     pub(crate) fn copied(&self, py: Python<'_>) -> ParsedState {
         ParsedState {
@@ -58,12 +63,12 @@ impl ParsedState {
 
     /// Makes the frames and parts that were finished at a snapshot.
     fn make_frames(&mut self, py: Python<'_>, snapshot: &Snapshot) -> PyResult<()> {
-        let Snapshot { options, finished, trusted, .. } = snapshot;
+        let finished = &snapshot.finished;
         for index in self.frames.len()..*finished {
             let Some(frame) = self.collector.frames.get(index) else { break };
             let kind = frame.kind;
-            let frame = SharedFrame::new(py, index, frame);
-            if let Some(part) = frame.make_part(&mut self.parts, options, *trusted)? {
+            let frame = SharedFrame::new(py, frame);
+            if let Some(part) = frame.make_part(&mut self.parts)? {
                 if kind == Kind::ToolCall {
                     self.tool_calls.push(part.clone());
                 }
@@ -88,8 +93,8 @@ impl ParsedState {
     /// The part of the frame that was open at a snapshot. Finished frames must be made.
     fn open_part<'py>(&self, py: Python<'py>, snapshot: &Snapshot) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some((frame, length)) = self.open(snapshot) else { return Ok(None) };
-        let frame = SharedFrame::open(py, snapshot.finished, frame, length);
-        frame.make_part(&mut self.parts.clone(), &snapshot.options, snapshot.trusted)
+        let frame = SharedFrame::open(py, frame, length);
+        frame.make_part(&mut self.parts.clone())
     }
 
     /// The joined contents of one kind of frames.
@@ -136,10 +141,8 @@ impl ParsedState {
     fn count_tokens(&mut self, snapshot: &Snapshot) -> ChannelTokens {
         let frames = &self.collector.frames;
         let count = |(from, mut tokens): (usize, ChannelTokens)| {
-            for frame in frames.get(from..snapshot.finished).unwrap_or_default() {
-                let content = &frame.frame.content;
-                *tokens.of(bucket_of(&frame.frame.header)) += tokenizer::count(content) as u64;
-            }
+            let frames = frames.get(from..snapshot.finished).unwrap_or_default();
+            tokens = count_contents(frames, tokens);
             tokens
         };
         let mut tokens = if self.tokens.0 <= snapshot.finished {
@@ -150,7 +153,7 @@ impl ParsedState {
         };
         if let Some((frame, length)) = self.open(snapshot) {
             let content = frame.frame.content.get(..length).unwrap_or_default();
-            *tokens.of(bucket_of(&frame.frame.header)) += tokenizer::count(content) as u64;
+            *tokens.of(frame.bucket()) += tokenizer::count(content) as u64;
         }
         tokens.markup = snapshot.tokens.markup;
         tokens
@@ -171,9 +174,9 @@ struct RepairMark {
 }
 
 impl RepairMarks {
-    /// Later repairs are added to the last one, and to those behind the first [`ALONE`].
+    /// Later repairs are added to the last one, and to those behind the first [`MAX_SEPARATE_REPAIRS`].
     fn of(repairs: &[Repair]) -> RepairMarks {
-        let settled = repairs.len().saturating_sub(1).min(ALONE);
+        let settled = repairs.len().saturating_sub(1).min(MAX_SEPARATE_REPAIRS);
         let live = repairs.iter().enumerate().skip(settled);
         let live = live.map(|(index, Repair { count, text, .. })| RepairMark {
             index,
@@ -193,7 +196,6 @@ pub(crate) struct Snapshot {
     finished: usize,
     /// The length in bytes of the content of the frame that had not.
     open: Option<usize>,
-    trusted: bool,
     lane: Lane,
     tokens: ChannelTokens,
     repairs: RepairMarks,
@@ -215,8 +217,7 @@ impl Snapshot {
     fn frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let mut state = lock(&self.state, py)?;
         state.make_frames(py, self)?;
-        let open =
-            state.open(self).map(|(frame, length)| SharedFrame::open(py, self.finished, frame, length));
+        let open = state.open(self).map(|(frame, length)| SharedFrame::open(py, frame, length));
         let open = open.map(|frame| frame.make_frame()).transpose()?;
         state.frames.first(py, self.finished, open)
     }
@@ -233,7 +234,7 @@ impl Snapshot {
             Lane::Ids => self.tokens,
             Lane::Text => lock(&self.state, py)?.count_tokens(self),
         };
-        make_counts(py, &tokens, true)
+        make_counts(py, &tokens)
     }
 
     #[getter]
@@ -280,7 +281,6 @@ pub(crate) fn make_snapshot<'py>(
             options: Arc::clone(parser.options()),
             finished: frames.len() - usize::from(*open),
             open: frames.last().filter(|_| *open).map(|frame| frame.frame.content.len()),
-            trusted: is_trusted(parser.lane(), repairs),
             lane: parser.lane(),
             tokens: parser.tokens(),
             repairs: RepairMarks::of(repairs),

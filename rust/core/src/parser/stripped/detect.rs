@@ -1,37 +1,35 @@
-//! Headers whose markers were taken out, as a server does that leaves out special tokens when it decodes:
-//! `analysisWe need ...assistantcommentary to=functions.f json{...}`. What is left of a header are its words, glued
-//! to the content behind it and to the one before it; here they are told from words that an answer happens to have.
+//! Which words are a header without its markers: `analysisWe need ...assistantcommentary to=functions.f json{...}`. What
+//! is left of a header are its words, attached to the content behind it and to the one before it; here they are told
+//! from words that an answer happens to contain.
 //!
-//! Everything is decided on the shortest prefix that suffices: what more text could change is [`Miss::NeedMoreInput`], so that
-//! it makes no difference how the text was cut.
+//! Everything is decided on the shortest prefix that suffices: where more text can change the result, it is
+//! [`Miss::NeedMoreInput`], so that the result does not depend on how the text was cut.
 
+use super::json::JsonTracker;
+use super::words::{self, Behind, Miss};
 use crate::frame::{CHANNELS, Header, RecipientPosition, Role};
 use crate::header_grammar::is_name_char;
-use crate::parser::classify::{ToolNames, tool_of};
+use crate::parser::classify::{Addressee, addressee};
+use crate::parser::header::{is_garbage_word, is_longer_word, may_become_longer_word};
+use crate::parser::tool_names::{TYPES, ToolNames};
 use crate::tool_name::{function_of, is_built_in};
 
 /// A header in a text, from byte `start` to the content at byte `end`.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct StrippedHeader {
     pub(crate) header: Header,
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
 
-/// Why there is no header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Miss {
-    /// More text may make it one.
-    NeedMoreInput,
-    No,
-}
-
-/// What the text behind the headers so far holds.
+/// What the text behind the headers so far contains.
 #[derive(Debug)]
 pub(crate) enum Next {
-    Header(Found),
+    Header(StrippedHeader),
     /// From this byte on it may be the beginning of a header.
     Hold(usize),
+    /// At this byte the arguments of a call are complete, and something else follows.
+    End(usize),
 }
 
 /// How a text is read.
@@ -41,107 +39,190 @@ pub(crate) struct StrippedHeaderDetector<'a> {
     pub(crate) always: bool,
     /// Whether nothing follows the text.
     pub(crate) whole: bool,
-    /// Whether a marker follows it, so that the text can be a frame that lost its header only.
+    /// Whether a marker follows it, so that the text can be a frame that lost only its header.
     pub(crate) marked: bool,
+    /// Whether the text has the length at which it is no longer held back.
+    pub(crate) at_limit: bool,
+    /// Whether only calls of offered tools count.
+    pub(crate) only_offered: bool,
 }
 
-/// The longest name is 128 characters; a channel and a type may be glued to it.
-const LONGEST_NAME: usize = 128 + 16;
+const ASSISTANT: &str = Role::Assistant.as_str();
 
-/// Words with which models begin to think or to answer, and which nobody puts behind `analysis` or `final` in a name:
-/// `analysisResult` may be an answer about a variable, `analysisWe` may not.
-const SENTENCE_STARTERS: &str = "Absolutely Actually Alright As Based Below Certainly Could Do For Given Great He Hello Here Hey Hi Hmm \
-    How I If In Is It Just Let Looking Maybe My Need No Now Of Oh Ok Okay Our Probably She Should So Sorry \
-    Sure Thank Thanks That The Their There These They This Unfortunately User We What Why Yes You Your";
+/// The longest name has 128 characters; a channel and a type may be attached to it.
+const MAX_NAME: usize = 128 + 16;
 
-/// What makes another word of `final`.
-const FINAL_SUFFIXES: &str = "e es ise ised ises ising ist ists ity ize ized izes izing ly s";
+/// The longest text between a recipient and its JSON.
+const MAX_GARBAGE: usize = 96;
+
+/// Characters before a word that show that it is quoted.
+const OPENING_QUOTES: &str = "\"'`([{“‘«";
+
+/// A recipient, and the channel that is attached to it.
+#[derive(Clone, Copy)]
+struct Named<'t> {
+    recipient: &'t str,
+    channel: Option<&'static str>,
+    /// How many bytes of the text they are.
+    length: usize,
+}
 
 impl<'a> StrippedHeaderDetector<'a> {
-    /// The header at the very start of a completion.
-    pub(crate) fn opening(self, text: &str) -> Result<Found, Miss> {
+    /// The header at the very start of a completion; or, of an offered tool, behind text.
+    pub(crate) fn opening(self, text: &str) -> Result<StrippedHeader, Miss> {
         let behind = text.trim_start();
         if behind.is_empty() {
             return Err(Miss::No);
         }
         let start = text.len() - behind.len();
-        let found = match self.glued(behind, None) {
+        let header = match self.glued(behind, None) {
             Err(Miss::No) => self.first(behind),
-            found => found,
+            header => header,
         };
-        match found {
-            // White space before it goes with the header.
-            Ok(found) => Ok(Found { end: found.end + start, ..found }),
-            Err(Miss::No) if self.always => match self.next(text, None) {
-                Next::Header(found) => Ok(found),
-                Next::Hold(_) if self.whole => Err(Miss::No),
-                Next::Hold(_) => Err(Miss::NeedMoreInput),
-            },
+        match header {
+            // White space before it belongs to the header.
+            Ok(header) => Ok(StrippedHeader { end: header.end + start, ..header }),
+            Err(Miss::No) if self.always || !self.tools.is_empty() => self.behind_text(text),
             Err(miss) => Err(miss),
         }
     }
 
-    /// The same behind a frame that had its markers, where the role has to stand.
-    pub(crate) fn reopening(self, text: &str) -> Result<Found, Miss> {
-        let behind = text.trim_start();
-        let found = self.glued(behind, None)?;
-        Ok(Found { end: found.end + text.len() - behind.len(), ..found })
+    fn behind_text(self, text: &str) -> Result<StrippedHeader, Miss> {
+        let detector = StrippedHeaderDetector { only_offered: !self.always, ..self };
+        match detector.next(text, None, None) {
+            Next::Header(header) => {
+                let before = text.split_at(header.start).0;
+                let is_call = header.header.recipient.is_some();
+                let start = if is_call { before.trim_end().len() } else { header.start };
+                Ok(StrippedHeader { start, ..header })
+            }
+            _ if self.always && !self.whole => Err(Miss::NeedMoreInput),
+            _ => Err(Miss::No),
+        }
     }
 
-    /// The first header behind the opening; `before` is the character before the text.
-    pub(crate) fn next(self, text: &str, before: Option<char>) -> Next {
+    /// The same behind a frame that had its markers, where the role has to be written.
+    pub(crate) fn reopening(self, text: &str) -> Result<StrippedHeader, Miss> {
+        let behind = text.trim_start();
+        let header = self.glued(behind, None)?;
+        Ok(StrippedHeader { end: header.end + text.len() - behind.len(), ..header })
+    }
+
+    /// The first header behind the opening; `before` is the character before the text. `json` is read as far as the
+    /// text is decided.
+    pub(crate) fn next(self, text: &str, before: Option<char>, json: Option<&mut JsonTracker>) -> Next {
+        let mut unused = JsonTracker::default();
+        let tracked = json.is_some();
+        let json = json.unwrap_or(&mut unused);
+        let mut done = 0;
+        let mut read = |to: usize| {
+            let part = text.get(done..to).unwrap_or_default();
+            let behind = if tracked { json.read(part).map(|at| done + at) } else { None };
+            done = to;
+            (behind, tracked && json.is_in_string())
+        };
         for start in memchr::memmem::find_iter(text.as_bytes(), ASSISTANT) {
+            match read(start) {
+                (Some(at), _) => return Next::End(at),
+                (None, true) => continue,
+                (None, false) => {}
+            }
             let (head, tail) = text.split_at(start);
             match self.glued(tail, head.chars().next_back().or(before)) {
-                Ok(found) => return Next::Header(Found { start, end: start + found.end, ..found }),
+                Ok(header) if self.only_offered && !self.calls_offered(&header.header) => {}
+                Ok(header) => {
+                    return Next::Header(StrippedHeader { start, end: start + header.end, ..header });
+                }
                 Err(Miss::NeedMoreInput) => return Next::Hold(start),
                 Err(Miss::No) => {}
             }
         }
         let held = (1..ASSISTANT.len()).rev().find(|length| text.ends_with(ASSISTANT.split_at(*length).0));
-        Next::Hold(text.len() - if self.whole { 0 } else { held.unwrap_or(0) })
+        let end = text.len() - if self.whole { 0 } else { held.unwrap_or(0) };
+        match read(end) {
+            (Some(at), _) => Next::End(at),
+            (None, true) => {
+                read(text.len());
+                Next::Hold(text.len())
+            }
+            (None, false) => Next::Hold(end),
+        }
     }
 
-    /// `assistant`, and the channel or the recipient that is glued to it.
-    fn glued(self, text: &str, before: Option<char>) -> Result<Found, Miss> {
+    /// Whether the end of a text, from where it is held, is the beginning of a header that the input cut.
+    pub(crate) fn is_cut_header(self, text: &str, before: Option<char>) -> bool {
+        let apart = before.is_none_or(is_apart);
+        let detector = StrippedHeaderDetector { whole: false, ..self };
+        !apart
+            && text.len() >= ASSISTANT.len()
+            && detector.glued(text, before).is_err_and(|miss| miss == Miss::NeedMoreInput)
+    }
+
+    fn calls_offered(self, header: &Header) -> bool {
+        let recipient = header.recipient.as_deref();
+        recipient.is_some_and(
+            |to| matches!(addressee(to, self.tools), Addressee::Tool(name, _) if self.tools.contains(name)),
+        )
+    }
+
+    /// `assistant`, and the channel or the recipient behind it.
+    fn glued(self, text: &str, before: Option<char>) -> Result<StrippedHeader, Miss> {
         let rest = self.word(text, ASSISTANT)?;
         let (header, rest) = match self.any_of(rest, CHANNELS) {
             Ok((channel, rest)) => self.behind_channel(channel, rest)?,
             Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
-            Err(Miss::No) => self.recipient_first(rest)?,
+            // Within a text, words with blanks between them are prose.
+            Err(Miss::No) => match self.recipient_first(rest, !before.is_some_and(is_apart)) {
+                Err(Miss::No) if !before.is_some_and(is_apart) => self.channel_apart(rest)?,
+                header => header?,
+            },
         };
-        self.is_no_quote(&header, before, rest)?;
-        Ok(Found { header, start: 0, end: text.len() - rest.len() })
+        if !self.always {
+            self.is_not_quoted(&header, before, rest)?;
+        }
+        Ok(StrippedHeader { header, start: 0, end: text.len() - rest.len() })
     }
 
     /// A header at the start whose `assistant` stood in the prompt.
-    fn first(self, text: &str) -> Result<Found, Miss> {
+    fn first(self, text: &str) -> Result<StrippedHeader, Miss> {
         let (channel, rest) = match self.any_of(text, CHANNELS) {
-            Ok(found) => found,
+            Ok(channel) => channel,
             Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
             Err(Miss::No) => {
-                let (header, rest) = self.recipient_first(text)?;
-                return Ok(Found { header, start: 0, end: text.len() - rest.len() });
+                let (header, rest) = self.recipient_first(text, true)?;
+                return Ok(StrippedHeader { header, start: 0, end: text.len() - rest.len() });
             }
         };
         let (header, rest) = self.behind_channel(channel, rest)?;
-        let found = Found { start: 0, end: text.len() - rest.len(), header };
+        let found = StrippedHeader { start: 0, end: text.len() - rest.len(), header };
         if found.header.recipient.is_some() || found.header.content_type.is_some() {
             return Ok(found);
         }
         if channel == "final" {
-            self.is_no_longer_word(rest)?;
+            self.is_whole_word(rest)?;
         }
         if self.always {
             return Ok(found);
         }
-        match self.begins_sentence(rest) {
-            Err(Miss::No) if channel == "final" => self.begins_json(rest)?,
-            Err(Miss::No) => self.has_another(rest)?,
-            Ok(()) => {}
-            Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
+        match words::behind_channel(rest, self.whole)? {
+            Behind::Content => Ok(found),
+            Behind::Name | Behind::MaybeContent if channel != "final" => {
+                self.has_another(rest)?;
+                Ok(found)
+            }
+            _ => Err(Miss::No),
         }
-        Ok(found)
+    }
+
+    /// ` commentary to=functions.f`: the channel stands apart from the role, and a recipient shows what it is.
+    fn channel_apart(self, text: &str) -> Result<(Header, &str), Miss> {
+        let inner = without_blanks(text);
+        if inner.len() == text.len() {
+            return Err(Miss::No);
+        }
+        let (channel, rest) = self.any_of(inner, CHANNELS)?;
+        let (header, rest) = self.behind_channel(channel, rest)?;
+        if header.recipient.is_some() { Ok((header, rest)) } else { Err(Miss::No) }
     }
 
     /// The recipient and the type behind a channel, where they are.
@@ -152,7 +233,7 @@ impl<'a> StrippedHeaderDetector<'a> {
             Ok((named, rest)) => {
                 header.recipient = Some(named.recipient.to_owned());
                 header.recipient_at = Some(RecipientPosition::Channel);
-                rest
+                self.without_channel(&mut header, rest)?
             }
             Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
             Err(Miss::No) => rest,
@@ -160,50 +241,83 @@ impl<'a> StrippedHeaderDetector<'a> {
         self.content_type(header, rest)
     }
 
-    /// ` to=functions.fcommentary json`: the recipient stood in the place of the role.
-    fn recipient_first(self, text: &str) -> Result<(Header, &str), Miss> {
+    /// ` to=functions.fcommentary json`: the recipient stood behind the role.
+    /// `apart`: whether the channel may stand apart from the name, or be missing, where a call follows.
+    fn recipient_first(self, text: &str, apart: bool) -> Result<(Header, &str), Miss> {
         let (named, rest) = self.recipient(text)?;
-        let Some(channel) = named.channel else { return Err(Miss::No) };
         let mut header = Header::new(Role::Assistant);
         header.recipient = Some(named.recipient.to_owned());
         header.recipient_at = Some(RecipientPosition::Role);
-        header.channel = Some(channel.to_owned());
+        header.channel = named.channel.map(str::to_owned);
+        let attached = named.channel.is_some();
+        let rest = self.without_channel(&mut header, rest)?;
         // Some models name the recipient in both places.
         let rest = match self.recipient(rest) {
             Ok((_, rest)) => rest,
             Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
             Err(Miss::No) => rest,
         };
-        self.content_type(header, rest)
+        let (header, rest) = self.content_type(header, rest)?;
+        let full = |to: &str| to.contains('.') || self.tools.names_tool(to);
+        let called = header.recipient.as_deref().is_some_and(full) && rest.starts_with(['{', '[']);
+        if attached || apart && called { Ok((header, rest)) } else { Err(Miss::No) }
     }
 
-    /// `to=` and a name, with what is glued to the name.
+    /// Takes off a channel that stands apart behind a recipient.
+    fn without_channel<'t>(self, header: &mut Header, text: &'t str) -> Result<&'t str, Miss> {
+        let inner = without_blanks(text);
+        if inner.len() == text.len() {
+            return Ok(text);
+        }
+        match self.any_of(inner, CHANNELS) {
+            Ok((channel, rest)) => {
+                header.channel.get_or_insert_with(|| channel.to_owned());
+                Ok(rest)
+            }
+            Err(Miss::NeedMoreInput) => Err(Miss::NeedMoreInput),
+            Err(Miss::No) => Ok(text),
+        }
+    }
+
+    /// `to=` and a name, with what is attached to the name.
     fn recipient<'t>(self, text: &'t str) -> Result<(Named<'t>, &'t str), Miss> {
-        let text = self.word(without_blank(text), "to=")?;
+        let text = self.word(without_blanks(text), "to=")?;
+        if let Some(length) = self.tools.odd_name_length(text) {
+            let (recipient, rest) = text.split_at(length);
+            return Ok((Named { recipient, channel: None, length }, rest));
+        }
+        if !self.whole && self.tools.may_become_odd_name(text) {
+            return Err(Miss::NeedMoreInput);
+        }
         let length = match text.find(|c| !is_name_char(c)) {
             Some(length) => length,
             None if self.whole => text.len(),
-            None if text.len() <= LONGEST_NAME => return Err(Miss::NeedMoreInput),
+            None if text.len() <= MAX_NAME => return Err(Miss::NeedMoreInput),
             None => return Err(Miss::No),
         };
         let (name, behind) = text.split_at(length);
         let named = self.named(self.without_next(name, behind)?);
         let unfinished = named.recipient.ends_with('.') && function_of(named.recipient) != Some("");
-        if length > LONGEST_NAME || unfinished || tool_of(named.recipient, self.tools).is_none() {
+        if length > MAX_NAME || unfinished || !self.is_recipient(named.recipient) {
             return Err(Miss::No);
         }
         Ok((named, text.split_at(named.length).1))
     }
 
-    /// A call without arguments ends where its name does; the next header is glued to it.
+    /// A tool, or a channel in its place.
+    fn is_recipient(self, name: &str) -> bool {
+        matches!(addressee(name, self.tools), Addressee::Tool(..) | Addressee::Channel(_))
+    }
+
+    /// A call without arguments ends where its name does; the next header is attached to it.
     fn without_next<'t>(self, name: &'t str, behind: &str) -> Result<&'t str, Miss> {
         for (at, _) in name.match_indices(ASSISTANT) {
             let (name, next) = name.split_at(at);
             let channel = next.split_at(ASSISTANT.len()).1;
             let header = if channel.is_empty() {
-                match self.word(without_blank(behind), "to=") {
+                match self.word(without_blanks(behind), "to=") {
                     Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
-                    found => found.is_ok(),
+                    word => word.is_ok(),
                 }
             } else {
                 CHANNELS.iter().any(|known| channel.starts_with(known))
@@ -215,13 +329,10 @@ impl<'a> StrippedHeaderDetector<'a> {
         Ok(name)
     }
 
-    /// Takes off a name what was another word before the markers were gone.
+    /// Takes off a name what was another word before the markers were removed.
     fn named<'t>(self, name: &'t str) -> Named<'t> {
         let all = Named { recipient: name, channel: None, length: name.len() };
-        let known = |name: &str| {
-            self.tools.contains(name) || function_of(name).is_some_and(|name| self.tools.contains(name))
-        };
-        if known(name) {
+        if self.tools.names_tool(name) {
             return all;
         }
         for channel in CHANNELS {
@@ -229,13 +340,15 @@ impl<'a> StrippedHeaderDetector<'a> {
             for (cut, length) in [(name, name.len()), (typed, typed.len())] {
                 let Some(recipient) = cut.strip_suffix(channel) else { continue };
                 // A name that goes on with the word, as `run_analysis` does, is one.
-                if known(recipient) || recipient.ends_with(|c: char| c.is_ascii_alphanumeric()) {
+                if self.tools.names_tool(recipient)
+                    || recipient.ends_with(|c: char| c.is_ascii_alphanumeric())
+                {
                     return Named { recipient, channel: Some(channel), length };
                 }
             }
         }
         let typed = TYPES.into_iter().find_map(|kind| name.strip_suffix(kind));
-        if let Some(recipient) = typed.filter(|name| known(name)) {
+        if let Some(recipient) = typed.filter(|name| self.tools.names_tool(name)) {
             return Named { recipient, channel: None, length: recipient.len() };
         }
         match name.strip_prefix("python") {
@@ -249,125 +362,110 @@ impl<'a> StrippedHeaderDetector<'a> {
 
     /// ` json` or ` code`, where a type can stand. A header with a recipient has to go on as a call does.
     fn content_type(self, mut header: Header, rest: &str) -> Result<(Header, &str), Miss> {
-        let inner = without_blank(rest);
-        let addressed = header.recipient.as_deref();
+        let inner = without_blanks(rest);
+        let recipient = header.recipient.as_deref();
+        let to_channel =
+            recipient.is_some_and(|to| matches!(addressee(to, self.tools), Addressee::Channel(_)));
         // Any word can be the name of a tool; one that shows what it is needs less behind it.
-        let named = addressed
+        let named = recipient
             .is_some_and(|to| to.contains('.') || is_built_in(to) || self.tools.contains(to))
             && header.channel.as_deref() != Some("final");
         match self.any_of(inner, TYPES) {
             Ok((kind, behind)) => {
-                let content = behind.strip_prefix([' ', '\n']).filter(|_| named).unwrap_or(behind);
-                let typed = if kind == "json" { self.opens_call(content, named)? } else { named };
-                if typed || addressed.is_some() && self.always {
+                let content = if named { without_space(behind) } else { behind };
+                let json = kind == "json";
+                let typed = to_channel || if json { self.opens_call(content, named, named)? } else { named };
+                if typed || recipient.is_some() && self.always {
                     header.content_type = Some(kind.to_owned());
-                    return Ok((header, behind));
+                    let content = if json && typed && named { content } else { behind };
+                    return Ok((header, content));
                 }
             }
             Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
             Err(Miss::No) => {}
         }
-        if addressed.is_none() {
+        if recipient.is_none() {
             return Ok((header, rest));
         }
         let apart = inner.len() < rest.len();
-        if (named || !apart) && self.opens_call(inner, named)? {
-            return Ok((header, inner));
+        let content = if named { without_space(inner) } else { inner };
+        if (named || !apart) && self.opens_call(content, named, false)? {
+            return Ok((header, content));
         }
-        let code = addressed == Some("python") && !apart;
-        if code || self.always { Ok((header, rest)) } else { Err(Miss::No) }
+        if named && let Some(json) = self.behind_garbage(inner)? {
+            return Ok((header, json));
+        }
+        let code = recipient == Some("python") && !apart;
+        if code || self.always && !to_channel { Ok((header, rest)) } else { Err(Miss::No) }
+    }
+
+    /// The JSON behind words that belong neither to the header nor to the call.
+    fn behind_garbage(self, text: &str) -> Result<Option<&str>, Miss> {
+        let end = text.find(['{', '[', '\n']).unwrap_or(text.len()).min(MAX_GARBAGE);
+        let words = text.get(..end).unwrap_or_default();
+        let mut count = 0;
+        let garbage = words.split_whitespace().inspect(|_| count += 1).all(is_garbage_word);
+        let complete = text.get(end..).is_some_and(|rest| rest.starts_with(['{', '[']));
+        let first = words.split(' ').next().unwrap_or_default();
+        if !complete
+            && end == text.len()
+            && !self.whole
+            && !(first.len() < words.len() && !is_garbage_word(first))
+        {
+            return Err(Miss::NeedMoreInput);
+        }
+        Ok(text.get(end..).filter(|_| complete && garbage && (1..=2).contains(&count)))
     }
 
     /// Whether a call can go on like this: with JSON, or with the next header if it has no arguments.
-    fn opens_call(self, text: &str, named: bool) -> Result<bool, Miss> {
+    fn opens_call(self, text: &str, named: bool, quoted: bool) -> Result<bool, Miss> {
         Ok(match self.first_of(text)? {
             Some('a') if named => match self.word(text, ASSISTANT) {
                 Err(Miss::NeedMoreInput) => return Err(Miss::NeedMoreInput),
-                found => found.is_ok(),
+                word => word.is_ok(),
             },
+            Some('"') => quoted,
             Some(c) => matches!(c, '{' | '['),
             None => named,
         })
     }
 
-    /// The words of a header are glued to something, on one side at least. What stands apart is spoken of:
-    /// `the text has assistantfinal in it`.
-    fn is_no_quote(self, header: &Header, before: Option<char>, rest: &str) -> Result<(), Miss> {
+    /// The words of a header are attached to something, on one side at least. What stands apart is spoken of: `the text
+    /// has assistantfinal in it`.
+    fn is_not_quoted(self, header: &Header, before: Option<char>, rest: &str) -> Result<(), Miss> {
         if header.recipient.is_some() {
-            let apart = before.is_some_and(|c| c.is_whitespace() && c != '\n' || "\"'`([{“‘«".contains(c));
-            let called = !apart || self.opens_call(rest, true)?;
+            let apart = before.is_some_and(is_apart);
+            let called = !apart || self.opens_call(rest, true, true)?;
             return if called { Ok(()) } else { Err(Miss::No) };
         }
-        let apart_before = before.is_none_or(|c| c.is_whitespace() || "\"'`([{“‘«".contains(c));
+        let apart_before = before.is_none_or(|c| c.is_whitespace() || OPENING_QUOTES.contains(c));
         let apart_behind = self
             .first_of(rest)?
             .is_none_or(|c| c.is_whitespace() && c != '\n' || "\"'`)]}”’»,.;:?!".contains(c));
         if apart_before && apart_behind {
             return Err(Miss::No);
         }
-        if header.channel.as_deref() == Some("final") { self.is_no_longer_word(rest) } else { Ok(()) }
+        if header.channel.as_deref() == Some("final") { self.is_whole_word(rest) } else { Ok(()) }
     }
 
     /// Whether `final` is the whole word: it is not in `finally`.
-    fn is_no_longer_word(self, rest: &str) -> Result<(), Miss> {
-        let length = rest.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(rest.len());
-        let ending = rest.split_at(length).0;
-        if length == rest.len() && !self.whole && any_word(FINAL_SUFFIXES, |known| known.starts_with(ending))
-        {
+    fn is_whole_word(self, rest: &str) -> Result<(), Miss> {
+        let letters = rest.find(|c: char| !c.is_ascii_lowercase()).is_none();
+        if letters && !self.whole && may_become_longer_word(rest) {
             return Err(Miss::NeedMoreInput);
         }
-        if any_word(FINAL_SUFFIXES, |known| known == ending) { Err(Miss::No) } else { Ok(()) }
+        if is_longer_word(rest) { Err(Miss::No) } else { Ok(()) }
     }
 
-    /// Whether a sentence begins here with a word that no name goes on with.
-    fn begins_sentence(self, text: &str) -> Result<(), Miss> {
-        let length = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
-        let (word, rest) = text.split_at(length);
-        if rest.is_empty() && !self.whole && any_word(SENTENCE_STARTERS, |known| known.starts_with(word)) {
-            return Err(Miss::NeedMoreInput);
-        }
-        if !any_word(SENTENCE_STARTERS, |known| known == word) {
-            return Err(Miss::No);
-        }
-        let mut behind = rest.chars();
-        let goes_on = match (behind.next(), behind.next()) {
-            (None, _) | (Some('\'' | '’' | '\n'), _) => true,
-            (Some(_), None) if !self.whole => return Err(Miss::NeedMoreInput),
-            (Some(' '), Some(c)) => c.is_alphanumeric() || matches!(c, '"' | '\'' | '`' | '“'),
-            (Some(',' | '.' | '!' | '?' | ':'), c) => c.is_none_or(char::is_whitespace),
-            _ => false,
-        };
-        if goes_on { Ok(()) } else { Err(Miss::No) }
-    }
-
-    /// A structured answer.
-    fn begins_json(self, text: &str) -> Result<(), Miss> {
-        let rest = self.word(text, "{")?;
-        match self.first_of(rest)? {
-            Some('"') => Ok(()),
-            _ => Err(Miss::No),
-        }
-    }
-
-    /// What is glued to the channel may be content, and then another header has to follow.
+    /// What is attached to the channel may be content, and then another header has to follow.
     fn has_another(self, text: &str) -> Result<(), Miss> {
-        let first = match self.first_of(text)? {
-            // `analysis of the data`, but not `analysis We need`.
-            Some(' ') => match self.first_of(text.split_at(1).1)? {
-                Some(c) if c.is_uppercase() || c.is_numeric() => c,
-                _ => return Err(Miss::No),
-            },
-            Some(c) => c,
-            None => return Err(Miss::No),
-        };
-        if first.is_ascii_punctuation() && !"*#{[\"`".contains(first) {
-            return Err(Miss::No);
-        }
-        match self.next(text, Some('s')) {
+        let sure_at_limit = !text.starts_with(' ')
+            && words::behind_channel(text, self.whole).is_ok_and(|behind| behind == Behind::MaybeContent);
+        match self.next(text, Some('s'), None) {
             Next::Header(_) => Ok(()),
-            Next::Hold(_) if self.marked => Ok(()),
-            Next::Hold(_) if self.whole => Err(Miss::No),
-            Next::Hold(_) => Err(Miss::NeedMoreInput),
+            _ if self.marked || self.at_limit && sure_at_limit => Ok(()),
+            _ if self.whole || self.at_limit => Err(Miss::No),
+            _ => Err(Miss::NeedMoreInput),
         }
     }
 
@@ -405,23 +503,25 @@ impl<'a> StrippedHeaderDetector<'a> {
     }
 }
 
-const ASSISTANT: &str = "assistant";
-
-const TYPES: [&str; 2] = ["json", "code"];
-
-/// A recipient, and the channel that was glued to it.
-#[derive(Clone, Copy)]
-struct Named<'t> {
-    recipient: &'t str,
-    channel: Option<&'static str>,
-    /// How many bytes of the name they are.
-    length: usize,
+/// Whether a word behind this character stands apart from the text before it, or is quoted.
+fn is_apart(c: char) -> bool {
+    c.is_whitespace() && c != '\n' || OPENING_QUOTES.contains(c)
 }
 
-fn any_word(words: &str, test: impl Fn(&str) -> bool) -> bool {
-    words.split(' ').any(test)
+/// So many blanks may stand between the words of a header.
+const MAX_BLANKS: usize = 4;
+
+/// A text without the blanks before it; a line break ends a header.
+fn without_blanks(text: &str) -> &str {
+    without(text, |c| c.is_whitespace() && c != '\n')
 }
 
-fn without_blank(text: &str) -> &str {
-    text.strip_prefix(|c: char| c.is_whitespace() && c != '\n').unwrap_or(text)
+/// The same with line breaks, where JSON follows.
+fn without_space(text: &str) -> &str {
+    without(text, char::is_whitespace)
+}
+
+fn without(text: &str, blank: impl Fn(char) -> bool) -> &str {
+    let count = text.chars().take(MAX_BLANKS).take_while(|c| blank(*c)).map(char::len_utf8).sum();
+    text.split_at(count).1
 }

@@ -1,65 +1,19 @@
-//! The corpus that Rust and Python share: each file of `tests/corpus` is a case. It is read whole, byte by byte and
-//! at random splits, as text and as ids, and gives the same frames and repairs each time.
-//!
-//! A file is a line that says what it shows, options (`tools: a b`, `role: none`, `transcript: yes`, `stripped: always`), a line
-//! `===`, the input, a line `===`, and what comes out. `UPDATE=1 cargo test --test corpus expected` writes the last part anew.
+//! The corpus is read whole, byte by byte and at random splits, as text and as ids, and gives the same frames and repairs
+//! each time. `UPDATE=1 cargo test --test corpus expected` writes anew what comes out of each case.
 
-use motet::frame::Role;
-use motet::parser::ParseOptions;
-use motet::parser::classify::ToolNames;
+mod reader;
+
 use motet::parser::collect::{ClassifiedFrame, FrameCollector};
 use motet::parser::stream::{Completion, StreamParser, parse_ids, parse_text};
-use motet::parser::stripped::Stripped;
 use motet::tokenizer::{SpecialPolicy, encode_with};
+use motet::tool_name::name_of;
+use reader::cases;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-struct Case {
-    path: PathBuf,
-    head: String,
-    input: String,
-    expected: String,
-    options: Arc<ParseOptions>,
-}
-
-fn cases() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("the corpus is there")
-        .map(|entry| entry.expect("readable").path())
-        .collect();
-    paths.sort();
-    assert!(paths.len() > 70, "only {} cases", paths.len());
-    paths.into_iter().map(read).collect()
-}
-
-fn read(path: PathBuf) -> Case {
-    let file = std::fs::read_to_string(&path).expect("a case is UTF-8");
-    let mut parts = file.splitn(3, "===\n");
-    let head = parts.next().unwrap_or_default().to_owned();
-    let input = parts.next().expect("an input behind ===");
-    let input = input.strip_suffix('\n').unwrap_or(input).to_owned();
-    let expected = parts.next().unwrap_or_default().to_owned();
-    let setting = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let transcript = setting("transcript:") == Some("yes");
-    let options = ParseOptions {
-        role: if transcript || setting("role:") == Some("none") { None } else { Some(Role::Assistant) },
-        transcript,
-        strict: false,
-        stripped: match setting("stripped:") {
-            Some("always") => Stripped::Always,
-            Some("never") => Stripped::Never,
-            _ => Stripped::Auto,
-        },
-        tools: ToolNames::new(setting("tools:").unwrap_or_default().split_whitespace().map(str::to_owned)),
-    };
-    Case { head, input, expected, options: Arc::new(options), path }
-}
 
 fn dump_frames(frames: &[ClassifiedFrame]) -> String {
     let mut out = String::new();
-    for ClassifiedFrame { frame, kind } in frames {
+    for ClassifiedFrame { frame, kind, call } in frames {
         let header = &frame.header;
         write!(out, "{} {}", kind.as_str(), header.role.as_str()).expect("a string");
         for (name, value) in [
@@ -71,6 +25,11 @@ fn dump_frames(frames: &[ClassifiedFrame]) -> String {
             if let Some(value) = value {
                 write!(out, " {name}={value}").expect("a string");
             }
+        }
+        if let Some(call) =
+            call.as_ref().filter(|call| header.recipient.as_deref().map(name_of) != Some(call.name.as_str()))
+        {
+            write!(out, " tool={}", call.name).expect("a string");
         }
         let implied = if frame.implied { " implied" } else { "" };
         writeln!(out, " stop={}{implied}", frame.stop.map_or("none", |stop| stop.as_str()))

@@ -1,0 +1,170 @@
+//! Frames begin and end: the events of it, what is odd about a header's values or a content, and the counts of tokens.
+
+use super::classify::{self, ChannelBucket, Classification, Kind};
+use super::machine::{CurrentFrame, Parser, State};
+use super::{FrameStart, Sink};
+use crate::error::Code;
+use crate::frame::{Header, Role, Stop};
+use crate::marker::Marker;
+use crate::tool_name::function_of;
+
+impl Parser {
+    /// Opens the frame of a header. `certain`: a call that no misread word can have made.
+    pub(super) fn enter(
+        &mut self,
+        header: Header,
+        certain: bool,
+        implied: bool,
+        at: usize,
+        text: &str,
+        sink: &mut impl Sink,
+    ) {
+        let mut classification = self.classified(&header);
+        let kind = classification.kind;
+        if !self.options.transcript {
+            if self.current.as_ref().is_some_and(|last| last.stop == Some(Stop::Return)) {
+                self.repair(Code::ReturnMidTurn, at, text.to_owned(), sink);
+            }
+            match kind {
+                Kind::ForeignTurn => self.repair(Code::ForeignRole, at, text.to_owned(), sink),
+                Kind::ToolResult => self.repair(Code::ForeignToolResult, at, text.to_owned(), sink),
+                _ => {}
+            }
+            if kind == Kind::Text && self.finals > 0 {
+                self.repair(Code::MultipleFinals, at, text.to_owned(), sink);
+            }
+        }
+        for code in std::mem::take(&mut classification.codes) {
+            self.repair(code, at, text.to_owned(), sink);
+        }
+        self.start_frame(header, classification, implied, certain, sink);
+    }
+
+    pub(super) fn classified(&self, header: &Header) -> Classification {
+        let turn_of = if self.options.transcript { None } else { Some(self.own_role()) };
+        classify::classify(header, turn_of, &self.options.tools)
+    }
+
+    pub(super) fn start_frame(
+        &mut self,
+        header: Header,
+        classification: Classification,
+        implied: bool,
+        certain: bool,
+        sink: &mut impl Sink,
+    ) {
+        if self.error.is_some() {
+            return;
+        }
+        let Classification { kind, tool, .. } = classification;
+        self.finals += usize::from(kind == Kind::Text && header.role == Role::Assistant);
+        let json_type = header.content_type.as_deref().is_some_and(|name| name.ends_with("json"));
+        let function = header.recipient.as_deref().is_some_and(|name| function_of(name).is_some());
+        self.current = Some(CurrentFrame {
+            kind,
+            role: header.role,
+            bucket: classify::bucket_of(kind, &header),
+            has_recipient: header.recipient.is_some(),
+            wants_json: kind == Kind::ToolCall && (json_type || function && header.content_type.is_none()),
+            empty: true,
+            unmarked: false,
+            stop: None,
+        });
+        self.stop = None;
+        self.in_doubt = false;
+        self.state = State::Content;
+        let trusted = certain && !self.per_byte && !self.was_guessed();
+        sink.start(FrameStart { header, kind, implied, tool, trusted });
+    }
+
+    pub(super) fn marker_in_content(&mut self, marker: Marker, at: usize, sink: &mut impl Sink) {
+        if marker == Marker::Message && self.current.as_ref().is_some_and(|current| current.empty) {
+            self.tokens.markup += 1;
+            self.repair(Code::DuplicateMessage, at, marker.spelling().to_owned(), sink);
+            return;
+        }
+        self.repair(Code::MarkerInContent, at, marker.spelling().to_owned(), sink);
+        self.count_content(1);
+        self.delta(marker.spelling(), sink);
+    }
+
+    /// Ends the open frame, and reports what is odd about how it ended.
+    pub(super) fn end_frame(&mut self, stop: Option<Stop>, at: usize, sink: &mut impl Sink) {
+        if let Some(current) = self.current.clone() {
+            self.remark_content(&current, at, sink);
+            match (stop, current.kind) {
+                (None, _) if current.unmarked => {}
+                (None, _) => self.repair(Code::TruncatedContent, at, String::new(), sink),
+                (Some(Stop::End | Stop::Return), Kind::ToolCall) => {
+                    self.repair(Code::CallEndedByStop, at, spelling(stop).to_owned(), sink);
+                }
+                (Some(Stop::Call), kind) if kind != Kind::ToolCall && !current.has_recipient => {
+                    self.repair(Code::CallWithoutRecipient, at, spelling(stop).to_owned(), sink);
+                }
+                _ => {}
+            }
+        }
+        self.finish_frame(stop, sink);
+    }
+
+    /// Ends the open frame because another one begins at this place.
+    pub(super) fn interrupt_frame(&mut self, at: usize, sink: &mut impl Sink) {
+        if let Some(current) = self.current.clone() {
+            self.remark_content(&current, at, sink);
+        }
+        self.finish_frame(None, sink);
+    }
+
+    pub(super) fn finish_frame(&mut self, stop: Option<Stop>, sink: &mut impl Sink) {
+        if let Some(current) = &mut self.current {
+            current.stop = stop;
+        }
+        if self.error.is_none() {
+            sink.end(stop);
+            self.state = State::Between;
+        }
+    }
+
+    fn remark_content(&mut self, current: &CurrentFrame, at: usize, sink: &mut impl Sink) {
+        let answer =
+            current.kind == Kind::Text && current.role == Role::Assistant && !self.options.transcript;
+        if current.empty && answer {
+            self.repair(Code::EmptyAnswer, at, String::new(), sink);
+        } else if current.wants_json && sink.content().trim().is_empty() {
+            self.repair(Code::EmptyArguments, at, String::new(), sink);
+        } else if current.wants_json && serde_json::from_str::<serde::de::IgnoredAny>(sink.content()).is_err()
+        {
+            let shown = sink.content().chars().take(80).collect();
+            self.repair(Code::InvalidJson, at, shown, sink);
+        }
+    }
+
+    /// The bucket of the open frame's content.
+    pub(super) fn bucket(&self) -> ChannelBucket {
+        self.current.as_ref().map_or(ChannelBucket::Other, |current| current.bucket)
+    }
+
+    pub(super) fn count_content(&mut self, tokens: u64) {
+        // In the text lane content tokens are counted on demand: tokenising costs more than parsing.
+        if !self.per_byte {
+            *self.tokens.of(self.bucket()) += tokens;
+        }
+    }
+
+    /// Counts the buffer as markup.
+    pub(super) fn count_header(&mut self) {
+        self.tokens.markup += self.buffer.tokens;
+        if self.per_byte {
+            self.tokens.markup += self.buffer.count_text(self.buffer.text.len());
+        }
+    }
+}
+
+const fn spelling(stop: Option<Stop>) -> &'static str {
+    match stop {
+        Some(Stop::Return) => Marker::Return.spelling(),
+        Some(Stop::Call) => Marker::Call.spelling(),
+        Some(Stop::End) => Marker::End.spelling(),
+        None => "",
+    }
+}
