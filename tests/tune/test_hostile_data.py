@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import motet
+from motet.tune import check, read_examples
 from motet.tune.finding import MAX_FINDINGS
 from tests.support.training_rows import ANSWER, USER, chat, line_of, report_of
 
@@ -63,3 +66,19 @@ def test_warnings_do_not_hide_an_error() -> None:
     report = report_of(json.dumps(row).encode() + b"\n")
     assert report.counts["unknown_key"] == MAX_FINDINGS
     assert report.counts["unknown_role"] == 1
+
+
+@pytest.mark.parametrize("head", [b"[\n", b"Hello", b"{\n", b"x" * (9 << 20)], ids=["list", "text", "object", "line"])
+def test_source_that_is_not_lines_is_bounded(head: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "source"
+    path.write_bytes(head)
+    with path.open("r+b") as file:
+        file.truncate(1 << 28)
+    with pytest.raises(motet.DataError, match="too large"):
+        next(read_examples(path))
+
+
+def test_files_that_are_no_data_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        check(tmp_path)
+    assert not check("/dev/null").ok

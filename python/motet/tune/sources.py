@@ -15,11 +15,14 @@ from motet.loop.run import Run
 from motet.message import DeveloperContent, Message
 from motet.schema.tool import Tool
 from motet.tune.example import Example
-from motet.tune.lines import Line, name_of, parse, read_lines
+from motet.tune.lines import MAX_LINE, Line, name_of, parse, read_lines
 from motet.tune.parallel import ordered_map
 from motet.tune.rows import format_of, without_nulls
 
 __all__ = ["read_examples"]
+
+MAX_FILE = 64 << 20
+"""Bytes of a file that is one conversation or run, as it is held in memory."""
 
 
 def read_examples(
@@ -71,7 +74,11 @@ class _Source:
             raise DataError(f"{self._name} is empty", path=self._name)
         shape, findings = parse(first)
         if findings or not isinstance(shape, dict) or "motet_run" in shape:
-            yield self._whole_file(first.data + file.read())
+            data = first.data + file.read(MAX_FILE)
+            if len(data) > MAX_FILE or first.size > len(first.data):
+                problem = f"one conversation or run may have {MAX_FILE} bytes, {MAX_LINE} on its first line"
+                raise DataError(f"{self._name} is too large: {problem}", path=self._name)
+            yield self._whole_file(data)
             return
         for examples in ordered_map(self._from_line, itertools.chain([first], lines), workers):
             yield from examples
