@@ -125,7 +125,8 @@ def test_too_costly_prompt_is_not_sent_before_lane_detection() -> None:
 
 
 def test_unrenderable_tools_are_estimated_by_all_words() -> None:
-    wordy = {"type": "function", "function": {"name": "f", "description": "one\ntwo", "parameters": {}}}
+    parameters = {"type": "object", "properties": {"size": {"enum": [1, 2], "default": 1}}}
+    wordy = {"type": "function", "function": {"name": "f", "parameters": parameters}}
     with asking(PLAIN, lane="chat") as (brain, _):
         day = "2025-06-28"
         estimate = brain.estimate("Hi", tools=[wordy], current_date=day)

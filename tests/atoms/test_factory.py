@@ -61,7 +61,7 @@ def test_unknown_slug_suggests_similar_ones() -> None:
         motet.atom("together/gpt-os/120b")
     assert caught.value.matches[0] == SLUG
     assert f"did you mean {SLUG}" in str(caught.value)
-    with pytest.raises(motet.UnknownAtomError, match="known are"):
+    with pytest.raises(motet.UnknownAtomError, match="slugs are"):
         motet.atom("zzz")
     assert motet.atom("openai/gpt-oss-120b").slug == SLUG
     assert motet.atom("someone/new-model").spec.model == "someone/new-model"

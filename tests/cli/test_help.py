@@ -33,269 +33,412 @@ def test_help_of_each_command() -> None:
     assert {name: help_of(name) for name in commands} == snapshot(
         {
             "": """\
-usage: motet [-h] [--version] [--log FILE] COMMAND ...
+usage: motet [-h] [--log FILE] [--version] COMMAND ...
 
-Harmony for gpt-oss.
-
-positional arguments:
-  COMMAND
-    parse     a raw completion to typed messages
-    render    chat messages to a prompt
-    count     how many tokens a text has
-    explain   token by token, what the grammar makes of a completion
-    ask       ask a model; the answer on standard output, what it cost on standard error
-    chat      a conversation in the terminal, with the cost of each answer
-    estimate  what an answer would cost; nothing is sent
-    run       a tool loop: ask, call the tools, until the model has answered
-    models    the atoms, with prices, context and grades
-    health    whether the service answers and has the model (exit code 1: no)
-    serve     a scripted server on this machine, to test against without a key
-    data      examples to learn from: add, list, show, remove, build, check
-    tune      fine-tuning: estimate, start, watch, list, cancel, download, test
-    demo      a scripted replay of a tool call, streamed, with the cost by channel; needs no key
-              and no network
+Tokenize, render and parse gpt-oss's harmony format, and ask models.
 
 options:
   -h, --help  show this help message and exit
+  --log FILE  append requests and answers to a file, without API keys
   --version   show program's version number and exit
-  --log FILE  write what is asked and answered to a file, without keys
+
+commands:
+  COMMAND
+    parse     parse a raw completion to typed messages
+    explain   show a completion token by token, with the part and the channel of each
+    render    render chat messages as a prompt
+    count     count the tokens of files, folders and standard input
+    ask       ask a model; the answer goes to standard output, its cost to standard error
+    chat      hold a conversation in the terminal, with the cost of each answer
+    run       run a tool loop: ask, call the tools, until the model has answered
+    estimate  estimate the cost of an answer; nothing is sent
+    models    list the models with prices, context and grades
+    health    check that a server responds and serves the model (exit code 1 if not)
+    data      keep examples to train on, and build and check data sets
+    tune      fine-tune a model: from the price of a training to the test of its model
+    serve     serve scripted completions on this machine, to test clients without a key
+    demo      replay a scripted tool call, with the cost by channel; needs no key and no network
+    completion
+              print a completion script for a shell
+
+motet COMMAND --help has the options and examples of a command.
 """,
             "parse": """\
-usage: motet parse [-h] [--ids | --text] [--stream] [--strict] [--tools FILE]
+usage: motet parse [-h] [--log FILE] [--ids | --text] [--stream] [--strict] [--tools FILE]
                    [--stripped {auto,always,never}] [--role ROLE] [--json]
                    [--color {auto,always,never}]
                    [file]
 
+Parse a raw completion to typed messages.
+
 positional arguments:
-  file                  a file; standard input if it is left out or -
+  file                  a completion; by default, or for -, standard input
 
 options:
   -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
   --ids                 the input is a JSON list of token ids
   --text                the input is text, even if it looks like a list of ids
   --stream              print events while the input arrives
-  --strict              refuse what does not follow the format (exit code 4)
-  --tools FILE          a JSON list of the tools that the model was given
+  --strict              refuse deviations from the format (exit code 4)
+  --tools FILE          a JSON list of the model's tools: names or OpenAI tool dicts
   --stripped {auto,always,never}
-                        whether to look for frames in text whose markers were taken out
-  --role ROLE           the role that the prompt ended with, or none
+                        whether to find frames in text from which a server removed the special
+                        tokens (auto)
+  --role ROLE           the role with which the prompt ended, or none (assistant)
   --json                print JSON
   --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
+
+examples:
+  motet parse completion.txt --json
+  motet parse ids.json --strict --tools tools.json
+  curl -N ... | motet parse --stream
 """,
             "render": """\
-usage: motet render [-h] [--tools FILE] [--builtin {browser,python}] [--instructions INSTRUCTIONS]
-                    [--reasoning-effort {low,medium,high}] [--current-date YYYY-MM-DD]
-                    [--identity IDENTITY] [--knowledge-cutoff KNOWLEDGE_CUTOFF]
+usage: motet render [-h] [--log FILE] [--tools FILE] [--builtin {browser,python}]
+                    [--instructions TEXT] [--reasoning-effort {low,medium,high}]
+                    [--current-date YYYY-MM-DD] [--identity TEXT] [--knowledge-cutoff YYYY-MM]
                     [--next-role NEXT_ROLE] [--keep-analysis {turn,all,none,openai_harmony}]
                     [--dialect {motet,openai_harmony,chat_template}] [--ids] [--json]
                     [--color {auto,always,never}]
                     [file]
 
+Render chat messages as a prompt.
+
 positional arguments:
-  file                  a JSON list of messages, or {"messages": ..., "tools": ...}
+  file                  a JSON list of messages, or {"messages": ..., "tools": ...}; by default,
+                        or for -, standard input
 
 options:
   -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
   --tools FILE          a JSON list of tools
   --builtin {browser,python}
-                        a built-in tool
-  --instructions INSTRUCTIONS
+                        a built-in tool; repeatable
+  --instructions TEXT   the developer message
   --reasoning-effort {low,medium,high}
+                        medium by default
   --current-date YYYY-MM-DD
-  --identity IDENTITY
-  --knowledge-cutoff KNOWLEDGE_CUTOFF
+                        the date in the system message
+  --identity TEXT       the first sentence of the system message
+  --knowledge-cutoff YYYY-MM
+                        as the system message says it
   --next-role NEXT_ROLE
-                        whose header comes last, or none
+                        the role whose header ends the prompt, or none (assistant)
   --keep-analysis {turn,all,none,openai_harmony}
+                        which reasoning of the conversation stays (turn)
   --dialect {motet,openai_harmony,chat_template}
+                        the way of writing (motet)
   --ids                 print the token ids as a JSON list
-  --json                print ids, text and spans as JSON
+  --json                print JSON
   --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
+
+examples:
+  motet render chat.json
+  motet render chat.json --ids --reasoning-effort high
+  motet render chat.json --tools tools.json --dialect chat_template
 """,
             "count": """\
-usage: motet count [-h] [--special] [--json] [file ...]
+usage: motet count [-h] [--log FILE] [--special] [--json] [file ...]
+
+Count the tokens of files, folders and standard input.
 
 positional arguments:
-  file        files; standard input if there is none, or for -
+  file        files, and folders with all UTF-8 files below them, hidden ones left out; by default
+              standard input
 
 options:
   -h, --help  show this help message and exit
-  --special   count markers as control tokens, not as text
+  --log FILE  append requests and answers to a file, without API keys
+  --special   count spelled special tokens as one token each
   --json      print JSON
+
+examples:
+  motet count README.md
+  motet count src docs
+  motet count --special prompt.txt
 """,
             "explain": """\
-usage: motet explain [-h] [--ids | --text] [--strict] [--tools FILE]
+usage: motet explain [-h] [--log FILE] [--ids | --text] [--strict] [--tools FILE]
                      [--stripped {auto,always,never}] [--role ROLE] [--json]
                      [--color {auto,always,never}]
                      [file]
 
+Show a completion token by token, with the part and the channel of each.
+
 positional arguments:
-  file                  a file; standard input if it is left out or -
+  file                  a completion; by default, or for -, standard input
 
 options:
   -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
   --ids                 the input is a JSON list of token ids
   --text                the input is text, even if it looks like a list of ids
-  --strict              refuse what does not follow the format (exit code 4)
-  --tools FILE          a JSON list of the tools that the model was given
+  --strict              refuse deviations from the format (exit code 4)
+  --tools FILE          a JSON list of the model's tools: names or OpenAI tool dicts
   --stripped {auto,always,never}
-                        whether to look for frames in text whose markers were taken out
-  --role ROLE           the role that the prompt ended with, or none
+                        whether to find frames in text from which a server removed the special
+                        tokens (auto)
+  --role ROLE           the role with which the prompt ended, or none (assistant)
   --json                print JSON
   --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
+
+examples:
+  motet explain completion.txt
+  motet explain ids.json --strict
 """,
             "ask": """\
-usage: motet ask [-h] [-m SLUG] [--base-url URL] [-b FILE] [--tools FILE]
-                 [--effort {low,medium,high}] [--max-tokens N] [--max-cost USD]
-                 [--timeout SECONDS] [--lane {auto,chat,text,ids}] [--color {auto,always,never}]
-                 [--no-reasoning] [--json]
+usage: motet ask [-h] [--log FILE] [-m SLUG] [--base-url URL] [--system TEXT] [-b FILE]
+                 [--tools FILE] [--effort {low,medium,high}] [--temperature T] [--top-p P]
+                 [--seed N] [--max-tokens N] [--max-cost USD] [--timeout SECONDS]
+                 [--price INPUT,OUTPUT] [--lane {auto,chat,text,ids}]
+                 [--color {auto,always,never}] [--no-reasoning] [--json]
                  [prompt ...]
 
+Ask a model; the answer goes to standard output, its cost to standard error.
+
 positional arguments:
-  prompt                the question; standard input if there is none, or for -
+  prompt                the question; by default, or for -, standard input
 
 options:
   -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
   -m SLUG, --model SLUG
-                        slug or model id; by default $MOTET_MODEL, else together/gpt-oss/120b
-  --base-url URL        by default $TOGETHER_BASE_URL, else Together's
+                        a slug or a model id; by default $MOTET_MODEL, else together/gpt-oss/120b
+  --base-url URL        the server; by default $TOGETHER_BASE_URL, else Together's
+  --system TEXT         a system text
   -b FILE, --brief FILE
-                        for the system side
+                        a file with a system text; repeatable
   --tools FILE          a JSON list of tools that the model may call
   --effort {low,medium,high}
-                        how much the model is to think
-  --max-tokens N        of an answer, reasoning included
-  --max-cost USD        an answer is ended before it costs more (exit code 3)
-  --timeout SECONDS     for a whole answer
+                        the reasoning effort
+  --temperature T       of the sampling, from 0
+  --top-p P             of the sampling, from 0 to 1
+  --seed N              of the sampling, where the server supports it
+  --max-tokens N        tokens of an answer, reasoning included
+  --max-cost USD        of an answer, which ends there (exit code 3)
+  --timeout SECONDS     for a whole answer, retries included
+  --price INPUT,OUTPUT  US dollars for a million tokens, as 0.15,0.60
   --lane {auto,chat,text,ids}
+                        chat objects, text with special tokens, or token ids (auto)
   --color {auto,always,never}
-  --no-reasoning        do not show what the model thinks
-  --json                print the answer and its bill as JSON
+                        auto: on a terminal, without $NO_COLOR
+  --no-reasoning        do not show the reasoning
+  --json                print the answer and its cost as JSON
+
+examples:
+  motet ask "Why is the sky blue?" --effort low
+  git diff | motet ask --system "Review this change."
+  motet ask Hello -m openai/gpt-oss-20b --base-url http://localhost:8000
 """,
             "chat": """\
-usage: motet chat [-h] [-m SLUG] [--base-url URL] [-b FILE] [--tools FILE]
-                  [--effort {low,medium,high}] [--max-tokens N] [--max-cost USD]
-                  [--timeout SECONDS] [--lane {auto,chat,text,ids}] [--color {auto,always,never}]
+usage: motet chat [-h] [--log FILE] [-m SLUG] [--base-url URL] [--system TEXT] [-b FILE]
+                  [--tools FILE] [--effort {low,medium,high}] [--temperature T] [--top-p P]
+                  [--seed N] [--max-tokens N] [--max-cost USD] [--timeout SECONDS]
+                  [--price INPUT,OUTPUT] [--lane {auto,chat,text,ids}]
+                  [--color {auto,always,never}]
+
+Hold a conversation in the terminal, with the cost of each answer.
 
 options:
   -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
   -m SLUG, --model SLUG
-                        slug or model id; by default $MOTET_MODEL, else together/gpt-oss/120b
-  --base-url URL        by default $TOGETHER_BASE_URL, else Together's
+                        a slug or a model id; by default $MOTET_MODEL, else together/gpt-oss/120b
+  --base-url URL        the server; by default $TOGETHER_BASE_URL, else Together's
+  --system TEXT         a system text
   -b FILE, --brief FILE
-                        for the system side
+                        a file with a system text; repeatable
   --tools FILE          a JSON list of tools that the model may call
   --effort {low,medium,high}
-                        how much the model is to think
-  --max-tokens N        of an answer, reasoning included
-  --max-cost USD        an answer is ended before it costs more (exit code 3)
-  --timeout SECONDS     for a whole answer
+                        the reasoning effort
+  --temperature T       of the sampling, from 0
+  --top-p P             of the sampling, from 0 to 1
+  --seed N              of the sampling, where the server supports it
+  --max-tokens N        tokens of an answer, reasoning included
+  --max-cost USD        of an answer, which ends there (exit code 3)
+  --timeout SECONDS     for a whole answer, retries included
+  --price INPUT,OUTPUT  US dollars for a million tokens, as 0.15,0.60
   --lane {auto,chat,text,ids}
+                        chat objects, text with special tokens, or token ids (auto)
   --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
+
+examples:
+  motet chat
+  motet chat --system "Answer in one sentence." --effort low
+  motet chat -m openai/gpt-oss-20b --base-url http://localhost:8000
 """,
             "estimate": """\
-usage: motet estimate [-h] [-m SLUG] [--base-url URL] [-b FILE] [--tools FILE]
-                      [--effort {low,medium,high}] [--max-tokens N] [--max-cost USD]
-                      [--timeout SECONDS] [--lane {auto,chat,text,ids}]
+usage: motet estimate [-h] [--log FILE] [-m SLUG] [--base-url URL] [--system TEXT] [-b FILE]
+                      [--tools FILE] [--effort {low,medium,high}] [--temperature T] [--top-p P]
+                      [--seed N] [--max-tokens N] [--max-cost USD] [--timeout SECONDS]
+                      [--price INPUT,OUTPUT] [--lane {auto,chat,text,ids}]
                       [--color {auto,always,never}] [--json]
                       [prompt ...]
 
+Estimate the cost of an answer; nothing is sent.
+
 positional arguments:
-  prompt                the question; standard input if there is none, or for -
+  prompt                the question; by default, or for -, standard input
 
 options:
   -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
   -m SLUG, --model SLUG
-                        slug or model id; by default $MOTET_MODEL, else together/gpt-oss/120b
-  --base-url URL        by default $TOGETHER_BASE_URL, else Together's
+                        a slug or a model id; by default $MOTET_MODEL, else together/gpt-oss/120b
+  --base-url URL        the server; by default $TOGETHER_BASE_URL, else Together's
+  --system TEXT         a system text
   -b FILE, --brief FILE
-                        for the system side
+                        a file with a system text; repeatable
   --tools FILE          a JSON list of tools that the model may call
   --effort {low,medium,high}
-                        how much the model is to think
-  --max-tokens N        of an answer, reasoning included
-  --max-cost USD        an answer is ended before it costs more (exit code 3)
-  --timeout SECONDS     for a whole answer
+                        the reasoning effort
+  --temperature T       of the sampling, from 0
+  --top-p P             of the sampling, from 0 to 1
+  --seed N              of the sampling, where the server supports it
+  --max-tokens N        tokens of an answer, reasoning included
+  --max-cost USD        of an answer, which ends there (exit code 3)
+  --timeout SECONDS     for a whole answer, retries included
+  --price INPUT,OUTPUT  US dollars for a million tokens, as 0.15,0.60
   --lane {auto,chat,text,ids}
+                        chat objects, text with special tokens, or token ids (auto)
   --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
   --json                print JSON
+
+examples:
+  motet estimate "Why is the sky blue?" --max-tokens 500
+  motet estimate --price 0.15,0.60 < prompt.txt
 """,
             "run": """\
-usage: motet run [-h] [-m SLUG] [--base-url URL] [-b FILE] [--effort {low,medium,high}]
-                 [--max-tokens N] [--max-cost USD] [--timeout SECONDS]
+usage: motet run [-h] [--log FILE] [-m SLUG] [--base-url URL] [--system TEXT] [-b FILE]
+                 [--effort {low,medium,high}] [--temperature T] [--top-p P] [--seed N]
+                 [--max-tokens N] [--max-cost USD] [--timeout SECONDS] [--price INPUT,OUTPUT]
                  [--lane {auto,chat,text,ids}] [--color {auto,always,never}]
                  [--tool MODULE:FUNCTION] [--checkpoint FILE] [--unfinished {raise,rerun,skip}]
                  [--max-steps N] [--max-time SECONDS] [--tool-timeout SECONDS]
                  [--allow-text-calls] [--json]
                  [prompt ...]
 
+Run a tool loop: ask, call the tools, until the model has answered.
+
 positional arguments:
-  prompt                the question; standard input if there is none, or for -
+  prompt                the question; by default, or for -, standard input
 
 options:
   -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
   -m SLUG, --model SLUG
-                        slug or model id; by default $MOTET_MODEL, else together/gpt-oss/120b
-  --base-url URL        by default $TOGETHER_BASE_URL, else Together's
+                        a slug or a model id; by default $MOTET_MODEL, else together/gpt-oss/120b
+  --base-url URL        the server; by default $TOGETHER_BASE_URL, else Together's
+  --system TEXT         a system text
   -b FILE, --brief FILE
-                        for the system side
+                        a file with a system text; repeatable
   --effort {low,medium,high}
-                        how much the model is to think
-  --max-tokens N        of an answer, reasoning included
-  --max-cost USD        an answer is ended before it costs more (exit code 3)
-  --timeout SECONDS     for a whole answer
+                        the reasoning effort
+  --temperature T       of the sampling, from 0
+  --top-p P             of the sampling, from 0 to 1
+  --seed N              of the sampling, where the server supports it
+  --max-tokens N        tokens of an answer, reasoning included
+  --max-cost USD        of an answer, which ends there (exit code 3)
+  --timeout SECONDS     for a whole answer, retries included
+  --price INPUT,OUTPUT  US dollars for a million tokens, as 0.15,0.60
   --lane {auto,chat,text,ids}
+                        chat objects, text with special tokens, or token ids (auto)
   --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
   --tool MODULE:FUNCTION
-                        a function, or made with @motet.tool
-  --checkpoint FILE     keep the run here; go on with it if it is there
+                        a function of a module in this folder or of an installed package;
+                        repeatable
+  --checkpoint FILE     save the run here; resume it if the file exists
   --unfinished {raise,rerun,skip}
-                        what becomes of interrupted calls
-  --max-steps N         how often the model is asked
+                        on resuming: calls that were interrupted end the run (raise), run again,
+                        or are skipped
+  --max-steps N         requests to the model (20)
   --max-time SECONDS    for the whole run
   --tool-timeout SECONDS
-                        for a call
-  --allow-text-calls    run calls that are read from text, too
+                        for each call
+  --allow-text-calls    also run calls that were read from text, not from token ids
   --json                print the run as JSON
+
+examples:
+  motet run "Is Paris warm?" --tool weather:get_weather --max-cost 0.05
+  motet run "Is Paris warm?" --tool weather:get_weather --checkpoint run.json
+  motet run --tool weather:get_weather --checkpoint run.json   # resumes
 """,
             "models": """\
-usage: motet models [-h] [--refresh] [--all] [--base-url URL] [--json | --markdown]
+usage: motet models [-h] [--log FILE] [--refresh] [--all] [--base-url URL] [--json | --markdown]
+
+List the models with prices, context and grades.
 
 options:
   -h, --help      show this help message and exit
-  --refresh       ask the service for its prices of today
-  --all           those too that are not served any more
-  --base-url URL  the service to ask; implies --refresh
+  --log FILE      append requests and answers to a file, without API keys
+  --refresh       fetch the current prices of the server
+  --all           also list models that are no longer served
+  --base-url URL  the server to ask; implies --refresh
   --json          print JSON, with the source of each figure
   --markdown      print the table as Markdown
+
+examples:
+  motet models
+  motet models --refresh --json
+  motet models --base-url http://localhost:8000
 """,
             "health": """\
-usage: motet health [-h] [-m SLUG] [--base-url URL] [--json]
+usage: motet health [-h] [--log FILE] [-m SLUG] [--base-url URL] [--json]
+
+Check that a server responds and serves the model (exit code 1 if not).
 
 options:
   -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
   -m SLUG, --model SLUG
-                        slug or model id; by default $MOTET_MODEL, else together/gpt-oss/120b
-  --base-url URL        by default $TOGETHER_BASE_URL, else Together's
+                        a slug or a model id; by default $MOTET_MODEL, else together/gpt-oss/120b
+  --base-url URL        the server; by default $TOGETHER_BASE_URL, else Together's
   --json                print JSON
+
+examples:
+  motet health
+  motet health -m openai/gpt-oss-20b --base-url http://localhost:8000
 """,
             "serve": """\
-usage: motet serve [-h] [--style {together,vllm,sglang,llamacpp}] [--port PORT] [file ...]
+usage: motet serve [-h] [--log FILE] [--style {together,vllm,sglang,llamacpp}] [--port PORT]
+                   [--color {auto,always,never}]
+                   [file ...]
+
+Serve scripted completions on this machine, to test clients without a key.
 
 positional arguments:
-  file                  completions as a model writes them, a file each, given out in turn
+  file                  completions as a model writes them, one a file, served in turn
 
 options:
   -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
   --style {together,vllm,sglang,llamacpp}
-  --port PORT           0 for one that is free
+                        the server that is imitated (together)
+  --port PORT           8000 by default; 0 for a free one
+  --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
+
+examples:
+  motet serve
+  motet serve answer-1.txt answer-2.txt --style vllm --port 0
 """,
             "demo": """\
-usage: motet demo [-h] [--color {auto,always,never}]
+usage: motet demo [-h] [--log FILE] [--color {auto,always,never}]
+
+Replay a scripted tool call, with the cost by channel; needs no key and no network.
 
 options:
   -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
   --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
 """,
         }
     )

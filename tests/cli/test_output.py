@@ -141,7 +141,7 @@ Reasoning: medium
         Result(
             code=2,
             out="",
-            err="motet: - is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)\n",
+            err="motet: standard input is not JSON: line 1, column 2\n",
         )
     )
 
@@ -150,7 +150,14 @@ def test_output_of_count(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Hello world")
     assert run("count", "a.txt", folder=tmp_path) == snapshot(Result(code=0, out="2\n", err=""))
     assert run("count", "a.txt", "none.txt", folder=tmp_path) == snapshot(
-        Result(code=1, out="", err="motet: [Errno 2] No such file or directory: 'none.txt'\n")
+        Result(
+            code=1,
+            out="""\
+2  a.txt
+2  total
+""",
+            err="motet: no such file: 'none.txt'\n",
+        )
     )
 
 
@@ -164,7 +171,7 @@ def test_output_of_ask(service: ScriptedServer) -> None:
         )
     )
     assert run("ask") == snapshot(
-        Result(code=2, out="", err="motet: there is nothing to ask: give a prompt, or text on standard input\n")
+        Result(code=2, out="", err="motet: the prompt is empty: give it as an argument or on standard input\n")
     )
     assert run("ask", "Hi", "-m", "together/gpt-oss/121b") == snapshot(
         Result(
@@ -174,7 +181,7 @@ def test_output_of_ask(service: ScriptedServer) -> None:
         )
     )
     assert run("ask", "Hi", "--max-tokens", "0").err.splitlines()[-1] == snapshot(
-        "motet ask: error: argument --max-tokens: must be a whole number from 1 on, not '0'"
+        "motet: --max-tokens must be a whole number from 1: '0'; see motet ask --help"
     )
 
 
@@ -184,10 +191,10 @@ def test_output_of_estimate(service: ScriptedServer) -> None:
             code=0,
             out="""\
 together/gpt-oss/120b: a prompt of 68 tokens
-              answer          cash
-low                0    $0.0000102
-expected         100    $0.0000702
-high             100    $0.0000702
+answer    tokens  cost
+low            0    $0.0000102
+expected     100    $0.0000702
+high         100    $0.0000702
 the atom has no answers yet: 1000 expected tokens are a rule of thumb
 """,
             err="",
@@ -200,7 +207,7 @@ def test_output_of_health(service: ScriptedServer) -> None:
         Result(code=0, out="ok: openai/gpt-oss-120b is served; answered in N ms\n", err="")
     )
     assert run("health", "-m", "some/model") == snapshot(
-        Result(code=1, out="not ok: the service answers, and has no some/model\n", err="")
+        Result(code=1, out="not ok: the server responds and does not serve some/model\n", err="")
     )
 
 
@@ -209,9 +216,12 @@ def test_output_of_demo() -> None:
         Result(
             code=0,
             out="""\
-Scripted replay: a server on this machine plays back two completions; no model is asked, and nothing is billed.
+Scripted replay: a server on this machine plays back two completions;
+no model is asked, and nothing is billed.
 
---- together/gpt-oss/120b is asked, with a prompt of 181 tokens: Do I need an umbrella in Lisbon this afternoon?
+--- together/gpt-oss/120b is asked, with a prompt of 181 tokens:
+Do I need an umbrella in Lisbon this afternoon?
+
 reasoning
 The user wants to know whether it will rain in Lisbon this afternoon. I have a forecast tool, so I should not guess. Six hours cover the afternoon.
 
@@ -226,9 +236,10 @@ analysis     32  $0.0000192
 commentary   24  $0.0000144
 markup       27  $0.0000162
 total       264  $0.00007695
-openai/gpt-oss-120b, lane ids, N s, first token after N s, 46% of the bill was not seen
+openai/gpt-oss-120b, lane ids, N s, first token after N s, 46% of the cost is analysis and markup
 
---- the tool answers {"15:00": {"rain": 0.6, "mm": 1}, "16:00": {"rain": 0.8, "mm": 4}, "18:00": {"rain": 0.1, "mm": 0}}
+--- the tool returns:
+{"15:00": {"rain": 0.6, "mm": 1}, "16:00": {"rain": 0.8, "mm": 4}, "18:00": {"rain": 0.1, "mm": 0}}
 
 reasoning
 Rain probability peaks at 80% at 16:00, with 4 mm. So yes: an umbrella.
@@ -241,9 +252,9 @@ analysis   24  $0.0000144
 final      42  $0.0000252
 markup     10  $0.000006
 total     412  $0.000096
-openai/gpt-oss-120b, lane ids, N s, first token after N s, 21% of the bill was not seen
+openai/gpt-oss-120b, lane ids, N s, first token after N s, 21% of the cost is analysis and markup
 
-Rendered back, what the model wrote is identical.
+Rendered again, the parsed completions are identical to what the model wrote.
 """,
             err="",
         )

@@ -275,7 +275,6 @@ INVALID_PROMPTS: dict[str, Callable[[], Any]] = {
     "messages": lambda: motet.render({"role": "user"}),  # type: ignore[arg-type]
     "call": lambda: motet.render([{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}, 3]}]),
     "result": lambda: motet.render([USER, {"role": "tool", "content": object()}]),
-    "lone surrogate": lambda: motet.render([{"role": "user", "content": "\ud800"}]),
     "tool": lambda: motet.render([USER], tools=[{"type": "function"}]),
     "tool name": lambda: motet.render([USER], tools=["a b"]),
     "tool name of a role": lambda: motet.render([USER], tools=["assistant"]),
@@ -302,7 +301,6 @@ def test_messages_of_rendering() -> None:
             "messages": "TypeError: messages must be a list of messages, not dict",
             "call": 'RenderError: messages[0][\'tool_calls[1]\'] must be {"id": ..., "function": {"name": ..., "arguments": ...}}',
             "result": "RenderError: messages[1] is a tool's result and needs a tool_call_id or a name",
-            "lone surrogate": "UnicodeEncodeError: 'utf-8' codec can't encode character '\\ud800' in position 0: surrogates not allowed",
             "tool": "TypeError: tools[0] has no name",
             "tool name": 'RenderError: tool "a b": tool name "a b" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and no role',
             "tool name of a role": 'RenderError: tool "assistant": tool name "assistant" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and no role',
@@ -337,7 +335,7 @@ def test_messages_of_tokens() -> None:
         {
             "text": "TypeError: text must be str, not bytes",
             "special": 'SpecialTokenError: text holds the special token "<|end|>" at byte 0: pass special="text" to encode it as text, or special="token" as the control token',
-            "policy": "ValueError: special must be 'text', 'token' or 'error', not \"all\"",
+            "policy": "ValueError: special must be 'text', 'token', 'error' or a set of special tokens: 'all'",
             "id": "ValueError: ids[0] is 201088, which is not a token id: they run from 0 to 201087",
             "ids": "TypeError: ids must be token ids, not str",
             "texts": "TypeError: texts must be a list of str, not str",

@@ -155,7 +155,7 @@ def test_messages_of_jobs(data: Path, tmp_path: Path) -> None:
     assert messages == snapshot(
         {
             "n_epochs": "ConfigError: invalid settings for openai/gpt-oss-120b: n_epochs must be between 1 and 20: 21",
-            "a setting": "ConfigError: invalid settings for openai/gpt-oss-120b: unknown setting colour; known are n_epochs, n_evals, n_checkpoints, batch_size, learning_rate, warmup_ratio, weight_decay, max_seq_length, packing, lora_rank, lora_alpha, lora_dropout, full, method, dpo_beta, train_on_inputs, suffix, seed",
+            "a setting": "ConfigError: invalid settings for openai/gpt-oss-120b: unknown setting colour; known are n_epochs, n_evals, n_checkpoints, batch_size, learning_rate, warmup_ratio, weight_decay, max_seq_length, packing, lora_rank, lora_alpha, lora_dropout, full, method, dpo_beta, train_on_inputs, from_checkpoint, suffix, seed",
             "batch_size": "ConfigError: invalid settings for openai/gpt-oss-120b: batch_size must be between 8 and 16: 10000",
             "max_cost": "MaxCostError: the price of this training is estimated at 0.00013248 dollars, and max_cost is 0.000001; nothing was started",
             "a job": "ConfigError: a job must be an id of the service: '../x'",
