@@ -20,7 +20,20 @@ from tests.support.hypothesis_profiles import examples
 MARKERS = list(reference.MARKERS)
 WORDS = [
     *("assistant", "user", "system", "tool", ":al", "analysis", "commentary", "final", "comment", "FINAL", "other"),
-    *(" to=functions.f", " to=x", " to=assistant", " to=python", "to=", "functions.f", "functions.", "python", "f"),
+    *(
+        " to=functions.f",
+        " to=x",
+        " to=assistant",
+        " to=python",
+        " to=none",
+        " to=final",
+        " to=tool:",
+        "to=",
+        "functions.f",
+        "functions.",
+        "python",
+        "f",
+    ),
     *(
         " json",
         "json",

@@ -124,8 +124,10 @@ def _frame(found: re.Match[str], role: str | None) -> Read | None:
         groups["word"], groups["channel"], recipient
     ):
         return None
+    if recipient is not None and not _is_recipient(recipient):
+        return None
     stop = {END: "end", CALL: "call", RETURN: "return"}[groups["stop"]]
-    calls = author[0] == "assistant" and recipient not in (None, "all", "tool", *ROLES)
+    calls = author[0] == "assistant" and recipient not in (None, "all", *ROLES)
     if (calls and stop != "call") or (recipient is None and stop == "call"):
         return None
     kind = groups["word"] or (groups["constrained"] and "<|constrain|>" + groups["constrained"])
@@ -147,6 +149,15 @@ def _is_channel(channel: str | None, recipient: str | None) -> bool:
     if channel is None or channel in CHANNELS:
         return True
     return not channel.lower().startswith((*CHANNELS, "comment")) and (recipient is not None or channel not in BUILT_IN)
+
+
+NO_RECIPIENTS = ("none", "null", "nil", "nobody", "undefined", "n/a", "self", "me", "tool", "all", *ROLES, *CHANNELS)
+
+
+def _is_recipient(recipient: str) -> bool:
+    """Whether it is a tool, `all` or a role: not a word that means neither, whatever surrounds or separates it."""
+    bare = recipient.strip(".:/").lower()
+    return recipient in ("all", *ROLES) or (bare != "" and bare not in NO_RECIPIENTS)
 
 
 def _is_word(word: str | None, channel: str | None, recipient: str | None) -> bool:
