@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from typing import Any
 
 import openai_harmony as oh
@@ -512,3 +514,67 @@ def test_functions_named_as_built_in_tools_stay_functions(name: str) -> None:
     answered = motet.render([parsed.message, Message("tool", (ToolResult(parsed.tool_calls[0].id, "5", name),))])
     assert answered.frames[-1].name == f"functions.{name}"
     assert f" to=functions.{name}" in motet.grammar([tool], tool_choice=name, format="lark")
+
+
+@pytest.mark.parametrize("dialect", ["motet", "openai_harmony", "chat_template"])
+def test_the_final_message_can_be_continued(dialect: Any) -> None:
+    user = {"role": "user", "content": "Capital of France?"}
+    options: Any = {"dialect": dialect, "current_date": "2026-11-21"}
+    prompt = motet.render([user, {"role": "assistant", "content": "It is "}], continue_final_message=True, **options)
+    assert prompt.text.endswith("<|end|><|start|>assistant<|channel|>final<|message|>It is ")
+    assert motet.decode(prompt.ids) == prompt.text
+    assert prompt.spans[-1][1] == len(prompt)
+    assert prompt.opened == "<|channel|>final<|message|>"
+    closed = motet.render([user], **options)
+    assert closed.opened is None
+    assert prompt.text.startswith(closed.text)
+    longer = prompt.extend([user, {"role": "assistant", "content": "Well"}])
+    assert "It is <|end|><|start|>user" in longer.text
+    assert longer.text.endswith("<|channel|>final<|message|>Well")
+    with pytest.raises(motet.RenderError, match="needs a last message of the assistant"):
+        motet.render([user], continue_final_message=True, **options)
+    with pytest.raises(motet.RenderError, match="needs a last message of the assistant"):
+        prompt.extend([user])
+
+
+def test_calls_and_reasoning_can_be_continued() -> None:
+    call = motet.render([turn(ToolCall("f", '{"city": '))], continue_final_message=True)
+    assert call.text.endswith(' to=functions.f <|constrain|>json<|message|>{"city": ')
+    assert call.opened == "<|channel|>commentary to=functions.f <|constrain|>json<|message|>"
+    thought = motet.render([turn(Reasoning("Let me"))], continue_final_message=True, keep_analysis="none")
+    assert thought.text.endswith("<|channel|>analysis<|message|>Let me")
+
+
+def test_extending_with_other_options_equals_rendering() -> None:
+    user, answer = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
+    prompt = motet.render([user], tools=["f"], instructions="Be brief.")
+    for changes in ({"reasoning_effort": "high"}, {"tools": ["g"]}, {"next_role": None, "dialect": "openai_harmony"}):
+        options: Any = {"tools": ["f"], "instructions": "Be brief.", **changes}
+        changed = prompt.extend([answer], **changes)
+        assert changed == motet.render([user, answer], **options)
+        assert changed.extend([user]) == motet.render([user, answer, user], **options)
+    assert prompt.extend(reasoning_effort="low") == motet.render(
+        [user], tools=["f"], instructions="Be brief.", reasoning_effort="low"
+    )
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        prompt.extend([answer], effort="high")
+
+
+def test_prompts_can_be_copied_and_pickled() -> None:
+    @motet.tool
+    def weather(city: str) -> str:
+        """The weather of a city."""
+        return city
+
+    prompt = motet.render(iter([{"role": "user", "content": "Hi"}]), tools=[weather], dialect="chat_template")
+    for copied in (copy.copy(prompt), copy.deepcopy(prompt), pickle.loads(pickle.dumps(prompt))):
+        assert copied == prompt
+        assert (copied.text, copied.spans, copied.frames) == (prompt.text, prompt.spans, prompt.frames)
+        assert copied.extend([Message("assistant", "x")]) == prompt.extend([Message("assistant", "x")])
+
+
+def test_a_response_format_can_be_any_object() -> None:
+    user = [{"role": "user", "content": "Hi"}]
+    text = motet.render(user, response_format={"type": "json_object"}).frames[1].content
+    assert text == '# Response Formats\n\n## json_object\n\n// Any JSON object.\n{"type":"object"}'
+    assert motet.grammar(response_format={"type": "json_object"})

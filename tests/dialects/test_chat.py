@@ -118,3 +118,11 @@ def test_any_assistant_message_survives_the_dict(reasoning: str, text: str, iden
     parts = [Reasoning(reasoning or "-"), Preamble(text or "-"), ToolCall("f", text or "{}", identifier)]
     message = Message("assistant", tuple(parts))
     assert to_messages(to_chat([message])) == [message]
+
+
+def test_tools_of_a_developer_message_are_kept() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    developer = motet.Message("developer", (motet.DeveloperContent("Be brief.", tools),))
+    [shape] = motet.to_chat([developer])
+    assert shape == {"role": "developer", "content": "Be brief.", "tools": tools}
+    assert motet.to_messages([shape]) == [developer]

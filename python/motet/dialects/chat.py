@@ -193,7 +193,8 @@ def to_chat(messages: Iterable[Message]) -> list[dict[str, Any]]:
     """Chat dicts, as OpenAI-compatible servers take them; reasoning is under `reasoning`.
 
     A message with tool results gives a dict for each of them. What the assistant says on the way and what it answers
-    are one `content` there: read back, it is an answer, or a preamble if there are calls.
+    are one `content` there: read back, it is an answer, or a preamble if there are calls. The tools of a developer
+    message are under `tools`, where `to_messages` reads them; servers take them beside the messages.
     """
     return [shape for message in messages for shape in _chat_dicts(message)]
 
@@ -217,6 +218,8 @@ def _chat_dict(message: Message, said: list[Part]) -> dict[str, Any]:
     shape: dict[str, Any] = {"role": message.role, "content": "".join(texts) if texts else None}
     if message.name is not None:
         shape["name"] = message.name
+    if tools := [tool for part in said if isinstance(part, DeveloperContent) for tool in part.tools or ()]:
+        shape["tools"] = tools
     if message.reasoning:
         shape["reasoning"] = message.reasoning
     if message.tool_calls:

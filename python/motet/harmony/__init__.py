@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from motet import _core
+from motet._core import MARKERS
 from motet.dialects.chat import to_messages
 from motet.message import Frame, Message, Note, Role
 
@@ -37,11 +38,14 @@ _IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
 class Prompt:
     """A rendered conversation: a value. Made by `render`; `extend` makes a longer one."""
 
-    __slots__ = ("_dialect", "_native")
+    __slots__ = ("_messages", "_native", "_options")
 
-    def __init__(self, native: _core.Prompt, dialect: Dialect = "motet") -> None:
+    def __init__(
+        self, native: _core.Prompt, messages: tuple[Message, ...] = (), options: Mapping[str, Any] | None = None
+    ) -> None:
         self._native = native
-        self._dialect = dialect
+        self._messages = messages
+        self._options = dict(options or {})
 
     @property
     def ids(self) -> list[int]:
@@ -80,12 +84,37 @@ class Prompt:
         """The ids at which sampling ends: `<|return|>` and `<|call|>`."""
         return (_core.STOP_TOKENS[0], _core.STOP_TOKENS[2])
 
-    def extend(self, messages: Messages) -> Prompt:
+    @property
+    def opened(self) -> str | None:
+        """With `continue_final_message`, the header of the frame that the model continues, as written, without
+        `<|start|>` and the role: `<|channel|>final<|message|>`. `None` if the prompt does not end in an open frame."""
+        if not self._options.get("continue_final_message"):
+            return None
+        header = render_frames([replace(self.frames[-1], content="")]).text
+        return header.removeprefix(MARKERS["start"] + "assistant")
+
+    def extend(self, messages: Messages = (), **changes: Any) -> Prompt:
         """The prompt with more messages at its end.
 
-        Equals rendering all of them with the same settings, but encodes only what is new or changed.
+        Equals rendering all of them with the same options, but encodes only what is new or changed. `changes` are
+        options of `render` that are different from here on, such as `tools` or `reasoning_effort`; with them the whole
+        prompt is rendered anew.
         """
-        return Prompt(self._native.extend(_messages(messages, self._dialect)), self._dialect)
+        more = tuple(_messages(messages, self._options.get("dialect", "motet")))
+        if changes:
+            return render((*self._messages, *more), **{**self._options, **changes})
+        return Prompt(self._native.extend(more), (*self._messages, *more), self._options)
+
+    def __copy__(self) -> Prompt:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Prompt:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tools may be functions of the caller's, which do not pickle; their dicts say the same.
+        tools = [tool.to_dict() if hasattr(tool, "to_dict") else tool for tool in self._options.get("tools", ())]
+        return (_rendered, (self._messages, {**self._options, "tools": tools}))
 
     def __len__(self) -> int:
         return len(self._native)
@@ -114,6 +143,7 @@ def render(
     next_role: Role | None = "assistant",
     keep_analysis: KeepAnalysis = "turn",
     dialect: Dialect = "motet",
+    continue_final_message: bool = False,
     strict: bool = False,
 ) -> Prompt:
     """The prompt of a conversation.
@@ -122,7 +152,8 @@ def render(
       joined with `instructions` and `tools`. A `SystemContent` at the front stands in place of the system text.
     - `tools`: OpenAI tool dicts, tools made with `motet.tool`, or names of tools without parameters.
     - `builtin_tools`: tools that the models were trained with, `"browser"` and `"python"`.
-    - `response_format`: as OpenAI's `{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}`.
+    - `response_format`: as OpenAI's `{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}`, or
+      `{"type": "json_object"}` for any JSON object.
     - `current_date`: a date, or a text as `2025-06-28`. `None`: the prompt names none.
     - `knowledge_cutoff`: one line. `None`: the prompt names none.
     - `next_role`: whose header the prompt ends with. `None`: it ends with the last message.
@@ -131,27 +162,41 @@ def render(
     - `dialect`: `"motet"`, `"openai_harmony"` for the ids that openai-harmony 0.0.8 gives, or `"chat_template"` for
       the text of gpt-oss's published chat template. That one has its own rules for the cutoff and the reasoning, so
       `knowledge_cutoff` and `keep_analysis` do nothing there; without `current_date` it names today.
+    - `continue_final_message`: leave the last frame open, for the model to continue its text (a prefill). The last
+      message must be the assistant's. `next_role` is ignored.
     - `strict`: refuse what would be a note on the prompt, such as text of a tool that `openai_harmony` or
       `chat_template` do not escape.
 
     Raises `RenderError` for what has no place in the format, and `TypeError` for wrong types.
     """
-    native = _core.render(
-        _messages(messages, dialect),
-        tools=tools,
-        builtin_tools=builtin_tools,
-        instructions=instructions,
-        response_format=read_response_format(response_format),
-        reasoning_effort=reasoning_effort,
-        current_date=_date(current_date, dialect),
-        identity=identity,
-        knowledge_cutoff=knowledge_cutoff,
-        next_role=next_role,
-        keep_analysis=keep_analysis,
-        dialect=dialect,
-        strict=strict,
-    )
-    return Prompt(native, dialect)
+    options: dict[str, Any] = {
+        "tools": _listed(tools),
+        "builtin_tools": _listed(builtin_tools),
+        "instructions": instructions,
+        "response_format": response_format,
+        "reasoning_effort": reasoning_effort,
+        "current_date": _date(current_date, dialect),
+        "identity": identity,
+        "knowledge_cutoff": knowledge_cutoff,
+        "next_role": next_role,
+        "keep_analysis": keep_analysis,
+        "dialect": dialect,
+        "continue_final_message": continue_final_message,
+        "strict": strict,
+    }
+    read = tuple(_messages(messages, dialect))
+    native = _core.render(read, **{**options, "response_format": read_response_format(response_format)})
+    return Prompt(native, read, options)
+
+
+def _listed(values: Any) -> Any:
+    """A list of an iterable, which may be read once only; anything else as it is, for the core to refuse."""
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else values
+
+
+def _rendered(messages: tuple[Message, ...], options: dict[str, Any]) -> Prompt:
+    """Of a pickled prompt: its messages and options, rendered again."""
+    return render(messages, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +286,8 @@ def read_response_format(value: Mapping[str, Any] | None) -> tuple[str, str | No
     match value:
         case None | {"type": "text"}:
             return None
+        case {"type": "json_object"}:
+            return ("json_object", "Any JSON object.", {"type": "object"})
         case {"type": "json_schema", "json_schema": {"name": str(name), "schema": schema} as inner}:
             return (name, inner.get("description"), schema)
     wanted = '{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}'

@@ -72,7 +72,8 @@ def _with_schema(messages: list[Message], request: Request) -> list[Message]:
 def _chat_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Chat dicts as the service's schema wants them: no `developer`, numbered calls, no `null` content, and reasoning
     within the running turn only."""
-    shapes = to_chat(messages)
+    # Servers take tools beside the messages only.
+    shapes = [{key: value for key, value in shape.items() if key != "tools"} for shape in to_chat(messages)]
     last_end = max([i for i, shape in enumerate(shapes) if _ends_turn(shape)], default=-1)
     for index, shape in enumerate(shapes):
         make_acceptable(shape)

@@ -53,9 +53,10 @@ pub(crate) fn frames(
     } else if let Some(draft) = developer {
         preface.push(Arc::new(draft));
     }
+    let ends_with_message = options.next_role.is_none() || options.continue_final_message;
     let mut history = History { last_tool: None, last_answer: messages.iter().rposition(is_answer) };
     for (at, message) in messages.iter().enumerate().skip(frames.len()) {
-        let is_last = options.next_role.is_none() && at + 1 == messages.len();
+        let is_last = ends_with_message && at + 1 == messages.len();
         let place = |error: RenderError| RenderError { at: Some(at), ..error };
         frames.push(history.message(at, message, is_last).map_err(place)?);
     }

@@ -41,6 +41,12 @@ impl Draft {
         Draft { part: Some(part), ..self }
     }
 
+    /// The same frame without its stop token.
+    pub(crate) fn opened(&self) -> Draft {
+        let frame = Frame { stop: None, ..self.frame.clone() };
+        Draft { frame, cuts: self.cuts.clone(), notes: self.notes.clone(), ..*self }
+    }
+
     pub(crate) fn is_final(&self) -> bool {
         self.frame.header.role == Role::Assistant && self.frame.header.channel.as_deref() == Some("final")
     }

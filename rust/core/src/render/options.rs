@@ -82,6 +82,9 @@ pub struct RenderOptions {
     pub next_role: Option<Role>,
     pub keep_analysis: KeepAnalysis,
     pub dialect: Dialect,
+    /// Leave the last frame open, without its stop token, for the model to continue: a prefill. The last message must
+    /// be the assistant's; `next_role` is ignored.
+    pub continue_final_message: bool,
     /// Refuse what would otherwise be a [`Note`](super::Note) on the prompt.
     pub strict: bool,
 }
@@ -100,6 +103,7 @@ impl Default for RenderOptions {
             next_role: Some(Role::Assistant),
             keep_analysis: KeepAnalysis::default(),
             dialect: Dialect::default(),
+            continue_final_message: false,
             strict: false,
         }
     }

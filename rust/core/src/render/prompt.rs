@@ -1,7 +1,7 @@
 //! A conversation as ids: which frames it has, and where each message lies.
 
 use super::chat_template::{self, MessageFrames};
-use super::draft::{Draft, Entry};
+use super::draft::{Draft, Entry, refusal};
 use super::frame_writer::{write_frame, write_next_role};
 use super::incremental::{EncodedDraft, IncrementalWriter};
 use super::native;
@@ -10,7 +10,7 @@ use super::options::{Dialect, RenderOptions};
 use super::preface::Preface;
 use super::retention::Retention;
 use crate::error::RenderError;
-use crate::frame::Frame;
+use crate::frame::{Frame, Role};
 use crate::message::{Message, Part};
 use std::sync::Arc;
 
@@ -50,8 +50,13 @@ impl Prompt {
         for encoded in &self.encoded {
             write_frame(&encoded.draft.frame, &mut out);
         }
-        write_next_role(self.options.next_role, &mut out);
+        write_next_role(self.next_role(), &mut out);
         out
+    }
+
+    /// The role whose header ends the prompt.
+    fn next_role(&self) -> Option<Role> {
+        self.options.next_role.filter(|_| !self.options.continue_final_message)
     }
 
     /// The range of ids of each message; empty if no part of it was rendered.
@@ -111,7 +116,7 @@ impl Prompt {
             let drafts = native::drafts(&message, &entries, &self.options).map_err(place)?;
             entries.push(Arc::new(Entry { message, drafts, omitted: Vec::new() }));
         }
-        Ok(self.write(self.preface.clone(), entries))
+        self.write(self.preface.clone(), entries)
     }
 
     /// The prompt of these messages in the dialect of the chat template.
@@ -119,13 +124,14 @@ impl Prompt {
         let (preface, frames) = chat_template::frames(&messages, &self.options)?;
         let entry =
             |(message, MessageFrames { drafts, omitted })| Arc::new(Entry { message, drafts, omitted });
-        Ok(self.write(preface, messages.into_iter().zip(frames).map(entry).collect()))
+        self.write(preface, messages.into_iter().zip(frames).map(entry).collect())
     }
 
     /// The prompt of these frames without those that the retention rule drops. Ids of known frames are copied.
-    fn write(&self, preface: Vec<Arc<Draft>>, entries: Vec<Arc<Entry>>) -> Prompt {
+    fn write(&self, preface: Vec<Arc<Draft>>, entries: Vec<Arc<Entry>>) -> Result<Prompt, RenderError> {
         let all = preface.iter().chain(entries.iter().flat_map(|entry| &entry.drafts));
         let retention = Retention::new(self.options.keep_analysis, all);
+        let continued = if self.options.continue_final_message { Some(last_draft(&entries)?) } else { None };
         let mut writer = IncrementalWriter::new(self.options.dialect, &self.encoded, &self.ids);
         let (mut spans, mut dropped) = (Vec::with_capacity(entries.len()), Vec::new());
         for draft in &preface {
@@ -136,7 +142,10 @@ impl Prompt {
             let start = writer.ids.len();
             let mut end = start;
             for draft in &entry.drafts {
-                if retention.keeps(index, draft) {
+                if continued.is_some_and(|last| Arc::ptr_eq(last, draft)) {
+                    writer.put(&Arc::new(draft.opened()));
+                    end = writer.ids.len();
+                } else if retention.keeps(index, draft) {
                     writer.put(draft);
                     end = if draft.part.is_some() { writer.ids.len() } else { end };
                 } else {
@@ -148,10 +157,20 @@ impl Prompt {
             spans.push((start, end));
         }
         let IncrementalWriter { mut ids, drafts: encoded, .. } = writer;
-        write_next_role(self.options.next_role, &mut ids);
+        write_next_role(self.next_role(), &mut ids);
         let options = Arc::clone(&self.options);
-        Prompt { options, preface, entries, ids, encoded, spans, dropped }
+        Ok(Prompt { options, preface, entries, ids, encoded, spans, dropped })
     }
+}
+
+/// The last frame of the last message, which must be the assistant's.
+fn last_draft(entries: &[Arc<Entry>]) -> Result<&Arc<Draft>, RenderError> {
+    let last = entries.last().and_then(|entry| entry.drafts.last());
+    last.filter(|draft| draft.frame.header.role == Role::Assistant && draft.part.is_some()).ok_or_else(|| {
+        refusal(
+            "continue_final_message needs a last message of the assistant, with text or a call to continue",
+        )
+    })
 }
 
 /// Refuses messages that hold parts of another role: a user's message could speak as the system with them.

@@ -146,6 +146,7 @@ pub(crate) fn render_options(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<R
             "next_role" => options.next_role = read_role(keyword.text()?.as_deref(), "next_role")?,
             "keep_analysis" => options.keep_analysis = keyword.choice(&KEEP_ANALYSIS)?,
             "dialect" => options.dialect = keyword.choice(&DIALECTS)?,
+            "continue_final_message" => options.continue_final_message = keyword.value.is_truthy()?,
             "strict" => options.strict = keyword.value.is_truthy()?,
             name => return Err(PyTypeError::new_err(format!("render() has no option {name:?}"))),
         }
