@@ -167,3 +167,48 @@ def test_copied_parser_is_independent() -> None:
     fork.feed(" three")
     assert (parser.completion.text, fork.completion.text) == ("one two", "one three")
     assert copy.deepcopy(parser).completion == parser.completion
+
+
+def test_start_event_has_tool_name_and_call_id() -> None:
+    raw = "<|channel|>commentary to=functions.GetWeather <|constrain|>json<|message|>{}<|call|>"
+    for chunks in ([raw], list(raw), motet.encode(raw, special="token")):
+        events, completion = stream(chunks, tools=["getweather"])
+        [call] = completion.tool_calls
+        of_frame = [event for event in events if event.type != "repair"]
+        assert {(event.name, event.call_id) for event in of_frame} == {("getweather", call.id)}
+        assert (call.name, call.recipient) == ("getweather", "functions.GetWeather")
+        assert call.id == motet.parse(raw, tools=["getweather"]).tool_calls[0].id
+
+
+def test_call_ids_differ_between_calls_and_turns() -> None:
+    call = "<|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>"
+    transcript = motet.parse_conversation(f"{call}<|start|>user<|message|>Again<|end|>{call}{call}")
+    ids = [part.id for message in transcript for part in message.tool_calls]
+    ids += [motet.parse(call, turn=turn).tool_calls[0].id for turn in range(3)]
+    assert len(set(ids)) in (5, 6) and len(set(ids[3:])) == 3
+
+
+@pytest.mark.parametrize(
+    ("raw", "tools", "trusted"),
+    [
+        ("<|channel|>final to=functions.f<|message|>{}<|call|>", None, True),
+        ("<|channel|>commentary <|constrain|>functions.f<|message|>{}<|call|>", None, True),
+        ("<|channel|>final <|constrain|>functions.f<|message|>{}<|call|>", None, False),
+        ("<|channel|>final <|constrain|>functions.f<|message|>{}<|call|>", ["f"], True),
+        ("<|channel|>functions.f{}<|call|>", None, False),
+        ("<|channel|>functions.f{}<|call|>", ["f"], True),
+        ("<|start|>bash<|channel|>commentary<|message|>ls<|call|>", None, False),
+        ("commentary functions.f{}", ["f"], False),
+        ("analysisWe call.assistantcommentary to=functions.f json{}", ["f"], False),
+    ],
+)
+def test_calls_from_words_are_trusted_only_if_known(raw: str, tools: Any, trusted: bool) -> None:
+    [call] = motet.parse(motet.encode(raw, special="token"), tools=tools).tool_calls
+    assert call.trusted is trusted
+    assert not motet.parse(raw, tools=tools).tool_calls[0].trusted
+
+
+@pytest.mark.parametrize("opened", ["", "We think", "<|channel|>final<|message|>Hi", "<|end|>"])
+def test_opened_must_be_the_end_of_a_prompt(opened: str) -> None:
+    with pytest.raises(ValueError, match="opened is not the header that a prompt ends with"):
+        motet.StreamParser(opened=opened)

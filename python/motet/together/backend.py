@@ -345,5 +345,5 @@ def _probe_seconds(request: Request) -> float:
 
 def _reader(prepared: Prepared) -> ChatLane | RawLane:
     if prepared.lane == "ids" or prepared.lane == "text":
-        return RawLane(prepared.lane, prepared.request.tools or None)
+        return RawLane(prepared.lane, prepared.request.tools or None, turn=len(prepared.request.messages))
     return ChatLane()

@@ -73,9 +73,9 @@ def _prompt_text(rendered: Prompt) -> str:
 class RawLane:
     """Reads choices of completion objects: token ids where the server sends them, else text."""
 
-    def __init__(self, lane: Literal["ids", "text"], tools: Any) -> None:
+    def __init__(self, lane: Literal["ids", "text"], tools: Any, turn: int = 0) -> None:
         self.lane: Literal["ids", "text"] = lane
-        self._parser = StreamParser(tools=tools)
+        self._parser = StreamParser(tools=tools, turn=turn)
         self._open_kind: str | None = None
         """Kind of the frame that is being written."""
         self._last_token: int | None = None
