@@ -29,6 +29,7 @@ def test_help_of_each_command() -> None:
         "health",
         "serve",
         "demo",
+        "completion",
     ]
     assert {name: help_of(name) for name in commands} == snapshot(
         {
@@ -439,6 +440,23 @@ options:
   --log FILE            append requests and answers to a file, without API keys
   --color {auto,always,never}
                         auto: on a terminal, without $NO_COLOR
+""",
+            "completion": """\
+usage: motet completion [-h] [--log FILE] SHELL
+
+Print a completion script for a shell.
+
+positional arguments:
+  SHELL       bash, zsh or fish
+
+options:
+  -h, --help  show this help message and exit
+  --log FILE  append requests and answers to a file, without API keys
+
+examples:
+  motet completion bash > ~/.local/share/bash-completion/completions/motet
+  motet completion zsh > ~/.zfunc/_motet          # a folder of $fpath
+  motet completion fish > ~/.config/fish/completions/motet.fish
 """,
         }
     )

@@ -13,14 +13,14 @@ from tests.support.server_scripts import KEY
 
 def test_errors_are_one_line(tmp_path: Path) -> None:
     assert "no such file" in command("parse", "/nowhere/x", code=1).lower()
-    assert "not a JSON list" in command("parse", "--ids", stdin="text", code=2)
-    assert "not JSON" in command("render", stdin="{", code=2)
+    assert "not a JSON list" in command("parse", "--ids", stdin="text", code=1)
+    assert "not JSON" in command("render", stdin="{", code=1)
     assert "must be one of" in command("render", "--next-role", "robot", stdin="[]", code=2)
     assert "messages[0]['role']" in command("render", stdin='[{"role": "robot", "content": ""}]', code=1)
     deep = tmp_path / "deep.json"
     deep.write_text("[" * 100_000)
-    assert "is not JSON" in command("parse", "--tools", str(deep), stdin=RAW, code=2)
-    assert "is not JSON" in command("render", str(deep), code=2)
+    assert "is not JSON" in command("parse", "--tools", str(deep), stdin=RAW, code=1)
+    assert "is not JSON" in command("render", str(deep), code=1)
     command("parse", "--nonsense", code=2)
     command(code=2)
 

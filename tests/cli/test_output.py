@@ -139,7 +139,7 @@ Reasoning: medium
     )
     assert run("render", stdin="{") == snapshot(
         Result(
-            code=2,
+            code=1,
             out="",
             err="motet: standard input is not JSON: line 1, column 2\n",
         )
@@ -156,7 +156,7 @@ def test_output_of_count(tmp_path: Path) -> None:
 2  a.txt
 2  total
 """,
-            err="motet: no such file: 'none.txt'\n",
+            err="motet: no such file or folder: 'none.txt'\n",
         )
     )
 

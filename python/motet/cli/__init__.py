@@ -29,10 +29,10 @@ from motet.cli.commands import (
     tokens,
     tune,
 )
-from motet.cli.failure import FAILURE, INTERRUPTED, OK, UsageError, describe, exit_code
+from motet.cli.failure import FAILURE, INTERRUPTED, OK, InputError, UsageError, describe, exit_code
 from motet.cli.parser import Parser, add_command
 from motet.cli.terminal import safe_output
-from motet.errors import MotetError, ParseError
+from motet.errors import MotetError
 
 __all__ = ["main"]
 
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return OK
         except KeyboardInterrupt:
             return INTERRUPTED
-        except (MotetError, UsageError, OSError, RecursionError, TypeError, ValueError) as error:
+        except (MotetError, UsageError, InputError, OSError, RecursionError, TypeError, ValueError) as error:
             _print_error(error)
             return exit_code(error)
         except Exception:
@@ -115,7 +115,4 @@ def _log_to(name: str) -> None:
 
 
 def _print_error(error: Exception) -> None:
-    text = describe(error)
-    if not isinstance(error, ParseError):
-        text = " ".join(text.splitlines())
-    print(f"motet: {text}", file=sys.stderr)
+    print(f"motet: {describe(error)}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,10 @@ __all__ = ["cost_dict", "cost_report", "dollars"]
 
 _KINDS = {"analysis": "reasoning", "commentary": "tool_call", "final": "text", "markup": "markup"}
 """The colours of channels, by the kinds of `Style`."""
+
+
+_PRICE_HINT = re.compile(r"give it: motet\.atom\(.*\)")
+"""How a note names the price's argument of `motet.atom`, which the command line has as an option."""
 
 
 def dollars(amount: Decimal | None) -> str:
@@ -60,7 +65,8 @@ def _facts(answer: motet.Answer[Any]) -> Iterator[str]:
 def _notes(answer: motet.Answer[Any]) -> Iterator[str]:
     unknown = answer.metrics.unknown.items()
     # The cached share of the prompt matters only where it has a price of its own; a note of the metrics says so then.
-    yield from dict.fromkeys([*answer.notes, *[why for figure, why in unknown if figure != "size.tokens.cache.get"]])
+    reasons = [why for figure, why in unknown if figure != "size.tokens.cache.get"]
+    yield from dict.fromkeys([_PRICE_HINT.sub("give --price INPUT,OUTPUT", note) for note in (*answer.notes, *reasons)])
 
 
 def cost_dict(answer: motet.Answer[Any]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 
-from motet.errors import ConfigError, LimitError, MotetError, ParseError
+from motet.errors import ConfigError, LimitError, MissingKeyError, MotetError, ParseError, UnknownAtomError
 
 __all__ = [
     "FAILURE",
@@ -14,6 +15,7 @@ __all__ = [
     "NOT_PARSED",
     "OK",
     "USAGE",
+    "InputError",
     "UsageError",
     "describe",
     "exit_code",
@@ -24,7 +26,11 @@ OK, FAILURE, USAGE, LIMIT, NOT_PARSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 class UsageError(Exception):
-    """An option, a value or an input that does not have the form which the command takes."""
+    """Words of the command line that the command does not take: exit code 2."""
+
+
+class InputError(Exception):
+    """A file or standard input does not hold what the command reads: exit code 1."""
 
 
 def exit_code(error: BaseException | None) -> int:
@@ -48,11 +54,18 @@ def describe(error: BaseException) -> str:
         return _os_fault(error)
     if isinstance(error, json.JSONDecodeError):
         return f"not valid JSON: {json_fault(error)}"
+    if isinstance(error, MissingKeyError):
+        return f"{str(error).partition(';')[0]}; export it, or give --base-url with a server of your own"
+    if isinstance(error, UnknownAtomError) and not error.matches:
+        return f"unknown model: {error.slug!r}; motet models lists the catalogue, and --base-url serves any model"
     if isinstance(error, RecursionError):
         return "the input is nested too deeply"
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8: byte 0x{error.object[error.start]:02x} at {error.start}"
-    return " ".join(str(error).split("\n")) or type(error).__name__
+    return _ERRNO.sub("", " ".join(str(error).splitlines())) or type(error).__name__
+
+
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
 
 def json_fault(error: ValueError | RecursionError) -> str:
@@ -69,7 +82,7 @@ def json_fault(error: ValueError | RecursionError) -> str:
 
 
 _REASONS = {
-    errno.ENOENT: "no such file",
+    errno.ENOENT: "no such file or folder",
     errno.EISDIR: "a folder, not a file",
     errno.ENOTDIR: "a part of the path is not a folder",
     errno.EACCES: "permission denied",

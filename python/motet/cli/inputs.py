@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from motet.cli.failure import UsageError, json_fault
+from motet.cli.failure import InputError, describe, json_fault
 
 __all__ = [
+    "id_list",
     "read_bytes",
     "read_completion",
     "read_ids",
@@ -45,13 +46,11 @@ def read_completion(name: str) -> bytes:
 
 
 def read_text(name: str) -> str:
-    """A UTF-8 text, without a final line break. Raises `UsageError` for other bytes."""
+    """A UTF-8 text, without a final line break. Raises `InputError` for other bytes."""
     try:
         return read_completion(name).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{title(name)} is not UTF-8: byte 0x{error.object[error.start]:02x} at {error.start}"
-        ) from None
+        raise InputError(f"{title(name)} is {describe(error)}") from None
 
 
 def title(name: str) -> str:
@@ -60,24 +59,26 @@ def title(name: str) -> str:
 
 
 def read_json(name: str) -> Any:
-    """The JSON value of an input. Raises `UsageError` for anything else."""
+    """The JSON value of an input. Raises `InputError` for anything else."""
     try:
-        return json.loads(read_bytes(name))
+        # A byte order mark is what some editors on Windows add.
+        return json.loads(read_bytes(name).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{title(name)} is not JSON: {json_fault(error)}") from None
+        raise InputError(f"{title(name)} is not JSON: {json_fault(error)}") from None
 
 
 def read_ids(data: bytes, options: argparse.Namespace) -> list[int] | None:
-    """The token ids, if the input is a JSON list of them. Raises `UsageError` if it is not and `--ids` is given."""
+    """The token ids, if the input is a JSON list of them. Raises `InputError` if it is not and `--ids` is given."""
     ids: list[int] | None = None
     if not options.text and (options.ids or data.lstrip()[:1] == b"["):
-        ids = _id_list(data)
+        ids = id_list(data)
     if options.ids and ids is None:
-        raise UsageError(f"{title(options.file)} is not a JSON list of token ids")
+        raise InputError(f"{title(options.file)} is not a JSON list of token ids")
     return ids
 
 
-def _id_list(data: bytes) -> list[int] | None:
+def id_list(data: bytes) -> list[int] | None:
+    """The token ids of a JSON list; `None` for anything else."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
@@ -115,5 +116,5 @@ def tool_list(name: str | None) -> list[Any] | None:
         return None
     tools = read_json(name)
     if not isinstance(tools, list):
-        raise UsageError(f"{title(name)} must hold a JSON list of tools")
+        raise InputError(f"{title(name)} must hold a JSON list of tools")
     return tools

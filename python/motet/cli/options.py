@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from decimal import Decimal
+from urllib.parse import urlsplit
 
 import motet
 from motet.catalog import to_money
@@ -21,6 +22,7 @@ __all__ = [
     "role",
     "seconds",
     "temperature",
+    "url",
 ]
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -62,6 +64,18 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def url(text: str) -> str:
+    """An option's value: the address of a server."""
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and parts.hostname and text.isprintable() and " " not in text
+    except ValueError:
+        valid = False
+    if not valid:
+        raise argparse.ArgumentTypeError(f"must be an address such as http://localhost:8000: {text!r}")
+    return text
 
 
 def money(text: str) -> Decimal:

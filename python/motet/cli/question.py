@@ -13,7 +13,7 @@ from motet.cli.cost_report import cost_report
 from motet.cli.event_printer import EventPrinter
 from motet.cli.failure import UsageError
 from motet.cli.inputs import read_text, tool_list
-from motet.cli.options import add_color, fraction, money, positive, price, seconds, temperature
+from motet.cli.options import add_color, fraction, money, positive, price, seconds, temperature, url
 from motet.cli.style import Style
 from motet.cli.terminal import json_text
 
@@ -27,7 +27,9 @@ def add_service(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m", "--model", metavar="SLUG", help=f"a slug or a model id; by default $MOTET_MODEL, else {DEFAULT_ATOM}"
     )
-    parser.add_argument("--base-url", metavar="URL", help="the server; by default $TOGETHER_BASE_URL, else Together's")
+    parser.add_argument(
+        "--base-url", type=url, metavar="URL", help="the server; by default $TOGETHER_BASE_URL, else Together's"
+    )
 
 
 def add_prompt(parser: argparse.ArgumentParser) -> None:

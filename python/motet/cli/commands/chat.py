@@ -11,7 +11,7 @@ from typing import Any
 
 import motet
 from motet.cli.cost_report import dollars
-from motet.cli.failure import describe
+from motet.cli.failure import OK, describe, exit_code
 from motet.cli.question import add_question, ask_options, make_atom, show
 from motet.cli.style import Style
 
@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_question(parser)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     # Imported for its effect: `input` edits lines and keeps a history with it. Windows has no such module.
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401
@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> None:
                 break
             # A terminal may send bytes that are not UTF-8.
             chat.enter(line.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    return chat.code
 
 
 class _Chat:
@@ -51,6 +52,8 @@ class _Chat:
     def __init__(self, atom: motet.Atom, options: argparse.Namespace) -> None:
         self.style = Style(options.color, sys.stdout)
         self.ended = False
+        self.code = OK
+        """The exit code: that of the last answer."""
         self._atom = atom
         self._options = options
         self._ask = ask_options(options)
@@ -100,6 +103,7 @@ class _Chat:
         answer: Any = None
         try:
             answer = self._last = show(stream, self._options, self.style)
+            self.code = OK
         except KeyboardInterrupt:
             print(self.style("repair", "\nThe answer was ended; it is not part of the conversation."))
             with contextlib.suppress(ValueError):
@@ -107,7 +111,8 @@ class _Chat:
         except motet.ConfigError:
             raise
         except motet.MotetError as error:
-            print(Style(self._options.color, sys.stderr)("repair", describe(error)), file=sys.stderr)
+            print(Style(self._options.color, sys.stderr)("repair", f"motet: {describe(error)}"), file=sys.stderr)
+            self.code = exit_code(error)
             answer = error.partial
         if isinstance(answer, motet.Answer):
             cost = answer.metrics.cost.cash.total

@@ -15,7 +15,7 @@ import motet
 from motet import tune
 from motet._atomic_files import write_whole
 from motet.cli.failure import UsageError
-from motet.cli.inputs import read_completion, read_text, tool_list
+from motet.cli.inputs import id_list, read_completion, read_text, tool_list
 from motet.cli.options import add_color, add_json, fraction, positive
 from motet.cli.parser import add_command
 from motet.cli.progress import ProgressLine
@@ -156,7 +156,8 @@ def _asked(options: argparse.Namespace, about: dict[str, Any]) -> tune.Example:
     if options.thinking is not None:
         raise UsageError("a completion has its own thinking")
     data = read_completion(options.completion)
-    raw = json.loads(data) if data.lstrip().startswith(b"[") else data
+    ids = id_list(data)
+    raw = data if ids is None else ids
     before: list[Any] = [{"role": "system", "content": options.system}] if options.system else []
     answer = motet.parse(raw, tools=about["tools"] or None).message
     conversation = [*before, {"role": "user", "content": request}, answer]

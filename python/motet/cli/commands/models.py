@@ -11,6 +11,7 @@ from typing import Any
 import motet
 from motet.catalog import specs as catalogued_specs
 from motet.cli.failure import describe, exit_code
+from motet.cli.options import url
 from motet.cli.table import table
 from motet.cli.terminal import json_text
 
@@ -23,7 +24,7 @@ EXAMPLES = ("motet models", "motet models --refresh --json", "motet models --bas
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--refresh", action="store_true", help="fetch the current prices of the server")
     parser.add_argument("--all", action="store_true", help="also list models that are no longer served")
-    parser.add_argument("--base-url", metavar="URL", help="the server to ask; implies --refresh")
+    parser.add_argument("--base-url", type=url, metavar="URL", help="the server to ask; implies --refresh")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, with the source of each figure")
     form.add_argument("--markdown", action="store_true", help="print the table as Markdown")

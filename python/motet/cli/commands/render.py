@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import motet
-from motet.cli.failure import UsageError
+from motet.cli.failure import InputError
 from motet.cli.inputs import read_json, title, tool_list
 from motet.cli.options import add_output, role
 from motet.cli.style import Style
@@ -85,7 +85,7 @@ def _input(name: str) -> tuple[list[Any], dict[str, Any]]:
     settings: dict[str, Any] = dict(value) if isinstance(value, dict) else {"messages": value}
     messages = settings.pop("messages", None)
     if not isinstance(messages, list):
-        raise UsageError(f'{title(name)} must hold a list of messages, or an object with "messages"')
+        raise InputError(f'{title(name)} must hold a list of messages, or an object with "messages"')
     # A request to a chat API has further keys, such as "model".
     names = {*_OPTIONS, "tools", "builtin_tools", "response_format", "next_role"}
     return messages, {key: value for key, value in settings.items() if key in names}

@@ -12,11 +12,13 @@ from typing import Any
 import motet
 from motet.cli.cost_report import dollars
 from motet.cli.event_printer import EventPrinter
-from motet.cli.failure import UsageError
+from motet.cli.failure import InputError, UsageError, describe
+from motet.cli.inputs import read_json
 from motet.cli.options import add_json, positive, seconds
 from motet.cli.question import add_prompt, add_question, ask_options, make_atom, prompt_of
 from motet.cli.style import Style
 from motet.cli.terminal import json_text
+from motet.schema.tool import to_tool
 
 HELP = "run a tool loop: ask, call the tools, until the model has answered"
 EXAMPLES = (
@@ -78,7 +80,8 @@ def run(options: argparse.Namespace) -> None:
                 "give --unfinished rerun to run it again, or skip to tell the model so"
             ) from error
         finally:
-            print(progress("markup", _summary(stream.run)), file=sys.stderr)
+            if stream.run.steps:
+                print(progress("markup", _summary(stream.run)), file=sys.stderr)
     if options.json:
         print(json_text({**stream.run.to_dict(), "metrics": stream.run.metrics.to_dict()}, indent=2))
 
@@ -96,7 +99,12 @@ def _start(atom: motet.Atom, options: argparse.Namespace, settings: dict[str, An
 def _check_same_prompt(options: argparse.Namespace) -> None:
     """Refuses a prompt that differs from the checkpoint's: the answer would be that to the old one."""
     words = " ".join(options.prompt)
-    prompts = [message.text for message in motet.Run.load(options.checkpoint).asked if message.role == "user"]
+    read_json(options.checkpoint)
+    try:
+        saved = motet.Run.load(options.checkpoint)
+    except motet.ConfigError as error:
+        raise InputError(describe(error)) from error
+    prompts = [message.text for message in saved.asked if message.role == "user"]
     if words not in ("", "-", *prompts):
         raise UsageError(
             f"{options.checkpoint} holds a run with another prompt; "
@@ -155,4 +163,7 @@ def _tool(name: str) -> Any:
         if not hasattr(value, attribute):
             raise UsageError(f"--tool {name}: {module_name} has no {attribute!r}")
         value = getattr(value, attribute)
-    return value
+    try:
+        return to_tool(value)
+    except TypeError as error:
+        raise UsageError(f"--tool {name}: {error}") from error

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         print(json_text(counts))
     elif len(options.file) == 1 and [*counts] == options.file:
         print(*counts.values())
-    elif counts:
+    elif counts or not failures:
         rows = [[f"{count:,}", name] for name, count in {**counts, "total": sum(counts.values())}.items()]
         print("\n".join(["  ".join(row).rstrip() for row in aligned(rows, "><")]))
     if skipped:

@@ -12,7 +12,7 @@ from motet import tune
 from motet.cli.commands.training import Transfer, Watcher, comparison_table, job_dict, job_line, job_table
 from motet.cli.cost_report import dollars
 from motet.cli.failure import UsageError
-from motet.cli.options import add_color, add_json, fraction, money, positive, price, seconds
+from motet.cli.options import add_color, add_json, fraction, money, positive, price, seconds, url
 from motet.cli.parser import add_command
 from motet.cli.style import Style
 from motet.cli.terminal import json_text
@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND", title="commands")
     for add_verb in (_add_estimate, _add_start, _add_watch, _add_list, _add_cancel, _add_download, _add_test):
         verb = add_verb(verbs)
-        verb.add_argument("--base-url", metavar="URL", help="by default $TOGETHER_BASE_URL, else Together's")
+        verb.add_argument("--base-url", type=url, metavar="URL", help="by default $TOGETHER_BASE_URL, else Together's")
         add_json(verb)
         add_color(verb)
 
