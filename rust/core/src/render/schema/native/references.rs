@@ -40,6 +40,9 @@ struct Node {
 impl<'a> References<'a> {
     /// Analyses a schema. Names end in `suffix`; the root has `root_name`.
     pub(super) fn read(root: &'a Value, root_name: &str, suffix: &str) -> References<'a> {
+        if !has_reference(root) {
+            return References { root, ids: BTreeMap::new(), names: BTreeMap::new() };
+        }
         let mut ids = BTreeMap::new();
         collect_ids(root, &mut ids);
         let mut references = References { root, ids, names: BTreeMap::new() };
@@ -224,6 +227,15 @@ fn collect_ids<'a>(schema: &'a Value, ids: &mut BTreeMap<&'a str, &'a Value>) {
         }
         Value::Array(items) => items.iter().for_each(|inner| collect_ids(inner, ids)),
         _ => {}
+    }
+}
+
+/// Whether a schema refers to anything: most do not, and need no analysis.
+fn has_reference(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => fields.contains_key("$ref") || fields.values().any(has_reference),
+        Value::Array(items) => items.iter().any(has_reference),
+        _ => false,
     }
 }
 
