@@ -26,8 +26,6 @@ DIFFERENT = {
     "loop/runner.py::AsyncRunStream": "async generators return no value and cannot delegate",
     "testing/cassette.py::_AsyncRecordedStream": "httpx has a class for each kind of stream",
     "together/backend.py::TogetherBackend.aclose": "closes both clients",
-    "together/backend.py::TogetherBackend.aexecute": "the client is that of the running event loop",
-    "together/backend.py::TogetherBackend.astream": "the client is that of the running event loop",
     "together/backend.py::TogetherBackend._amachine": "waits for the lock with a time limit of anyio",
     "together/backend.py::TogetherBackend._aget_models": "the time limit of anyio needs no thread of its own",
     "together/transport/bounded_body.py::aguard": "shares the other half, which does no I/O",
@@ -36,7 +34,7 @@ DIFFERENT = {
 }
 """What may differ beyond the words of asyncio, with the reason."""
 
-ALONE = {"together/client.py::AsyncClients": "one client for each event loop; threads share the sync one"}
+ALONE: dict[str, str] = {}
 """Async names without another half, with the reason."""
 
 WORDS = {
