@@ -39,6 +39,7 @@ def test_parse_streams_events() -> None:
         "role": "assistant",
         "channel": "commentary",
         "recipient": "functions.f",
+        "name": "f",
         "content_type": "<|constrain|>json",
     }
     ids = json.dumps(motet.encode(BROKEN, special="token"))

@@ -28,6 +28,8 @@ def test_messages_of_repairs() -> None:
         {
             "bare_recipient": "a tool without its namespace; it is read as a call of that tool",
             "call_ended_by_stop": "a tool call that another token than <|call|> ended",
+            "call_without_recipient": "<|call|> ended a frame that calls nothing",
+            "channel_as_recipient": "a channel stands for the recipient; the frame is read as one of that channel",
             "channel_case": "a channel in upper case; it is read in lower case",
             "duplicate_channel": "another channel stands behind this one; the last one counts",
             "duplicate_message": "<|message|> stands twice; the second one is ignored",
@@ -36,6 +38,7 @@ def test_messages_of_repairs() -> None:
             "empty_answer": "the answer is empty",
             "empty_arguments": "a call without arguments",
             "empty_channel": "<|channel|> without a channel",
+            "empty_content_type": "<|constrain|> without a content type",
             "empty_function_name": "functions. without a name",
             "empty_output": "there is nothing: no marker and no text",
             "empty_recipient": "to= without a recipient",
@@ -56,12 +59,14 @@ def test_messages_of_repairs() -> None:
             "missing_start": "a header without <|start|>; the role is taken as assistant",
             "multiple_finals": "a second answer in one turn; both are kept",
             "no_markup": "there are no markers; all of it is taken as the answer",
+            "no_recipient": "a recipient that is neither a tool nor a role; the channel says what the frame is",
             "odd_space": "white space other than a blank in a header; it is read as a blank",
             "odd_tool_name": "a tool's name in other letters or with something around it; the tool that it means is taken",
             "redundant_stop": "a stop token where nothing was open; it is ignored",
             "repeated_start": "the completion begins with the <|start|> and role of its prompt; they are skipped",
             "return_mid_turn": "<|return|> ended a frame, and yet another one follows",
             "role_is_tool_name": "a tool's name stands for the role; it is read as a call of that tool",
+            "stray_header_text": "words in a header that mean nothing there; they are left out",
             "stray_text": "text between frames; it is left out of the message",
             "stripped_markers": "the markers were taken out; the frames are found by the words they left",
             "tool_call_on_analysis": "a call of a function on the analysis channel",
@@ -92,6 +97,16 @@ call_ended_by_stop at 92 (content): "<|return|>" a tool call that another token 
     …er <|constrain|>json<|message|>{"location":"SF"}<|return|>
                                                      ^^^^^^^^^^\
 """,
+            "call_without_recipient": """\
+call_without_recipient at 39 (content): "<|call|>" <|call|> ended a frame that calls nothing; expected text, then <|end|>, <|call|> or <|return|>
+    <|channel|>commentary<|message|>{"a":1}<|call|>
+                                           ^^^^^^^^\
+""",
+            "channel_as_recipient": """\
+channel_as_recipient at 0 (header): "<|channel|>analysis to=final code" a channel stands for the recipient; the frame is read as one of that channel; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>analysis to=final cod…
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
+""",
             "channel_case": """\
 channel_case at 11 (header): "ANALYSIS" a channel in upper case; it is read in lower case; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>ANALYSIS<|message|>x<|end|>
@@ -119,8 +134,13 @@ duplicate_start at 51 (header): "<|start|>" <|start|> stands twice; the last one
 """,
             "empty_channel": """\
 empty_channel at 0 (header): "<|channel|>" <|channel|> without a channel; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
-    <|channel|><|message|>Hi<|return|>
+    <|channel|>Hello! How can I
     ^^^^^^^^^^^\
+""",
+            "empty_content_type": """\
+empty_content_type at 17 (header): "<|constrain|>" <|constrain|> without a content type; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>final <|constrain|>The answer is 4.<|return|>
+                     ^^^^^^^^^^^^^\
 """,
             "empty_output": """\
 empty_output at 0 (header): there is nothing: no marker and no text; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
@@ -148,9 +168,9 @@ foreign_tool_result at 84 (header): "functions.f to=assistant<|channel|>commenta
                                                      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
             "garbage_channel": """\
-garbage_channel at 11 (header): "comment" a channel with more behind it; the channel it begins with is taken; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
-    <|channel|>comment<|message|>on the way<|end|>
-               ^^^^^^^\
+garbage_channel at 21 (header): "?commentary?" a channel with more behind it; the channel it begins with is taken; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>commentary?commentary?We look it up.<|end|><|start|>as…
+                         ^^^^^^^^^^^^\
 """,
             "garbage_header": """\
 garbage_header at 0 (header): "<|channel|>commentary to=assistant<|channel|>commentary?" a header that leads to no content; it is left out; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
@@ -168,9 +188,9 @@ invalid_recipient at 25 (header): "`functions.f`" a recipient with more around i
                              ^^^^^^^^^^^^^\
 """,
             "invalid_value": """\
-invalid_value at 11 (header): "fi=nal" does not follow the grammar of header values; it is kept as written; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
-    <|channel|>fi=nal<|message|>a<|end|><|start|>assi…
-               ^^^^^^\
+invalid_value at 33 (header): "read:" does not follow the grammar of header values; it is kept as written; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>analysis <|constrain|>read:<|message|>{"path":"a"}<|call|>
+                                     ^^^^^\
 """,
             "marker_in_content": """\
 marker_in_content at 31 (content): "<|channel|>" a marker that begins no frame; it is kept as text; expected text, then <|end|>, <|call|> or <|return|>
@@ -183,9 +203,9 @@ missing_end at 71 (content): "<|start|>" a frame begins inside another, which is
                                                      ^^^^^^^^^\
 """,
             "missing_header": """\
-missing_header at 42 (start): "The answer is 4." this text has no header; its place says what it is; expected <|start|>
-    <|channel|>analysis<|message|>think<|end|>The answer is 4.<|return|>
-                                              ^^^^^^^^^^^^^^^^\
+missing_header at 0 (start): "Hello there!" this text has no header; its place says what it is; expected <|start|>
+    Hello there!<|end|>
+    ^^^^^^^^^^^^\
 """,
             "missing_message": """\
 missing_message at 54 (header): "{\\"a\\": 1}" a header without <|message|>; what cannot be header is taken as content; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
@@ -202,6 +222,11 @@ no_markup at 0 (header): "Hello, plain text answer." there are no markers; all o
     Hello, plain text answer.
     ^^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
+            "no_recipient": """\
+no_recipient at 0 (header): "<|channel|>commentary to=none" a recipient that is neither a tool nor a role; the channel says what the frame is; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>commentary to=none<|message|>Hi<|end|>
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
+""",
             "odd_space": """\
 odd_space at 21 (header): "\\u{a0}" white space other than a blank in a header; it is read as a blank; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>commentary\xa0to=functions.get_weather\u202f<|const…
@@ -214,7 +239,7 @@ redundant_stop at 42 (start): "<|end|>" a stop token where nothing was open; it 
 """,
             "repeated_start": """\
 repeated_start at 0 (header): "<|start|>" the completion begins with the <|start|> and role of its prompt; they are skipped; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
-    <|start|>assistant<|channel|>final<|messa…
+    <|start|>functions.exec_command{"cmd":"ls…
     ^^^^^^^^^\
 """,
             "return_mid_turn": """\
@@ -227,15 +252,20 @@ role_is_tool_name at 47 (header): "bash" a tool's name stands for the role; it i
     <|channel|>analysis<|message|>x<|end|><|start|>bash<|channel|>commentary<|message|>…
                                                    ^^^^\
 """,
+            "stray_header_text": """\
+stray_header_text at 39 (header): "Search" words in a header that mean nothing there; they are left out; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>commentary to=functions.Web Search <|constrain|>json<|message|>{"q…
+                                           ^^^^^^\
+""",
             "stray_text": """\
 stray_text at 44 (start): " literally" text between frames; it is left out of the message; expected <|start|>
     <|channel|>final<|message|>I mention <|end|> literally<|return|>
                                                 ^^^^^^^^^^\
 """,
             "stripped_markers": """\
-stripped_markers at 42 (start): "assistantfinal" the markers were taken out; the frames are found by the words they left; expected <|start|>
-    <|channel|>analysis<|message|>think<|end|>assistantfinalHello<|return|>
-                                              ^^^^^^^^^^^^^^\
+stripped_markers at 0 (header): "to=functions.bash 由json " the markers were taken out; the frames are found by the words they left; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    to=functions.bash 由json {"command":"ls"}
+    ^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
             "truncated_content": """\
 truncated_content at 38 (content): the input ended before a stop token; expected text, then <|end|>, <|call|> or <|return|>
@@ -243,9 +273,9 @@ truncated_content at 38 (content): the input ended before a stop token; expected
                                           ^\
 """,
             "truncated_header": """\
-truncated_header at 42 (header): "<|start|>assistant<|channel|>comment" the input ended in a header; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
-    <|channel|>analysis<|message|>think<|end|><|start|>assistant<|channel|>com…
-                                              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
+truncated_header at 39 (header): "<|start|>assistant to" the input ended in a header; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>analysis<|message|>ok<|end|><|start|>assistant to
+                                           ^^^^^^^^^^^^^^^^^^^^^\
 """,
             "unknown_role": """\
 unknown_role at 51 (header): "Assistant" is no role; the role it begins with is taken; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
@@ -258,9 +288,9 @@ unmarked_channel at 60 (header): "finalHello" a channel without <|channel|> befo
                                                      ^^^^^^^^^^\
 """,
             "unmarked_recipient": """\
-unmarked_recipient at 11 (header): "functions.get_weather" a recipient without to= before it; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
-    <|channel|>functions.get_weather<|message|>{"city": "Paris"}<|ca…
-               ^^^^^^^^^^^^^^^^^^^^^\
+unmarked_recipient at 11 (header): "functions.exec_command" a recipient without to= before it; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+    <|channel|>functions.exec_command{"cmd":"ls -l"}<|call|>
+               ^^^^^^^^^^^^^^^^^^^^^^\
 """,
         }
     )

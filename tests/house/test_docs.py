@@ -144,6 +144,7 @@ PUBLIC = (
     "motet.message",
     "motet.metrics",
     "motet.testing",
+    "motet.tiktoken",
     "motet.together",
     "motet.trace",
     "motet.tune",
