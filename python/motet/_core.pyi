@@ -45,6 +45,7 @@ __all__ = [
     "render_frames",
     "render_training",
     "tokens_by_channel",
+    "tool_dicts",
     "truncate",
 ]
 
@@ -375,6 +376,14 @@ class StreamParser:
         """
     def __copy__(self) -> StreamParser: ...
     def __deepcopy__(self, memo: Any) -> StreamParser: ...
+
+def tool_dicts(tools: Iterable[Any]) -> list[dict[str, Any]]:
+    """Tools as OpenAI tool dicts. Takes names, dicts of OpenAI, MCP or Anthropic, and objects with `to_dict` or
+    `model_dump`.
+
+    A dict that is in OpenAI's form is returned as it is. Raises `TypeError` for other objects and for a dict with no
+    known place for its parameters, and `RenderError` for parameters that are text but not JSON.
+    """
 
 def render(messages: Iterable[Message], **settings: Any) -> Prompt:
     """The prompt of a conversation. `motet.render` is the public form and describes the options."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from motet import catalog
+from motet._core import tool_dicts
 from motet.asking.answer import Answer
 from motet.asking.episode import Episode
 from motet.backend import LaneChoice
@@ -168,12 +169,8 @@ def _tool_dicts(tools: Any) -> tuple[Mapping[str, Any], ...]:
         raise TypeError(f"tools must be a list of tools, not {type(tools).__name__}")
     dicts: list[Mapping[str, Any]] = []
     for tool in tools:
-        if isinstance(tool, str):
-            dicts.append({"type": "function", "function": {"name": tool}})
-        elif isinstance(tool, Mapping):
-            dicts.append(tool)
-        else:
-            dicts.append(to_tool(tool).to_dict())
+        # A function becomes a tool; all else is a name, a dict, or an object that returns one.
+        dicts += tool_dicts([to_tool(tool) if callable(tool) else tool])
     return tuple(dicts)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
+from motet._core import tool_dicts
 from motet.errors import ConfigError, InvalidArgumentsError
 from motet.schema.arguments import Arguments, signature_function
 from motet.schema.docstring import parse_docstring
@@ -204,20 +205,25 @@ def to_tool(value: Any) -> Tool:
 
 
 def tools_from(dicts: Iterable[Mapping[str, Any]], dispatch: Callable[[str, dict[str, Any]], Any]) -> list[Tool]:
-    """Tools from OpenAI tool dicts, all implemented by `dispatch(name, arguments)`, sync or async.
+    """Tools from the tool dicts of OpenAI, MCP or Anthropic, all implemented by `dispatch(name, arguments)`.
+
+    `dispatch` may be sync or async. Objects with `model_dump`, as MCP's SDK lists them, are read, too.
 
     The arguments are parsed and checked to be an object; `dispatch` checks them against the schema.
     """
     if not callable(dispatch):
         raise TypeError(f"dispatch must be a function of a name and arguments, not {type(dispatch).__name__}")
+    dicts = list(dicts)
+    if any(isinstance(shape, str) for shape in dicts):
+        raise TypeError("tools_from takes tool dicts, not names: a name has no parameters")
     tools = []
-    for shape in dicts:
-        function = shape.get("function", shape) if isinstance(shape, Mapping) else None
-        name = function.get("name") if isinstance(function, Mapping) else None
-        if function is None or not isinstance(name, str) or not NAME.fullmatch(name):
-            raise TypeError(f"not an OpenAI tool dict with a name: {shape!r:.200}")
+    for shape in tool_dicts(dicts):
+        function = shape["function"]
+        name, description = function["name"], function.get("description") or ""
+        if not NAME.fullmatch(name):
+            raise TypeError(f"a tool needs a name of 1 to 64 letters, digits, _, - and dots, not {name!r}")
         parameters = function.get("parameters") or {"type": "object", "properties": {}}
-        tools.append(Tool(name, function.get("description") or "", parameters, dispatch, _bind=_bind_dispatched))
+        tools.append(Tool(name, description, parameters, dispatch, _bind=_bind_dispatched))
     return tools
 
 

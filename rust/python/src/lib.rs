@@ -44,6 +44,8 @@ mod _core {
     use super::stream_parser::StreamParser;
 
     #[pymodule_export]
+    use super::from_python::tool_dicts;
+    #[pymodule_export]
     use super::prompt::{Prompt, render, render_frames, render_training};
 
     #[pymodule_init]

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, overload
 
 from motet._core import MARKERS, SPECIAL_TOKENS
 from motet.harmony import Tools, read_response_format, render
-from motet.harmony.grammar.completion import StopTokens, call_nodes, choose_calls, completion_rules
+from motet.harmony.grammar.completion import StopTokens, call_nodes, choose_calls, chosen_name, completion_rules
 from motet.harmony.grammar.gbnf import to_gbnf
 from motet.harmony.grammar.json_schema import normalised
 from motet.harmony.grammar.lark import to_lark
@@ -38,7 +38,7 @@ def grammar(
     tools: Tools = ...,
     *,
     builtin_tools: Iterable[Literal["browser", "python"]] = ...,
-    tool_choice: str = ...,
+    tool_choice: str | Mapping[str, Any] = ...,
     parallel_calls: bool = ...,
     reasoning: bool = ...,
     response_format: Mapping[str, Any] | None = ...,
@@ -51,7 +51,7 @@ def grammar(
     tools: Tools = ...,
     *,
     builtin_tools: Iterable[Literal["browser", "python"]] = ...,
-    tool_choice: str = ...,
+    tool_choice: str | Mapping[str, Any] = ...,
     parallel_calls: bool = ...,
     reasoning: bool = ...,
     response_format: Mapping[str, Any] | None = ...,
@@ -63,7 +63,7 @@ def grammar(
     tools: Tools = (),
     *,
     builtin_tools: Iterable[Literal["browser", "python"]] = (),
-    tool_choice: str = "auto",
+    tool_choice: str | Mapping[str, Any] = "auto",
     parallel_calls: bool = False,
     reasoning: bool = True,
     response_format: Mapping[str, Any] | None = None,
@@ -75,8 +75,8 @@ def grammar(
 
     - `tools`, `builtin_tools`, `response_format`: as in `render`. Arguments follow the schema of their tool, answers
       that of the response format, as far as the form can express it.
-    - `tool_choice`: `"auto"`, an answer or a call; `"none"`, an answer; `"required"`, a call; or the name of the tool
-      to call.
+    - `tool_choice`: `"auto"`, an answer or a call; `"none"`, an answer; `"required"`, a call; the name of the tool to
+      call, or the dict that the APIs take, `{"type": "function", "function": {"name": ...}}`.
     - `parallel_calls`: True allows further frames after a call. Sampling usually ends there.
     - `reasoning`: True allows reasoning first.
     - `quoting`: True allows contents to spell markers in ordinary tokens, as an answer about this format does. False
@@ -96,12 +96,13 @@ def grammar(
     render([], tools=tools, builtin_tools=builtin_tools, response_format=response_format)
     ids = {SPECIAL_TOKENS[end] for end in _ENGINE_ENDS[format]} if eos is None else set(eos)
     stops = StopTokens(ids)
-    calls = choose_calls(call_nodes(tools, builtin_tools), tool_choice)
+    choice = chosen_name(tool_choice)
+    calls = choose_calls(call_nodes(tools, builtin_tools), choice)
     if parallel_calls and calls and stops.node(MARKERS["call"]) == Concatenation(()):
         raise ValueError("parallel_calls: frames cannot follow <|call|> if eos says that it ends the sequence")
     schema = read_response_format(response_format)
     answer = normalised(schema[2]) if schema else AnyText()
-    allows_answer = tool_choice in ("auto", "none")
+    allows_answer = choice in ("auto", "none")
     rules = completion_rules(calls, answer if allows_answer else False, stops, parallel_calls, reasoning)
     if format == "lark":
         return to_lark(rules, _MARKERS, quoting=quoting)

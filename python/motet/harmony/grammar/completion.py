@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from motet._core import MARKERS, SPECIAL_TOKENS, function_recipient, name_of
+from motet._core import MARKERS, SPECIAL_TOKENS, function_recipient, name_of, tool_dicts
 from motet.harmony.grammar.json_schema import normalised
 from motet.harmony.grammar.nodes import (
     BLANK,
@@ -67,11 +67,11 @@ class StopTokens:
         return _row() if SPECIAL_TOKENS[marker] in self._eos else SpecialToken(marker)
 
 
-def call_nodes(tools: Sequence[str | Mapping[str, Any]], builtin_tools: Iterable[str]) -> dict[str, Node]:
+def call_nodes(tools: Sequence[Any], builtin_tools: Iterable[str]) -> dict[str, Node]:
     """The frame of a call of each tool, by name, without the stop token."""
     calls: dict[str, Node] = {}
-    for tool in tools:
-        fields = {"name": tool} if isinstance(tool, str) else tool.get("function", tool)
+    for tool in tool_dicts(tools):
+        fields = tool["function"]
         name = name_of(fields["name"])
         schema = normalised(fields.get("parameters") or {"type": "object"})
         calls[name] = _call(
@@ -114,7 +114,27 @@ _TYPES: RuleSet = {
 }
 
 
+def chosen_name(choice: str | Mapping[str, Any]) -> str:
+    """The `tool_choice` as a word: `auto`, `none`, `required`, or the name of a tool.
+
+    Dicts are those of the APIs: `{"type": "function", "function": {"name": ...}}` of Chat, `{"type": "function",
+    "name": ...}` of Responses, `{"type": "tool", "name": ...}` and `{"type": "any"}` of Anthropic's.
+    """
+    match choice:
+        case str():
+            return name_of(choice)
+        case {"type": "function", "function": {"name": str(name)}} | {"type": "function" | "tool", "name": str(name)}:
+            return name_of(name)
+        case {"type": "any"}:
+            return "required"
+        case {"type": "auto" | "none" as word}:
+            return cast("str", word)
+    forms = "'auto', 'none', 'required', a tool's name or {'type': 'function', 'function': {'name': ...}}"
+    raise ValueError(f"tool_choice must be {forms}, not {choice!r:.200}")
+
+
 def choose_calls(calls: dict[str, Node], choice: str) -> dict[str, Node]:
+    """The calls that a `tool_choice` allows."""
     if choice == "none":
         return {}
     if choice in ("auto", "required"):
@@ -122,7 +142,8 @@ def choose_calls(calls: dict[str, Node], choice: str) -> dict[str, Node]:
             raise ValueError("tool_choice: a call is required, but there are no tools")
         return calls
     if choice not in calls:
-        raise ValueError(f"tool_choice must be auto, none, required or one of the tools, not {choice!r}")
+        names = ", ".join(calls) or "none"
+        raise ValueError(f"tool_choice must be auto, none, required or one of the tools ({names}), not {choice!r}")
     return {choice: calls[choice]}
 
 
