@@ -7,7 +7,7 @@ the Responses API and messages of Anthropic's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from motet import _core
 from motet.dialects import anthropic, responses
@@ -48,6 +48,10 @@ def to_messages(items: Iterable[Message | Mapping[str, Any]], *, unnamed_results
     """
     if isinstance(items, str | bytes | Mapping | Message) or not isinstance(items, Iterable):
         raise TypeError(f"messages must be a list of messages, not {type(items).__name__}")
+    items = list(items)
+    if all(isinstance(item, Message) for item in items):
+        # Conversations that grow are rendered again and again: the checks below cost more than their rendering.
+        return cast("list[Message]", items)
     messages: list[Message] = []
     turn: list[Message] = []
     for index, item in enumerate(items):

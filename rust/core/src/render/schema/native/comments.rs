@@ -109,15 +109,23 @@ fn of_schema(schema: &Value, with_title: bool) -> Vec<String> {
         comments.push("Examples:".to_owned());
         comments.extend(examples.iter().map(|example| format!("- {}", literal(example))));
     }
-    let limits = LIMITS.iter().filter_map(|key| fields.get_key_value(*key));
-    let mut limits: Vec<String> = limits.map(|(key, value)| format!("{key}: {}", literal(value))).collect();
+    let mut limits = keywords(fields, &LIMITS);
     limits.extend(undeclared(fields).map(|names| format!("required: {}", literal(&names))));
     if !limits.is_empty() {
         comments.push(limits.join(", "));
     }
-    let conditions = CONDITIONS.iter().filter_map(|key| fields.get_key_value(*key));
-    comments.extend(conditions.map(|(key, value)| format!("{key}: {}", literal(value))));
+    comments.extend(keywords(fields, &CONDITIONS));
     comments
+}
+
+/// `keyword: value` of each keyword of a list that a schema has, in the order of the list. A schema has few keywords, so
+/// they are looked up in the list and not the other way round.
+fn keywords(fields: &Map<String, Value>, list: &[&str]) -> Vec<String> {
+    let place = |key: &String| list.iter().position(|keyword| keyword == key);
+    let mut present: Vec<_> =
+        fields.iter().filter_map(|(key, value)| Some((place(key)?, key, value))).collect();
+    present.sort_unstable_by_key(|(place, ..)| *place);
+    present.into_iter().map(|(_, key, value)| format!("{key}: {}", literal(value))).collect()
 }
 
 /// Required fields that the schema itself does not declare: it limits those of another one.
