@@ -130,11 +130,11 @@ def count(text: str, *, special: _Special = "text") -> int:
 def truncate(
     text: str, max_tokens: int, *, side: Literal["left", "right"] = "right", special: _Special = "text"
 ) -> str:
-    """The beginning of a text that has at most `max_tokens` tokens; with `side="left"`, the end of it.
+    """The beginning of a text with at most `max_tokens` of its tokens; with `side="left"`, the end of it.
 
-    `side`: the side that is cut off. The cut is between two tokens of the text and between two characters. The result
-    is the longest such part that has at most `max_tokens` tokens when it is encoded by itself. `special`: see
-    `encode`.
+    `side`: the side that is cut off. The cut is between two tokens of the text and between two characters, and keeps as
+    many tokens as possible such that the result has at most `max_tokens` tokens when it is encoded by itself, too.
+    `special`: see `encode`. Raises `ValueError` for a negative number.
     """
 
 def decode(ids: Iterable[SupportsIndex], *, errors: Literal["replace", "strict"] = "replace") -> str:

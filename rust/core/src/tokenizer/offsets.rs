@@ -66,8 +66,8 @@ pub enum Side {
     Right,
 }
 
-/// The longest part of a text that begins with it (for [`Side::Left`]: ends with it), lies between borders of its tokens
-/// that are also borders of characters, and has at most `max_tokens` tokens when it is encoded by itself.
+/// The beginning of a text with at most `max_tokens` of its tokens (for [`Side::Left`]: the end), as many as can be kept so
+/// that the cut is a border of characters and the part has at most `max_tokens` tokens when it is encoded by itself.
 ///
 /// The last condition matters where a pre-token is cut: what is left of it may be split otherwise than the whole.
 pub fn truncate<'a>(
