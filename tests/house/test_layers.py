@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from motet import _core
+
 PACKAGE = Path(__file__).parents[2] / "python" / "motet"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
@@ -260,3 +262,26 @@ motet.render([{"role": "user", "content": "Hi"}])
 print(read)
 """
     assert isolated(program).strip() == "[]"
+
+
+# Scripts of completions are data; a message names a marker to the user.
+SPELLING_ALLOWED = {"testing/script.py", "cli/commands/serve.py", "harmony/grammar/__init__.py"}
+
+
+def _literals(path: Path) -> list[str]:
+    """The string literals of a file, docstrings left out."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    bodies = [node.body for node in nodes if isinstance(getattr(node, "body", None), list)]
+    docstrings = {id(item.value) for body in bodies for item in body if isinstance(item, ast.Expr)}
+    constants = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings]
+    texts = [node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value for node in constants]
+    return [text for text in texts if isinstance(text, str)]
+
+
+def test_markers_and_function_prefix_are_spelled_in_the_core() -> None:
+    package = Path(__file__).parents[2] / "python" / "motet"
+    spellings = [*_core.MARKERS.values(), "functions."]
+    for path in package.rglob("*.py"):
+        if path.relative_to(package).as_posix() not in SPELLING_ALLOWED:
+            spelled = [text for text in _literals(path) if any(spelling in text for spelling in spellings)]
+            assert not spelled, path

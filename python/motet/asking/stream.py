@@ -132,7 +132,7 @@ def _is_counted(event: Event) -> bool:
 def _markup_tokens(event: Event, *, first: bool) -> int:
     """Tokens of a frame's header and end. The start of the first frame stands in the prompt."""
     recipient = f" to={event.recipient} " if event.recipient else ""
-    content_type = event.content_type or ("<|constrain|>json" if event.kind == "tool_call" else "")
+    content_type = event.content_type or (_core.MARKERS["constrain"] + "json" if event.kind == "tool_call" else "")
     header = _core.encode(f"{event.channel or 'commentary'}{recipient}{content_type}", special="token")
     return len(header) + (3 if first else 5)
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any
 
+from motet import _core
 from motet._context import AsyncClosing, Closing
 from motet._core import Event
 from motet.asking.answer import Answer
@@ -23,7 +24,7 @@ def _result_events(step: Step) -> Iterator[Event]:
     for place, record in enumerate(step.calls):
         index = len(step.message.content) + place
         # A built-in tool's recipient is its whole name.
-        author = record.call.recipient or f"functions.{record.call.name}"
+        author = record.call.recipient or _core.function_recipient(record.call.name)
         header = ("tool", author, "commentary", "assistant", None)
         yield Event("start", "tool_result", index, "", *header)
         yield Event("delta", "tool_result", index, record.content, *header)

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 import motet
+from motet import _core
 from motet.cli.cost_report import cost_report
 from motet.cli.event_printer import EventPrinter
 from motet.cli.failure import FAILURE, OK
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{result.content}\n")
         second = _show(atom.stream(result, on=first, tools=sample["tools"]), style)
     are_equal = all(
-        motet.render_frames(answer.completion.frames).text == f"<|start|>assistant{completion}"
+        motet.render_frames(answer.completion.frames).text == f"{_core.MARKERS['start']}assistant{completion}"
         for answer, completion in zip((first, second), sample["completions"], strict=True)
     )
     verdict = "identical to" if are_equal else "DIFFERENT from"

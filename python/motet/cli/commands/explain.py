@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import motet
+from motet import _core
 from motet.cli.inputs import read_completion, read_ids, tool_list
 from motet.cli.options import add_input, add_output, add_parsing
 from motet.cli.style import Style
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     ids = read_ids(data, options)
     if ids is None:
         ids = motet.encode(data.decode("utf-8", "replace"), special="token")
-    role = None if ids[:1] == [motet.SPECIAL_TOKENS["<|start|>"]] else options.role
+    role = None if ids[:1] == [motet.SPECIAL_TOKENS[_core.MARKERS["start"]]] else options.role
     tools = tool_list(options.tools)
     parser = motet.StreamParser(role, tools=tools, strict=options.strict, stripped=options.stripped)
     rows: list[Row] = []
@@ -116,7 +117,7 @@ def _rows(ids: list[int], parser: motet.StreamParser, role: str | None) -> Itera
 
 
 _SPECIAL = frozenset(motet.SPECIAL_TOKENS.values())
-_OPENING = [motet.SPECIAL_TOKENS[marker] for marker in ("<|start|>", "<|channel|>", "<|constrain|>")]
+_OPENING = [motet.SPECIAL_TOKENS[_core.MARKERS[word]] for word in ("start", "channel", "constrain")]
 
 
 def _row(position: int, token: int, events: list[motet.Event], place: str) -> Row:

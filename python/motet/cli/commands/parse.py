@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import motet
+from motet import _core
 from motet.cli.event_printer import EventPrinter, channel_counts, repair_line
 from motet.cli.inputs import read_completion, read_ids, stream_completion, tool_list
 from motet.cli.options import add_input, add_output, add_parsing
@@ -22,7 +23,7 @@ EXAMPLES = (
     "curl -N ... | motet parse --stream",
 )
 
-_START = b"<|start|>"
+_START = _core.MARKERS["start"]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -73,9 +74,9 @@ def _stream(options: argparse.Namespace, style: Style, tools: list[Any] | None) 
 def _role(options: argparse.Namespace, head: bytes, ids: list[int] | None) -> Any:
     """The role with which the prompt ended; `None` if the input begins with a `<|start|>` of its own."""
     if ids is None:
-        begins_with_start = head.lstrip().startswith(_START)
+        begins_with_start = head.lstrip().startswith(_START.encode())
     else:
-        begins_with_start = ids[:1] == [motet.SPECIAL_TOKENS["<|start|>"]]
+        begins_with_start = ids[:1] == [motet.SPECIAL_TOKENS[_START]]
     return None if begins_with_start else options.role
 
 

@@ -119,7 +119,7 @@ def _deltas(events: list[Event], calls: dict[int, int]) -> Iterator[dict[str, An
         if event.kind == "tool_call" and event.type == "start":
             # The number is a float, and what came once does not come again: so the service writes it.
             calls[event.index] = len(calls)
-            name = (event.recipient or "").removeprefix("functions.")
+            name = _core.name_of(event.recipient or "")
             function: dict[str, Any] = {"name": name, "arguments": ""}
             index = calls[event.index]
             first = {"id": f"call_{index}", "index": float(index), "type": "function", "function": function}

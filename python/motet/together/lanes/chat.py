@@ -215,7 +215,7 @@ class ChatLane:
             if not call.name:
                 return
             self._end_said(events)
-            recipient = call.name if call.name.startswith("functions.") else f"functions.{call.name}"
+            recipient = _core.function_recipient(_core.name_of(call.name))
             call.frame = self._begin("tool_call", "commentary", recipient, events)
         text = "".join(call.pending)
         call.pending.clear()
@@ -270,7 +270,7 @@ _HEADER_MARKERS = [marker for marker in _core.SPECIAL_TOKENS if marker.strip("<|
 
 
 def _tool_call(call: _OpenCall, arguments: str, index: int, stop: Stop | None) -> ToolCall:
-    name = call.name.removeprefix("functions.")
+    name = _core.name_of(call.name)
     # A call without an id gets one from its place and content, so that equal responses give equal messages.
     digest = hashlib.sha256(f"{index}\0{name}\0{arguments}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
     return ToolCall(name, arguments, call.id or f"call_{digest}", stop=stop)
