@@ -98,7 +98,7 @@ fn not_a_tool(recipient: &str, bare: &str) -> Option<Addressee<'static>> {
     if recipient == "all" || Role::from_name(recipient).is_some_and(|role| role != Role::Tool) {
         return Some(Addressee::Participant);
     }
-    if let Some(channel) = CHANNELS.into_iter().find(|channel| same(&channel)) {
+    if let Some(channel) = CHANNELS.into_iter().find(same) {
         return Some(Addressee::Channel(channel));
     }
     let is_role = Role::ALL.into_iter().any(|role| same(&role.as_str()));

@@ -28,7 +28,8 @@ impl Parser {
     pub(super) fn headerless_text(&mut self, stop: Option<Stop>, sink: &mut impl Sink) -> bool {
         let blank = self.buffer.text.trim().is_empty();
         let only = self.current.is_none() && !self.marked && stop.is_none() && !self.options.transcript;
-        if blank && !(only && !self.buffer.text.is_empty()) {
+        // White space alone is an answer only as the whole completion.
+        if blank && (!only || self.buffer.text.is_empty()) {
             return false;
         }
         let expected =

@@ -208,7 +208,7 @@ impl<'a> HeaderParser<'a> {
 
     /// `<|constrain|>` and a tool in the place of the content type: `functions.x`, `func=functions.x`, `x:`.
     pub(super) fn constrained_tool(&mut self, word: &'a str, at: usize) -> Option<usize> {
-        let Some(&Spanned { start, end, .. }) = self.tokens.get(at) else { return None };
+        let &Spanned { start, end, .. } = self.tokens.get(at)?;
         let is_key = |key: &str| !key.is_empty() && key.bytes().all(|c| c.is_ascii_alphabetic() || c == b'_');
         let value = word.split_once('=').filter(|(key, _)| is_key(key)).map_or(word, |(_, value)| value);
         let from = end - value.len();

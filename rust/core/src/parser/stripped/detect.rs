@@ -407,11 +407,8 @@ impl<'a> StrippedHeaderDetector<'a> {
         let garbage = words.split_whitespace().inspect(|_| count += 1).all(is_garbage_word);
         let complete = text.get(end..).is_some_and(|rest| rest.starts_with(['{', '[']));
         let first = words.split(' ').next().unwrap_or_default();
-        if !complete
-            && end == text.len()
-            && !self.whole
-            && !(first.len() < words.len() && !is_garbage_word(first))
-        {
+        let first_is_plain = first.len() < words.len() && !is_garbage_word(first);
+        if !complete && end == text.len() && !self.whole && !first_is_plain {
             return Err(Miss::NeedMoreInput);
         }
         Ok(text.get(end..).filter(|_| complete && garbage && (1..=2).contains(&count)))
