@@ -67,7 +67,12 @@ class Bench:
     def check_closed(self) -> None:
         """That no connection is open but those that wait for the next request."""
         backend: Any = self.brain.backend
-        pools = [client._client._transport._pool for client in (backend.client, backend.async_client)]
+
+        async def client_of_the_loop() -> Any:
+            return backend.async_client
+
+        clients = (backend.client, self.runner.run(client_of_the_loop()))
+        pools = [client._client._transport._pool for client in clients]
         ends = time.monotonic() + 5
         while True:
             idle = [connection.is_idle() for pool in pools for connection in pool.connections]
