@@ -19,6 +19,7 @@ from motet.message import Completion, Lane, Message
 from motet.metrics import Price, Time, Usage
 
 __all__ = [
+    "COMPLETE_REASONS",
     "AsyncReplyStream",
     "Attempt",
     "Backend",
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 LaneChoice: TypeAlias = Lane | Literal["auto"]
+
+COMPLETE_REASONS = frozenset(("stop", "tool_calls", "function_call"))
+"""Finish reasons of a model that stopped by itself. Calls of an answer with any other reason may be cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +128,8 @@ class Reply:
     usage: Usage | None = None
     """`None`: the service sent none."""
     finish: str | None = None
-    """The finish reason: `stop`, `length`, `tool_calls`, ... `None`: the answer is incomplete."""
+    """The finish reason in OpenAI's words: `stop`, `length`, `tool_calls`, ...; an unknown one as the service wrote it.
+    `None`: the answer is incomplete."""
     request_id: str | None = None
     time: Time = field(default_factory=lambda: Time(0.0))
     attempts: tuple[Attempt, ...] = ()
@@ -134,6 +139,11 @@ class Reply:
     """Remarks on how the response was read."""
     response_format: Literal["service", "prompt"] | None = None
     """Where the schema of the answer was sent: in a field of the request, or in the prompt. `None`: no schema."""
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the model stopped by itself, as far as the finish reason says."""
+        return self.finish in COMPLETE_REASONS
 
 
 @dataclass(frozen=True, slots=True)

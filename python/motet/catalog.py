@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ __all__ = [
     "forget",
     "record_service_data",
     "register",
+    "same_model",
     "speaks_harmony",
     "specs",
     "to_context",
@@ -101,6 +103,8 @@ class Skills:
     tools: bool | None = None
     reasoning: bool | None = None
     vision: bool | None = None
+    think_tags: bool | None = None
+    """Whether the model's reasoning stands in its answer between `<think>` tags, as the service sends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,8 @@ class Spec:
     """The statement on the removal where no day is published."""
     successor: str | None = None
     """The slug of the replacement."""
+    price_is_own: bool = False
+    """True if the caller gave the price, which then applies to whatever model answers."""
 
     @property
     def harmony(self) -> bool:
@@ -199,7 +205,7 @@ _FIGURES: Mapping[str, tuple[str, Mapping[str, Callable[[object], Any]]]] = {
     "context": ("gain.size.context.", {"tokens": to_context}),
     "grades": ("gain.grades.", {"swe": _decimal}),
     "cutoff": ("gain.cutoff.", {"date": _text}),
-    "skills": ("gain.skills.", dict.fromkeys(("tools", "reasoning", "vision"), _flag)),
+    "skills": ("gain.skills.", dict.fromkeys(("tools", "reasoning", "vision", "think_tags"), _flag)),
 }
 _WORDS: Mapping[str, Callable[[object], Any]] = {
     **dict.fromkeys(("model", "description", "vocabulary", "gone", "successor"), _text),
@@ -278,7 +284,7 @@ def _spec(slug: str, figures: _Figures) -> Spec:
         return figures[path][0] if path in figures else None
 
     price = Price(*[of(f"cost.cash.{key}") for key in ("input", "output", "cached")])
-    skills = Skills(*[of(f"gain.skills.{key}") for key in ("tools", "reasoning", "vision")])
+    skills = Skills(*[of(f"gain.skills.{key}") for key in ("tools", "reasoning", "vision", "think_tags")])
     size = SpecSize(Context(of("gain.size.context.tokens")))
     gain = Gain(size, Grades(of("gain.grades.swe")), of("gain.cutoff.date"), skills)
     named = {path.removesuffix(".date"): source for path, (_, source) in figures.items() if source is not None}
@@ -307,9 +313,31 @@ def find(slug: str) -> Spec:
 
 
 def find_by_model(model: str) -> Spec | None:
-    """The atom of a model id, from the catalogue or from a service's list. `None`: unknown."""
-    spec = next((spec for spec in specs() if spec.model is not None and spec.model.lower() == model.lower()), None)
-    return uncatalogued(model) if spec is None and model in _learned else spec
+    """The atom of a model id in any spelling, from the catalogue or from a service's list. `None`: unknown."""
+    known = [spec for spec in specs() if spec.model is not None]
+    spec = next((spec for spec in known if (spec.model or "").lower() == model.lower()), None)
+    if spec is None and model in _learned:
+        return uncatalogued(model)
+    if spec is None:
+        matches = [spec for spec in known if same_model(spec.model or "", model)]
+        spec = matches[0] if len(matches) == 1 else None
+    return spec
+
+
+def same_model(first: str, second: str) -> bool:
+    """True if two ids name the same model in different spellings: in the case of letters, with an organisation or a
+    folder before it, with `:` for `-` (Ollama), or with the date of a release, `latest` or `.gguf` behind it."""
+    return _normalised(first) == _normalised(second)
+
+
+def _normalised(model: str) -> str:
+    name = model.strip().lower().rstrip("/").rpartition("/")[2].removesuffix(".gguf")
+    return _RELEASE.sub("", re.sub(r"[:_ ]+", "-", name))
+
+
+_RELEASE = re.compile(r"-(latest|mxfp4|\d{8}|\d{4}-\d{2}-\d{2})$")
+"""The end of a name that makes no other model. `mxfp4` is the precision in which gpt-oss was published; models of other
+precisions may have other prices."""
 
 
 def register(
@@ -348,6 +376,7 @@ def register(
         Gain(SpecSize(Context(context)), Grades()),
         named,
         _VOCABULARY if speaks else None,
+        price_is_own=price != Price(),
     )
     _registered[slug] = spec
     return spec

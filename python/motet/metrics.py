@@ -44,16 +44,33 @@ class Usage:
     """Prompt tokens from the service's cache."""
     reasoning: int | None = None
     """Output tokens of the reasoning."""
+    total: int | None = field(default=None, compare=False, repr=False)
+    """All tokens, which check the other counts."""
 
     @classmethod
     def read(cls, shape: Mapping[str, Any]) -> Usage:
-        """From the `usage` object of an answer, with the details wherever services put them."""
-        prompt, completion = shape.get("prompt_tokens_details"), shape.get("completion_tokens_details")
+        """From the `usage` object of a response, under the names of OpenAI's Chat Completions and Responses, Anthropic
+        (whose `input_tokens` exclude cached ones) and DeepSeek (`prompt_cache_hit_tokens`)."""
+        prompt = _first(*_counts(shape, "prompt_tokens", "input_tokens"))
+        cached = None
+        cache_read, cache_write = _counts(shape, "cache_read_input_tokens", "cache_creation_input_tokens")
+        if cache_read is not None and prompt is not None and shape.get("prompt_tokens") is None:
+            prompt, cached = prompt + cache_read + (cache_write or 0), cache_read
         return cls(
-            _count(shape.get("prompt_tokens")),
-            _count(shape.get("completion_tokens")),
-            _first(_inner(prompt, "cached_tokens"), _count(shape.get("cached_tokens"))),
-            _first(_inner(completion, "reasoning_tokens"), _count(shape.get("reasoning_tokens"))),
+            prompt,
+            _first(*_counts(shape, "completion_tokens", "output_tokens")),
+            _first(
+                _inner(shape.get("prompt_tokens_details"), "cached_tokens"),
+                _inner(shape.get("input_tokens_details"), "cached_tokens"),
+                *_counts(shape, "cached_tokens", "prompt_cache_hit_tokens"),
+                cached,
+            ),
+            _first(
+                _inner(shape.get("completion_tokens_details"), "reasoning_tokens"),
+                _inner(shape.get("output_tokens_details"), "reasoning_tokens"),
+                *_counts(shape, "reasoning_tokens"),
+            ),
+            _count(shape.get("total_tokens")),
         )
 
 
@@ -62,6 +79,10 @@ def _count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value < 0:
         return None
     return int(value) if value == value // 1 else None
+
+
+def _counts(shape: Mapping[str, Any], *names: str) -> list[int | None]:
+    return [_count(shape.get(name)) for name in names]
 
 
 def _inner(details: object, key: str) -> int | None:

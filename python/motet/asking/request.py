@@ -15,7 +15,7 @@ from motet import _core, catalog
 from motet.asking.answer import Answer
 from motet.asking.episode import Episode
 from motet.asking.options import PreparedOptions
-from motet.backend import Prepared, Reply, Request
+from motet.backend import COMPLETE_REASONS, Prepared, Reply, Request
 from motet.catalog import Spec
 from motet.dialects.chat import to_messages
 from motet.errors import (
@@ -63,14 +63,21 @@ class PreparedRequest:
         return any(limit is not None for limit in limits) or bool(self.budgets)
 
     def price(self, model: str | None) -> tuple[Price, str]:
-        """The price of the model that answered, and the reason if it is unknown."""
+        """The price of the model that answered, and the reason if it is unknown.
+
+        A price that the caller gave applies to whatever model answers. Without one, a model other than the requested is
+        priced by the catalogue, which has Together's prices only."""
         spec: Spec | None = self.spec
-        if model is not None and model != self.spec.model:
-            spec = catalog.find_by_model(model)
+        if model is not None and not self._has_own_price(model):
+            spec = catalog.find_by_model(model) if self.spec.slug.startswith("together/") else None
         if spec is None:
-            return Price(), f"{model} answered, whose price is not known"
+            hint = "give one for all models: motet.atom(..., price={'input': ..., 'output': ...})"
+            return Price(), f"{model} answered, whose price is not known; {hint}"
         hint = "give it: motet.atom(..., price={'input': ..., 'output': ...})"
         return spec.cost.cash, f"the price of {spec.slug} is not known; {hint}"
+
+    def _has_own_price(self, model: str) -> bool:
+        return self.spec.price_is_own or self.spec.model is None or catalog.same_model(model, self.spec.model)
 
     def count(self, prepared: Prepared) -> tuple[int, bool, list[str]]:
         """Tokens of the prompt as the backend prepared it, whether the count is exact, and notes on how it was made."""
@@ -93,11 +100,17 @@ class PreparedRequest:
                 max_tokens = self.request.max_tokens
                 limit = f"max_tokens={max_tokens}" if max_tokens else "the service's limit of tokens"
                 raise TruncatedOutputError(f"the answer was cut at {limit}; what came is in .partial; give more")
+            if answer.calls and not reply.is_complete:
+                raise TruncatedOutputError(
+                    f"the answer may be cut (finish_reason {reply.finish!r}); its calls are not used; it is in .partial"
+                )
             if answer.calls:
                 return answer
             if not answer.text.strip() and not self.output.optional_text:
                 thinking = " after thinking" if answer.reasoning else ""
-                reason = f" (finish_reason {reply.finish!r})" if reply.finish not in _STOP_REASONS else ""
+                if not answer.reasoning and reply.usage is not None and reply.usage.reasoning:
+                    thinking = f" after {reply.usage.reasoning} tokens of reasoning that the service did not send"
+                reason = "" if reply.is_complete else f" (finish_reason {reply.finish!r})"
                 raise EmptyOutputError(f"the answer is empty: the model stopped{thinking} without a word{reason}")
             output, note = self.output.read(answer.text)
         except OutputError as error:
@@ -109,11 +122,15 @@ class PreparedRequest:
         completion, requested_model = reply.completion, self.request.model
         price, no_price = self.price(reply.model)
         notes = [*self.notes, *reply.notes]
-        if reply.finish not in (*_STOP_REASONS, "length"):
+        if reply.finish not in (None, *COMPLETE_REASONS, "length"):
             notes.append(f"the service ended the answer for a reason of its own: {reply.finish}")
         if reply.model is not None and reply.model != requested_model:
-            notes.append(f"{reply.model} answered, and {requested_model} was asked; the price is that of the former")
+            whose = "the one of the request" if self._has_own_price(reply.model) else "that of the former"
+            notes.append(f"{reply.model} answered, and {requested_model} was asked; the price is {whose}")
         usage = reply.usage
+        if usage is not None and usage.reasoning and not completion.reasoning and completion.frames:
+            # Limits on reasoning are checked in what arrives; a run sees the rest in the usage of its last step.
+            notes.append(f"the service counted {usage.reasoning} tokens of reasoning, and sent none of it")
         received = sum(completion.tokens.values()) if completion.lane == "ids" and not cut else None
         if received is not None and usage is not None and usage.output is not None and received + 1 < usage.output:
             # Most servers count the stop token, and some do not send it.
@@ -198,8 +215,6 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
     )
 
 
-_STOP_REASONS = (None, "stop", "eos", "tool_calls", "function_call")
-"""Finish reasons of a model that stopped by itself."""
 _TOKENS_PER_MESSAGE = 4
 """Rough number of marker tokens per message in chat templates other than harmony's."""
 

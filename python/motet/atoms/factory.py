@@ -51,7 +51,7 @@ def atom(
         cash = catalog.to_price(price)
         keys = [key for key in ("input", "output", "cached") if getattr(cash, key) is not None]
         sources = {**spec.sources, **{f"cost.cash.{key}": source for key in keys}}
-        spec = replace(spec, cost=replace(spec.cost, cash=cash), sources=sources)
+        spec = replace(spec, cost=replace(spec.cost, cash=cash), sources=sources, price_is_own=True)
     if context is not None:
         size = SpecSize(Context(catalog.to_context(context)))
         sources = {**spec.sources, "gain.size.context.tokens": source}

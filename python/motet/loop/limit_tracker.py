@@ -98,9 +98,15 @@ class LimitTracker:
         return self.limits.max_time - (time.monotonic() - self._start_time)
 
     def _cost(self, metrics: Metrics) -> Decimal:
-        """Cost of an answer; the worst case where the service sent no usage."""
+        """Cost of an answer; the worst case where it is unknown."""
         cost = metrics.cost.cash.total
-        return self._worst_case() if cost is None else cost
+        if cost is not None:
+            return cost
+        try:
+            return self._worst_case()
+        except ConfigError as error:
+            why = metrics.unknown.get("cost.cash.total", "the service sent no usage")
+            raise ConfigError(f"the cost of an answer is unknown ({why}), and {error}") from None
 
     def limit_error(self, run: Run, name: str, error: MotetError | None = None) -> LimitError:
         """The error for a limit, with the partial answer of `error`."""
@@ -122,10 +128,9 @@ def worst_case(spec: Spec) -> Decimal:
     """
     price, context = spec.cost.cash, spec.gain.size.context.tokens or 0
     cost = max((cost_of(price, context, 0) or 0, cost_of(price, 0, context) or 0))
-    if not cost:
-        raise ConfigError(
-            f"the service sent no usage, and the worst case of {spec.slug} is not known; give price= and context="
-        )
+    is_known = price.input is not None and price.output is not None
+    if not is_known or (not context and (price.input or price.output)):
+        raise ConfigError(f"the worst case of {spec.slug} is not known; give price= and context=")
     return Decimal(cost)
 
 

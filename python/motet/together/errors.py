@@ -120,8 +120,9 @@ def shown_cause(error: MotetError, cause: BaseException, key: str | None) -> Bas
 
 
 def from_error_object(shape: object, key: str | None) -> ApiError:
-    """The exception for an error within a response with status 200: under the key `error`, or an event of that name."""
-    inner = shape.get("error", shape) if isinstance(shape, Mapping) else shape
+    """The exception for an error within a response with status 200: under the key `error`, an event of that name, or an
+    object that says that it is one."""
+    inner = (shape.get("error") or shape) if isinstance(shape, Mapping) else shape
     words = inner if isinstance(inner, str) else ""
     if isinstance(inner, Mapping):
         words = " ".join(str(inner.get(name, "")) for name in ("type", "code", "status"))
@@ -148,6 +149,7 @@ _STATUS_OF_WORDS = (
 _OVERFLOW = re.compile(
     r"(?i)context.{0,12}(length|window|size)|maximum context|context_length_exceeded|prompt is too long"
     r"|input.{0,20}too long|longer than the (model|maximum)|max_new_tokens.{0,30}must be|exceeds? the (model|max)"
+    r"|reduce the length|too many tokens|exceeds? the available context|max_prompt_tokens"
 )
 
 
@@ -172,7 +174,7 @@ def _from_status(status: int | None, body: object, headers: Mapping[str, str], k
     text = _shown(body, key)
     known: dict[str, Any] = {"status": status, "raw": text or None, "request_id": request_id(headers)}
     tail = f": {text[:_MESSAGE_CHARS]}" if text else ""
-    if status in (400, 403, 413, 422) and _OVERFLOW.search(text):
+    if status in (None, 400, 403, 413, 422, 500, 502) and _OVERFLOW.search(text):
         tokens, limit = _overflow_counts(body, text)
         return ContextOverflowError(
             f"the prompt and its answer do not fit into the model's context{tail}", tokens=tokens, limit=limit, **known
@@ -214,20 +216,40 @@ def _shown(body: object, key: str | None) -> str:
 
 
 def _message(body: object) -> str:
-    """The message of an error's body: under one of the usual keys, else the whole body."""
+    """The message of an error's body with its details, from the usual keys; else the whole body."""
     if isinstance(body, Mapping):
-        inner = body.get("error", body)
+        inner = body.get("error") or body
         if isinstance(inner, str):
             return inner
         if isinstance(inner, Mapping):
             for name in ("message", "detail", "msg"):
                 if isinstance(inner.get(name), str):
                     code = inner.get("code")
-                    return f"{inner[name]} ({code})" if isinstance(code, str) and code else str(inner[name])
+                    message = f"{inner[name]} ({code})" if isinstance(code, str) and code else str(inner[name])
+                    return "; ".join([message, *_details(inner)])
         return json.dumps(body, ensure_ascii=False, default=str)
     if isinstance(body, bytes):
         return body[:_READ_CHARS].decode("utf-8", "replace")
     return "" if body is None else str(body)
+
+
+def _details(error: Mapping[str, Any]) -> list[str]:
+    """What services put beside the message: OpenRouter the provider, its own response and the reasons of a refusal in
+    `metadata`, Groq the completion that it could not parse in `failed_generation`."""
+    metadata = error.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    details = []
+    for label, value in (
+        ("provider", metadata.get("provider_name")),
+        ("reasons", metadata.get("reasons")),
+        ("raw", metadata.get("raw")),
+        ("failed_generation", error.get("failed_generation")),
+    ):
+        if value:
+            details.append(
+                f"{label}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)}"
+            )
+    return details
 
 
 _LIMIT = re.compile(r"(?i)(?:maximum|limit|context (?:length|size|window)|up to|<=)[^0-9]{0,40}(\d[\d,]*)")

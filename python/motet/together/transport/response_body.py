@@ -10,13 +10,17 @@ from motet._core import Event
 from motet.errors import MotetError, StreamTruncatedError
 from motet.message import Completion
 from motet.metrics import Usage
-from motet.together.errors import bad_payload, from_error_object
+from motet.together.errors import bad_payload, from_error_object, redact
+from motet.together.finish_reasons import cut_error, normalised_finish
 from motet.together.transport.sse import EventReader, EventTooLongError
+from motet.together.usage import consistent_usage, read_usage
 
 __all__ = ["ChoiceReader", "ResponseBody"]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Limit for a response that is not a stream: real ones have a few hundred kilobytes."""
+MAX_FINISH_CHARS = 100
+"""Of a finish reason that is kept."""
 
 
 class ChoiceReader(Protocol):
@@ -41,6 +45,8 @@ class ResponseBody:
         self._chunks: list[bytes] = []
         self._size = 0
         self._stop_reason: object = None
+        self._service_finish = ""
+        """The finish reason as the service wrote it."""
         self._event_count = 0
         self._has_choices = False
         self.started = False
@@ -129,13 +135,13 @@ class ResponseBody:
         """The events of one object: a whole answer or a chunk of it."""
         if not isinstance(shape, Mapping):
             raise self._bad_payload(f"an object was expected, not {_json_type(shape)}", shape)
-        if shape.get("error"):
+        if shape.get("error") or shape.get("object") == "error":
             raise from_error_object(shape, self._key)
         if isinstance(shape.get("id"), str):
             self.id = shape["id"]
         if isinstance(shape.get("model"), str) and shape["model"]:
             self.model = shape["model"]
-        self._read_usage(shape.get("usage"))
+        self._add_usage(read_usage(shape))
         choices = shape.get("choices")
         if choices is None:
             return []
@@ -151,22 +157,25 @@ class ResponseBody:
 
     def _read_choice(self, choice: Mapping[str, Any], shape: object) -> list[Event]:
         self._has_choices = True
-        self._read_usage(choice.get("usage"))
+        self._add_usage(read_usage(choice))
+        if choice.get("error"):
+            raise from_error_object(choice, self._key)
         try:
             events = self._reader.read(choice)
         except ValueError as error:
             raise self._bad_payload(str(error), shape) from None
         finish = choice.get("finish_reason")
         if isinstance(finish, str) and finish:
-            self.finish = finish
+            # Unknown reasons are quoted in errors, and a server may echo the key anywhere.
+            self._service_finish = redact(finish[:MAX_FINISH_CHARS], self._key)
+            self.finish = normalised_finish(self._service_finish)
             self._stop_reason = choice.get("stop_reason", choice.get("matched_stop"))
         return events
 
-    def _read_usage(self, shape: object) -> None:
-        if isinstance(shape, Mapping):
-            usage = Usage.read(shape)
-            if usage != Usage():
-                self.usage = usage
+    def _add_usage(self, usage: Usage | None) -> None:
+        # Some services send zeros in the chunks before the one with the counts, or after it.
+        if usage is not None and (self.usage is None or usage.input or usage.output):
+            self.usage = usage
 
     def _end(self, reason: str) -> list[Event]:
         """The events of the end of the answer. Sets `error` if no finish reason came."""
@@ -175,14 +184,17 @@ class ResponseBody:
             events = self._reader.close(self.finish, self._stop_reason)
         except ValueError as error:
             raise self._bad_payload(str(error)) from None
-        if self.finish is None:
-            self.error = self._truncated(reason)
-        elif self.finish == "error":
-            description = {"message": "the model failed (finish_reason 'error')", "type": "server"}
-            self.error = from_error_object(description, self._key)
-        elif self.usage is None:
-            self.notes.append("the service sent no usage")
+        self.error = self._truncated(reason) if self.finish is None else cut_error(self._service_finish)
+        if self.finish is not None:
+            self._check_usage()
         return events
+
+    def _check_usage(self) -> None:
+        if self.usage is None:
+            self.notes.append("the service sent no usage")
+            return
+        self.usage, notes = consistent_usage(self.usage, self._reader.completion)
+        self.notes += notes
 
     def _truncated(self, reason: str) -> MotetError:
         if self._events is not None and not self._event_count and reason != "half_event":
