@@ -19,7 +19,6 @@ from motet.message import Completion, Lane, Message
 from motet.metrics import Price, Time, Usage
 
 __all__ = [
-    "COMPLETE_REASONS",
     "AsyncReplyStream",
     "Attempt",
     "Backend",
@@ -74,6 +73,10 @@ class Request:
     """The date in prompts that motet renders, as `2026-11-21`."""
     lane: LaneChoice | None = None
     """`None`: the backend's."""
+    context: int | None = None
+    """Tokens of prompt and answer together, as the caller knows them; a server's own figure comes first."""
+    think_tags: bool = False
+    """True if the model's reasoning stands in its answer between `<think>` tags, as the service sends it."""
 
     @classmethod
     def of(cls, model: str, messages: Messages, **settings: Any) -> Request:

@@ -115,6 +115,12 @@ class Price:
     cached: Decimal | None = None
     """For cached prompt tokens. `None`: the price of `input`."""
 
+    @classmethod
+    def per_token(cls, input: Decimal | None, output: Decimal | None, cached: Decimal | None = None) -> Price:
+        """From US dollars per token, as OpenRouter lists them."""
+        prices = [None if price is None else _EXACT.multiply(price, MILLION) for price in (input, output, cached)]
+        return cls(*prices)
+
     def __post_init__(self) -> None:
         # Validate now: failing later would lose an answer that is paid for.
         for price in fields(self):

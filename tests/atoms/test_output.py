@@ -57,7 +57,8 @@ def test_outputs_of_all_types(wanted: Any, raw: str, value: Any, style: str, lan
         body = server.requests[-1].body
         if lane == "chat":
             form = body["response_format"]["json_schema"]
-            assert form["strict"] is True
+            # Strict mode has no place for a dict of any keys.
+            assert form.get("strict") is (None if wanted == dict[str, int] else True)
             assert form["schema"]["type"] == "object"
             assert answer.response_format == "service"
         else:

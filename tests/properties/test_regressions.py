@@ -21,8 +21,9 @@ from motet.asking.request import prepare
 from motet.backend import Reply, Request
 from motet.testing import Cassette, CassetteMissError, Fault, ScriptedServer, Turn
 from motet.together.lanes import raw
-from motet.together.lanes.chat import ChatLane
+from motet.together.lanes.chat_reader import ChatLane
 from motet.together.lanes.raw import RawLane
+from motet.together.services import SERVICES
 from tests.support.server_scripts import ANSWER, CALL, KEY, LANES, PLAIN, SLUG, WEATHER, asking, final
 
 ALONE = '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Oslo"}<|call|>'
@@ -242,7 +243,7 @@ def test_together_gets_text_prompts(lane: Any) -> None:
     """Its completions take nothing else, and none of the fields of vLLM."""
     request = Request.of("openai/gpt-oss-120b", [{"role": "user", "content": "Hi"}])
     rendered = raw.prompt(request)
-    arguments = raw.body(request, rendered, lane, "together")
+    arguments = raw.body(request, rendered, lane, SERVICES["together"], None)
     assert arguments["prompt"] == rendered.text
     assert arguments["stop"] == ["<|return|>", "<|call|>"]
     assert arguments.get("logprobs") == (1 if lane == "ids" else None)

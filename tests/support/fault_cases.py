@@ -21,7 +21,8 @@ import together
 import motet
 from motet.testing import Turn
 from motet.testing.server import wire_shapes as shapes
-from motet.together.lanes.chat import ChatLane
+from motet.testing.server.faces import FACES, Face
+from motet.together.lanes.chat_reader import ChatLane
 from motet.together.lanes.raw import RawLane
 from motet.together.transport.request_machine import (
     DeadlinePassed,
@@ -50,6 +51,10 @@ def sse(shape: Any) -> bytes:
     return b"data: " + json.dumps(shape, ensure_ascii=False).encode() + b"\n\n"
 
 
+RAW_LIMIT = {"max_tokens": 1000}
+"""Without it vLLM's face cuts raw completions after 16 tokens."""
+
+
 def body_of(lane: str) -> dict[str, Any]:
     """A request, as far as what answers it has to know it."""
     asked: dict[str, Any] = {"model": "openai/gpt-oss-120b", "stream_options": {"include_usage": True}}
@@ -59,13 +64,17 @@ def body_of(lane: str) -> dict[str, Any]:
 
 
 def chunks_of(lane: str, turn: Turn = SHORT, **asked: Any) -> list[dict[str, Any]]:
-    make = shapes.chat_chunks if lane == "chat" else shapes.completion_chunks
-    return list(make(turn, {**body_of(lane), **asked}, 1))
+    if lane == "chat":
+        return list(shapes.chat_chunks(turn, {**body_of(lane), **asked}, 1))
+    return list(shapes.completion_chunks(turn, {**RAW_LIMIT, **body_of(lane), **asked}, 1, FACES["vllm"]))
 
 
-def whole_of(lane: str, turn: Turn = SHORT, **asked: Any) -> bytes:
-    make = shapes.chat_whole if lane == "chat" else shapes.completion_whole
-    return json.dumps(make(turn, {**body_of(lane), **asked}, 1), ensure_ascii=False).encode()
+def whole_of(lane: str, turn: Turn = SHORT, face: Face = FACES["together"], **asked: Any) -> bytes:
+    if lane == "chat":
+        shape = shapes.chat_whole(turn, {**body_of(lane), **asked}, 1, face)
+    else:
+        shape = shapes.completion_whole(turn, {**RAW_LIMIT, **body_of(lane), **asked}, 1, FACES["vllm"])
+    return json.dumps(shape, ensure_ascii=False).encode()
 
 
 def said_in(lane: str, chunks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

@@ -20,6 +20,7 @@ import pytest
 
 import motet
 from motet.testing import Fault, ScriptedServer, Turn
+from motet.testing.server.faces import FACES
 from tests.support.fault_cases import (
     HOWS,
     LANES,
@@ -251,7 +252,7 @@ def test_whole_answer_breaks_off(how: str, kind: str, bench: Bench) -> None:
     options = {"timeout": 0.5} if "," in kind else {}
     cells: list[tuple[int, str, dict[str, Any]]] = []
     for lane in LANES:
-        size = len(whole_of(lane))
+        size = len(whole_of(lane, face=FACES["vllm"]))
         for place in (0, 1, size // 4, size // 2, size - 1):
             fault = Fault(kind.partition(",")[0], place)
             cells.append((place, bench.cases.add(Turn(SHORT.completion, fault=fault)), {"lane": lane, **options}))

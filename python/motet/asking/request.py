@@ -200,6 +200,8 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
         harmony=spec.harmony,
         current_date=options.current_date or datetime.date.today().isoformat(),
         lane=options.lane,
+        context=spec.gain.size.context.tokens,
+        think_tags=bool(spec.gain.skills.think_tags),
     )
     removal_notice = spec.removal_notice()
     return PreparedRequest(

@@ -81,6 +81,8 @@ class Turn:
     fault: Fault | None = None
     model: str | None = None
     """Model name in the response. `None`: that of the request."""
+    finish: str | None = None
+    """The finish reason, where the completion is not cut by a limit. `None`: what the completion says."""
     usage: Mapping[str, Any] | None = None
     """The usage object. `None`: counted from the prompt and the completion."""
     cached: int | None = None

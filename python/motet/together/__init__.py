@@ -8,7 +8,8 @@ except ImportError as error:
     raise ConfigError("asking a model needs the Together SDK: pip install 'motet[together]'") from error
 
 from motet.together.backend import TogetherBackend
+from motet.together.services import SERVICES, Service
 
-__all__ = ["Backend", "TogetherBackend"]
+__all__ = ["SERVICES", "Backend", "Service", "TogetherBackend"]
 
 Backend = TogetherBackend

@@ -6,6 +6,7 @@ import datetime
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,12 +17,20 @@ import together
 from motet._context import AsyncClosing, Closing
 from motet.backend import Health, LaneChoice, Model, ModelList, Prepared, Reply, Request
 from motet.errors import ApiError, ConfigError, MotetError, RequestTimeoutError
-from motet.together.client import Connection, LoopClients, address, address_of, service_at
+from motet.together.client import Address, Connection, LoopClients, address_of
 from motet.together.errors import from_exception, shown_cause
-from motet.together.lanes.chat import ChatLane
+from motet.together.lanes.chat_reader import ChatLane
 from motet.together.lanes.raw import RawLane
 from motet.together.model_list import health_of, models_in, server_in
-from motet.together.prepare import choose_lane, depends_on_server, prepare, prepare_undecided, sdk_arguments
+from motet.together.prepare import (
+    Server,
+    choose_lane,
+    depends_on_server,
+    prepare,
+    prepare_undecided,
+    sdk_arguments,
+)
+from motet.together.services import UNKNOWN, Service, ServiceChoice, service_at, to_service
 from motet.together.transport.cancellation import run_cancellable
 from motet.together.transport.deadline import deadline, install
 from motet.together.transport.io_drivers import AsyncStream, Stream
@@ -40,7 +49,7 @@ class TogetherBackend(Closing, AsyncClosing):
 
     - `api_key`: a key, or a function that returns it and is called when it is first needed. Default:
       `TOGETHER_API_KEY`. A server on this machine needs none.
-    - `base_url`: default: `TOGETHER_BASE_URL`, else Together's own. With or without `/v1`.
+    - `base_url`: default: `TOGETHER_BASE_URL`, else Together's own. A host alone gets `/v1`; a path is used as it is.
     - `client`, `async_client`: clients of the SDK to use instead of new ones. If one is given, the other is built for
       the same service and key when it is needed.
     - `headers`: further headers of each request.
@@ -50,6 +59,8 @@ class TogetherBackend(Closing, AsyncClosing):
     - `max_retries`: attempts after the first, before the answer begins. Default: the client's, which is 2.
     - `transport`, `async_transport`: httpx transports for the clients that are built. A cassette is both.
     - `cache_ttl`: seconds for which the list of models is kept.
+    - `service`: what is known of the service, where it is not recognised by its address or its list of models: a name
+      (`"groq"`), or a dict of fields that differ (`{"reasoning_key": None}`); see `motet.together.Service`.
 
     Safe to use from several threads. A context manager: leaving it closes the connections that it opened.
     """
@@ -67,31 +78,40 @@ class TogetherBackend(Closing, AsyncClosing):
         transport: httpx.BaseTransport | None = None,
         async_transport: httpx.AsyncBaseTransport | None = None,
         cache_ttl: float = 3600.0,
+        service: ServiceChoice = None,
     ) -> None:
         if lane not in ("auto", "chat", "text", "ids"):
             raise ConfigError(f"lane must be 'auto', 'chat', 'text' or 'ids', not {lane!r}")
         own_client = _checked_client(client, async_client)
+        address: str | Address | None = base_url
         if own_client is not None and api_key is None and base_url is None:
             # The other client connects to the same service with the same key.
-            api_key, base_url = own_client.api_key, address_of(own_client)
+            api_key, address = own_client.api_key, address_of(own_client)
         if async_transport is None and isinstance(transport, httpx.AsyncBaseTransport):
             async_transport = transport
         self.lane: LaneChoice = lane
-        self._connection = Connection(api_key, base_url, headers, transport, async_transport)
+        self._connection = Connection(api_key, address, headers, transport, async_transport)
         self._client, self._async_client = client, async_client
         self._owns_client = client is None
         self._async_clients = LoopClients(self._connection.build_async)
         self._max_retries = max_retries
         self._cache_ttl = cache_ttl
         self._models: tuple[ModelList, float] | None = None
-        self._server: str | None = None
+        self._service = service
+        self._server: Server | None = None
+        """`None`: not recognised yet."""
+        self._reasoning_key: str | None = None
+        """The key in which the service last sent reasoning: a conversation carries it back in the same one."""
+        to_service(service, UNKNOWN)
         self._lock = threading.Lock()
         self._probe_lock = threading.Lock()
         if client is not None:
             install(client._client)
 
     def __repr__(self) -> str:
-        return f"Backend(base_url={self._connection.base_url!r}, lane={self.lane!r})"
+        base_url = self._connection.base_url
+        url = base_url.url if isinstance(base_url, Address) else base_url
+        return f"Backend(base_url={url!r}, lane={self.lane!r})"
 
     # Clients are built when they are first needed, so that a list of atoms needs no key.
 
@@ -141,8 +161,11 @@ class TogetherBackend(Closing, AsyncClosing):
         """
         if self._must_probe(request):
             return prepare_undecided(request)
-        lane, lane_reason = choose_lane(request, self.lane, self._server)
-        return prepare(request, lane, lane_reason, self._server)
+        return self._prepare(request)
+
+    def _prepare(self, request: Request) -> Prepared:
+        server = self._known_server()
+        return prepare(request, *choose_lane(request, self.lane, server.service), server)
 
     def execute(self, request: Request | Prepared) -> Reply:
         """The complete reply. Raises `ApiError` or `StreamError`, with what arrived in `.partial`."""
@@ -173,7 +196,7 @@ class TogetherBackend(Closing, AsyncClosing):
         if self._must_probe(inner) and self._probe_lock.acquire(timeout=seconds):
             try:
                 if self._must_probe(inner):
-                    self._server = server_in(self._get_models(sdk, seconds))
+                    self._server = self._chosen(server_in(self._get_models(sdk, seconds)))
             except (ApiError, ConfigError) as error:
                 self._note_failed_probe(error)
             finally:
@@ -192,7 +215,7 @@ class TogetherBackend(Closing, AsyncClosing):
                 async with self._async_clients.lock():
                     try:
                         if self._must_probe(inner):
-                            self._server = server_in(await self._aget_models(sdk, seconds))
+                            self._server = self._chosen(server_in(await self._aget_models(sdk, seconds)))
                     except (ApiError, ConfigError) as error:
                         self._note_failed_probe(error)
         machine = RequestMachine(self._call(request, sdk, stream=stream), start_time=start_time)
@@ -201,26 +224,39 @@ class TogetherBackend(Closing, AsyncClosing):
     def _must_probe(self, request: Request) -> bool:
         if self._server is None:
             sdk = self._client or self._async_client or self._async_clients.any
-            self._server = service_at(str(sdk.base_url) if sdk else address(self._connection.base_url) or "")
+            address = self._connection.address
+            url = str(sdk.base_url) if sdk else "" if address is None else address.url
+            hosted = service_at(url)
+            self._server = None if hosted is None else self._chosen(Server(hosted))
         return self._server is None and depends_on_server(request, self.lane)
+
+    def _chosen(self, server: Server) -> Server:
+        """The recognised server with what the caller set by hand."""
+        return replace(server, service=to_service(self._service, server.service))
+
+    def _known_server(self) -> Server:
+        server = self._server or self._chosen(Server(UNKNOWN))
+        return replace(server, reasoning_key=self._reasoning_key)
 
     def _note_failed_probe(self, error: MotetError) -> None:
         # A server that is starting or overloaded can be asked again later.
         if not error.retryable:
-            self._server = "unknown"
+            self._server = self._chosen(Server(UNKNOWN))
+
+    def _note_reasoning_key(self, key: str) -> None:
+        self._reasoning_key = key
 
     def _call(self, request: Request | Prepared, sdk: Any, *, stream: bool) -> SdkCall:
         if isinstance(request, Prepared) and request.lane is not None:
             prepared = request
         else:
-            inner = request.request if isinstance(request, Prepared) else request
-            prepared = prepare(inner, *choose_lane(inner, self.lane, self._server), self._server)
-        request = prepared.request
+            prepared = self._prepare(request.request if isinstance(request, Prepared) else request)
+        request, service = prepared.request, self._known_server().service
         return SdkCall(
             endpoint="chat" if prepared.lane == "chat" else "completions",
-            arguments=sdk_arguments(prepared, stream=stream),
+            arguments=sdk_arguments(prepared, stream=stream, refused_keys=service.refused_keys),
             stream=stream,
-            reader=_reader(prepared),
+            reader=self._reader(prepared, service),
             key=sdk.api_key,
             lane_reason=prepared.lane_reason,
             retries=sdk.max_retries if self._max_retries is None else self._max_retries,
@@ -229,6 +265,17 @@ class TogetherBackend(Closing, AsyncClosing):
             prompt_tokens=prepared.prompt_tokens,
             response_format=prepared.response_format,
             notes=prepared.notes,
+        )
+
+    def _reader(self, prepared: Prepared, service: Service) -> ChatLane | RawLane:
+        request = prepared.request
+        if prepared.lane == "ids" or prepared.lane == "text":
+            return RawLane(prepared.lane, request.tools or None, turn=len(request.messages))
+        return ChatLane(
+            tools=request.tools,
+            turn=len(request.messages),
+            think_tags=service.think_tags or request.think_tags,
+            on_reasoning_key=self._note_reasoning_key,
         )
 
     # The list of models.
@@ -341,9 +388,3 @@ def _probe_seconds(request: Request) -> float:
     """Seconds for the probe: at most half of the time that the answer may take."""
     limits = [limit for limit in (request.timeout, request.first_token_timeout) if limit is not None]
     return min([PROBE_TIMEOUT, *[limit / 2 for limit in limits]])
-
-
-def _reader(prepared: Prepared) -> ChatLane | RawLane:
-    if prepared.lane == "ids" or prepared.lane == "text":
-        return RawLane(prepared.lane, prepared.request.tools or None, turn=len(prepared.request.messages))
-    return ChatLane()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +19,51 @@ from motet.errors import ConfigError, MissingKeyError
 from motet.together.transport import bounded_body
 from motet.together.transport.deadline import install
 
-__all__ = ["Connection", "LoopClients", "address", "address_of", "normalise_base_url", "service_at"]
+__all__ = ["Address", "Connection", "LoopClients", "address_of"]
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
 """Seconds to connect, and between two chunks of a response: the SDK's own values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a service is."""
+
+    url: str
+    """The prefix of its pages, without the `/v1` that the SDK adds to each path."""
+    has_version: bool = True
+    """False if the pages stand directly under `url`: the SDK's `/v1` is removed from each path."""
+
+    @classmethod
+    def of(cls, base_url: str) -> Address:
+        """From an address as users write it: a bare host gets `/v1`; a path is used as it is; the path of an endpoint
+        (`/chat/completions`, `/completions`, `/models`, `/responses`) is cut off. Raises `ConfigError`."""
+        text = base_url.strip()
+        try:
+            parts = urlsplit(text)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid:
+            raise ConfigError(f"base_url must be an address as https://api.together.ai, not {base_url!r}")
+        if parts.username or parts.password:
+            raise ConfigError("base_url must hold no user and no password; give the key as api_key")
+        if parts.query or parts.fragment:
+            raise ConfigError(f"base_url must end with the path: {base_url!r}; give a key as api_key or in headers")
+        path = _ENDPOINT.sub("", parts.path.rstrip("/")).rstrip("/")
+        has_version = path in ("", "/v1") or path.endswith("/v1")
+        prefix = path.removesuffix("/v1").rstrip("/") if has_version else path
+        return cls(f"{parts.scheme}://{parts.netloc}{prefix}", has_version)
+
+    def strip_version(self, request: httpx.Request) -> None:
+        """An event hook for `httpx.Client`: removes the SDK's `/v1` from the path of a request to this address."""
+        base = httpx.URL(self.url)
+        prefix, path = base.raw_path.rstrip(b"/"), request.url.raw_path
+        if (request.url.scheme, request.url.netloc) == (base.scheme, base.netloc) and path.startswith(prefix + b"/v1/"):
+            request.url = request.url.copy_with(raw_path=prefix + path.removeprefix(prefix + b"/v1"))
+
+
+_ENDPOINT = re.compile(r"/(chat/completions|completions|models|responses|messages)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +71,7 @@ class Connection:
     """What both clients of the SDK are built from."""
 
     api_key: str | Callable[[], str] | None = field(default=None, repr=False)
-    base_url: str | None = None
+    base_url: str | Address | None = None
     headers: Mapping[str, str] | None = field(default=None, repr=False)
     transport: httpx.BaseTransport | None = None
     async_transport: httpx.AsyncBaseTransport | None = None
@@ -37,7 +79,9 @@ class Connection:
     def build(self) -> together.Together:
         """A client of the SDK. Raises `MissingKeyError` before anything is built."""
         sdk, http = self._settings(self.transport)
-        hooks = {"response": [bounded_body.guard]}
+        hooks: dict[str, list[Any]] = {"response": [bounded_body.guard], "request": []}
+        if (address := self.address) is not None and not address.has_version:
+            hooks["request"].append(address.strip_version)
         http_client = httpx.Client(**http, transport=self.transport, event_hooks=hooks)
         install(http_client)
         return together.Together(**sdk, http_client=http_client)
@@ -45,13 +89,27 @@ class Connection:
     def build_async(self) -> together.AsyncTogether:
         """`build`, for the SDK's async client."""
         sdk, http = self._settings(self.async_transport)
-        hooks = {"response": [bounded_body.aguard]}
+        hooks: dict[str, list[Any]] = {"response": [bounded_body.aguard], "request": []}
+        if (address := self.address) is not None and not address.has_version:
+
+            async def strip_version(request: httpx.Request) -> None:
+                address.strip_version(request)
+
+            hooks["request"].append(strip_version)
         http_client = httpx.AsyncClient(**http, transport=self.async_transport, event_hooks=hooks)
         return together.AsyncTogether(**sdk, http_client=http_client)
 
+    @property
+    def address(self) -> Address | None:
+        """The service's address: `base_url`, else `TOGETHER_BASE_URL`. `None`: the SDK's default."""
+        if isinstance(self.base_url, Address):
+            return self.base_url
+        url = self.base_url if self.base_url is not None else os.environ.get("TOGETHER_BASE_URL")
+        return Address.of(url) if url else None
+
     def _settings(self, transport: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """The arguments of the SDK's client and of its HTTP client."""
-        url = address(self.base_url)
+        url = None if (address := self.address) is None else address.url
         headers = dict(self.headers) if self.headers else None
         sdk = {"api_key": _key(self.api_key, url, transport), "base_url": url, "default_headers": headers}
         http = {
@@ -134,26 +192,10 @@ async def _kept_open(client: together.AsyncTogether) -> AsyncGenerator[None, Non
         await client.close()
 
 
-def normalise_base_url(url: str) -> str:
-    """The address as SDK 3 wants it: without the `/v1` that the SDK adds."""
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ConfigError(f"base_url must be an address as https://api.together.ai, not {url!r}")
-    if parts.username or parts.password:
-        raise ConfigError("base_url must hold no user and no password; give the key as api_key")
-    return url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def address(base_url: str | None) -> str | None:
-    """The service's address: `base_url`, else `TOGETHER_BASE_URL`. `None`: the SDK's default."""
-    url = base_url if base_url is not None else os.environ.get("TOGETHER_BASE_URL")
-    return normalise_base_url(url) if url else None
-
-
-def address_of(sdk: together.Together | together.AsyncTogether) -> str | None:
+def address_of(sdk: together.Together | together.AsyncTogether) -> Address | None:
     """The address of a client. `None`: the SDK's default, which has one host for chat and one for the rest."""
     url = str(sdk.base_url).rstrip("/")
-    return None if url == "https://api.together.ai" else url
+    return None if url == "https://api.together.ai" else Address(url)
 
 
 def _key(key: str | Callable[[], str] | None, base_url: str | None, transport: object) -> str:
@@ -172,9 +214,3 @@ def _key(key: str | Callable[[], str] | None, base_url: str | None, transport: o
 
 def _is_local(url: str) -> bool:
     return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
-
-
-def service_at(base_url: str) -> str | None:
-    """`together` for Together's own address, which is the SDK's default. `None`: the server must be asked."""
-    host = urlsplit(base_url).hostname
-    return "together" if host is None or f".{host}".endswith((".together.ai", ".together.xyz")) else None

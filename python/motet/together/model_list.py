@@ -12,10 +12,10 @@ from motet.backend import Health, Model
 from motet.errors import ApiError, AuthenticationError
 from motet.metrics import Price
 from motet.together.errors import bad_payload
+from motet.together.prepare import Server
+from motet.together.services import UNKNOWN, service_of_owners
 
 __all__ = ["health_of", "models_in", "server_in"]
-
-_KNOWN_SERVERS = ("vllm", "sglang", "llamacpp")
 
 
 def models_in(response: httpx.Response, key: str) -> tuple[Model, ...]:
@@ -23,13 +23,16 @@ def models_in(response: httpx.Response, key: str) -> tuple[Model, ...]:
     return tuple([_model(row) for row in _rows(response, key)])
 
 
-def server_in(response: httpx.Response) -> str:
-    """The kind of server, from the owner of its models: `vllm`, `sglang`, `llamacpp` or `unknown`."""
+def server_in(response: httpx.Response) -> Server:
+    """The server, from the owner of its models, and the contexts of these."""
     try:
-        owners = {str(row.get("owned_by", "")).lower() for row in _rows(response, "")}
+        rows = _rows(response, "")
     except ApiError:
-        return "unknown"
-    return next((name for name in _KNOWN_SERVERS if name in owners), "unknown")
+        return Server(UNKNOWN)
+    service = service_of_owners([str(row.get("owned_by", "")).lower() for row in rows])
+    # `max_model_len` is the server's limit; the contexts that other services list may be the model's alone.
+    lengths = {row["id"]: _tokens(row.get("max_model_len")) for row in rows}
+    return Server(service, {model: length for model, length in lengths.items() if length is not None})
 
 
 def health_of(response: httpx.Response | Exception, latency: float, model: str | None) -> Health:
@@ -62,22 +65,29 @@ def _rows(response: httpx.Response, key: str) -> list[Mapping[str, Any]]:
 def _model(row: Mapping[str, Any]) -> Model:
     pricing = row.get("pricing")
     pricing = pricing if isinstance(pricing, Mapping) else {}
-    price = Price(
-        _money(pricing.get("input")),
-        _money(pricing.get("output")),
-        _money(pricing.get("cached_input", pricing.get("cachedInput"))),
-    )
+    if "prompt" in pricing and "completion" in pricing:
+        price = Price.per_token(*[_money(pricing.get(key)) for key in ("prompt", "completion", "input_cache_read")])
+    else:
+        price = Price(
+            _money(pricing.get("input")),
+            _money(pricing.get("output")),
+            _money(pricing.get("cached_input", pricing.get("cachedInput"))),
+        )
     if not price.input and not price.output and not row["id"].endswith("-Free"):
         # The service writes zero for models that it sells by the hour only.
         price = Price()
-    context = row.get("context_length", row.get("max_model_len"))
+    context = _tokens(row.get("context_length", row.get("max_model_len", row.get("context_window"))))
     owner = row.get("owned_by", row.get("organization"))
     return Model(
         row["id"],
         price,
-        context if isinstance(context, int) and not isinstance(context, bool) and context > 0 else None,
+        context,
         owner if isinstance(owner, str) else None,
     )
+
+
+def _tokens(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _money(value: object) -> Decimal | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from together.resources.chat.completions import CompletionsResource as ChatResource
@@ -15,8 +16,9 @@ from motet.errors import ConfigError, RenderError
 from motet.harmony import render
 from motet.message import Lane
 from motet.together.lanes import chat, raw
+from motet.together.services import UNKNOWN, Service
 
-__all__ = ["choose_lane", "depends_on_server", "prepare", "prepare_undecided", "sdk_arguments"]
+__all__ = ["Server", "choose_lane", "depends_on_server", "prepare", "prepare_undecided", "sdk_arguments"]
 
 
 def depends_on_server(request: Request, default: LaneChoice) -> bool:
@@ -25,7 +27,26 @@ def depends_on_server(request: Request, default: LaneChoice) -> bool:
     return request.harmony and not names_choice and (request.lane or default) != "chat"
 
 
-def choose_lane(request: Request, default: LaneChoice, server: str | None) -> tuple[Lane, str]:
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The service that is asked, as far as it is known."""
+
+    service: Service
+    contexts: Mapping[str, int] = field(default_factory=dict)
+    """Tokens of prompt and answer together, by model, from the list of models."""
+    reasoning_key: str | None = None
+    """The key in which the service has sent reasoning. `None`: it has not sent any yet."""
+
+    def context(self, request: Request) -> int | None:
+        """Tokens of prompt and answer together: as the server lists them for the model or for its only model, else as
+        the caller knows them. `None`: unknown."""
+        listed = self.contexts.get(request.model)
+        if listed is None and len(set(self.contexts.values())) == 1:
+            listed = next(iter(self.contexts.values()))
+        return request.context if listed is None else listed
+
+
+def choose_lane(request: Request, default: LaneChoice, service: Service) -> tuple[Lane, str]:
     """The lane of a request, and the reason. Raises `ConfigError` if the lane cannot carry the request."""
     lane = request.lane or default
     if lane != "auto":
@@ -41,27 +62,31 @@ def choose_lane(request: Request, default: LaneChoice, server: str | None) -> tu
         return "chat", "the model does not speak harmony"
     if request.tool_choice not in (None, "auto"):
         return "chat", "tool_choice is for the service to hold the model to"
-    match server:
-        case "together":
-            return "chat", "Together does not document control tokens on its completions endpoint"
-        case "vllm" | "sglang":
-            return "ids", f"the server says that it is {server}, which gives token ids"
-        case "llamacpp":
-            return "text", "the server says that it is llama.cpp, which gives text with markers"
-    return "chat", "the server does not say what it is"
+    return service.raw_lane or "chat", service.lane_reason
 
 
-def prepare(request: Request, lane: Lane, lane_reason: str, server: str | None) -> Prepared:
+def prepare(request: Request, lane: Lane, lane_reason: str, server: Server) -> Prepared:
     """The prepared request in a lane. Raises `ConfigError` or `RenderError` if the lane cannot carry it."""
-    if lane == "chat":
-        return _prepare_chat(request, lane_reason)
-    return _prepare_raw(request, lane, lane_reason, server or "unknown")
+    for options in (request.sampling, request.extra):
+        if options.get("n") not in (None, 1) or options.get("best_of") not in (None, 1):
+            raise ConfigError("n and best_of must be 1: a reply has one answer, and all answers are billed")
+    prepared = (
+        _prepare_chat(request, lane_reason, server)
+        if lane == "chat"
+        else _prepare_raw(request, lane, lane_reason, server)
+    )
+    refused = [key for key in prepared.body or {} if key in server.service.refused_keys]
+    if not refused:
+        return prepared
+    note = f"the service refuses {', '.join(refused)}, so the request was sent without"
+    body = {key: value for key, value in (prepared.body or {}).items() if key not in refused}
+    return replace(prepared, body=body, notes=(*prepared.notes, note))
 
 
-def _prepare_chat(request: Request, lane_reason: str) -> Prepared:
+def _prepare_chat(request: Request, lane_reason: str, server: Server) -> Prepared:
     if request.builtin_tools:
         raise ConfigError("the chat lane has no place for builtin_tools; use lane='ids' or 'text'")
-    body, schema_in_prompt = chat.body(request)
+    body, schema_in_prompt = chat.body(request, server.service, server.reasoning_key)
     notes: tuple[str, ...] = ()
     if request.harmony and _quotes_markers(request):
         notes = ("the conversation quotes control tokens, and the service may take them for structure",)
@@ -78,22 +103,28 @@ def _prepare_chat(request: Request, lane_reason: str) -> Prepared:
     )
 
 
-def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: str, server: str) -> Prepared:
+def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: str, server: Server) -> Prepared:
     prompt = raw.prompt(request)
+    body = {**raw.body(request, prompt, lane, server.service, server.context(request)), **request.extra}
+    notes: tuple[str, ...] = ()
+    if "max_tokens" not in body and server.service.completion_tokens is not None:
+        limit = server.service.completion_tokens
+        notes = (f"the server may cut the answer at {limit} tokens, its context is unknown; give max_tokens=",)
     return Prepared(
         request=request,
-        body={**raw.body(request, prompt, lane, server), **request.extra},
+        body=body,
         prompt_tokens=len(prompt),
         lane=lane,
         lane_reason=lane_reason,
         response_format=_response_format(request, in_prompt=True),
+        notes=notes,
     )
 
 
 def prepare_undecided(request: Request) -> Prepared:
     """A request whose lane depends on a server that was not asked yet: without a body. Its prompt is counted as the
     raw lanes and as the chat template render it, and the count is exact if both agree."""
-    body, _ = chat.body(request)
+    body, _ = chat.body(request, UNKNOWN, None)
     counts = [_raw_tokens(request), _template_tokens(request, body["messages"])]
     equal = counts[0] == counts[1]
     return Prepared(
@@ -150,11 +181,11 @@ _SDK_NAMES = {
 }
 
 
-def sdk_arguments(prepared: Prepared, *, stream: bool) -> dict[str, Any]:
+def sdk_arguments(prepared: Prepared, *, stream: bool, refused_keys: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The arguments of the SDK's `create`. Keys that it does not know, and those of `Request.extra`, go through its
     `extra_body`; unknown names in `Request.sampling` do not, so that the SDK refuses them."""
     request, body = prepared.request, dict(prepared.body or {})
-    if stream:
+    if stream and "stream_options" not in refused_keys:
         # Services send no usage in a stream unless it is requested.
         body.setdefault("stream_options", {"include_usage": True})
     names = _SDK_NAMES["chat" if prepared.lane == "chat" else "completions"] | set(request.sampling)

@@ -180,7 +180,7 @@ def _listed_tools(messages: Iterable[Message]) -> list[Any]:
 def _answer(request: Mapping[str, Any], body: str) -> Message | None:
     """The message in a recorded response. `None`: the response ended before the model did."""
     try:
-        from motet.together.lanes.chat import ChatLane
+        from motet.together.lanes.chat_reader import ChatLane
         from motet.together.lanes.raw import RawLane
         from motet.together.transport.sse import EventReader
     except ImportError as error:  # pragma: no cover

@@ -10,9 +10,10 @@ import threading
 from motet.cli.inputs import read_text
 from motet.cli.options import add_color
 from motet.cli.style import Style
+from motet.testing.server.faces import FACES
 
 HELP = "serve scripted completions on this machine, to test clients without a key"
-EXAMPLES = ("motet serve", "motet serve answer-1.txt answer-2.txt --style vllm --port 0")
+EXAMPLES = ("motet serve", "motet serve answer-1.txt answer-2.txt --face vllm --port 0")
 
 _HELLO = (
     "<|channel|>analysis<|message|>A client tries the scripted server.<|end|>"
@@ -23,8 +24,9 @@ _HELLO = (
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="*", help="completions as a model writes them, one a file, served in turn")
     parser.add_argument(
+        "--face",
         "--style",
-        choices=("together", "vllm", "sglang", "llamacpp"),
+        choices=tuple(FACES),
         default="together",
         help="the server that is imitated (together)",
     )
@@ -43,10 +45,10 @@ def run(options: argparse.Namespace) -> None:
         with lock:
             return next(turns)
 
-    with ScriptedServer(answer, style=options.style, port=options.port) as server:
+    with ScriptedServer(answer, face=options.face, port=options.port) as server:
         style = Style(options.color, sys.stdout)
-        print(f"{style('title', server.url)} answers like {options.style}; Ctrl-C ends it", flush=True)
-        print(style("markup", f"TOGETHER_BASE_URL={server.url} motet ask Hello"), flush=True)
+        print(f"{style('title', server.url)} answers like {options.face}; Ctrl-C ends it", flush=True)
+        print(style("markup", f"TOGETHER_BASE_URL={server.base_url} motet ask Hello"), flush=True)
         threading.Event().wait()
 
 

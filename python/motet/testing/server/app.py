@@ -1,7 +1,7 @@
-"""A real HTTP server on this machine that answers as scripted, in the shapes of Together or of vLLM.
+"""A real HTTP server on this machine that answers as scripted, with the face of a service.
 
-It runs in a thread of its own, checks each request against what the service documents, and can fail in every way in
-which services fail.
+It runs in a thread of its own, checks each request as the service does, and can fail in every way in which services
+fail.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from typing import Any, Literal, Self, TypeAlias
 
 from aiohttp import web
 
+from motet import _core
 from motet._context import Closing
 from motet.testing.script import Fault, Turn
-from motet.testing.server import request_schema as requests
-from motet.testing.server import wire_shapes as shapes
+from motet.testing.server import request_schema, wire_shapes
+from motet.testing.server.events import ENDS, stream_events
+from motet.testing.server.faces import FACES, Face, FaceName
 from motet.testing.server.routes import TrainingRoutes
 from motet.testing.server.storage import form
 from motet.testing.server.training_service import TrainingService
@@ -31,13 +33,13 @@ __all__ = ["Received", "ScriptedServer"]
 
 Item: TypeAlias = Turn | Fault | str | Sequence[int]
 Script: TypeAlias = Iterable[Item] | Callable[[Mapping[str, Any]], Item]
+Endpoint: TypeAlias = Literal["chat", "completions", "generate"]
 
-_ENDED = object()
+_SCRIPT_ENDED = object()
 _DROPPED = {"reset_before", "close_before", "silence_before", "reset_after"}
-_ENDS = {"reset", "close", "silence", "comments"}
-_ON_ITS_WAY = 0.005
-"""Seconds: what was written has to be on its way before the connection ends."""
-_WHOLE: Mapping[str, tuple[str, bytes]] = {
+FLUSH_SECONDS = 0.005
+"""Time for written bytes to leave before the connection ends."""
+_BODIES: Mapping[str, tuple[str, bytes]] = {
     "html": ("text/html", b"<!doctype html><title>Welcome</title><h1>It works</h1>"),
     "empty": ("application/json", b""),
     "null": ("application/json", b"null"),
@@ -45,93 +47,90 @@ _WHOLE: Mapping[str, tuple[str, bytes]] = {
     "not_json": ("application/json", b'{"id": "scripted", "choices": [{"mess'),
     "no_choices": ("application/json", b'{"id": "scripted", "choices": []}'),
     "wrong_types": ("application/json", b'{"id": 7, "choices": {"0": "text"}, "usage": "none"}'),
-    "error_body": (
-        "application/json",
-        b'{"error": {"message": "the engine broke down", "type": "server_error", "code": "internal"}}',
-    ),
 }
-_EVENTS: Mapping[str, bytes] = {
-    "bad_json": b'data: {"choices": [{"delta": {"content": \n\n',
-    "bad_utf8": b'data: {"choices": [{"delta": {"content": "\xff\xfe"}}]}\n\n',
-    "html_event": b"data: <html>502 Bad Gateway</html>\n\n",
-    "error_data": b'data: {"error": {"message": "the engine broke down", "type": "server_error"}}\n\n',
-    "error_event": b'event: error\ndata: {"message": "too much to do", "type": "overloaded_error"}\n\n',
-    "null_choice": b'data: {"id": "scripted", "choices": []}\n\n',
-    "huge_event": b"data: " + b"x" * 9_000_000 + b"\n\n",
-}
+"""Bodies of faults that replace a response, with the status 200."""
+_ENGINE_ERROR = "the engine broke down"
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request that came."""
+    """A request that the server received."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: Any
-    """What it held, as Python values; `None` if it held nothing, or no JSON."""
+    """The JSON value or form of the body. `None`: the body is empty or not JSON."""
 
 
 class ScriptedServer(Closing):
     """Answers requests with a script, turn by turn.
 
-    - `script`: completions as the model writes them (text with markers, or token ids), `Turn`s and `Fault`s, in the
-      order in which they are given out; or a function from a request's body to one of these.
-    - `style`: `together`, or `vllm`, `sglang` or `llamacpp` for servers that give what the model wrote.
-    - `key`: the only key that is let in. `None`: any.
-    - `models`: what the list of models holds: ids, or whole entries as the service writes them. Any model may be
-      asked.
-    - `training`: what it knows of files and fine-tunes.
-    - `port`: 0 for one that is free.
+    - `script`: completions as the model writes them (text with markers, or token ids), `Turn`s and `Fault`s, in order;
+      or a function from a request's body to one of these.
+    - `face`: the service whose defaults, shapes and errors it has: `together`, `vllm`, `sglang`, `llamacpp`, `ollama`,
+      `lmstudio`, `groq` or `openrouter`. `style` is an older name of this argument.
+    - `key`: the only valid key. `None`: any.
+    - `models`: entries of the list of models: ids, or complete entries as the service writes them. Requests may name
+      any model.
+    - `training`: the state of its files and fine-tunes.
+    - `context`: tokens of prompt and answer together. `None`: the face's.
+    - `port`: 0 for a free one.
 
-    A context manager: `url` is its address within the block. `requests` is what came.
+    A context manager: within the block `url` is its address, and `base_url` the prefix of its pages. `requests` lists
+    what it received.
     """
 
     def __init__(
         self,
         script: Script = (),
         *,
-        style: Literal["together", "vllm", "sglang", "llamacpp"] = "together",
+        face: FaceName | None = None,
+        style: FaceName | None = None,
         key: str | None = None,
         models: Iterable[str | Mapping[str, Any]] = ("openai/gpt-oss-120b",),
         training: TrainingService | None = None,
+        context: int | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         if isinstance(script, str | Turn | Fault):
             raise TypeError(f"script must be a list of turns or a function, not a single {type(script).__name__}")
-        if style not in ("together", "vllm", "sglang", "llamacpp"):
-            raise ValueError(f"style must be 'together', 'vllm', 'sglang' or 'llamacpp', not {style!r}")
+        self.face = _face(face or style or "together", context)
         self._answer = script if callable(script) else None
         self._script: Iterator[Item] = iter(()) if callable(script) else iter(script)
-        self._style = style
         self._key = key
         self.models: list[Any] = list(models)
-        """What the list of models holds, from the next request on."""
+        """Entries of the list of models, from the next request on."""
         self.training = training or TrainingService()
         self._address = (host, port)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._ready = threading.Event()
+        self._started = threading.Event()
         self._stop: asyncio.Event | None = None
-        self._failed: BaseException | None = None
+        self._failure: BaseException | None = None
         self._runner: web.AppRunner | None = None
         self._lock = threading.Lock()
         self.model_faults: list[Fault] = []
-        """Faults of the list of models, given out one by one."""
+        """Faults of requests for the list of models, in order."""
         self.requests: list[Received] = []
         self.hung_up = threading.Event()
-        """Set when a client closes the connection before its answer is whole."""
+        """Set when a client closes the connection before its response is complete."""
 
     @property
     def url(self) -> str:
-        """Its address: `http://127.0.0.1:40123`."""
+        """Its address, as `http://127.0.0.1:40123`."""
         host, port = self._address
         return f"http://{host}:{port}"
 
     @property
+    def base_url(self) -> str:
+        """The address that clients of the service are given, with the path: `.../v1`, on Groq `.../openai/v1`."""
+        return self.url + self.face.path
+
+    @property
     def connections(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
 
         async def count() -> int:
             server = self._runner.server if self._runner is not None else None
@@ -142,23 +141,23 @@ class ScriptedServer(Closing):
         return asyncio.run_coroutine_threadsafe(count(), self._loop).result()
 
     def add(self, *items: Item) -> None:
-        """More turns, after those that are left."""
+        """Appends turns to the script."""
         if self._answer is not None:
             raise ValueError("the script is a function: it says itself what comes next")
         with self._lock:
             self._script = itertools.chain(self._script, items)
 
     def start(self) -> Self:
-        """Begins to listen."""
+        """Starts to listen."""
         self._thread = threading.Thread(target=self._run, name="scripted-server", daemon=True)
         self._thread.start()
-        self._ready.wait()
-        if self._failed is not None:
-            raise self._failed
+        self._started.wait()
+        if self._failure is not None:
+            raise self._failure
         return self
 
     def close(self) -> None:
-        """Ends all connections, and itself."""
+        """Closes all connections and stops the server."""
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop.set)
@@ -172,26 +171,34 @@ class ScriptedServer(Closing):
         try:
             asyncio.run(self._serve())
         except BaseException as error:
-            self._failed = error
+            self._failure = error
         finally:
-            self._ready.set()
+            self._started.set()
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_post("/v1/completions", self._completions)
-        app.router.add_get("/v1/models", self._list_models)
-        TrainingRoutes(self.training, self._receive, self._fail, self._break_off, self._keep).add(app.router)
+        self._add_routes(app.router)
         self._runner = runner = web.AppRunner(app, shutdown_timeout=0.05)
         await runner.setup()
         try:
             await web.TCPSite(runner, *self._address, backlog=1024).start()
             self._address = runner.addresses[0][:2]
-            self._ready.set()
+            self._started.set()
             await self._stop.wait()
         finally:
             await runner.cleanup()
+
+    def _add_routes(self, router: web.UrlDispatcher) -> None:
+        path = self.face.path
+        router.add_post(f"{path}/chat/completions", self._chat)
+        if self.face.has_completions:
+            router.add_post(f"{path}/completions", self._completions)
+        router.add_get(f"{path}/models", self._list_models)
+        if self.face.name == "vllm":
+            router.add_post("/inference/v1/generate", self._generate)
+            router.add_post("/tokenize", self._tokenize)
+        TrainingRoutes(self.training, self._receive, self._fail, self._break_off, self._keep).add(router)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._complete(request, "chat")
@@ -199,16 +206,29 @@ class ScriptedServer(Closing):
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         return await self._complete(request, "completions")
 
+    async def _generate(self, request: web.Request) -> web.StreamResponse:
+        return await self._complete(request, "generate")
+
     async def _list_models(self, request: web.Request) -> web.StreamResponse:
-        refused = await self._receive(request)
-        if refused is not None:
-            return refused
+        refusal = await self._receive(request)
+        if refusal is not None:
+            return refusal
         if self.model_faults:
             return await self._fail(request, self.model_faults.pop(0))
-        return web.json_response(shapes.models(self._style, self.models))
+        return web.json_response(wire_shapes.models(self.face, self.models))
+
+    async def _tokenize(self, request: web.Request) -> web.StreamResponse:
+        refusal = await self._receive(request)
+        if refusal is not None:
+            return refusal
+        body = self.requests[-1].body
+        if not isinstance(body, Mapping) or not isinstance(body.get("prompt"), str):
+            return self._error(400, "prompt: Input should be a valid string", "BadRequestError", None)
+        tokens = _core.encode(body["prompt"], special="token")
+        return web.json_response({"count": len(tokens), "max_model_len": self.face.context, "tokens": tokens})
 
     async def _receive(self, request: web.Request) -> web.Response | None:
-        """Keeps a request. Gives the answer to one whose key is wrong."""
+        """Keeps a request. Returns the response to one with a wrong key."""
         data = await request.read()
         try:
             kind = request.headers.get("Content-Type", "")
@@ -216,82 +236,113 @@ class ScriptedServer(Closing):
         except ValueError:
             body = None
         self._keep(request, body)
-        sent = request.headers.get("Authorization", "")
-        if not sent.startswith("Bearer ") or (self._key is not None and sent != f"Bearer {self._key}"):
-            return _error(401, "Invalid API key provided", "invalid_request_error", "invalid_api_key")
+        authorization = request.headers.get("Authorization", "")
+        valid = authorization.startswith("Bearer ") and self._key in (None, authorization.removeprefix("Bearer "))
+        if not valid:
+            return self._error(401, "Invalid API key provided", "invalid_request_error", "invalid_api_key")
         return None
 
     def _keep(self, request: web.Request, body: Any) -> None:
         self.requests.append(Received(request.method, request.path, dict(request.headers), body))
 
-    async def _complete(self, request: web.Request, endpoint: Literal["chat", "completions"]) -> web.StreamResponse:
-        refused = await self._receive(request)
-        if refused is not None:
-            return refused
+    async def _complete(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
+        refusal = await self._receive(request)
+        if refusal is not None:
+            return refusal
         number, body = len(self.requests), self.requests[-1].body
-        wrong = requests.check(endpoint, body, self._style)
-        if wrong is not None:
-            return _error(400, f"the request is not as documented: {wrong}", "invalid_request_error", "bad_request")
+        problem = request_schema.problem(endpoint, body, self.face)
+        if problem is not None:
+            message = f"the request is not as documented: {problem}" if self.face.name == "together" else problem
+            return self._error(400, message, "invalid_request_error", "bad_request")
+        overflow = self._overflow(body)
+        if overflow is not None:
+            return overflow
         try:
             turn = self._next(body)
         except Exception as error:
-            # Not the service's failure, which would be tried again: the test's, and it is to read it.
-            said = f"the script failed: {type(error).__name__}: {error}"
-            return _error(400, said, "invalid_request_error", "script_failed")
+            # A failure of the test, not of the service: status 400 is not retried, so the test reads it.
+            message = f"the script failed: {type(error).__name__}: {error}"
+            return self._error(400, message, "invalid_request_error", "script_failed")
         if turn is None:
-            return _error(400, "the script has no more turns", "invalid_request_error", "script_ended")
+            return self._error(400, "the script has no more turns", "invalid_request_error", "script_ended")
         await self._wait(request, turn.delay)
         fault = turn.fault
-        instead = {"status", "redirect", *_DROPPED, *_WHOLE}
-        if fault is not None and fault.kind in instead and not (fault.kind == "no_choices" and body.get("stream")):
+        replaces = {"status", "redirect", "error_body", *_DROPPED, *_BODIES}
+        if fault is not None and fault.kind in replaces and not (fault.kind == "no_choices" and body.get("stream")):
             return await self._fail(request, fault)
+        if self.face.checks_calls and (unknown := _unknown_call(turn, body)) is not None:
+            return self._tool_use_failed(turn, unknown)
         if body.get("stream") and (fault is None or fault.kind != "json_body"):
-            make = shapes.chat_chunks if endpoint == "chat" else shapes.completion_chunks
-            return await self._stream(request, turn, make(turn, body, number), body)
-        whole = shapes.chat_whole if endpoint == "chat" else shapes.completion_whole
-        return await self._whole(request, turn, whole(turn, body, number))
+            return await self._stream(request, turn, _CHUNKS[endpoint](turn, body, number, self.face), body)
+        return await self._whole(request, turn, _WHOLE[endpoint](turn, body, number, self.face))
 
     def _next(self, body: Mapping[str, Any]) -> Turn | None:
         if self._answer is not None:
             return Turn.of(self._answer(body))
         with self._lock:
-            item: Any = next(self._script, _ENDED)
-        return None if item is _ENDED else Turn.of(item)
+            item: Any = next(self._script, _SCRIPT_ENDED)
+        return None if item is _SCRIPT_ENDED else Turn.of(item)
+
+    def _overflow(self, body: Mapping[str, Any]) -> web.Response | None:
+        """The error for a request that does not fit into the context. `None`: it fits, or the prompt is truncated."""
+        if self.face.prompt_overflow == "truncate":
+            return None
+        prompt = wire_shapes.prompt_tokens(body)
+        # llama.cpp and hosted services end an answer at the context; vLLM and SGLang check the sum.
+        output = (body.get("max_tokens") or 0) if self.face.name in ("vllm", "sglang") else 0
+        if prompt + output <= self.face.context and prompt < self.face.context:
+            return None
+        message = self.face.overflow_message.format(
+            limit=self.face.context, prompt=prompt, output=output, tokens=prompt + output
+        )
+        kind = "exceed_context_size_error" if self.face.name == "llamacpp" else "invalid_request_error"
+        shape = self.face.error(400, message, kind, None)
+        if self.face.name == "llamacpp":
+            shape["error"] |= {"n_prompt_tokens": prompt, "n_ctx": self.face.context}
+        return web.json_response(shape, status=400)
+
+    def _tool_use_failed(self, turn: Turn, name: str) -> web.Response:
+        message = f"Tool call validation failed: attempted to call tool '{name}' which was not in request.tools"
+        shape = self.face.error(400, message, "invalid_request_error", "tool_use_failed")
+        shape["error"]["failed_generation"] = _core.decode(turn.ids)
+        return web.json_response(shape, status=400)
 
     async def _wait(self, request: web.Request, seconds: float) -> None:
-        """Waits, unless the client leaves."""
+        """Waits, unless the client closes the connection."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while (left := until - loop.time()) > 0:
+        end = loop.time() + seconds
+        while (left := end - loop.time()) > 0:
             await asyncio.sleep(min(left, 0.01))
             if request.transport is None or request.transport.is_closing():
                 self.hung_up.set()
                 raise asyncio.CancelledError
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
-        """What comes in place of an answer."""
+        """The response, or the end of the connection, in place of an answer."""
         if fault.kind == "status":
             if isinstance(fault.body, str):
                 return web.Response(status=fault.status, headers=fault.headers, text=fault.body)
             if fault.body is not None:
                 return web.json_response(fault.body, status=fault.status, headers=fault.headers)
-            return _error(fault.status, "scripted to fail", "server_error", None, fault.headers)
+            return self._error(fault.status, "scripted to fail", "server_error", None, fault.headers)
         if fault.kind == "redirect":
             return web.Response(status=307, headers={"Location": "http://elsewhere.invalid/v1/chat/completions"})
-        if fault.kind in _WHOLE:
-            kind, body = _WHOLE[fault.kind]
+        if fault.kind == "error_body":
+            return web.json_response(self.face.error(500, _ENGINE_ERROR, "server_error", "internal"))
+        if fault.kind in _BODIES:
+            kind, body = _BODIES[fault.kind]
             return web.Response(body=body, content_type=kind)
         return await self._break_off(request, fault.kind.removesuffix("_before").removesuffix("_after"))
 
     async def _break_off(self, request: web.Request, how: str) -> web.StreamResponse:
-        """Ends the connection, or lets it hang until the client gives up."""
+        """Ends the connection, or leaves it open until the client closes it."""
         transport = request.transport
         if how == "silence":
             while transport is not None and not transport.is_closing():
                 await asyncio.sleep(0.01)
             self.hung_up.set()
         elif transport is not None and how == "reset":
-            # To linger for no time is to reset.
+            # SO_LINGER with 0 seconds makes the close a reset.
             sock = transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
@@ -302,7 +353,8 @@ class ScriptedServer(Closing):
     async def _whole(self, request: web.Request, turn: Turn, shape: dict[str, Any]) -> web.StreamResponse:
         fault = turn.fault
         if fault is not None and fault.kind == "no_usage":
-            del shape["usage"]
+            shape.pop("usage", None)
+            shape.pop("timings", None)
         if fault is not None and fault.kind == "no_finish":
             shape["choices"][0]["finish_reason"] = None
         data = json.dumps(shape, ensure_ascii=False).encode()
@@ -313,7 +365,7 @@ class ScriptedServer(Closing):
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(data))})
         await response.prepare(request)
         await response.write(data[: len(data) // 2 if fault.after is None else fault.after])
-        await asyncio.sleep(_ON_ITS_WAY)
+        await asyncio.sleep(FLUSH_SECONDS)
         return await self._break_off(request, fault.kind)
 
     async def _stream(
@@ -323,14 +375,14 @@ class ScriptedServer(Closing):
         await response.prepare(request)
         ending = ""
         try:
-            for place, event in enumerate(_events(turn, chunks, body)):
+            for place, event in enumerate(stream_events(turn, chunks, body, self.face)):
                 if isinstance(event, str):
                     ending = event
                     break
                 if place:
                     await self._wait(request, turn.delay)
-                for piece in _sliced(event, turn.slice):
-                    await response.write(piece)
+                for part in _sliced(event, turn.slice):
+                    await response.write(part)
                     if turn.slice is not None:
                         await asyncio.sleep(0)
             while ending == "comments":
@@ -342,53 +394,40 @@ class ScriptedServer(Closing):
             self.hung_up.set()
             raise
         if ending:
-            await asyncio.sleep(_ON_ITS_WAY)
+            assert ending in ENDS
+            await asyncio.sleep(FLUSH_SECONDS)
             return await self._break_off(request, ending)
         return response
 
-
-def _events(turn: Turn, chunks: Iterator[dict[str, Any]], body: Mapping[str, Any]) -> Iterator[bytes | str]:
-    """The bytes of a stream, event by event; a text says how the connection ends there."""
-    kind, after = ("", 0) if turn.fault is None else (turn.fault.kind, turn.fault.after or 0)
-    events = list(_sound(kind, chunks, body))
-    for place, event in enumerate(events):
-        if place == after:
-            if kind in _EVENTS:
-                yield _EVENTS[kind]
-            elif kind in _ENDS:
-                yield kind
-            elif kind == "half_event":
-                yield event[: len(event) // 2]
-                return
-            elif kind == "duplicate":
-                yield event
-        yield event
-    if kind in _ENDS and after >= len(events):
-        yield kind
+    def _error(
+        self, status: int, message: str, kind: str, code: str | None, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        return web.json_response(self.face.error(status, message, kind, code), status=status, headers=headers)
 
 
-def _sound(kind: str, chunks: Iterator[dict[str, Any]], body: Mapping[str, Any]) -> Iterator[bytes]:
-    """The events of a stream without a fault that has a place: the last one is `[DONE]`."""
-    wants_usage = (body.get("stream_options") or {}).get("include_usage") and kind != "no_usage"
-    mark = b"\xef\xbb\xbf" if kind == "bom" else b""
-    for chunk in chunks:
-        if not chunk["choices"] and not wants_usage:
-            continue
-        if kind == "no_finish" and chunk["choices"]:
-            chunk["choices"][0]["finish_reason"] = None
-        if kind == "no_choices":
-            chunk = {**chunk, "choices": []}
-        event = mark + b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
-        mark = b""
-        if kind == "crlf":
-            event = event.replace(b"\n", b"\r\n")
-        if kind == "pings":
-            event = b": ping\n\nevent: ping\ndata: {}\n\n\n\n" + event
-        yield event
-    if kind != "no_done":
-        yield b"data: [DONE]\n\n"
-    if kind == "after_done":
-        yield b'data: {"choices": [{"index": 0, "delta": {"content": "never"}}]}\n\n'
+_CHUNKS: Mapping[str, Callable[..., Iterator[dict[str, Any]]]] = {
+    "chat": wire_shapes.chat_chunks,
+    "completions": wire_shapes.completion_chunks,
+    "generate": wire_shapes.generate_chunks,
+}
+_WHOLE: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "chat": wire_shapes.chat_whole,
+    "completions": wire_shapes.completion_whole,
+    "generate": wire_shapes.generate_whole,
+}
+
+
+def _face(name: str, context: int | None) -> Face:
+    if name not in FACES:
+        raise ValueError(f"face must be one of {', '.join(FACES)}: {name!r}")
+    return FACES[name].with_context(context)
+
+
+def _unknown_call(turn: Turn, body: Mapping[str, Any]) -> str | None:
+    """The name of a call in the completion for which the request has no tool."""
+    tools = [str((tool.get("function") or {}).get("name")) for tool in body.get("tools") or ()]
+    calls = _core.parse(turn.ids, tools=tools).tool_calls
+    return next((call.name for call in calls if call.name not in tools), None)
 
 
 def _sliced(event: bytes, size: int | None) -> Iterator[bytes]:
@@ -397,10 +436,3 @@ def _sliced(event: bytes, size: int | None) -> Iterator[bytes]:
         return
     for start in range(0, len(event), size):
         yield event[start : start + size]
-
-
-def _error(
-    status: int, message: str, kind: str, code: str | None, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    shape = {"error": {"message": message, "type": kind, "param": None, "code": code}}
-    return web.json_response(shape, status=status, headers=headers)

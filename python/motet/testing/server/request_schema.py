@@ -1,12 +1,16 @@
-"""What a request may hold, as the service documents it: a wrong request is refused, by name, instead of half obeyed."""
+"""Checks of requests: what a service refuses, and the message that it refuses it with."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["check"]
+from motet.testing.server.faces import Face
+
+__all__ = ["problem"]
 
 
 class _Strict(BaseModel):
@@ -40,7 +44,7 @@ class _User(_Strict):
 
 class _Assistant(_Strict):
     role: Literal["assistant"]
-    # Absent beside calls, but never null: the schema's way to say nullable is of another version than itself.
+    # May be absent, but not null: Together's schema marks it as nullable in the way of another version of OpenAPI.
     content: str = ""
     name: str = ""
     reasoning: str = ""
@@ -126,25 +130,134 @@ class _Completions(_Sampling):
     prompt: str
 
 
-class _RawCompletions(_Sampling):
-    """vLLM's and SGLang's own keys."""
+class _LenientChat(BaseModel):
+    """What all servers demand of a chat request; they ignore unknown keys."""
 
+    model: str
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    tools: list[dict[str, Any]] | None = None
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None
+    n: int | None = None
+
+
+class _LenientCompletions(BaseModel):
+    model: str
     prompt: str | list[int]
-    skip_special_tokens: bool = True
-    spaces_between_special_tokens: bool = True
-    return_token_ids: bool = False
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None
+    stop: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
-    include_stop_str_in_output: bool = False
-    no_stop_trim: bool = False
+    n: int | None = None
 
 
-def check(endpoint: Literal["chat", "completions"], body: object, style: str) -> str | None:
-    """What is wrong with a request's body. `None`: nothing."""
-    raw = _Completions if style == "together" else _RawCompletions
-    model: type[_Sampling] = _Chat if endpoint == "chat" else raw
+class _Generate(BaseModel):
+    token_ids: list[int]
+    sampling_params: dict[str, Any]
+    model: str | None = None
+    stream: bool = False
+
+
+_GROQ_KEYS = {
+    *(
+        "model",
+        "messages",
+        "max_tokens",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "stop",
+        "stream",
+        "n",
+        "seed",
+    ),
+    *("stream_options", "tools", "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "user"),
+    *("reasoning_format", "include_reasoning", "service_tier", "frequency_penalty", "presence_penalty"),
+}
+_GROQ_MESSAGE_KEYS = {"role", "content", "name", "tool_calls", "tool_call_id", "reasoning"}
+
+
+def problem(endpoint: Literal["chat", "completions", "generate"], body: object, face: Face) -> str | None:
+    """The message with which a service refuses a request's body. `None`: it accepts it."""
     try:
-        model.model_validate(body)
+        _model(endpoint, face).model_validate(body)
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-        return "; ".join(found[:5])
-    return None
+        problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors(include_url=False)]
+        return "; ".join(problems[:5])
+    assert isinstance(body, Mapping)
+    problems = list(_problems(endpoint, body, face))
+    return problems[0] if problems else None
+
+
+def _model(endpoint: str, face: Face) -> type[BaseModel]:
+    if endpoint == "generate":
+        return _Generate
+    if endpoint == "chat":
+        return _Chat if face.name == "together" else _LenientChat
+    return _Completions if face.name == "together" else _LenientCompletions
+
+
+def _problems(endpoint: str, body: Mapping[str, Any], face: Face) -> Iterator[str]:
+    if endpoint == "completions":
+        for key in face.refuses_null:
+            if key in body and body[key] is None:
+                yield f"{key}: Input should be a valid number, input: None"
+        if not face.id_prompts and isinstance(body["prompt"], list):
+            yield "prompt: Input should be a valid string"
+        return
+    if endpoint != "chat" or face.name == "together":
+        return
+    if face.unknown_keys == "refuse":
+        for key in sorted(set(body) - _GROQ_KEYS):
+            yield f"property '{key}' is unsupported"
+    for tool in body.get("tools") or ():
+        name = str((tool.get("function") or {}).get("name"))
+        if not face.accepts_name(name):
+            yield f"tools: function name {name!r} must match {face.tool_name}"
+    for place, message in enumerate(body["messages"]):
+        yield from _message_problems(place, message, face)
+    schema = ((body.get("response_format") or {}).get("json_schema")) or {}
+    if face.strict_schemas and schema.get("strict") and not _is_strict(schema.get("schema")):
+        yield "response_format.json_schema: strict requires additionalProperties false and all properties in required"
+
+
+def _message_problems(place: int, message: Mapping[str, Any], face: Face) -> Iterator[str]:
+    where = f"'messages.{place}'"
+    if face.unknown_keys == "refuse":
+        for key in sorted(set(message) - _GROQ_MESSAGE_KEYS):
+            rule = f"{where} : property '{key}' is unsupported"
+            yield f"{where} : for 'role:{message.get('role')}' the following must be satisfied[({rule})]"
+    calls = message.get("tool_calls") or ()
+    if message.get("content") is None and not calls:
+        yield f"{where}: content is missing"
+    for call in calls:
+        function = call.get("function") or {}
+        if not face.accepts_name(str(function.get("name"))):
+            yield f"{where}: function name {function.get('name')!r} must match {face.tool_name}"
+        if face.unknown_keys == "refuse" and "index" in call:
+            yield f"{where}: property 'index' is unsupported"
+        if face.parses_arguments and not _is_object(function.get("arguments")):
+            yield f"{where}: invalid tool call arguments: {function.get('arguments')!r:.80}"
+
+
+def _is_object(arguments: object) -> bool:
+    try:
+        return isinstance(json.loads(arguments), dict) if isinstance(arguments, str) else isinstance(arguments, dict)
+    except ValueError:
+        return False
+
+
+def _is_strict(schema: object) -> bool:
+    if isinstance(schema, Mapping):
+        if schema.get("type") == "object" and (
+            schema.get("additionalProperties") is not False
+            or set(schema.get("properties") or ()) != set(schema.get("required") or ())
+        ):
+            return False
+        return all(map(_is_strict, schema.values()))
+    return all(map(_is_strict, schema)) if isinstance(schema, list) else True

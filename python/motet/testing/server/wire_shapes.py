@@ -1,11 +1,11 @@
-"""What a completion looks like on the wire of a service: whole objects and the chunks of streams."""
+"""Responses of a service as JSON: models, complete answers and the chunks of streams, in the shapes of a face."""
 
 from __future__ import annotations
 
 import codecs
 import datetime
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from motet import _core
 from motet._core import Event, StreamParser
@@ -13,43 +13,65 @@ from motet.errors import RenderError
 from motet.harmony import render
 from motet.message import Completion
 from motet.testing.script import Turn
+from motet.testing.server.faces import FACES, Face
 
-__all__ = ["chat_chunks", "chat_whole", "completion_chunks", "completion_whole", "models", "usage"]
+__all__ = [
+    "chat_chunks",
+    "chat_whole",
+    "completion_chunks",
+    "completion_whole",
+    "generate_chunks",
+    "generate_whole",
+    "models",
+    "prompt_tokens",
+    "usage",
+]
 
 RETURN, _, CALL = _core.STOP_TOKENS
-_STARTED = 1_750_000_000
-"""Every answer is of the same second, so that it is the same each time."""
+CREATED = 1_750_000_000
+"""The time of every response, so that equal requests get equal bytes."""
+_TOGETHER = FACES["together"]
 
 
-def written(turn: Turn, request: Mapping[str, Any]) -> tuple[list[int], str]:
-    """The ids that the model writes, as far as it may, and why it stops."""
+def generated(turn: Turn, request: Mapping[str, Any], face: Face) -> tuple[list[int], str]:
+    """The ids that the model generates within the limits of the request, and the finish reason."""
     ids = turn.ids
-    most = request.get("max_tokens")
-    if most is not None and len(ids) > most:
+    limits = [request.get("max_tokens"), request.get("max_completion_tokens")]
+    given = [limit for limit in limits if limit is not None]
+    if not given and face.completion_tokens is not None and "messages" not in request:
+        given = [face.completion_tokens]
+    room = max(face.context - prompt_tokens(request), 1)
+    most = min([*given, room])
+    if len(ids) > most:
         return ids[:most], "length"
+    if turn.finish is not None:
+        return ids, turn.finish
     return ids, "stop" if ids and ids[-1] in (RETURN, CALL) else "length"
 
 
-def usage(turn: Turn, request: Mapping[str, Any], ids: list[int]) -> dict[str, Any]:
+def usage(turn: Turn, request: Mapping[str, Any], ids: list[int], face: Face = _TOGETHER) -> dict[str, Any]:
     """The usage of an answer."""
     if turn.usage is not None:
         return dict(turn.usage)
-    prompt = _prompt_tokens(request)
-    counted: dict[str, Any] = {
+    prompt = prompt_tokens(request)
+    if face.prompt_overflow == "truncate":
+        prompt = min(prompt, face.context)
+    counts: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": len(ids),
         "total_tokens": prompt + len(ids),
+        **face.usage_fields,
     }
     if turn.cached is not None:
-        counted["prompt_tokens_details"] = {"cached_tokens": turn.cached}
+        counts["prompt_tokens_details"] = {"cached_tokens": turn.cached}
     if turn.reasoning_tokens:
-        thought = _core.parse(ids).tokens["analysis"]
-        counted["completion_tokens_details"] = {"reasoning_tokens": thought}
-    return counted
+        counts["completion_tokens_details"] = {"reasoning_tokens": _core.parse(ids).tokens["analysis"]}
+    return counts
 
 
-def _prompt_tokens(request: Mapping[str, Any]) -> int:
-    prompt = request.get("prompt")
+def prompt_tokens(request: Mapping[str, Any]) -> int:
+    """The tokens of a request's prompt."""
+    prompt = request.get("prompt", request.get("token_ids"))
     if isinstance(prompt, str):
         return len(_core.encode(prompt, special="token"))
     if isinstance(prompt, list):
@@ -68,121 +90,234 @@ def _prompt_tokens(request: Mapping[str, Any]) -> int:
         return _core.count(str(request["messages"]))
 
 
-def models(style: str, known: list[Any]) -> Any:
-    """The list of models: bare, with prices, on Together; under `data` elsewhere. Entries that are no text stand as
-    they are."""
-    shape: dict[str, Any] = {"object": "model", "owned_by": style, "max_model_len": 131072}
-    if style == "together":
-        price = {"hourly": 0, "input": 0.15, "output": 0.6, "base": 0, "finetune": 0}
-        shape = {"object": "model", "type": "chat", "organization": "", "context_length": 131072, "pricing": price}
-    rows = [{"id": one, **shape} if isinstance(one, str) else one for one in known]
-    return rows if style == "together" else {"object": "list", "data": rows}
+def models(face: Face | str, listed: list[Any]) -> Any:
+    """The list of models, from ids and complete entries."""
+    face = FACES[face] if isinstance(face, str) else face
+    shape: dict[str, Any] = {"object": "model"}
+    if face.owned_by is not None:
+        shape["owned_by"] = face.owned_by
+    rows = [{"id": entry, **shape, **face.model_fields} if isinstance(entry, str) else entry for entry in listed]
+    return rows if face.bare_list else {"object": "list", "data": rows}
 
 
-def chat_whole(turn: Turn, request: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """A chat completion in one piece."""
-    ids, finish = written(turn, request)
+def chat_whole(turn: Turn, request: Mapping[str, Any], number: int, face: Face = _TOGETHER) -> dict[str, Any]:
+    """A chat completion as one object."""
+    ids, finish = generated(turn, request, face)
     parsed = _core.parse(ids, tools=request.get("tools"))
-    said = "".join([parsed.preamble, parsed.text])
-    message: dict[str, Any] = {"role": "assistant", "content": said or None, "tool_calls": []}
+    content = "".join([parsed.preamble, parsed.text])
+    message: dict[str, Any] = {"role": "assistant", "content": content or None}
+    calls = [
+        {
+            "id": call.id,
+            "index": face.call_index(index),
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        for index, call in enumerate(parsed.tool_calls)
+    ]
+    if calls or face.empty_calls:
+        message["tool_calls"] = calls
     if parsed.reasoning:
-        message["reasoning"] = parsed.reasoning
-    for index, call in enumerate(parsed.tool_calls):
-        function = {"name": call.name, "arguments": call.arguments}
-        message["tool_calls"].append({"id": call.id, "index": float(index), "type": "function", "function": function})
+        message |= _reasoning(parsed.reasoning, face)
     choice = {"index": 0, "message": message, "finish_reason": _chat_finish(parsed, finish), "seed": None}
-    return {**_head("chat.completion", turn, request, number), "choices": [choice], "usage": usage(turn, request, ids)}
+    head = _head("chat.completion", turn, request, number)
+    return {**head, "choices": [choice], **_totals(turn, request, ids, face)}
+
+
+def _totals(turn: Turn, request: Mapping[str, Any], ids: list[int], face: Face) -> dict[str, Any]:
+    counts = usage(turn, request, ids, face)
+    shape: dict[str, Any] = {"usage": counts}
+    if face.timings:
+        cached = turn.cached or 0
+        prompt = prompt_tokens(request)
+        shape["timings"] = {"cache_n": cached, "prompt_n": prompt - cached, "predicted_n": len(ids)}
+    return shape
+
+
+def _reasoning(text: str, face: Face) -> dict[str, Any]:
+    shape: dict[str, Any] = {face.reasoning_key: text}
+    if face.reasoning_details:
+        shape["reasoning_details"] = [{"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}]
+    return shape
 
 
 def _chat_finish(parsed: Completion, finish: str) -> str:
     return "tool_calls" if finish == "stop" and parsed.tool_calls else finish
 
 
-def chat_chunks(turn: Turn, request: Mapping[str, Any], number: int) -> Iterator[dict[str, Any]]:
-    """A chat completion token by token, as the service reads it out of the model's harmony."""
-    ids, finish = written(turn, request)
+def chat_chunks(
+    turn: Turn, request: Mapping[str, Any], number: int, face: Face = _TOGETHER
+) -> Iterator[dict[str, Any]]:
+    """A chat completion token by token, as the service parses the model's harmony."""
+    ids, finish = generated(turn, request, face)
     head = _head("chat.completion.chunk", turn, request, number)
     parser = StreamParser(tools=request.get("tools"))
-    calls: dict[int, int] = {}
-    yield _chunk(head, {"role": "assistant", "content": "", "token_id": None})
+    calls = _CallDeltas(face)
+    together = face is _TOGETHER
+    yield _chunk(head, {"role": "assistant", "content": "", **({"token_id": None} if together else {})})
     for token in ids:
-        for delta in _deltas(parser.feed(token), calls):
-            yield _chunk(head, {"role": "assistant", "content": None, "token_id": token, **delta})
-    for delta in _deltas(parser.close(), calls):
+        for delta in calls.deltas(parser.feed(token)):
+            extra = {"role": "assistant", "content": None, "token_id": token} if together else {}
+            yield _chunk(head, {**extra, **delta})
+    for delta in calls.deltas(parser.close()):
         yield _chunk(head, delta)
-    yield _chunk(head, {"content": ""}, _chat_finish(parser.completion, finish))
-    yield {**head, "choices": [], "usage": usage(turn, request, ids)}
+    for delta in calls.rest():
+        yield _chunk(head, delta)
+    last = _chunk(head, {"content": ""}, _chat_finish(parser.completion, finish))
+    yield from _last_chunks(last, head, turn, request, ids, face)
 
 
-def _deltas(events: list[Event], calls: dict[int, int]) -> Iterator[dict[str, Any]]:
-    for event in events:
-        if event.kind == "tool_call" and event.type == "start":
-            # The number is a float, and what came once does not come again: so the service writes it.
-            calls[event.index] = len(calls)
-            name = _core.name_of(event.recipient or "")
-            function: dict[str, Any] = {"name": name, "arguments": ""}
-            index = calls[event.index]
-            first = {"id": f"call_{index}", "index": float(index), "type": "function", "function": function}
-            yield {"tool_calls": [first]}
-        elif event.type == "delta" and event.kind == "tool_call":
-            function = {"name": None, "arguments": event.delta}
-            later = {"id": None, "index": float(calls[event.index]), "type": None, "function": function}
-            yield {"tool_calls": [later]}
-        elif event.type == "delta" and event.kind == "reasoning":
-            yield {"reasoning": event.delta}
+def _last_chunks(
+    last: dict[str, Any], head: dict[str, Any], turn: Turn, request: Mapping[str, Any], ids: list[int], face: Face
+) -> Iterator[dict[str, Any]]:
+    """The chunk with the finish reason, and the one with the usage, which is sent on request."""
+    totals = _totals(turn, request, ids, face)
+    if face.usage_place == "x_groq":
+        last["x_groq"] = {"id": "req_scripted", "usage": totals["usage"]}
+    if face.timings:
+        last["timings"] = totals["timings"]
+    yield last
+    yield {**head, "choices": [], **totals}
+
+
+class _CallDeltas:
+    """Events of the parser as deltas, with the face's way to send calls."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+        self._numbers: dict[int, int] = {}
+        self._arguments: dict[int, list[str]] = {}
+        self._names: dict[int, str] = {}
+
+    def deltas(self, events: list[Event]) -> Iterator[dict[str, Any]]:
+        for event in events:
+            if event.kind == "tool_call":
+                yield from self._call(event)
+            elif event.type == "delta" and event.kind == "reasoning":
+                yield _reasoning(event.delta, self._face)
+            elif event.type == "delta":
+                yield {"content": event.delta}
+
+    def _call(self, event: Event) -> Iterator[dict[str, Any]]:
+        if event.type == "start":
+            self._numbers[event.index] = len(self._numbers)
+            self._names[event.index] = _core.name_of(event.recipient or "")
+            self._arguments[event.index] = []
+            if not self._face.whole_calls:
+                yield self._first(event.index, "")
+        elif event.type == "delta" and self._face.whole_calls:
+            self._arguments[event.index].append(event.delta)
         elif event.type == "delta":
-            yield {"content": event.delta}
+            # What the first fragment had, later ones do not repeat.
+            function = {"name": None, "arguments": event.delta}
+            number = self._face.call_index(self._numbers[event.index])
+            yield {"tool_calls": [{"id": None, "index": number, "type": None, "function": function}]}
+        elif event.type == "end" and self._face.whole_calls:
+            yield self._whole(event.index)
+
+    def _whole(self, index: int) -> dict[str, Any]:
+        return self._first(index, "".join(self._arguments.pop(index)))
+
+    def rest(self) -> Iterator[dict[str, Any]]:
+        """Calls without an end."""
+        for index in list(self._arguments) if self._face.whole_calls else ():
+            yield self._whole(index)
+
+    def _first(self, index: int, arguments: str) -> dict[str, Any]:
+        number = self._numbers[index]
+        function = {"name": self._names[index], "arguments": arguments}
+        call = {
+            "id": f"call_{number}",
+            "index": self._face.call_index(number),
+            "type": "function",
+            "function": function,
+        }
+        return {"tool_calls": [call]}
 
 
 def _chunk(head: dict[str, Any], delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
     return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}]}
 
 
-def completion_whole(turn: Turn, request: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """A raw completion in one piece."""
-    ids, finish = written(turn, request)
-    text = _core.decode(_shown(ids, request))
-    choice = {"index": 0, "text": text, **_ending(ids, finish, request)}
-    if request.get("return_token_ids"):
+def completion_whole(turn: Turn, request: Mapping[str, Any], number: int, face: Face = _TOGETHER) -> dict[str, Any]:
+    """A raw completion as one object."""
+    ids, finish = generated(turn, request, face)
+    text = _core.decode(_visible(ids, request, face))
+    choice = {"index": 0, "text": text, **_ending(ids, finish, request, face)}
+    if _wants_ids(request, face):
         choice["token_ids"] = ids
     head = _head("text_completion", turn, request, number)
-    return {**head, "choices": [choice], "usage": usage(turn, request, ids)}
+    return {**head, "choices": [choice], **_totals(turn, request, ids, face)}
 
 
-def completion_chunks(turn: Turn, request: Mapping[str, Any], number: int) -> Iterator[dict[str, Any]]:
+def completion_chunks(
+    turn: Turn, request: Mapping[str, Any], number: int, face: Face = _TOGETHER
+) -> Iterator[dict[str, Any]]:
     """A raw completion token by token."""
-    ids, finish = written(turn, request)
+    ids, finish = generated(turn, request, face)
     head = _head("text_completion", turn, request, number)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for place, token in enumerate(ids):
         last = place == len(ids) - 1
-        choice: dict[str, Any] = {"index": 0, "finish_reason": None, "stop_reason": None}
-        choice["text"] = decoder.decode(_core.decode_bytes(_shown([token], request)), last)
-        if request.get("return_token_ids"):
+        choice: dict[str, Any] = {"index": 0, "finish_reason": None}
+        choice["text"] = decoder.decode(_core.decode_bytes(_visible([token], request, face)), last)
+        if _wants_ids(request, face):
             choice["token_ids"] = [token]
         if last:
-            choice |= _ending(ids, finish, request)
-        yield {**head, "choices": [choice]}
-    yield {**head, "choices": [], "usage": usage(turn, request, ids)}
+            choice |= _ending(ids, finish, request, face)
+        chunk = {**head, "choices": [choice]}
+        if last:
+            yield from _last_chunks(chunk, head, turn, request, ids, face)
+        else:
+            yield chunk
 
 
-def _shown(ids: list[int], request: Mapping[str, Any]) -> list[int]:
+def _wants_ids(request: Mapping[str, Any], face: Face) -> bool:
+    return face.id_key not in (None, "logprobs") and bool(request.get(face.id_key))
+
+
+def _visible(ids: list[int], request: Mapping[str, Any], face: Face) -> list[int]:
     """The ids that a server turns into text: without the stop token, and mostly without control tokens."""
-    kept = [token for token in ids if token not in (RETURN, CALL)]
-    if request.get("skip_special_tokens", True):
-        kept = [token for token in kept if token not in _core.SPECIAL_TOKENS.values()]
-    return kept
+    visible = [token for token in ids if token not in (RETURN, CALL)]
+    keeps = {
+        "skip_special_tokens": not request.get("skip_special_tokens", True),
+        "preserved_tokens": bool(request.get("preserved_tokens")),
+        "always": not request.get("skip_special_tokens", True),
+    }.get(face.markers_key or "", False)
+    return visible if keeps else [token for token in visible if token not in _core.SPECIAL_TOKENS.values()]
 
 
-def _ending(ids: list[int], finish: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    named = finish == "stop" and ids[-1] in (request.get("stop_token_ids") or ())
-    return {"finish_reason": finish, "stop_reason": ids[-1] if named else None}
+def _ending(ids: list[int], finish: str, request: Mapping[str, Any], face: Face) -> dict[str, Any]:
+    ending: dict[str, Any] = {"finish_reason": finish}
+    if face.stop_key is not None:
+        is_named = finish == "stop" and ids[-1] in (request.get("stop_token_ids") or ())
+        ending[face.stop_key] = ids[-1] if is_named else None
+    return ending
 
 
-def _head(
-    kind: Literal["chat.completion", "chat.completion.chunk", "text_completion"],
-    turn: Turn,
-    request: Mapping[str, Any],
-    number: int,
-) -> dict[str, Any]:
-    return {"id": f"scripted-{number}", "object": kind, "created": _STARTED, "model": turn.model or request["model"]}
+def generate_whole(turn: Turn, request: Mapping[str, Any], number: int, face: Face) -> dict[str, Any]:
+    """A response of vLLM's `/inference/v1/generate`: token ids, without text and usage."""
+    parameters = {"max_tokens": 16, **request.get("sampling_params", {}), "token_ids": request["token_ids"]}
+    ids, finish = generated(turn, parameters, face)
+    choice = {"index": 0, "token_ids": ids, "finish_reason": finish, "logprobs": None}
+    return {"request_id": f"scripted-{number}", "choices": [choice], "prompt_logprobs": None}
+
+
+def generate_chunks(turn: Turn, request: Mapping[str, Any], number: int, face: Face) -> Iterator[dict[str, Any]]:
+    """A stream of vLLM's `/inference/v1/generate`, token by token."""
+    whole = generate_whole(turn, request, number, face)
+    choice = whole["choices"][0]
+    for place, token in enumerate(choice["token_ids"]):
+        finish = choice["finish_reason"] if place == len(choice["token_ids"]) - 1 else None
+        yield {**whole, "choices": [{**choice, "token_ids": [token], "finish_reason": finish}]}
+    parameters = {"max_tokens": 16, **request.get("sampling_params", {}), "token_ids": request["token_ids"]}
+    yield {
+        "request_id": whole["request_id"],
+        "choices": [],
+        "usage": usage(turn, parameters, choice["token_ids"], face),
+    }
+
+
+def _head(kind: str, turn: Turn, request: Mapping[str, Any], number: int) -> dict[str, Any]:
+    model = turn.model or request.get("model")
+    return {"id": f"scripted-{number}", "object": kind, "created": CREATED, "model": model}

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from motet import _core
 from motet._core import Event, StreamParser
-from motet.backend import Request
+from motet.backend import COMPLETE_REASONS, Request
 from motet.errors import RenderError
 from motet.harmony import Prompt, render
 from motet.message import Completion
+from motet.together.services import Service
 
 __all__ = ["RawLane", "body", "prompt"]
 
@@ -37,25 +38,29 @@ def prompt(request: Request) -> Prompt:
     )
 
 
-def body(request: Request, rendered: Prompt, lane: Literal["ids", "text"], server: str) -> dict[str, Any]:
-    """The body of a request to `/v1/completions`. Raises `RenderError` if the lane cannot carry the prompt."""
-    body: dict[str, Any] = {"model": request.model, "stop": list(_STOP_MARKERS.values()), **request.sampling}
-    if lane == "ids" and server != "together":
+def body(
+    request: Request, rendered: Prompt, lane: Literal["ids", "text"], service: Service, context: int | None
+) -> dict[str, Any]:
+    """The body of a request to `/v1/completions`. `context`: tokens of prompt and answer together, if known.
+
+    Raises `RenderError` if the lane cannot carry the prompt.
+    """
+    own_stops = request.sampling.get("stop") or []
+    own_stops = [own_stops] if isinstance(own_stops, str) else list(own_stops)
+    body: dict[str, Any] = {"model": request.model, **request.sampling, **service.raw_keys}
+    if lane == "ids" and service.takes_id_prompts:
         # Stop tokens as ids: as texts the server would look for them in text without markers.
-        del body["stop"]
         body |= {"prompt": rendered.ids, "stop_token_ids": list(rendered.stop_ids), "return_token_ids": True}
     else:
-        body["prompt"] = _prompt_text(rendered)
-    if server == "together":
-        # Its prompts are texts only, and ids come with the logprobs.
+        body |= {"prompt": _prompt_text(rendered), "stop": [*_STOP_MARKERS.values(), *own_stops]}
         if lane == "ids":
+            # Together sends ids with the logprobs.
             body.setdefault("logprobs", 1)
-    elif server == "sglang":
-        body |= {"skip_special_tokens": False, "no_stop_trim": True}
-    else:
-        body |= {"skip_special_tokens": False, "spaces_between_special_tokens": False}
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
+    elif service.completion_tokens is not None and context is not None:
+        # The server refuses a prompt that leaves no room, which is its error to report.
+        body["max_tokens"] = max(context - len(rendered), 1)
     return body
 
 
@@ -125,11 +130,14 @@ class RawLane:
         return events + self._track(self._parser.close())
 
     def _removed_stop_token(self, finish: str | None, stop_reason: object) -> int | None:
-        if finish in (None, "length") or self._open_kind is None or self._last_token in _core.STOP_TOKENS:
+        if finish not in COMPLETE_REASONS or self._open_kind is None or self._last_token in _core.STOP_TOKENS:
             return None
         for token, marker in _STOP_MARKERS.items():
             if stop_reason in (token, marker):
                 return token
+        if isinstance(stop_reason, str) and self._open_kind == "tool_call":
+            # A stop string of the caller's ended the call in the middle.
+            return None
         # Calls end with `<|call|>`, and only calls do.
         return CALL if self._open_kind == "tool_call" else RETURN
 
