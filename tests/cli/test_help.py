@@ -408,8 +408,9 @@ examples:
   motet health -m openai/gpt-oss-20b --base-url http://localhost:8000
 """,
             "serve": """\
-usage: motet serve [-h] [--log FILE] [--style {together,vllm,sglang,llamacpp}] [--port PORT]
-                   [--color {auto,always,never}]
+usage: motet serve [-h] [--log FILE]
+                   [--face {together,vllm,sglang,llamacpp,ollama,lmstudio,groq,openrouter}]
+                   [--port PORT] [--color {auto,always,never}]
                    [file ...]
 
 Serve scripted completions on this machine, to test clients without a key.
@@ -420,7 +421,7 @@ positional arguments:
 options:
   -h, --help            show this help message and exit
   --log FILE            append requests and answers to a file, without API keys
-  --style {together,vllm,sglang,llamacpp}
+  --face {together,vllm,sglang,llamacpp,ollama,lmstudio,groq,openrouter}, --style {together,vllm,sglang,llamacpp,ollama,lmstudio,groq,openrouter}
                         the server that is imitated (together)
   --port PORT           8000 by default; 0 for a free one
   --color {auto,always,never}
@@ -428,7 +429,7 @@ options:
 
 examples:
   motet serve
-  motet serve answer-1.txt answer-2.txt --style vllm --port 0
+  motet serve answer-1.txt answer-2.txt --face vllm --port 0
 """,
             "demo": """\
 usage: motet demo [-h] [--log FILE] [--color {auto,always,never}]

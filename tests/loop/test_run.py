@@ -59,18 +59,17 @@ tool_calls = st.builds(
     wires,
     st.sampled_from(["call", "end", None]),
 )
-parts = st.one_of(
-    st.builds(Reasoning, words, wires),
-    st.builds(Preamble, words, wires),
-    st.builds(motet.Text, words, wires, wires),
-    tool_calls,
-    st.builds(motet.ToolResult, words, words, st.none() | words, is_json=st.booleans()),
-)
-messages = st.builds(
-    motet.Message,
-    st.sampled_from(["user", "assistant", "tool"]),
-    st.lists(parts, max_size=4).map(tuple),
-    st.none() | words,
+texts = st.builds(motet.Text, words, wires, wires)
+results = st.builds(motet.ToolResult, words, words, st.none() | words, is_json=st.booleans())
+parts = {
+    "user": texts,
+    "assistant": st.one_of(st.builds(Reasoning, words, wires), st.builds(Preamble, words, wires), texts, tool_calls),
+    "tool": results,
+}
+messages = st.sampled_from(list(parts)).flatmap(
+    lambda role: st.builds(
+        motet.Message, st.just(role), st.lists(parts[role], max_size=4).map(tuple), st.none() | words
+    )
 )
 exchanges = st.builds(motet.Exchange, st.lists(messages, max_size=2).map(tuple), messages)
 records = st.one_of(
