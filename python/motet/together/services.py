@@ -1,5 +1,4 @@
-"""What motet knows of each service: its lane, its defaults, and what it accepts. Data; sources are in
-docs/reference/servers.md."""
+"""What motet knows of each service: its lane, its defaults, and what it accepts. Data."""
 
 from __future__ import annotations
 

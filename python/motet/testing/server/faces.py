@@ -1,5 +1,4 @@
-"""Faces of the scripted server: how each service differs from the others. Data; sources are in
-docs/reference/servers.md."""
+"""Faces of the scripted server: how each service differs from the others. Data."""
 
 from __future__ import annotations
 
