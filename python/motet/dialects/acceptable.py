@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from motet.errors import InvalidArgumentsError
-from motet.tolerant_json import repaired_json
+from motet.tolerant_json import repaired_json, strict_json
 
 __all__ = ["acceptable_arguments", "acceptable_name", "make_acceptable"]
 
@@ -38,8 +38,7 @@ def acceptable_arguments(arguments: str) -> str:
     """Arguments as a JSON object: unchanged if they are one, repaired if one can be read, else under the key
     `invalid_arguments`."""
     try:
-        # Strictly: Python's parser accepts `NaN`, which servers in other languages refuse.
-        if isinstance(json.loads(arguments, parse_constant=_reject), dict):
+        if isinstance(strict_json(arguments), dict):
             return arguments
     except (ValueError, RecursionError):
         pass
@@ -50,7 +49,3 @@ def acceptable_arguments(arguments: str) -> str:
     except (InvalidArgumentsError, ValueError):
         pass
     return json.dumps({"invalid_arguments": arguments}, ensure_ascii=False)
-
-
-def _reject(name: str) -> None:
-    raise ValueError(name)
