@@ -43,7 +43,7 @@ text
 Hi
 
 stop: return   lane: text   tokens: analysis 1, commentary 0, final 1, markup 8
-! missing_start at 42: '<|channel|>' a header without <|start|>; the role is taken as assistant
+! missing_start at 42: '<|channel|>': header without <|start|>; the role is read as assistant
 """,
             err="",
         )
@@ -55,7 +55,7 @@ stop: return   lane: text   tokens: analysis 1, commentary 0, final 1, markup 8
 reasoning
 think
 
-! missing_start at 42: '<|channel|>' a header without <|start|>; the role is taken as assistant
+! missing_start at 42: '<|channel|>': header without <|start|>; the role is read as assistant
 text
 Hi
 
@@ -69,7 +69,7 @@ stop: return   tokens: analysis 1, commentary 0, final 1, markup 8
             code=4,
             out="",
             err="""\
-motet: missing_start at 42 (start): "<|channel|>" a header without <|start|>; the role is taken as assistant; expected <|start|>
+motet: missing_start at 42 (start): "<|channel|>": header without <|start|>; the role is read as assistant; expected <|start|>
     <|channel|>analysis<|message|>think<|end|><|channel|>final<|message|>Hi<|return|>
                                               ^^^^^^^^^^^
 """,
@@ -88,7 +88,7 @@ def test_output_of_explain() -> None:
      3   49631  'think'        content of analysis
      4  200007  '<|end|>'      reasoning ends (end)
      5  200005  '<|channel|>'  marker
-                ! missing_start  '<|channel|>'  a header without <|start|>; the role is taken as assistant
+                ! missing_start  '<|channel|>'  header without <|start|>; the role is read as assistant
      6   17196  'final'        header
      7  200008  '<|message|>'  text begins (assistant final)
      8   12194  'Hi'           content of final
@@ -112,7 +112,7 @@ def test_output_of_explain() -> None:
      7  200008  '<|message|>'  not read
 """,
             err="""\
-motet: missing_start at 5 (start): "<|channel|>" a header without <|start|>; the role is taken as assistant; expected <|start|>
+motet: missing_start at 5 (start): "<|channel|>": header without <|start|>; the role is read as assistant; expected <|start|>
     <|channel|>analysis<|message|>think<|end|><|channel|>
                                               ^^^^^^^^^^^
 """,

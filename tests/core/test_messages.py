@@ -26,59 +26,59 @@ def test_messages_of_repairs() -> None:
                 messages.setdefault(repair.code, repair.message)
     assert dict(sorted(messages.items())) == snapshot(
         {
-            "bare_recipient": "a tool without its namespace; it is read as a call of that tool",
-            "call_ended_by_stop": "a tool call that another token than <|call|> ended",
-            "call_without_recipient": "<|call|> ended a frame that calls nothing",
-            "channel_as_recipient": "a channel stands for the recipient; the frame is read as one of that channel",
-            "channel_case": "a channel in upper case; it is read in lower case",
-            "duplicate_channel": "another channel stands behind this one; the last one counts",
-            "duplicate_message": "<|message|> stands twice; the second one is ignored",
-            "duplicate_recipient": "a second recipient; the first one counts",
-            "duplicate_start": "<|start|> stands twice; the last one counts",
-            "empty_answer": "the answer is empty",
-            "empty_arguments": "a call without arguments",
+            "bare_recipient": "tool without its namespace; read as a call of that tool",
+            "call_ended_by_stop": "tool call with another stop token than <|call|>",
+            "call_without_recipient": "<|call|> at the end of a frame that is not a call",
+            "channel_as_recipient": "channel in place of the recipient; the frame is read as one of that channel",
+            "channel_case": "channel in upper case; read in lower case",
+            "duplicate_channel": "second channel; the last one counts",
+            "duplicate_message": "repeated <|message|>; the second one is ignored",
+            "duplicate_recipient": "second recipient; the first one counts",
+            "duplicate_start": "repeated <|start|>; the last one counts",
+            "empty_answer": "empty answer",
+            "empty_arguments": "call without arguments",
             "empty_channel": "<|channel|> without a channel",
             "empty_content_type": "<|constrain|> without a content type",
             "empty_function_name": "functions. without a name",
-            "empty_output": "there is nothing: no marker and no text",
+            "empty_output": "empty output: neither a marker nor text",
             "empty_recipient": "to= without a recipient",
-            "end_of_text": "<|endoftext|> stands for a stop token",
-            "foreign_role": "the model wrote a turn that is not its own; it is left out of the message",
-            "foreign_tool_result": "the model wrote the result of a tool itself",
-            "garbage_channel": "a channel with more behind it; the channel it begins with is taken",
-            "garbage_header": "a header that leads to no content; it is left out",
-            "header_order": "the recipient or the channel stands behind the content type",
-            "invalid_json": "the arguments are not JSON; they are kept as written",
-            "invalid_recipient": "a recipient with more around it; the part that can be a name is taken",
-            "invalid_value": "does not follow the grammar of header values; it is kept as written",
-            "marker_in_content": "a marker that begins no frame; it is kept as text",
-            "missing_channel": "an assistant frame without a channel; it is taken as the answer",
-            "missing_end": "a frame begins inside another, which is taken as ended",
-            "missing_header": "this text has no header; its place says what it is",
-            "missing_message": "a header without <|message|>; what cannot be header is taken as content",
-            "missing_start": "a header without <|start|>; the role is taken as assistant",
-            "multiple_finals": "a second answer in one turn; both are kept",
-            "no_markup": "there are no markers; all of it is taken as the answer",
-            "no_recipient": "a recipient that is neither a tool nor a role; the channel says what the frame is",
-            "odd_space": "white space other than a blank in a header; it is read as a blank",
-            "odd_tool_name": "a tool's name in other letters or with something around it; the tool that it means is taken",
-            "redundant_stop": "a stop token where nothing was open; it is ignored",
-            "repeated_start": "the completion begins with the <|start|> and role of its prompt; they are skipped",
-            "return_mid_turn": "<|return|> ended a frame, and yet another one follows",
-            "role_is_tool_name": "a tool's name stands for the role; it is read as a call of that tool",
-            "stray_header_text": "words in a header that mean nothing there; they are left out",
-            "stray_text": "text between frames; it is left out of the message",
-            "stripped_markers": "the markers were taken out; the frames are found by the words they left",
-            "tool_call_on_analysis": "a call of a function on the analysis channel",
-            "tool_call_on_final": "a tool call on the final channel",
-            "truncated_content": "the input ended before a stop token",
-            "truncated_header": "the input ended in a header",
-            "unknown_channel": "is none of the three channels; the frame is taken as the answer",
-            "unknown_content_type": "is a content type that nobody knows",
-            "unknown_role": "is no role; the role it begins with is taken",
-            "unmarked_channel": "a channel without <|channel|> before it",
-            "unmarked_recipient": "a recipient without to= before it",
-            "wrong_namespace": "a tool in a namespace that is not its own",
+            "end_of_text": "<|endoftext|> in place of a stop token",
+            "foreign_role": "turn of another role in the completion; not part of the message",
+            "foreign_tool_result": "tool result written by the model",
+            "garbage_channel": "channel followed by other characters; read as the channel that it begins with",
+            "garbage_header": "header without content; ignored",
+            "header_order": "recipient or channel after the content type",
+            "invalid_json": "arguments that are not valid JSON; kept as written",
+            "invalid_recipient": "recipient with other characters around it; read as the part that is a valid name",
+            "invalid_value": "header value outside the grammar; kept as written",
+            "marker_in_content": "marker that does not begin a frame; kept as text",
+            "missing_channel": "assistant frame without a channel; read as the answer",
+            "missing_end": "frame without a stop token before the next one; read as ended",
+            "missing_header": "text without a header; its position decides what it is",
+            "missing_message": "header without <|message|>; content begins at the first word that cannot be header",
+            "missing_start": "header without <|start|>; the role is read as assistant",
+            "multiple_finals": "second answer in one turn; both are kept",
+            "no_markup": "text without markers; read as the answer",
+            "no_recipient": "recipient that is neither a tool nor a role; the channel decides what the frame is",
+            "odd_space": "white space other than a blank in a header; read as a blank",
+            "odd_tool_name": "tool name in another case or with other characters around it; read as the offered tool",
+            "redundant_stop": "stop token without an open frame; ignored",
+            "repeated_start": "repeats the <|start|> and role of its prompt; skipped",
+            "return_mid_turn": "<|return|> before the last frame",
+            "role_is_tool_name": "tool name in place of the role; read as a call of that tool",
+            "stray_header_text": "words without meaning in a header; ignored",
+            "stray_text": "text between frames; not part of the message",
+            "stripped_markers": "text whose markers were removed; frames are recognised by the remaining words",
+            "tool_call_on_analysis": "function call on the analysis channel",
+            "tool_call_on_final": "tool call on the final channel",
+            "truncated_content": "the input ends before a stop token",
+            "truncated_header": "the input ends in a header",
+            "unknown_channel": "unknown channel; the frame is read as the answer",
+            "unknown_content_type": "unknown content type",
+            "unknown_role": "unknown role; read as the known role that it begins with",
+            "unmarked_channel": "channel without <|channel|>",
+            "unmarked_recipient": "recipient without to=",
+            "wrong_namespace": "tool in another namespace than its own",
         }
     )
 
@@ -93,202 +93,202 @@ def test_messages_of_strict_parsing() -> None:
     assert dict(sorted(messages.items())) == snapshot(
         {
             "call_ended_by_stop": """\
-call_ended_by_stop at 92 (content): "<|return|>" a tool call that another token than <|call|> ended; expected text, then <|end|>, <|call|> or <|return|>
+call_ended_by_stop at 92 (content): "<|return|>": tool call with another stop token than <|call|>; expected text, then <|end|>, <|call|> or <|return|>
     …er <|constrain|>json<|message|>{"location":"SF"}<|return|>
                                                      ^^^^^^^^^^\
 """,
             "call_without_recipient": """\
-call_without_recipient at 39 (content): "<|call|>" <|call|> ended a frame that calls nothing; expected text, then <|end|>, <|call|> or <|return|>
+call_without_recipient at 39 (content): "<|call|>": <|call|> at the end of a frame that is not a call; expected text, then <|end|>, <|call|> or <|return|>
     <|channel|>commentary<|message|>{"a":1}<|call|>
                                            ^^^^^^^^\
 """,
             "channel_as_recipient": """\
-channel_as_recipient at 0 (header): "<|channel|>analysis to=final code" a channel stands for the recipient; the frame is read as one of that channel; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+channel_as_recipient at 0 (header): "<|channel|>analysis to=final code": channel in place of the recipient; the frame is read as one of that channel; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>analysis to=final cod…
     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
             "channel_case": """\
-channel_case at 11 (header): "ANALYSIS" a channel in upper case; it is read in lower case; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+channel_case at 11 (header): "ANALYSIS": channel in upper case; read in lower case; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>ANALYSIS<|message|>x<|end|>
                ^^^^^^^^\
 """,
             "duplicate_channel": """\
-duplicate_channel at 11 (header): "commentary" another channel stands behind this one; the last one counts; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+duplicate_channel at 11 (header): "commentary": second channel; the last one counts; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>commentary to=functions.get_weather<|chann…
                ^^^^^^^^^^\
 """,
             "duplicate_message": """\
-duplicate_message at 27 (content): "<|message|>" <|message|> stands twice; the second one is ignored; expected text, then <|end|>, <|call|> or <|return|>
+duplicate_message at 27 (content): "<|message|>": repeated <|message|>; the second one is ignored; expected text, then <|end|>, <|call|> or <|return|>
     <|channel|>final<|message|><|message|>Hi<|return|>
                                ^^^^^^^^^^^\
 """,
             "duplicate_recipient": """\
-duplicate_recipient at 50 (header): "functions.get_weather" a second recipient; the first one counts; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+duplicate_recipient at 50 (header): "functions.get_weather": second recipient; the first one counts; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     …o=functions.get_weather<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"l…
                                                      ^^^^^^^^^^^^^^^^^^^^^\
 """,
             "duplicate_start": """\
-duplicate_start at 51 (header): "<|start|>" <|start|> stands twice; the last one counts; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+duplicate_start at 51 (header): "<|start|>": repeated <|start|>; the last one counts; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     …hannel|>analysis<|message|>think<|end|><|start|><|start|>assistant<|channel|>final<|messa…
                                                      ^^^^^^^^^\
 """,
             "empty_channel": """\
-empty_channel at 0 (header): "<|channel|>" <|channel|> without a channel; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+empty_channel at 0 (header): "<|channel|>": <|channel|> without a channel; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>Hello! How can I
     ^^^^^^^^^^^\
 """,
             "empty_content_type": """\
-empty_content_type at 17 (header): "<|constrain|>" <|constrain|> without a content type; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+empty_content_type at 17 (header): "<|constrain|>": <|constrain|> without a content type; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>final <|constrain|>The answer is 4.<|return|>
                      ^^^^^^^^^^^^^\
 """,
             "empty_output": """\
-empty_output at 0 (header): there is nothing: no marker and no text; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+empty_output at 0 (header): empty output: neither a marker nor text; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     \n\
     ^\
 """,
             "empty_recipient": """\
-empty_recipient at 22 (header): "to=" to= without a recipient; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+empty_recipient at 22 (header): "to=": to= without a recipient; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>commentary to= functions.f <|constrain|>json<|…
                           ^^^\
 """,
             "end_of_text": """\
-end_of_text at 29 (content): "<|endoftext|>" <|endoftext|> stands for a stop token; expected text, then <|end|>, <|call|> or <|return|>
+end_of_text at 29 (content): "<|endoftext|>": <|endoftext|> in place of a stop token; expected text, then <|end|>, <|call|> or <|return|>
     <|channel|>final<|message|>Hi<|endoftext|>
                                  ^^^^^^^^^^^^^\
 """,
             "foreign_role": """\
-foreign_role at 45 (header): "user" the model wrote a turn that is not its own; it is left out of the message; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+foreign_role at 45 (header): "user": turn of another role in the completion; not part of the message; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>final<|message|>Hi<|end|><|start|>user<|message|>next question<|end|>
                                                  ^^^^\
 """,
             "foreign_tool_result": """\
-foreign_tool_result at 84 (header): "functions.f to=assistant<|channel|>commentary" the model wrote the result of a tool itself; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+foreign_tool_result at 84 (header): "functions.f to=assistant<|channel|>commentary": tool result written by the model; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     … <|constrain|>json<|message|>{}<|call|><|start|>functions.f to=assistant<|channe…
                                                      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
             "garbage_channel": """\
-garbage_channel at 21 (header): "?commentary?" a channel with more behind it; the channel it begins with is taken; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+garbage_channel at 21 (header): "?commentary?": channel followed by other characters; read as the channel that it begins with; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>commentary?commentary?We look it up.<|end|><|start|>as…
                          ^^^^^^^^^^^^\
 """,
             "garbage_header": """\
-garbage_header at 0 (header): "<|channel|>commentary to=assistant<|channel|>commentary?" a header that leads to no content; it is left out; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+garbage_header at 0 (header): "<|channel|>commentary to=assistant<|channel|>commentary?": header without content; ignored; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>commentary to=assista…
     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
             "header_order": """\
-header_order at 29 (header): "commentary" the recipient or the channel stands behind the content type; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+header_order at 29 (header): "commentary": recipient or channel after the content type; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
      <|constrain|>json<|channel|>commentary<|message|>{}<|end|>
                                  ^^^^^^^^^^\
 """,
             "invalid_recipient": """\
-invalid_recipient at 25 (header): "`functions.f`" a recipient with more around it; the part that can be a name is taken; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+invalid_recipient at 25 (header): "`functions.f`": recipient with other characters around it; read as the part that is a valid name; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>commentary to=`functions.f`{"a": 1}<|call|>
                              ^^^^^^^^^^^^^\
 """,
             "invalid_value": """\
-invalid_value at 33 (header): "read:" does not follow the grammar of header values; it is kept as written; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+invalid_value at 33 (header): "read:": header value outside the grammar; kept as written; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>analysis <|constrain|>read:<|message|>{"path":"a"}<|call|>
                                      ^^^^^\
 """,
             "marker_in_content": """\
-marker_in_content at 31 (content): "<|channel|>" a marker that begins no frame; it is kept as text; expected text, then <|end|>, <|call|> or <|return|>
+marker_in_content at 31 (content): "<|channel|>": marker that does not begin a frame; kept as text; expected text, then <|end|>, <|call|> or <|return|>
     <|channel|>final<|message|>Use <|channel|>analysis in the header.<|return|…
                                    ^^^^^^^^^^^\
 """,
             "missing_end": """\
-missing_end at 71 (content): "<|start|>" a frame begins inside another, which is taken as ended; expected text, then <|end|>, <|call|> or <|return|>
+missing_end at 71 (content): "<|start|>": frame without a stop token before the next one; read as ended; expected text, then <|end|>, <|call|> or <|return|>
     …o=functions.f <|constrain|>json<|message|>{"a": <|start|>assistant<|channel|>final<|messa…
                                                      ^^^^^^^^^\
 """,
             "missing_header": """\
-missing_header at 0 (start): "Hello there!" this text has no header; its place says what it is; expected <|start|>
+missing_header at 0 (start): "Hello there!": text without a header; its position decides what it is; expected <|start|>
     Hello there!<|end|>
     ^^^^^^^^^^^^\
 """,
             "missing_message": """\
-missing_message at 54 (header): "{\\"a\\": 1}" a header without <|message|>; what cannot be header is taken as content; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+missing_message at 54 (header): "{\\"a\\": 1}": header without <|message|>; content begins at the first word that cannot be header; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     …nel|>commentary to=functions.f <|constrain|>json{"a": 1}<|call|>
                                                      ^^^^^^^^\
 """,
             "missing_start": """\
-missing_start at 42 (start): "commentary to=functions.f " a header without <|start|>; the role is taken as assistant; expected <|start|>
+missing_start at 42 (start): "commentary to=functions.f ": header without <|start|>; the role is read as assistant; expected <|start|>
     <|channel|>analysis<|message|>think<|end|>commentary to=functions.f <|constrain|>json<|message|>{}<|…
                                               ^^^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
             "no_markup": """\
-no_markup at 0 (header): "Hello, plain text answer." there are no markers; all of it is taken as the answer; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+no_markup at 0 (header): "Hello, plain text answer.": text without markers; read as the answer; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     Hello, plain text answer.
     ^^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
             "no_recipient": """\
-no_recipient at 0 (header): "<|channel|>commentary to=none" a recipient that is neither a tool nor a role; the channel says what the frame is; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+no_recipient at 0 (header): "<|channel|>commentary to=none": recipient that is neither a tool nor a role; the channel decides what the frame is; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>commentary to=none<|message|>Hi<|end|>
     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
             "odd_space": """\
-odd_space at 21 (header): "\\u{a0}" white space other than a blank in a header; it is read as a blank; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+odd_space at 21 (header): "\\u{a0}": white space other than a blank in a header; read as a blank; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>commentary\xa0to=functions.get_weather\u202f<|const…
                          ^\
 """,
             "redundant_stop": """\
-redundant_stop at 42 (start): "<|end|>" a stop token where nothing was open; it is ignored; expected <|start|>
+redundant_stop at 42 (start): "<|end|>": stop token without an open frame; ignored; expected <|start|>
     <|channel|>analysis<|message|>think<|end|><|end|><|start|>assistant<|channel|>fin…
                                               ^^^^^^^\
 """,
             "repeated_start": """\
-repeated_start at 0 (header): "<|start|>" the completion begins with the <|start|> and role of its prompt; they are skipped; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+repeated_start at 0 (header): "<|start|>": repeats the <|start|> and role of its prompt; skipped; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|start|>functions.exec_command{"cmd":"ls…
     ^^^^^^^^^\
 """,
             "return_mid_turn": """\
-return_mid_turn at 54 (header): "assistant<|channel|>final" <|return|> ended a frame, and yet another one follows; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+return_mid_turn at 54 (header): "assistant<|channel|>final": <|return|> before the last frame; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     …nel|>analysis<|message|>think<|return|><|start|>assistant<|channel|>final<|message|>Hi<|return|>
                                                      ^^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
             "role_is_tool_name": """\
-role_is_tool_name at 47 (header): "bash" a tool's name stands for the role; it is read as a call of that tool; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+role_is_tool_name at 47 (header): "bash": tool name in place of the role; read as a call of that tool; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>analysis<|message|>x<|end|><|start|>bash<|channel|>commentary<|message|>…
                                                    ^^^^\
 """,
             "stray_header_text": """\
-stray_header_text at 39 (header): "Search" words in a header that mean nothing there; they are left out; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+stray_header_text at 39 (header): "Search": words without meaning in a header; ignored; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>commentary to=functions.Web Search <|constrain|>json<|message|>{"q…
                                            ^^^^^^\
 """,
             "stray_text": """\
-stray_text at 44 (start): " literally" text between frames; it is left out of the message; expected <|start|>
+stray_text at 44 (start): " literally": text between frames; not part of the message; expected <|start|>
     <|channel|>final<|message|>I mention <|end|> literally<|return|>
                                                 ^^^^^^^^^^\
 """,
             "stripped_markers": """\
-stripped_markers at 0 (header): "to=functions.bash 由json " the markers were taken out; the frames are found by the words they left; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+stripped_markers at 0 (header): "to=functions.bash 由json ": text whose markers were removed; frames are recognised by the remaining words; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     to=functions.bash 由json {"command":"ls"}
     ^^^^^^^^^^^^^^^^^^^^^^^^\
 """,
             "truncated_content": """\
-truncated_content at 38 (content): the input ended before a stop token; expected text, then <|end|>, <|call|> or <|return|>
+truncated_content at 38 (content): the input ends before a stop token; expected text, then <|end|>, <|call|> or <|return|>
     <|channel|>analysis<|message|>We think
                                           ^\
 """,
             "truncated_header": """\
-truncated_header at 39 (header): "<|start|>assistant to" the input ended in a header; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+truncated_header at 39 (header): "<|start|>assistant to": the input ends in a header; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>analysis<|message|>ok<|end|><|start|>assistant to
                                            ^^^^^^^^^^^^^^^^^^^^^\
 """,
             "unknown_role": """\
-unknown_role at 51 (header): "Assistant" is no role; the role it begins with is taken; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+unknown_role at 51 (header): "Assistant": unknown role; read as the known role that it begins with; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     …hannel|>analysis<|message|>think<|end|><|start|>Assistant<|channel|>final<|message|>Hi<|r…
                                                      ^^^^^^^^^\
 """,
             "unmarked_channel": """\
-unmarked_channel at 60 (header): "finalHello" a channel without <|channel|> before it; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+unmarked_channel at 60 (header): "finalHello": channel without <|channel|>; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     …nalysis<|message|>think<|end|><|start|>assistantfinalHello<|return|>
                                                      ^^^^^^^^^^\
 """,
             "unmarked_recipient": """\
-unmarked_recipient at 11 (header): "functions.exec_command" a recipient without to= before it; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
+unmarked_recipient at 11 (header): "functions.exec_command": recipient without to=; expected a role, then ` to=` and a recipient, <|channel|> and a channel, a content type, then <|message|>
     <|channel|>functions.exec_command{"cmd":"ls -l"}<|call|>
                ^^^^^^^^^^^^^^^^^^^^^^\
 """,
@@ -332,8 +332,8 @@ def test_messages_of_rendering() -> None:
             "call": 'RenderError: messages[0][\'tool_calls[1]\'] must be {"id": ..., "function": {"name": ..., "arguments": ...}}',
             "result": "RenderError: messages[1] is a tool's result and needs a tool_call_id or a name",
             "tool": "TypeError: tools[0] has no name",
-            "tool name": 'RenderError: tool "a b": tool name "a b" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and no role',
-            "tool name of a role": 'RenderError: tool "assistant": tool name "assistant" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and no role',
+            "tool name": 'RenderError: tool "a b": tool name "a b" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and not a role',
+            "tool name of a role": 'RenderError: tool "assistant": tool name "assistant" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and not a role',
             "tool twice": 'RenderError: two tools are named "f": a model could not tell them apart',
             "built-in tool": "ValueError: builtin_tools can be 'browser' and 'python', not \"shell\"",
             "effort": "ValueError: reasoning_effort must be one of 'low', 'medium', 'high', not \"extreme\"",

@@ -64,7 +64,7 @@ def channel_counts(completion: motet.Completion) -> str:
 
 def repair_line(repair: motet.Repair, style: Style) -> str:
     """The code, the position, the text and the message of a repair."""
-    text = f" {repair.text[:60]!r}" if repair.text else ""
+    text = f" {repair.text[:60]!r}:" if repair.text else ""
     return style("repair", f"! {repair.code} at {repair.position}:") + f"{text} {repair.message}"
 
 

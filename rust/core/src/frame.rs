@@ -1,6 +1,6 @@
-//! Frames: what stands on the wire, flat and exactly as written. Plain data; no rule of the format lives here.
+//! Frames: one header and content each, exactly as written. Plain data without rules of the format.
 
-/// Who speaks in a frame.
+/// The role of a frame's author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     System,
@@ -47,12 +47,12 @@ pub struct Header {
     pub role: Role,
     /// The author of a tool frame (`functions.get_weather`), or the name of a user.
     pub name: Option<String>,
-    /// Whom the frame is for, without `to=`.
+    /// The recipient, without `to=`.
     pub recipient: Option<String>,
-    /// `None`: where the dialect puts it.
+    /// `None`: the dialect's usual position.
     pub recipient_at: Option<RecipientPosition>,
     pub channel: Option<String>,
-    /// With its marker, if it has one: `<|constrain|>json`, `json`, `code`.
+    /// As written, with its marker if present: `<|constrain|>json`, `json`, `code`.
     pub content_type: Option<String>,
 }
 
@@ -92,6 +92,6 @@ pub struct Frame {
     pub content: String,
     /// `None`: the input ended before a stop token.
     pub stop: Option<Stop>,
-    /// The frame was written without its `<|start|>`, or without any header.
+    /// True if the `<|start|>` or the whole header is missing in the input.
     pub implied: bool,
 }

@@ -1,16 +1,15 @@
-//! What may stand in a header: the grammar of its values, for the renderer that refuses others and for the parser
-//! that has to guess where a value ends.
+//! The grammar of header values: the renderer rejects other values, and the parser uses it to find where a value ends.
 //!
 //! | value | grammar |
 //! |---|---|
-//! | tool name | `[A-Za-z0-9_.-]{1,64}`, no role |
+//! | tool name | `[A-Za-z0-9_.-]{1,64}`, except roles |
 //! | recipient, author | `[A-Za-z0-9_.:/@-]{1,128}` |
 //! | channel | `[A-Za-z0-9_-]{1,32}` |
 //! | content type | `[<\|constrain\|>][A-Za-z0-9_.+/-]{1,64}` |
 //! | user name | letters and digits of any script, `_ . - + @`, 1 to 64 |
 //!
-//! None of them has white space, `<`, `=` or a control character, so that no value can end its header, begin another
-//! value or stand for a marker.
+//! White space, `<`, `=` and control characters are excluded, so that a value cannot end its header, begin another value
+//! or spell a marker.
 
 use crate::error::RenderError;
 use crate::frame::{CHANNELS, Header, Role};
@@ -48,7 +47,7 @@ fn fits(value: &str, longest: usize, allowed: impl Fn(char) -> bool) -> bool {
     !value.is_empty() && value.chars().count() <= longest && value.chars().all(allowed)
 }
 
-/// The sentence that refuses a value.
+/// The message that rejects a value.
 pub(crate) fn refusal(what: &str, value: &str, allowed: &str) -> String {
     let shown: String = value.chars().take(60).collect();
     let cut = if shown.len() < value.len() { "..." } else { "" };
@@ -57,7 +56,7 @@ pub(crate) fn refusal(what: &str, value: &str, allowed: &str) -> String {
 
 const NAME: &str = "1 to 128 of A-Z a-z 0-9 _ . : / @ -";
 
-/// Refuses a header with a value that does not follow the grammar. `at` is the message's index.
+/// Rejects a header with a value outside the grammar. `at` is the message's index.
 pub(crate) fn header(header: &Header, at: Option<usize>) -> Result<(), RenderError> {
     let refuse = |what: &str, value: &str, allowed: &str| {
         Err(RenderError { message: refusal(what, value, allowed), at })
@@ -102,8 +101,8 @@ pub(crate) fn header(header: &Header, at: Option<usize>) -> Result<(), RenderErr
     Ok(())
 }
 
-/// `user:alice` as the author of a tool frame would be read as a user, `user_lookup` as a user with garbage, and
-/// `final` as a header without a role.
+/// Whether the parser would read this author of a tool frame as something else: `user:alice` as a user, `user_lookup`
+/// as a user with garbage, `final` as a header without a role.
 pub(crate) fn reads_as_another(author: &str) -> bool {
     let roles = Role::ALL.into_iter().filter(|role| *role != Role::Tool);
     let base = author.split(':').next().unwrap_or(author);
@@ -116,11 +115,11 @@ pub(crate) fn tool_name(name: &str) -> Result<(), RenderError> {
     if is_tool_name(name) {
         return Ok(());
     }
-    let message = refusal("tool name", name, "1 to 64 of A-Z a-z 0-9 _ . -, and no role");
+    let message = refusal("tool name", name, "1 to 64 of A-Z a-z 0-9 _ . -, and not a role");
     Err(RenderError { message, at: None })
 }
 
-/// A date as `2025-06-28`.
+/// Rejects a value that is not a date as `2025-06-28`.
 pub(crate) fn date(value: &str) -> Result<(), RenderError> {
     let bytes = value.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
@@ -142,12 +141,12 @@ pub(crate) fn date(value: &str) -> Result<(), RenderError> {
     Err(RenderError { message: format!("current_date {value:?} must be a date as 2025-06-28"), at: None })
 }
 
-/// Characters that end a line, for some reader or other: a comment must not hold one.
+/// Characters that end a line in at least one of TypeScript, Python and Unicode; a comment must not contain them.
 pub(crate) fn is_line_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// One line of the system text.
+/// Rejects a value of more than one line.
 pub(crate) fn line(what: &str, value: &str) -> Result<(), RenderError> {
     if value.chars().any(is_line_break) {
         return Err(RenderError { message: format!("{what} {value:?} must be one line"), at: None });

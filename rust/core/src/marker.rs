@@ -1,22 +1,22 @@
-//! Markers: the special tokens that give harmony its structure. Enum, id and spelling; what a marker means at a given
-//! place is the parser's business. `build.rs` includes this file, so that the vocabulary takes the spellings from here.
+//! Markers: the special tokens that structure harmony, with id and spelling. Their meaning at a position is in
+//! `parser/machine.rs`. `build.rs` includes this file as the only source of the spellings.
 
 /// A control token of the harmony format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Marker {
-    /// `<|endoftext|>`: ends a text in training; models write it now and then as a stop.
+    /// `<|endoftext|>`: ends a document in training; models sometimes write it as a stop token.
     EndOfText,
-    /// `<|return|>`: the model has finished its answer.
+    /// `<|return|>`: ends the answer.
     Return,
-    /// `<|constrain|>`: stands before the content type.
+    /// `<|constrain|>`: precedes the content type.
     Constrain,
-    /// `<|channel|>`: stands before the channel.
+    /// `<|channel|>`: precedes the channel.
     Channel,
     /// `<|start|>`: begins a frame's header.
     Start,
     /// `<|end|>`: ends a frame.
     End,
-    /// `<|message|>`: ends the header, begins the content.
+    /// `<|message|>`: ends the header and begins the content.
     Message,
     /// `<|call|>`: ends a tool call.
     Call,
@@ -49,7 +49,7 @@ impl Marker {
         }
     }
 
-    /// The marker of a token id, if it is one.
+    /// The marker with this token id.
     pub const fn from_id(id: u32) -> Option<Marker> {
         match id {
             199_999 => Some(Marker::EndOfText),
@@ -64,12 +64,12 @@ impl Marker {
         }
     }
 
-    /// The word of its spelling: `start` of `<|start|>`.
+    /// The spelling without its delimiters: `start` for `<|start|>`.
     pub fn word(self) -> &'static str {
         self.spelling().trim_matches(['<', '|', '>'])
     }
 
-    /// How the marker is spelled in text.
+    /// The marker as text.
     pub const fn spelling(self) -> &'static str {
         match self {
             Marker::EndOfText => "<|endoftext|>",
@@ -84,7 +84,7 @@ impl Marker {
     }
 }
 
-/// Special tokens with a name that have no meaning in harmony. All others are spelled `<|reserved_ID|>`.
+/// Named special tokens without a meaning in harmony. All others are spelled `<|reserved_ID|>`.
 pub const OTHER_NAMED_TOKENS: [(u32, &str); 2] = [(199_998, "<|startoftext|>"), (200_018, "<|endofprompt|>")];
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ mod tests {
         for marker in Marker::ALL {
             assert_eq!(Marker::from_id(marker.id()), Some(marker));
         }
-        let found = (0..300_000).filter(|&id| Marker::from_id(id).is_some());
-        assert_eq!(found.count(), Marker::ALL.len());
+        let ids = (0..300_000).filter(|&id| Marker::from_id(id).is_some());
+        assert_eq!(ids.count(), Marker::ALL.len());
     }
 }

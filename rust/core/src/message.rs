@@ -1,20 +1,20 @@
-//! Messages and their parts: what a chat user means, as plain data.
-//! Which frame becomes which part is decided in `classify.rs`; which part becomes which frame, in `render/native.rs`.
+//! Messages and their parts, as plain data. `parser/classify.rs` maps frames to parts, `render/native.rs` parts to
+//! frames.
 
 use crate::frame::{RecipientPosition, Role, Stop};
 use serde_json::Value;
 
-/// A role and what it says, in order. One assistant turn is one message, made of several frames.
+/// A role and its parts, in order. An assistant turn is one message of several frames.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     pub role: Role,
-    /// The name of a user. Tools are named by their [`ToolResult`].
+    /// The name of a user. The name of a tool is in its [`ToolResult`].
     pub name: Option<String>,
     pub content: Vec<Part>,
 }
 
-/// One piece of a message's content. Fields beside the content itself say how it stood on the wire, so that
-/// what a model wrote renders back to the ids it wrote.
+/// One part of a message's content. The fields beside the content hold the frame's header as written, so that a parsed
+/// completion renders back to the same ids.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
     Reasoning {
@@ -25,8 +25,8 @@ pub enum Part {
         text: String,
         content_type: Option<String>,
     },
-    /// `channel`: `None` is the usual one of its role (`final` for the assistant, none for others);
-    /// the empty string says that none was written.
+    /// `channel`: `None` is the role's usual one (`final` for the assistant, absent for others); the empty string is a
+    /// frame without a channel.
     Text {
         text: String,
         channel: Option<String>,
@@ -34,7 +34,7 @@ pub enum Part {
     },
     ToolCall(ToolCall),
     ToolResult(ToolResult),
-    /// The text of a system frame, rendered as it is.
+    /// The text of a system frame, rendered verbatim.
     System {
         text: String,
     },
@@ -68,7 +68,7 @@ impl Part {
         }
     }
 
-    /// The same with this text; of a call, these arguments.
+    /// The part with this text; for a call, with these arguments.
     pub(crate) fn with_text(mut self, new: String) -> Part {
         match &mut self {
             Part::Reasoning { text, .. }
@@ -83,13 +83,13 @@ impl Part {
     }
 }
 
-/// A tool call, as the assistant writes it.
+/// A tool call of the assistant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolCall {
     pub id: String,
     /// Without the prefix `functions.`.
     pub name: String,
-    /// As written; not always JSON.
+    /// As written; may be invalid JSON.
     pub arguments: String,
     /// As written: `functions.get_weather`, `browser.search`, `python`.
     pub recipient: String,
@@ -97,24 +97,24 @@ pub struct ToolCall {
     pub channel: Option<String>,
     pub content_type: Option<String>,
     pub stop: Option<Stop>,
-    /// Read from token ids, so that no quoted text can have made it.
+    /// Read from token ids, so that quoted text cannot produce it.
     pub trusted: bool,
 }
 
-/// What a tool answered.
+/// The result of a tool call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolResult {
     pub tool_call_id: String,
     /// Without the prefix `functions.`; `None`: the name of the call with this id.
     pub name: Option<String>,
     pub content: String,
-    /// The content came as an object or a list, and is its JSON.
+    /// The content is the JSON of an object or a list.
     pub is_json: bool,
-    /// As written: `functions.get_weather`; `None`: made from the name.
+    /// As written: `functions.get_weather`; `None`: derived from the name.
     pub author: Option<String>,
-    /// `None`: `assistant`; the empty string says that none was written.
+    /// `None`: `assistant`; the empty string: a frame without a recipient.
     pub recipient: Option<String>,
-    /// `None`: `commentary`; the empty string says that none was written.
+    /// `None`: `commentary`; the empty string: a frame without a channel.
     pub channel: Option<String>,
     pub content_type: Option<String>,
 }
@@ -124,7 +124,7 @@ pub struct ToolResult {
 pub struct Developer {
     pub instructions: String,
     pub tools: Vec<Tool>,
-    /// The whole text as it stood on the wire, rendered as it is; `None`: made from the other fields.
+    /// The whole text as written, rendered verbatim; `None`: derived from the other fields.
     pub text: Option<String>,
 }
 
@@ -136,12 +136,12 @@ impl Developer {
     }
 }
 
-/// A function that the model may call.
+/// A function that the model can call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tool {
     /// Without the prefix `functions.`.
     pub name: String,
     pub description: String,
-    /// The JSON Schema of the arguments; `None`: takes none.
+    /// The JSON Schema of the arguments; `None`: a function without arguments.
     pub parameters: Option<Value>,
 }

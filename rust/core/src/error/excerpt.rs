@@ -1,9 +1,9 @@
-//! The input around a fault, as people look at it: one line, and what is wrong in it underlined.
+//! The input around a fault: one line, with the fault underlined.
 
 use crate::tokenizer::vocabulary;
 use std::fmt;
 
-/// So many characters are shown before a fault, and so many of it and behind it.
+/// Characters shown before a fault; and of the fault itself, and after it.
 const BEFORE: usize = 48;
 const BEHIND: usize = 32;
 
@@ -22,9 +22,9 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// What an input consists of: bytes, or ids.
+/// A unit of the input: a byte or a token id.
 pub(crate) trait Item: Copy {
-    /// Adds what it stands for.
+    /// Appends its bytes.
     fn spell(self, out: &mut Vec<u8>);
 }
 
@@ -40,11 +40,12 @@ impl Item for u32 {
     }
 }
 
-/// The end of what was read so far. A fault is found only a header behind its place, or the first doubt of the parser.
+/// The last items read. The parser reports a fault later than its position: by at most a header or the text that it
+/// holds back.
 #[derive(Clone, Debug)]
 pub(crate) struct Recent<T> {
     items: Vec<T>,
-    /// How many items there were before them.
+    /// The number of items before `items`.
     start: usize,
 }
 
@@ -68,7 +69,7 @@ impl<T: Item> Recent<T> {
         }
     }
 
-    /// The input around position `at`, where `text` is at fault. `chunk` has not been pushed.
+    /// The input around the fault `text` at position `at`. `chunk` is the input after the pushed items.
     pub(crate) fn around(&self, chunk: &[T], at: usize, text: &str) -> Excerpt {
         let border = self.start + self.items.len();
         let get = |place: usize| match place.checked_sub(border) {
@@ -91,7 +92,7 @@ impl<T: Item> Recent<T> {
         }
         escape(before.get(cut..).unwrap_or_default(), &mut line);
         let behind = String::from_utf8_lossy(&behind);
-        // A token has its blank before the word that is meant.
+        // Tokens begin with the blank before their word; the blank is not underlined.
         let blank = behind.len() - behind.trim_start().len();
         let blank = if behind.split_at(blank).1.starts_with(text) && !text.is_empty() { blank } else { 0 };
         let (blank, behind) = behind.split_at(if behind.starts_with(text) { 0 } else { blank });
@@ -108,7 +109,7 @@ impl<T: Item> Recent<T> {
     }
 }
 
-/// Writes the beginning of a text; says whether that is all of it.
+/// Appends at most `BEHIND` characters; returns whether that is the whole text.
 fn shorten(text: &str, out: &mut String) -> bool {
     match text.char_indices().nth(BEHIND) {
         Some((end, _)) => {
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_underlined() {
+    fn fault_is_underlined() {
         assert_eq!(shown("one two three", 4, "two"), "    one two three\n        ^^^");
         assert_eq!(shown("a\nb\u{7}", 1, "\n"), "    a\\nb\\u{7}\n     ^^");
         assert_eq!(shown("abc", 3, ""), "    abc\n       ^");
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_gone_is_not_kept() {
+    fn memory_is_bounded() {
         let mut recent = Recent::<u8>::default();
         for _ in 0..100_000 {
             recent.push(b"0123456789");

@@ -1,22 +1,22 @@
-//! What can be wrong: repairs that the tolerant parser makes, and errors that strict parsing and rendering raise.
-//! The texts that people read are made here; the places that find a fault say only which it is and where.
+//! Repairs of the tolerant parser, and errors of strict parsing and rendering, with their texts. The code that detects a
+//! fault gives its code and position only.
 
 use self::excerpt::Excerpt;
 use std::fmt;
 
 pub mod excerpt;
 
-/// Something that does not follow the format, and where.
+/// A deviation from the format, with its code, position and text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
     pub code: Code,
     /// An index into the ids, or a byte offset into the UTF-8 text.
     pub at: usize,
-    /// What stood there; of several, once if it is the same, else all of it.
+    /// The text at the position. With a `count` above 1: the common text of all occurrences, or their texts joined.
     pub text: String,
-    /// How many of the same kind this stands for, itself included.
+    /// The number of occurrences.
     pub count: usize,
-    /// Whether `text` is that of each of them.
+    /// Whether `text` is common to all occurrences.
     same: bool,
 }
 
@@ -25,14 +25,14 @@ impl Repair {
         Repair { code, at, text, count: 1, same: true }
     }
 
-    /// Whether the next one is the same again, at the place behind: positions count ids, or bytes of the text.
+    /// Whether `next` repeats this one directly after it. Positions count ids, or bytes of the text.
     pub(crate) fn goes_on_with(&self, next: &Repair) -> bool {
         let distance = next.at.wrapping_sub(self.at);
         let adjacent = distance == self.count || distance == self.count * self.text.len();
         adjacent && self.same && self.code == next.code && self.text == next.text
     }
 
-    /// Makes it stand for the next one, too.
+    /// Merges `next` into this one.
     pub(crate) fn absorb(&mut self, next: &Repair) {
         if self.same && self.text != next.text {
             self.text = self.text.repeat(self.count);
@@ -44,24 +44,24 @@ impl Repair {
         self.count += 1;
     }
 
-    /// What was wrong and what was made of it, in a sentence.
+    /// The deviation, and how it is read.
     pub fn message(&self) -> &'static str {
         self.code.row().2
     }
 }
 
-/// How much a [`Code`] matters.
+/// The severity of a [`Code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
-    /// The grammar does not allow it: strict parsing raises it.
+    /// A violation of the grammar: strict parsing raises it.
     Fault,
-    /// The grammar allows it, and yet it is not what a reader would expect.
+    /// Valid by the grammar, but unexpected.
     Remark,
 }
 
 macro_rules! codes {
     ($($variant:ident $tier:ident $name:literal $message:literal)*) => {
-        /// What a repair is about. The set is closed; `docs/reference/repairs.md` lists it.
+        /// The kind of a repair. The set is closed; `docs/reference/repairs.md` lists it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code { $($variant),* }
 
@@ -76,76 +76,76 @@ macro_rules! codes {
 }
 
 codes! {
-    // What cannot be text.
-    InvalidId Fault "invalid_id" "is not a token id; it is read as U+FFFD"
-    ReservedToken Fault "reserved_token" "is a reserved token without meaning; it is kept as text"
-    InvalidUtf8 Fault "invalid_utf8" "is not UTF-8; it is read as U+FFFD"
+    // In the units of the input.
+    InvalidId Fault "invalid_id" "not a token id; read as U+FFFD"
+    ReservedToken Fault "reserved_token" "reserved token without meaning in the format; kept as text"
+    InvalidUtf8 Fault "invalid_utf8" "invalid UTF-8; read as U+FFFD"
     // Between frames.
-    EmptyOutput Fault "empty_output" "there is nothing: no marker and no text"
-    NoMarkup Fault "no_markup" "there are no markers; all of it is taken as the answer"
-    StrippedMarkers Fault "stripped_markers" "the markers were taken out; the frames are found by the words they left"
-    MissingHeader Fault "missing_header" "this text has no header; its place says what it is"
-    MissingStart Fault "missing_start" "a header without <|start|>; the role is taken as assistant"
-    DuplicateStart Fault "duplicate_start" "<|start|> stands twice; the last one counts"
-    RepeatedStart Fault "repeated_start" "the completion begins with the <|start|> and role of its prompt; they are skipped"
-    StrayText Fault "stray_text" "text between frames; it is left out of the message"
-    RedundantStop Fault "redundant_stop" "a stop token where nothing was open; it is ignored"
-    EndOfText Fault "end_of_text" "<|endoftext|> stands for a stop token"
-    ReturnMidTurn Fault "return_mid_turn" "<|return|> ended a frame, and yet another one follows"
+    EmptyOutput Fault "empty_output" "empty output: neither a marker nor text"
+    NoMarkup Fault "no_markup" "text without markers; read as the answer"
+    StrippedMarkers Fault "stripped_markers" "text whose markers were removed; frames are recognised by the remaining words"
+    MissingHeader Fault "missing_header" "text without a header; its position decides what it is"
+    MissingStart Fault "missing_start" "header without <|start|>; the role is read as assistant"
+    DuplicateStart Fault "duplicate_start" "repeated <|start|>; the last one counts"
+    RepeatedStart Fault "repeated_start" "repeats the <|start|> and role of its prompt; skipped"
+    StrayText Fault "stray_text" "text between frames; not part of the message"
+    RedundantStop Fault "redundant_stop" "stop token without an open frame; ignored"
+    EndOfText Fault "end_of_text" "<|endoftext|> in place of a stop token"
+    ReturnMidTurn Fault "return_mid_turn" "<|return|> before the last frame"
     // In headers.
-    MissingRole Fault "missing_role" "a header without a role; it is taken as assistant"
-    UnknownRole Fault "unknown_role" "is no role; the role it begins with is taken"
-    RoleIsToolName Fault "role_is_tool_name" "a tool's name stands for the role; it is read as a call of that tool"
+    MissingRole Fault "missing_role" "header without a role; read as assistant"
+    UnknownRole Fault "unknown_role" "unknown role; read as the known role that it begins with"
+    RoleIsToolName Fault "role_is_tool_name" "tool name in place of the role; read as a call of that tool"
     EmptyChannel Fault "empty_channel" "<|channel|> without a channel"
-    ChannelCase Fault "channel_case" "a channel in upper case; it is read in lower case"
-    GarbageChannel Fault "garbage_channel" "a channel with more behind it; the channel it begins with is taken"
-    UnmarkedChannel Fault "unmarked_channel" "a channel without <|channel|> before it"
-    DuplicateChannel Fault "duplicate_channel" "another channel stands behind this one; the last one counts"
-    DuplicateRecipient Fault "duplicate_recipient" "a second recipient; the first one counts"
-    UnmarkedRecipient Fault "unmarked_recipient" "a recipient without to= before it"
-    InvalidRecipient Fault "invalid_recipient" "a recipient with more around it; the part that can be a name is taken"
+    ChannelCase Fault "channel_case" "channel in upper case; read in lower case"
+    GarbageChannel Fault "garbage_channel" "channel followed by other characters; read as the channel that it begins with"
+    UnmarkedChannel Fault "unmarked_channel" "channel without <|channel|>"
+    DuplicateChannel Fault "duplicate_channel" "second channel; the last one counts"
+    DuplicateRecipient Fault "duplicate_recipient" "second recipient; the first one counts"
+    UnmarkedRecipient Fault "unmarked_recipient" "recipient without to="
+    InvalidRecipient Fault "invalid_recipient" "recipient with other characters around it; read as the part that is a valid name"
     EmptyRecipient Fault "empty_recipient" "to= without a recipient"
-    ChannelAsRecipient Fault "channel_as_recipient" "a channel stands for the recipient; the frame is read as one of that channel"
-    NoRecipient Fault "no_recipient" "a recipient that is neither a tool nor a role; the channel says what the frame is"
-    DuplicateContentType Fault "duplicate_content_type" "a second content type; the first one counts"
+    ChannelAsRecipient Fault "channel_as_recipient" "channel in place of the recipient; the frame is read as one of that channel"
+    NoRecipient Fault "no_recipient" "recipient that is neither a tool nor a role; the channel decides what the frame is"
+    DuplicateContentType Fault "duplicate_content_type" "second content type; the first one counts"
     EmptyContentType Fault "empty_content_type" "<|constrain|> without a content type"
-    HeaderOrder Fault "header_order" "the recipient or the channel stands behind the content type"
-    InvalidValue Fault "invalid_value" "does not follow the grammar of header values; it is kept as written"
-    OddSpace Fault "odd_space" "white space other than a blank in a header; it is read as a blank"
-    StrayHeaderText Fault "stray_header_text" "words in a header that mean nothing there; they are left out"
-    GarbageHeader Fault "garbage_header" "a header that leads to no content; it is left out"
-    MissingMessage Fault "missing_message" "a header without <|message|>; what cannot be header is taken as content"
-    HeaderTooLong Fault "header_too_long" "a header without end; what cannot be header is taken as content"
-    TruncatedHeader Fault "truncated_header" "the input ended in a header"
+    HeaderOrder Fault "header_order" "recipient or channel after the content type"
+    InvalidValue Fault "invalid_value" "header value outside the grammar; kept as written"
+    OddSpace Fault "odd_space" "white space other than a blank in a header; read as a blank"
+    StrayHeaderText Fault "stray_header_text" "words without meaning in a header; ignored"
+    GarbageHeader Fault "garbage_header" "header without content; ignored"
+    MissingMessage Fault "missing_message" "header without <|message|>; content begins at the first word that cannot be header"
+    HeaderTooLong Fault "header_too_long" "header over the length limit; content begins at the first word that cannot be header"
+    TruncatedHeader Fault "truncated_header" "the input ends in a header"
     // In content.
-    MissingEnd Fault "missing_end" "a frame begins inside another, which is taken as ended"
-    DuplicateMessage Fault "duplicate_message" "<|message|> stands twice; the second one is ignored"
-    MarkerInContent Fault "marker_in_content" "a marker that begins no frame; it is kept as text"
-    TruncatedContent Fault "truncated_content" "the input ended before a stop token"
-    CallWithoutRecipient Fault "call_without_recipient" "<|call|> ended a frame that calls nothing"
-    CallEndedByStop Fault "call_ended_by_stop" "a tool call that another token than <|call|> ended"
+    MissingEnd Fault "missing_end" "frame without a stop token before the next one; read as ended"
+    DuplicateMessage Fault "duplicate_message" "repeated <|message|>; the second one is ignored"
+    MarkerInContent Fault "marker_in_content" "marker that does not begin a frame; kept as text"
+    TruncatedContent Fault "truncated_content" "the input ends before a stop token"
+    CallWithoutRecipient Fault "call_without_recipient" "<|call|> at the end of a frame that is not a call"
+    CallEndedByStop Fault "call_ended_by_stop" "tool call with another stop token than <|call|>"
     // In the turn.
-    ForeignRole Fault "foreign_role" "the model wrote a turn that is not its own; it is left out of the message"
-    ForeignToolResult Fault "foreign_tool_result" "the model wrote the result of a tool itself"
-    // Allowed, and yet worth a look.
-    MissingChannel Remark "missing_channel" "an assistant frame without a channel; it is taken as the answer"
-    UnknownChannel Remark "unknown_channel" "is none of the three channels; the frame is taken as the answer"
-    UnknownContentType Remark "unknown_content_type" "is a content type that nobody knows"
-    ToolCallOnAnalysis Remark "tool_call_on_analysis" "a call of a function on the analysis channel"
-    ToolCallOnFinal Remark "tool_call_on_final" "a tool call on the final channel"
-    BareRecipient Remark "bare_recipient" "a tool without its namespace; it is read as a call of that tool"
-    WrongNamespace Remark "wrong_namespace" "a tool in a namespace that is not its own"
-    OddToolName Remark "odd_tool_name" "a tool's name in other letters or with something around it; the tool that it means is taken"
-    GluedContentType Remark "glued_content_type" "the content type is glued to the tool's name; it is taken off"
+    ForeignRole Fault "foreign_role" "turn of another role in the completion; not part of the message"
+    ForeignToolResult Fault "foreign_tool_result" "tool result written by the model"
+    // Remarks.
+    MissingChannel Remark "missing_channel" "assistant frame without a channel; read as the answer"
+    UnknownChannel Remark "unknown_channel" "unknown channel; the frame is read as the answer"
+    UnknownContentType Remark "unknown_content_type" "unknown content type"
+    ToolCallOnAnalysis Remark "tool_call_on_analysis" "function call on the analysis channel"
+    ToolCallOnFinal Remark "tool_call_on_final" "tool call on the final channel"
+    BareRecipient Remark "bare_recipient" "tool without its namespace; read as a call of that tool"
+    WrongNamespace Remark "wrong_namespace" "tool in another namespace than its own"
+    OddToolName Remark "odd_tool_name" "tool name in another case or with other characters around it; read as the offered tool"
+    GluedContentType Remark "glued_content_type" "content type glued to the tool name; separated from it"
     EmptyFunctionName Remark "empty_function_name" "functions. without a name"
-    EmptyArguments Remark "empty_arguments" "a call without arguments"
-    InvalidJson Remark "invalid_json" "the arguments are not JSON; they are kept as written"
-    MultipleFinals Remark "multiple_finals" "a second answer in one turn; both are kept"
-    EmptyAnswer Remark "empty_answer" "the answer is empty"
+    EmptyArguments Remark "empty_arguments" "call without arguments"
+    InvalidJson Remark "invalid_json" "arguments that are not valid JSON; kept as written"
+    MultipleFinals Remark "multiple_finals" "second answer in one turn; both are kept"
+    EmptyAnswer Remark "empty_answer" "empty answer"
 }
 
 impl Code {
-    /// The name that users see: `missing_start`.
+    /// The code as a word: `missing_start`.
     pub const fn as_str(self) -> &'static str {
         self.row().0
     }
@@ -154,13 +154,13 @@ impl Code {
         self.row().1
     }
 
-    /// The sentence of its repairs.
+    /// The text of its repairs: the deviation, and how it is read.
     pub const fn message(self) -> &'static str {
         self.row().2
     }
 }
 
-/// What was being read when a fault was found.
+/// The part of a frame in which the parser is at a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParseStage {
     Start,
@@ -177,7 +177,7 @@ impl ParseStage {
         }
     }
 
-    /// What the format allows there.
+    /// The input that the format allows at this stage.
     pub const fn expected(self) -> &'static str {
         match self {
             ParseStage::Start => "<|start|>",
@@ -189,12 +189,12 @@ impl ParseStage {
     }
 }
 
-/// The first fault of an input that was parsed strictly.
+/// The fault at which strict parsing stops: the first of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     pub repair: Repair,
     pub state: ParseStage,
-    /// What stands around it, as far as it had been read.
+    /// The input around the fault, as far as it is read.
     pub excerpt: Excerpt,
 }
 
@@ -204,7 +204,7 @@ impl fmt::Display for ParseError {
         write!(f, "{} at {at} ({}): ", code.as_str(), self.state.as_str())?;
         if !text.is_empty() {
             let shown: String = text.chars().take(60).collect();
-            write!(f, "{shown:?}{} ", if shown.len() < text.len() { "..." } else { "" })?;
+            write!(f, "{shown:?}{}: ", if shown.len() < text.len() { "..." } else { "" })?;
         }
         write!(f, "{}; expected {}\n{}", code.message(), self.state.expected(), self.excerpt)
     }
@@ -212,12 +212,12 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Why a conversation could not be rendered.
+/// The reason for which a conversation cannot be rendered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderError {
-    /// What is wrong, where, and what to do, in one sentence.
+    /// The fault, its value and a hint, in one sentence.
     pub message: String,
-    /// The index of the message in the input, if one is to blame.
+    /// The index of the faulty message in the input.
     pub at: Option<usize>,
 }
 

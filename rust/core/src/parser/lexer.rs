@@ -1,7 +1,8 @@
-//! Ids and text become pieces: two lexers of one alphabet. They know markers and UTF-8, and nothing of frames.
+//! Two lexers, for token ids and for text, that split their input into markers and text. They know markers and UTF-8,
+//! not frames.
 //!
 //! In the ids lane a marker is an id, and a marker that is spelled in ordinary tokens is text. In the text lane a
-//! marker is its spelling; what may be the beginning of one is held back until the next chunk tells.
+//! marker is its spelling; a possible prefix of a marker is held back until the next chunk decides.
 
 use crate::error::Code;
 use crate::marker::Marker;
@@ -10,28 +11,28 @@ use crate::parser::machine::Parser;
 use crate::tokenizer;
 use crate::tokenizer::vocabulary;
 
-/// The longest spelling of a marker: `<|endoftext|>` and `<|constrain|>`.
+/// Bytes of the longest spellings, `<|endoftext|>` and `<|constrain|>`.
 const LONGEST_MARKER: usize = 13;
 
 /// The first bytes of every marker.
 const OPENING: &[u8] = b"<|";
 
-/// What every byte that is not UTF-8 becomes, as the format's own decoder does it: one for each maximal part of a
-/// sequence that could have been valid.
+/// Replaces bytes that are not UTF-8, once per maximal prefix of a valid sequence: as in the format's own decoder
+/// (Unicode 16, section 3.9, U+FFFD substitution of maximal subparts).
 const REPLACEMENT: &str = "\u{FFFD}";
 
-/// Token ids to pieces.
+/// Splits token ids into markers and text.
 #[derive(Clone, Debug, Default)]
 pub struct IdLexer {
-    /// The bytes of tokens that do not end with a whole character yet.
+    /// Bytes of an incomplete character at the end of the input so far.
     pending: Vec<u8>,
-    /// How many ids were read.
+    /// The number of ids read.
     at: usize,
 }
 
 impl IdLexer {
     pub fn feed(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
-        // One token of a content, as streams bring them, need not be copied if it is text by itself.
+        // Fast path for streams: a single ordinary token inside content is passed on without a copy.
         if let ([id @ ..vocabulary::FIRST_SPECIAL_ID], true) =
             (ids, parser.in_content() && self.pending.is_empty())
             && let Some(Ok(text)) = vocabulary::token_bytes(*id).map(std::str::from_utf8)
@@ -120,8 +121,8 @@ impl IdLexer {
         self.at += ids.len();
     }
 
-    /// A run whose last tokens may belong to a header: where the header begins, tokens are read one by one, so that each
-    /// is counted in one place however the input was cut.
+    /// Reads a run whose last tokens may belong to a header: `tail`, from the header's first token on, is read token by
+    /// token, so that the counts per channel do not depend on chunk boundaries.
     #[cold]
     fn token_by_token(&mut self, head: &[u32], tail: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
         if !head.is_empty() {
@@ -132,7 +133,7 @@ impl IdLexer {
         }
     }
 
-    /// The same for tokens that hold what is not UTF-8: each fault is reported at its own id.
+    /// Reads tokens with invalid UTF-8 one by one, so that each repair has the position of its own id.
     fn one_by_one(&mut self, ids: &[u32], parser: &mut Parser, sink: &mut impl Sink) {
         for &id in ids {
             self.pending.extend_from_slice(vocabulary::token_bytes(id).unwrap_or_default());
@@ -152,7 +153,7 @@ impl IdLexer {
         }
     }
 
-    /// Bytes that can no longer become a character.
+    /// Replaces pending bytes that no further input can complete.
     fn flush(&mut self, parser: &mut Parser, sink: &mut impl Sink) {
         if !self.pending.is_empty() {
             let pending = std::mem::take(&mut self.pending);
@@ -161,7 +162,7 @@ impl IdLexer {
     }
 }
 
-/// How many of the last ids have bytes among the last ones of their text.
+/// How many of the last ids overlap the last `length` bytes of their text.
 fn tokens_within(ids: &[u32], length: usize) -> usize {
     let mut left = length;
     let has_bytes = |id: &&u32| {
@@ -177,8 +178,8 @@ fn ordinary_run(ids: &[u32]) -> usize {
     ids.iter().position(|&id| id >= vocabulary::FIRST_SPECIAL_ID).unwrap_or(ids.len())
 }
 
-/// The valid text at the start of `bytes`, and how many bytes behind it are no UTF-8; `None` if there are none, or
-/// if more bytes could still make them a character.
+/// The valid text at the start of `bytes`, and the number of invalid bytes after it; `None` if the rest is empty or an
+/// incomplete character.
 fn next_part(bytes: &[u8]) -> (&str, Option<usize>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (text, None),
@@ -196,12 +197,12 @@ fn replace(bytes: &[u8], at: usize, parser: &mut Parser, sink: &mut impl Sink) {
     parser.text(REPLACEMENT, at, 0, sink);
 }
 
-/// Text with markers to pieces.
+/// Splits text into markers and plain text.
 #[derive(Clone, Debug, Default)]
 pub struct TextLexer {
-    /// What may be the beginning of a marker, or of a character.
+    /// A possible prefix of a marker, or an incomplete character.
     pending: Vec<u8>,
-    /// How many bytes were read, those that are pending left out.
+    /// The number of bytes read, without the pending ones.
     at: usize,
 }
 
@@ -229,7 +230,7 @@ impl TextLexer {
                 self.pending = rest.get(done..).unwrap_or_default().to_vec();
                 return;
             };
-            // What was held back as the beginning of a marker is none: no marker goes on with such a byte.
+            // The rest is text, not a prefix of a marker: markers are ASCII, and an invalid byte follows.
             self.plain(valid.get(done..).unwrap_or_default(), parser, sink);
             done = valid.len();
             replace(rest.get(done..done + bad).unwrap_or_default(), self.at, parser, sink);
@@ -257,7 +258,7 @@ impl TextLexer {
         }
     }
 
-    /// Hands over what is certain; gives the number of bytes that it was.
+    /// Passes complete markers and text on; returns the number of bytes passed.
     fn pieces(&mut self, text: &str, parser: &mut Parser, sink: &mut impl Sink) -> usize {
         let bytes = text.as_bytes();
         let mut done = 0;

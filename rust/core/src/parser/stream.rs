@@ -1,4 +1,4 @@
-//! A lexer and the parser put together: chunks of one lane in, events out.
+//! The streaming parser: a lexer and the state machine together. It reads chunks of one lane and emits events.
 
 use crate::error::excerpt::{Item, Recent};
 use crate::error::{ParseError, Repair};
@@ -9,20 +9,20 @@ use crate::parser::machine::Parser;
 use crate::parser::{ChannelTokens, ParseOptions, Sink};
 use std::sync::Arc;
 
-/// What a completion is read from.
+/// The form of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// Token ids: a marker is an id, so no quoted text can be taken for one.
+    /// Token ids: a marker is an id, so quoted text never reads as one.
     Ids,
     /// Text with markers.
     Text,
 }
 
-/// Ids were fed to a parser of text, or text to a parser of ids.
+/// The error of feeding ids to a parser of text, or text to a parser of ids; holds the parser's lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MixedLanes(pub Lane);
 
-/// Reads one input while it arrives.
+/// Parses one input chunk by chunk.
 #[derive(Clone, Debug)]
 pub struct StreamParser {
     options: Arc<ParseOptions>,
@@ -45,7 +45,7 @@ impl StreamParser {
         &self.options
     }
 
-    /// The lane of the first chunk; text if there was none yet.
+    /// The lane of the first chunk; `Text` before it.
     pub fn lane(&self) -> Lane {
         match self.lexer {
             Some(Lexer::Ids(..)) => Lane::Ids,
@@ -53,7 +53,7 @@ impl StreamParser {
         }
     }
 
-    /// The fault that strict parsing stopped at.
+    /// The fault at which strict parsing stopped.
     pub fn error(&self) -> Option<&ParseError> {
         self.parser.error()
     }
@@ -61,60 +61,60 @@ impl StreamParser {
     pub fn feed_ids(&mut self, ids: &[u32], sink: &mut impl Sink) -> Result<(), MixedLanes> {
         let Feed { lexer, recent, parser } = self.ids()?;
         lexer.feed(ids, parser, sink);
-        look(parser, recent, ids);
+        track_excerpt(parser, recent, ids);
         Ok(())
     }
 
-    /// An id that does not fit 32 bits; `written` is how it was given.
+    /// Reads an id that does not fit 32 bits; `written` is its decimal form.
     pub fn feed_invalid_id(&mut self, written: String, sink: &mut impl Sink) -> Result<(), MixedLanes> {
         let Feed { lexer, recent, parser } = self.ids()?;
         lexer.invalid(written, parser, sink);
-        look(parser, recent, &[u32::MAX]);
+        track_excerpt(parser, recent, &[u32::MAX]);
         Ok(())
     }
 
     pub fn feed_text(&mut self, text: &str, sink: &mut impl Sink) -> Result<(), MixedLanes> {
         let Feed { lexer, recent, parser } = self.text()?;
         lexer.feed(text, parser, sink);
-        look(parser, recent, text.as_bytes());
+        track_excerpt(parser, recent, text.as_bytes());
         Ok(())
     }
 
-    /// Text as UTF-8, cut anywhere.
+    /// Reads UTF-8; chunks may end inside a character.
     pub fn feed_bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<(), MixedLanes> {
         let Feed { lexer, recent, parser } = self.text()?;
         lexer.feed_bytes(bytes, parser, sink);
-        look(parser, recent, bytes);
+        track_excerpt(parser, recent, bytes);
         Ok(())
     }
 
-    /// The end of the input: what was held back comes out.
+    /// Ends the input and emits the events of held-back text.
     pub fn close(&mut self, sink: &mut impl Sink) {
         let parser = &mut self.parser;
         match &mut self.lexer {
             Some(Lexer::Ids(lexer, recent)) => {
                 lexer.close(parser, sink);
-                look(parser, recent, &[]);
+                track_excerpt(parser, recent, &[]);
             }
             Some(Lexer::Text(lexer, recent)) => {
                 lexer.close(parser, sink);
-                look(parser, recent, &[]);
+                track_excerpt(parser, recent, &[]);
             }
             None => parser.close(0, sink),
         }
     }
 
-    /// The stop token that was read last, if nothing followed it.
+    /// The stop token at the end of the input so far.
     pub fn stop(&self) -> Option<Stop> {
         self.parser.stop()
     }
 
-    /// ChannelTokens counted so far. In the text lane only markers and headers are counted.
+    /// The tokens counted so far. The text lane counts markers and headers only.
     pub fn tokens(&self) -> ChannelTokens {
         self.parser.tokens()
     }
 
-    /// What was read so far.
+    /// The completion of the input so far.
     pub fn complete(&self, collector: FrameCollector) -> Completion {
         Completion {
             frames: collector.frames,
@@ -125,7 +125,7 @@ impl StreamParser {
         }
     }
 
-    /// All of it, or the fault that strict parsing stopped at.
+    /// Ends the input and returns its completion, or the fault at which strict parsing stopped.
     pub fn finish(mut self, mut collector: FrameCollector) -> Result<Completion, ParseError> {
         self.close(&mut collector);
         match self.parser.error() {
@@ -152,15 +152,15 @@ impl StreamParser {
     }
 }
 
-/// A lexer, what it read last, and the parser that it feeds.
+/// A lexer, its most recent input, and the parser that it feeds.
 struct Feed<'a, L, T> {
     lexer: &'a mut L,
     recent: &'a mut Recent<T>,
     parser: &'a mut Parser,
 }
 
-/// Remembers the end of what was read, or shows the fault in it. Only strict parsing raises one.
-fn look<T: Item>(parser: &mut Parser, recent: &mut Recent<T>, chunk: &[T]) {
+/// Adds the excerpt to a new fault, or keeps the chunk for later ones. Tolerant parsing has no faults to show.
+fn track_excerpt<T: Item>(parser: &mut Parser, recent: &mut Recent<T>, chunk: &[T]) {
     if !parser.is_strict() {
         return;
     }
@@ -172,7 +172,7 @@ fn look<T: Item>(parser: &mut Parser, recent: &mut Recent<T>, chunk: &[T]) {
     }
 }
 
-/// All that was read from one input.
+/// The result of parsing one input.
 #[derive(Clone, Debug)]
 pub struct Completion {
     pub frames: Vec<ClassifiedFrame>,
@@ -182,12 +182,12 @@ pub struct Completion {
     pub lane: Lane,
 }
 
-/// Reads a whole input of token ids.
+/// Parses a whole input of token ids.
 pub fn parse_ids(ids: &[u32], options: Arc<ParseOptions>) -> Result<Completion, ParseError> {
     parse_with(options, |parser, collector| parser.feed_ids(ids, collector))
 }
 
-/// Reads a whole input of text: UTF-8, or what should have been.
+/// Parses a whole input of text. Bytes that are not UTF-8 are repaired.
 pub fn parse_text(text: &[u8], options: Arc<ParseOptions>) -> Result<Completion, ParseError> {
     parse_with(options, |parser, collector| match std::str::from_utf8(text) {
         Ok(text) => parser.feed_text(text, collector),
@@ -201,7 +201,7 @@ fn parse_with(
 ) -> Result<Completion, ParseError> {
     let mut collector = FrameCollector::new(options.turn);
     let mut parser = StreamParser::new(options);
-    // A new parser takes either lane.
+    // Cannot fail: a new parser accepts either lane.
     let _ = feed(&mut parser, &mut collector);
     parser.finish(collector)
 }
