@@ -1,6 +1,6 @@
 """Every exception that motet raises.
 
-    MotetError                           .raw .partial .usage .cost .request_id .retryable
+    MotetError                           .raw .partial .usage .cost .rejected .request_id .retryable
     ├── ConfigError                      nothing was sent: a setting is missing or unknown
     │   ├── MissingKeyError
     │   └── UnknownAtomError             .slug, .matches
@@ -26,9 +26,9 @@
     │   └── RequestTimeoutError          no response in time
     ├── StreamError                      the response broke off
     │   └── StreamTruncatedError         .reason
-    ├── OutputError                      the answer is not of the output type
+    ├── OutputError                      the answer is not of the output type: .problems
     │   ├── InvalidJsonError
-    │   ├── SchemaMismatchError          .problems
+    │   ├── SchemaMismatchError
     │   ├── TruncatedOutputError
     │   └── EmptyOutputError
     ├── ToolError                        a tool call
@@ -120,6 +120,9 @@ class MotetError(Exception):
     """The service's token counts, a `Usage`. `None`: not sent."""
     cost: Any = None
     """US dollars, a `Decimal`. `None`: unknown."""
+    rejected: tuple[Any, ...] = ()
+    """The answers whose output was invalid and asked for again before this error, an `Answer` each. `cost` includes
+    theirs."""
     request_id: str | None = None
     """The service's id of the request, for its support."""
     retryable: bool = False
@@ -346,6 +349,9 @@ class StreamTruncatedError(StreamError):
 class OutputError(MotetError, ValueError):
     """The answer is not of the requested type. `.partial` is the answer with its metrics, `.raw` its text."""
 
+    problems: tuple[str, ...] = ()
+    """The problems, each with its place."""
+
 
 class InvalidJsonError(OutputError):
     """The answer is not valid JSON."""
@@ -353,9 +359,6 @@ class InvalidJsonError(OutputError):
 
 class SchemaMismatchError(OutputError):
     """The answer is JSON that does not match the output type."""
-
-    problems: tuple[str, ...] = ()
-    """The problems, each with its place."""
 
 
 class TruncatedOutputError(OutputError):

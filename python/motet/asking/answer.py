@@ -58,6 +58,7 @@ class Answer(Generic[T]):
     """The tool calls in the answer."""
     completion: Completion
     metrics: Metrics
+    """Size, time and cost; those of `rejected` are included."""
     episode: Episode
     """The conversation including this exchange; `ask(..., on=answer)` continues it."""
     model: str | None
@@ -75,6 +76,8 @@ class Answer(Generic[T]):
     """Where the output schema was sent: in a field of the request, or in the prompt. `None`: no schema."""
     notes: tuple[str, ...] = ()
     """Remarks on how the answer was read and priced."""
+    rejected: tuple[Answer[Any], ...] = ()
+    """Answers with an invalid output that were asked for again (`retries=`); `metrics` of each are its own."""
 
     @property
     def cost(self) -> Decimal | None:

@@ -23,12 +23,22 @@ class ModelClient:
         self._on_answer = on_answer
 
     def ask(self, prepared: PreparedRequest) -> Answer[Any]:
-        """Sends a request and waits for its answer."""
+        """Sends a request and waits for its answer; asks again after an invalid output, as `retries` allow."""
         if prepared.needs_streaming:
             with self.stream(prepared) as stream:
                 for _ in stream:
                     pass
                 return stream.answer
+        while True:
+            try:
+                return prepared.complete(self._ask_once(prepared))
+            except MotetError as error:
+                retry = prepared.retry(error)
+                if retry is None:
+                    raise
+                prepared = retry
+
+    def _ask_once(self, prepared: PreparedRequest) -> Answer[Any]:
         with trace.Span(prepared.request) as span:
             try:
                 return self._on_answer(span.record(prepared.finish(self.backend.execute(prepared.request))))
@@ -42,6 +52,16 @@ class ModelClient:
                 async for _ in stream:
                     pass
                 return stream.answer
+        while True:
+            try:
+                return prepared.complete(await self._aask_once(prepared))
+            except MotetError as error:
+                retry = prepared.retry(error)
+                if retry is None:
+                    raise
+                prepared = retry
+
+    async def _aask_once(self, prepared: PreparedRequest) -> Answer[Any]:
         with trace.Span(prepared.request) as span:
             try:
                 return self._on_answer(span.record(prepared.finish(await self.backend.aexecute(prepared.request))))

@@ -70,6 +70,10 @@ class Options(TypedDict, total=False):
     day to day."""
     lane: LaneChoice | None
     """`ids`, `text`, `chat` or `auto`. Default: the backend's."""
+    retries: int | None
+    """How often an invalid output is asked for again, from 0 (default); the model is told what was wrong. `max_cost`
+    and `timeout` hold for all tries together, `max_tokens` and `max_reasoning_tokens` for each. In a run, each try is a
+    step, and the limits are the run's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,7 @@ class PreparedOptions:
     current_date: str | None = None
     """`None`: the day of the request."""
     lane: LaneChoice | None = None
+    retries: int = 0
 
     @classmethod
     def of(cls, output: Any, options: Mapping[str, Any]) -> PreparedOptions:
@@ -125,6 +130,7 @@ class PreparedOptions:
             budget=budget,
             current_date=_day(values["current_date"]) if "current_date" in values else None,
             lane=_lane(values.get("lane")),
+            retries=_retries(values.get("retries", 0)),
         )
 
     def limited_to(self, limits: Mapping[str, Any]) -> PreparedOptions:
@@ -148,6 +154,12 @@ def seconds(value: float | None, name: str) -> float | None:
 def _positive(value: int | None, name: str) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}")
+    return value
+
+
+def _retries(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"retries must be a whole number from 0 on, not {value!r}")
     return value
 
 

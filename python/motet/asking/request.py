@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, cast
 
 from motet import _core, catalog
 from motet.asking.answer import Answer
+from motet.asking.correction import correction_of
 from motet.asking.episode import Episode
 from motet.asking.options import PreparedOptions
 from motet.backend import COMPLETE_REASONS, Prepared, Reply, Request
@@ -28,7 +29,7 @@ from motet.errors import (
 )
 from motet.limits import Budget
 from motet.message import Completion, DeveloperContent, Message, Text, ToolCall, ToolResult
-from motet.metrics import Chars, Price, Usage, measure
+from motet.metrics import Chars, Metrics, Price, Usage, measure
 from motet.schema.output import Output
 
 __all__ = ["PreparedRequest", "Prompt", "RemovedAtomWarning", "prepare", "resolve_conversation"]
@@ -55,6 +56,10 @@ class PreparedRequest:
     max_reasoning_tokens: int | None
     budgets: tuple[Budget, ...]
     notes: tuple[str, ...]
+    retries: int = 0
+    """How often an invalid output may still be asked for again."""
+    rejected: tuple[Answer[Any], ...] = ()
+    """The answers whose output was invalid and asked for again, oldest first."""
 
     @property
     def needs_streaming(self) -> bool:
@@ -167,6 +172,65 @@ class PreparedRequest:
             notes=tuple(notes),
         )
 
+    def retry(self, error: MotetError) -> PreparedRequest | None:
+        """The request that asks again after an invalid output, in the same conversation. `None` if the error is final:
+        it then carries what all tries cost."""
+        retry = self._next_try(error)
+        if retry is None and self.rejected:
+            self._add_rejected(error)
+        return retry
+
+    def _next_try(self, error: MotetError) -> PreparedRequest | None:
+        correction = correction_of(error) if self.retries else None
+        if correction is None:
+            return None
+        answer: Answer[Any] = error.partial
+        max_cost, timeout, cost = self.max_cost, self.request.timeout, answer.metrics.cost.cash.total
+        if max_cost is not None:
+            if cost is None or cost >= max_cost:
+                spent = "costs an unknown amount" if cost is None else f"used up max_cost={max_cost}"
+                error.args = (f"{error}; it is not asked for again, because it {spent}",)
+                return None
+            max_cost -= cost
+        if timeout is not None:
+            timeout -= answer.metrics.cost.time.total
+            if timeout <= 0:
+                error.args = (f"{error}; it is not asked for again, because the timeout leaves no time",)
+                return None
+        request = replace(self.request, messages=(*answer.episode.messages, correction), timeout=timeout)
+        return replace(
+            self,
+            request=request,
+            input_messages=(correction,),
+            episode=answer.episode,
+            max_cost=max_cost,
+            retries=self.retries - 1,
+            rejected=(*self.rejected, answer),
+        )
+
+    def complete(self, answer: Answer[Any]) -> Answer[Any]:
+        """The answer with the rejected ones, and with the metrics of all."""
+        if not self.rejected:
+            return answer
+        metrics = Metrics.sum([try_.metrics for try_ in (*self.rejected, answer)])
+        return replace(answer, metrics=metrics, rejected=self.rejected)
+
+    def last_rejected(self) -> Answer[Any]:
+        """The last rejected answer, with the metrics of all of them."""
+        return replace(self, rejected=self.rejected[:-1]).complete(self.rejected[-1])
+
+    def _add_rejected(self, error: MotetError) -> None:
+        """Adds the rejected answers and their cost to a final error."""
+        costs = [error.cost, *[answer.metrics.cost.cash.total for answer in self.rejected]]
+        error.cost = None if None in costs else sum(costs, Decimal(0))
+        error.rejected = self.rejected
+        if isinstance(error.partial, Answer):
+            error.partial = self.complete(error.partial)
+        elif error.partial is None:
+            error.partial = self.last_rejected()
+            error.raw = error.partial.text if error.raw is None else error.raw
+        error.args = (f"{error}; {len(self.rejected) + 1} tries cost {error.cost} dollars",)
+
     def enrich_error(self, error: MotetError) -> MotetError:
         """The backend's error, with an `Answer` instead of a `Reply` in `.partial`, its usage and its cost."""
         if isinstance(error.partial, Reply):
@@ -214,6 +278,7 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
         options.max_reasoning_tokens,
         options.budgets,
         () if removal_notice is None else (removal_notice,),
+        options.retries,
     )
 
 

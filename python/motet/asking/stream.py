@@ -153,11 +153,28 @@ class StreamState:
 
     @property
     def answer(self) -> Answer[Any]:
+        if self._answer is None and self.stream is None and self.prepared.rejected:
+            return self.prepared.last_rejected()
+        return self.prepared.complete(self._try)
+
+    @property
+    def _try(self) -> Answer[Any]:
+        """The answer to the last request, without the rejected ones before it."""
         if self._answer is not None:
             return self._answer
         if self.stream is None:
             raise ValueError("there is no answer yet: iterate over the stream first")
         return self.prepared.answer(self.stream.reply, cut=True)
+
+    def retry(self, error: MotetError) -> bool:
+        """Prepares the next try after an invalid output. False if the error is final."""
+        retry = self.prepared.retry(error)
+        if retry is None:
+            return False
+        self.prepared = retry
+        self.rendered, self.stream, self._answer = None, None, None
+        self._span = trace.Span(retry.request)
+        return True
 
     def begin(self) -> UsageMeter:
         """Reserves budget at send time: an unread stream reserves none."""
@@ -211,7 +228,7 @@ class StreamState:
         """The stream has ended or was closed early; what arrived is paid for."""
         if self._meter is not None:
             with contextlib.suppress(ValueError):
-                self._answer = self.answer
+                self._answer = self._try
         self.settle()
         self._span.end()
 
@@ -227,6 +244,29 @@ def _was_refused(error: MotetError) -> bool:
 
 
 def _events(state: StreamState) -> Generator[Event, None, None]:
+    while True:
+        try:
+            yield from _try_events(state)
+            return
+        except MotetError as error:
+            if not state.retry(error):
+                raise
+
+
+async def _aevents(state: StreamState) -> AsyncGenerator[Event, None]:
+    while True:
+        try:
+            async with contextlib.aclosing(_atry_events(state)) as events:
+                async for event in events:
+                    yield event
+            return
+        except MotetError as error:
+            if not state.retry(error):
+                raise
+
+
+def _try_events(state: StreamState) -> Generator[Event, None, None]:
+    """The events of one request."""
     try:
         meter = state.begin()
         state.stream = state.backend.stream(state.rendered)
@@ -249,7 +289,8 @@ def _events(state: StreamState) -> Generator[Event, None, None]:
         state.leave()
 
 
-async def _aevents(state: StreamState) -> AsyncGenerator[Event, None]:
+async def _atry_events(state: StreamState) -> AsyncGenerator[Event, None]:
+    """`_try_events`, awaited."""
     try:
         meter = await state.abegin()
         async with state.backend.astream(state.rendered) as state.stream:
@@ -270,7 +311,11 @@ async def _aevents(state: StreamState) -> AsyncGenerator[Event, None]:
 
 
 class AnswerStream(Closing):
-    """Events while they arrive. Leaving the `with` block, or `close`, closes the connection."""
+    """Events while they arrive. Leaving the `with` block, or `close`, closes the connection.
+
+    With `retries`, the events of a further try follow those of the invalid one, with indexes from 0 again; `rejected`
+    has the answers that were asked for again.
+    """
 
     def __init__(self, backend: Backend, prepared: PreparedRequest, on_answer: Callable[[Answer[Any]], Any]) -> None:
         self._state = StreamState(backend, prepared, on_answer)
@@ -291,6 +336,11 @@ class AnswerStream(Closing):
         Raises `ValueError` before the request is sent.
         """
         return self._state.answer
+
+    @property
+    def rejected(self) -> tuple[Answer[Any], ...]:
+        """The answers whose output was invalid and asked for again, so far."""
+        return self._state.prepared.rejected
 
     def close(self) -> None:
         """Closes the connection; the service then stops generating and billing."""
@@ -323,6 +373,11 @@ class AsyncAnswerStream(AsyncClosing):
         Raises `ValueError` before the request is sent.
         """
         return self._state.answer
+
+    @property
+    def rejected(self) -> tuple[Answer[Any], ...]:
+        """The answers whose output was invalid and asked for again, so far."""
+        return self._state.prepared.rejected
 
     async def aclose(self) -> None:
         """Closes the connection; the service then stops generating and billing."""

@@ -20,11 +20,15 @@ _MAX_NAME_CHARS = 64
 
 
 def make_acceptable(chat_dict: dict[str, Any]) -> None:
-    """Replaces invalid names and arguments of a chat dict's tool calls, and the name of a tool result, in place."""
+    """Replaces invalid names and arguments of a chat dict's tool calls, the name of a tool result, and the content of
+    an answer without text and calls, in place."""
     for call in chat_dict.get("tool_calls", ()):
         function = call["function"]
         function["name"] = acceptable_name(function["name"])
         function["arguments"] = acceptable_arguments(function["arguments"])
+    if chat_dict["role"] == "assistant" and chat_dict["content"] is None and not chat_dict.get("tool_calls"):
+        # The OpenAI API requires content where there are no calls.
+        chat_dict["content"] = ""
     if chat_dict["role"] == "tool" and "name" in chat_dict:
         chat_dict["name"] = acceptable_name(chat_dict["name"])
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from motet.asking.answer import Answer
+from motet.asking.correction import correction_of
 from motet.asking.options import Options, PreparedOptions, seconds
 from motet.asking.request import PreparedRequest, Prompt, prepare, resolve_conversation
 from motet.catalog import Spec, to_money
@@ -32,6 +34,7 @@ from motet.loop.checkpoint import CheckpointStore
 from motet.loop.limit_tracker import LimitTracker, worst_case
 from motet.loop.run import CallRecord, Run, Signal, Step
 from motet.message import Message, Text, ToolCall
+from motet.metrics import Metrics
 from motet.schema.tool import Tool, builtin_tools, result_text, to_tool
 
 __all__ = [
@@ -299,6 +302,8 @@ class Loop:
                 yield from self._call()
             while not self.run.done:
                 yield from self._ask()
+                if self.run.steps[-1].correction is not None:
+                    continue
                 if not self.run.done:
                     yield from self._call()
                 elif self._settings.by_hand:
@@ -332,7 +337,8 @@ class Loop:
 
     def _ask(self) -> Generator[Command, Any, None]:
         options, limits = self._limits.options_for_next_request(self.run, self._options)
-        options = replace(options, on=self.run.episode, briefs=())
+        # An invalid output is asked for again in a step of its own, which the limits and the checkpoint count.
+        options = replace(options, on=self.run.episode, briefs=(), retries=0)
         if self.run.steps and options.tool_choice != "none":
             # A forced call in every step would never end.
             options = replace(options, tool_choice=None)
@@ -341,16 +347,37 @@ class Loop:
         try:
             answer: Answer[Any] = yield Ask(prepare(self._spec, self.run.next_input, options))
         except MotetError as error:
+            if (correction := self._correction(error)) is not None:
+                self._add_step(error.partial, correction)
+                return
             if isinstance(error.partial, Answer):
                 self.record_aborted(error.partial)
             if (name := self._limits.exceeded_limit(self.run, error, limits)) is not None:
                 raise self._limits.limit_error(self.run, name, error) from error
             raise
+        self._add_step(answer)
+
+    def _add_step(self, answer: Answer[Any], correction: Message | None = None) -> None:
         message = self._with_unique_ids(answer.message)
         calls = tuple([CallRecord(call) for call in message.tool_calls])
-        step = Step(len(self.run.steps) + 1, message, calls, answer.metrics, answer.model)
+        step = Step(len(self.run.steps) + 1, message, calls, answer.metrics, answer.model, correction)
         self.run = replace(self.run, steps=(*self.run.steps, step), output=answer.output)
         self._save()
+
+    def _correction(self, error: MotetError) -> Message | None:
+        """What the model is told about an invalid output. `None`: it is not asked again, and the error carries the cost
+        of all tries."""
+        tries = list(itertools.takewhile(lambda step: step.correction is not None, reversed(self.run.steps)))
+        max_steps = self._limits.limits.max_steps
+        has_step = max_steps is None or len(self.run.steps) + 1 < max_steps
+        correction = correction_of(error)
+        if correction is not None and len(tries) < self._options.retries and has_step:
+            return correction
+        if tries and correction is not None:
+            metrics = Metrics.sum([error.partial.metrics, *[step.metrics for step in tries]])
+            error.cost = metrics.cost.cash.total
+            error.args = (f"{error}; {len(tries) + 1} tries cost {error.cost} dollars",)
+        return None
 
     def _with_unique_ids(self, message: Message) -> Message:
         """The message with call ids that are unique in the conversation: some servers count from 0 in each answer."""

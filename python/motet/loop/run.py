@@ -94,6 +94,8 @@ class Step:
     metrics: Metrics
     model: str | None = None
     """Model name in the response, `None` if the response has none."""
+    correction: Message | None = None
+    """What the model was told about its invalid output, to answer again. `None`: the answer was accepted."""
 
     @property
     def done(self) -> bool:
@@ -102,7 +104,9 @@ class Step:
 
     @property
     def results(self) -> tuple[Message, ...]:
-        """One message with the results so far, or no message if there are none."""
+        """One message with the results so far, the correction of an invalid output, or no message."""
+        if self.correction is not None:
+            return (self.correction,)
         results = tuple([record.result for record in self.calls if record.signal is not None])
         return (Message("tool", results),) if results else ()
 
@@ -114,17 +118,20 @@ class Step:
             "calls": [record.to_dict() for record in self.calls],
             "metrics": self.metrics.to_dict(),
             "model": self.model,
+            **({} if self.correction is None else {"correction": self.correction.to_dict(wire=True)}),
         }
 
     @classmethod
     def from_dict(cls, shape: Mapping[str, Any]) -> Step:
         """The inverse of `to_dict`. Raises `KeyError`, `TypeError` or `ValueError` for any other shape."""
+        correction = shape.get("correction")
         return cls(
             shape["n"],
             Message.from_dict(shape["message"], wire=True),
             tuple([CallRecord.from_dict(record) for record in shape["calls"]]),
             Metrics.from_dict(shape["metrics"]),
             shape.get("model"),
+            None if correction is None else Message.from_dict(correction, wire=True),
         )
 
 
@@ -160,8 +167,8 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """True if the model has answered without tool calls."""
-        return bool(self.steps) and not self.steps[-1].calls
+        """True if the model has answered without tool calls, and the answer was accepted."""
+        return bool(self.steps) and not self.steps[-1].calls and self.steps[-1].correction is None
 
     @property
     def text(self) -> str:

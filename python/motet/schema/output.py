@@ -91,7 +91,7 @@ class Output(Generic[T]):
         problems = problems_of(errors[0])
         if errors[0].errors()[0]["type"] == "json_invalid":
             # A lone surrogate, or nesting that pydantic refuses.
-            raise InvalidJsonError(f"the answer is not JSON: {problems[0]}", raw=text) from errors[0]
+            raise InvalidJsonError(f"the answer is not JSON: {problems[0]}", raw=text, problems=problems) from errors[0]
         raise SchemaMismatchError(
             f"the answer is not a {self.name}: {'; '.join(problems[:5])}", raw=text, problems=problems
         ) from errors[0]
@@ -193,7 +193,9 @@ def _json_in(text: str, *, exact: bool) -> tuple[Any, str | None]:
                 return load(blocks[0]), "the JSON stood in a fenced block, with text around it"
             except (ValueError, RecursionError):
                 pass
-        raise InvalidJsonError(f"the answer is not JSON: {error}; it begins {text[:80]!r}", raw=text) from error
+        raise InvalidJsonError(
+            f"the answer is not JSON: {error}; it begins {text[:80]!r}", raw=text, problems=(f"not JSON: {error}",)
+        ) from error
 
 
 def _exact_number(number: str) -> float | str:
