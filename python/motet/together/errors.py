@@ -143,7 +143,7 @@ _STATUS_OF_WORDS = (
     (r"permission|forbidden", 403),
     (r"not.?found", 404),
     (r"context_length|invalid_request|bad.?request", 400),
-    (r"server|internal", 500),
+    (r"server|internal|api_error", 500),
 )
 
 _OVERFLOW = re.compile(

@@ -58,6 +58,8 @@ def consistent_usage(usage: Usage, completion: Completion) -> tuple[Usage, list[
         notes.append("the service counted zero tokens beside an answer: taken as unknown")
         prompt, output = prompt or None, output or None
     if reasoning == 0 and completion.reasoning:
-        notes.append("the service counted no reasoning, and sent some: its count of reasoning is taken as unknown")
+        # In the raw lanes the service does not tell reasoning from text: SGLang counts none there.
+        if completion.lane == "chat":
+            notes.append("the service counted no reasoning, and sent some: its count of reasoning is taken as unknown")
         reasoning = None
     return replace(usage, input=prompt, output=output, reasoning=reasoning), notes

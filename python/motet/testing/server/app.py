@@ -254,6 +254,8 @@ class ScriptedServer(Closing):
         if problem is not None:
             message = f"the request is not as documented: {problem}" if self.face.name == "together" else problem
             return self._error(400, message, "invalid_request_error", "bad_request")
+        if self.face.drops_messages:
+            body = wire_shapes.fitted(body, self.face)
         overflow = self._overflow(body)
         if overflow is not None:
             return overflow
@@ -284,9 +286,7 @@ class ScriptedServer(Closing):
         return None if item is _SCRIPT_ENDED else Turn.of(item)
 
     def _overflow(self, body: Mapping[str, Any]) -> web.Response | None:
-        """The error for a request that does not fit into the context. `None`: it fits, or the prompt is truncated."""
-        if self.face.prompt_overflow == "truncate":
-            return None
+        """The error for a request that does not fit into the context. `None`: it fits."""
         prompt = wire_shapes.prompt_tokens(body)
         # llama.cpp and hosted services end an answer at the context; vLLM and SGLang check the sum.
         output = (body.get("max_tokens") or 0) if self.face.name in ("vllm", "sglang") else 0

@@ -34,6 +34,7 @@ def stream_events(
                 yield _EVENTS[kind]
             elif kind == "error_data":
                 yield _error_event(face)
+                return
             elif kind in ENDS:
                 yield kind
             elif kind == "half_event":

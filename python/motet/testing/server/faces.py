@@ -30,8 +30,9 @@ class Face:
     """Further fields of a listed model."""
     context: int = 131072
     """Tokens of prompt and answer together."""
-    prompt_overflow: Literal["refuse", "truncate"] = "refuse"
-    """What happens to a prompt that is longer than the context."""
+    drops_messages: bool = False
+    """True: the oldest messages of a prompt that is longer than the context are dropped, system messages and the last
+    one excepted. False: it is refused."""
 
     # /v1/completions
     has_completions: bool = True
@@ -51,11 +52,8 @@ class Face:
     # /v1/chat/completions
     reasoning_key: str = "reasoning"
     history_keys: frozenset[str] = frozenset(("reasoning", "reasoning_content"))
-    """Keys with reasoning that an assistant message of the history may have."""
+    """Keys in which an assistant message of the history may carry reasoning."""
     unknown_keys: Literal["refuse", "ignore"] = "ignore"
-    refused_values: Mapping[str, frozenset[Any]] = field(default_factory=dict)
-    """The only values of a key that are accepted."""
-    requires_call_index: bool = False
     parses_arguments: bool = True
     """True: arguments of the history's calls must be a JSON object."""
     tool_name: str | None = None
@@ -117,6 +115,11 @@ def _llamacpp_error(status: int, message: str, kind: str, code: str | None) -> A
     return {"error": {"code": status, "message": message, "type": code or kind}}
 
 
+def _ollama_error(status: int, message: str, kind: str, code: str | None) -> Any:
+    kind = {400: "invalid_request_error", 404: "not_found_error"}.get(status, "api_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
 def _text_error(status: int, message: str, kind: str, code: str | None) -> Any:
     return {"error": message}
 
@@ -148,8 +151,6 @@ FACES: Mapping[str, Face] = {
             markers_key="always",
             stop_key="stop_reason",
             unknown_keys="refuse",
-            refused_values={"reasoning_effort": frozenset(("low", "medium", "high"))},
-            requires_call_index=True,
             parses_arguments=False,
             call_index=float,
             empty_calls=True,
@@ -208,20 +209,27 @@ FACES: Mapping[str, Face] = {
             timings=True,
             error=_llamacpp_error,
             stream_error=lambda message: ("", _llamacpp_error(500, message, "server_error", None)),
-            overflow_message="the request exceeds the available context size, try increasing it",
+            overflow_message=(
+                "request ({prompt} tokens) exceeds the available context size ({limit} tokens), try increasing it"
+            ),
         ),
         Face(
             name="ollama",
             owned_by="library",
             context=4096,
-            prompt_overflow="truncate",
+            drops_messages=True,
             history_keys=frozenset(("reasoning",)),
             whole_calls=True,
+            error=_ollama_error,
+            # An error within a stream reaches the client as an empty chunk, and the stream ends there.
+            stream_error=lambda message: ("", {"choices": [{"index": 0, "delta": {}, "finish_reason": None}]}),
+            overflow_message=(
+                "request ({prompt} tokens) exceeds the available context size ({limit} tokens), try increasing it"
+            ),
         ),
         Face(
             name="lmstudio",
             owned_by="organization_owner",
-            history_keys=frozenset(),
             error=_text_error,
             stream_error=lambda message: ("error", {"error": {"message": message}}),
         ),

@@ -179,7 +179,7 @@ _GROQ_KEYS = {
     *("stream_options", "tools", "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "user"),
     *("reasoning_format", "include_reasoning", "service_tier", "frequency_penalty", "presence_penalty"),
 }
-_GROQ_MESSAGE_KEYS = {"role", "content", "name", "tool_calls", "tool_call_id", "reasoning"}
+_GROQ_MESSAGE_KEYS = {"role", "content", "name", "tool_calls", "tool_call_id"}
 
 
 def problem(endpoint: Literal["chat", "completions", "generate"], body: object, face: Face) -> str | None:
@@ -229,7 +229,7 @@ def _problems(endpoint: str, body: Mapping[str, Any], face: Face) -> Iterator[st
 def _message_problems(place: int, message: Mapping[str, Any], face: Face) -> Iterator[str]:
     where = f"'messages.{place}'"
     if face.unknown_keys == "refuse":
-        for key in sorted(set(message) - _GROQ_MESSAGE_KEYS):
+        for key in sorted(set(message) - _GROQ_MESSAGE_KEYS - face.history_keys):
             rule = f"{where} : property '{key}' is unsupported"
             yield f"{where} : for 'role:{message.get('role')}' the following must be satisfied[({rule})]"
     calls = message.get("tool_calls") or ()

@@ -20,6 +20,7 @@ __all__ = [
     "chat_whole",
     "completion_chunks",
     "completion_whole",
+    "fitted",
     "generate_chunks",
     "generate_whole",
     "models",
@@ -54,8 +55,6 @@ def usage(turn: Turn, request: Mapping[str, Any], ids: list[int], face: Face = _
     if turn.usage is not None:
         return dict(turn.usage)
     prompt = prompt_tokens(request)
-    if face.prompt_overflow == "truncate":
-        prompt = min(prompt, face.context)
     counts: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": len(ids),
@@ -88,6 +87,19 @@ def prompt_tokens(request: Mapping[str, Any]) -> int:
         )
     except RenderError:
         return _core.count(str(request["messages"]))
+
+
+def fitted(request: Mapping[str, Any], face: Face) -> Mapping[str, Any]:
+    """The request without the oldest messages, as far as its prompt does not fit into the context."""
+    messages = request.get("messages")
+    if not isinstance(messages, list):
+        return request
+    for start in range(len(messages)):
+        system = [message for message in messages[:start] if message.get("role") == "system"]
+        request = {**request, "messages": [*system, *messages[start:]]}
+        if prompt_tokens(request) < face.context:
+            break
+    return request
 
 
 def models(face: Face | str, listed: list[Any]) -> Any:
