@@ -20,21 +20,29 @@ from motet.together.lanes.tool_call_fragments import CallFragments, OpenCall
 __all__ = ["ChatLane"]
 
 _REASONING_KEYS = ("reasoning", "reasoning_content", "thinking")
+_CHANNELS: Mapping[Kind, str] = {"reasoning": "analysis", "text": "final", "tool_call": "commentary"}
 
 
 class _OpenFrame:
     """A frame while its text arrives."""
 
-    __slots__ = ("channel", "half", "index", "kind", "recipient", "text")
+    __slots__ = ("call", "channel", "half", "index", "kind", "recipient", "text")
 
-    def __init__(self, index: int, kind: Kind, channel: str, recipient: str | None = None) -> None:
+    def __init__(self, index: int, kind: Kind, call: OpenCall | None = None) -> None:
         self.index = index
         self.kind = kind
-        self.channel = channel
-        self.recipient = recipient
+        self.call = call
+        self.channel = _CHANNELS[kind]
+        self.recipient = None if call is None else _core.function_recipient(call.resolved_name)
         self.text: list[str] = []
         self.half = ""
         """A high surrogate at the end of the last fragment."""
+
+    def event(self, type: Literal["start", "delta", "end"], delta: str = "", stop: Stop | None = None) -> Event:
+        """An event of this frame. Those of a call carry its name and id, as in the raw lanes."""
+        name, call_id = (None, None) if self.call is None else (self.call.resolved_name, self.call.id)
+        header = ("assistant", name, self.channel, self.recipient, None)
+        return Event(type, self.kind, self.index, delta, *header, stop, None, call_id)
 
 
 class ChatLane:
@@ -135,13 +143,13 @@ class ChatLane:
         self._begin_calls(events, self._calls.named())
         if self._said is None or self._said.kind != kind:
             self._end_said(events)
-            self._said = self._begin(kind, "analysis" if kind == "reasoning" else "final", None, events)
+            self._said = self._begin(kind, events)
         self._extend(self._said, text, events)
 
-    def _begin(self, kind: Kind, channel: str, recipient: str | None, events: list[Event]) -> _OpenFrame:
-        frame = _OpenFrame(len(self._frames), kind, channel, recipient)
+    def _begin(self, kind: Kind, events: list[Event], call: OpenCall | None = None) -> _OpenFrame:
+        frame = _OpenFrame(len(self._frames), kind, call)
         self._frames.append(frame)
-        events.append(Event("start", kind, frame.index, "", "assistant", None, channel, recipient))
+        events.append(frame.event("start"))
         return frame
 
     @staticmethod
@@ -154,15 +162,14 @@ class ChatLane:
         if not text:
             return
         frame.text.append(text)
-        events.append(Event("delta", frame.kind, frame.index, text, "assistant", None, frame.channel, frame.recipient))
+        events.append(frame.event("delta", text))
 
     @classmethod
     def _end(cls, frame: _OpenFrame, stop: Stop | None, events: list[Event]) -> None:
         if frame.half:
             frame.half = ""
             cls._extend(frame, "\ufffd", events)
-        header = ("assistant", None, frame.channel, frame.recipient, None)
-        events.append(Event("end", frame.kind, frame.index, "", *header, stop))
+        events.append(frame.event("end", stop=stop))
 
     def _end_said(self, events: list[Event], stop: Stop | None = "end") -> None:
         if self._said is not None:
@@ -174,7 +181,7 @@ class ChatLane:
         for call in calls:
             if call.frame is None:
                 self._end_said(events)
-                frame = self._begin("tool_call", "commentary", _core.recipient_of(call.resolved_name), events)
+                frame = self._begin("tool_call", events, call)
                 call.frame = frame.index
                 self._call_frames[frame.index] = call
                 if note := call.name_note():
