@@ -231,7 +231,8 @@ def test_think_tags_are_split_on_request(content: str, think_tags: Any, reasonin
 @pytest.mark.filterwarnings("ignore::motet.asking.request.RemovedAtomWarning")
 def test_think_tags_of_a_catalogued_model_are_split() -> None:
     service = InMemoryService()
-    service.tell(sse({"choices": [{"delta": {"content": "<think>Hm.</think>Warm."}, "finish_reason": "stop"}]}), DONE)
+    body = {"choices": [{"message": {"content": "<think>Hm.</think>Warm."}, "finish_reason": "stop"}]}
+    service.script = [httpx.Response(200, json=body) for _ in range(2)]
     transport = httpx.MockTransport(service)
     model = {"base_url": "http://service.test", "api_key": KEY, "transport": transport}
     motet.register_atom("mine/r1", model="deepseek-ai/DeepSeek-R1", price={"input": "3", "output": "7"})
