@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test snapshots test-free-threaded check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test snapshots test-free-threaded frameworks check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -20,6 +20,11 @@ test-free-threaded: $(VENV)/built
 	$(BIN)/pip install --quiet --group free-threaded
 	$(BIN)/pytest -n auto --dist loadgroup tests/core/test_ids.py tests/values tests/asking tests/loop tests/atoms \
 		--ignore tests/asking/test_trace.py
+
+# Atoms as models of other frameworks, with these frameworks and their types; `make test` skips these tests.
+frameworks: $(VENV)/frameworks-tools
+	$(VENV)/frameworks/bin/pytest tests/integrations
+	$(VENV)/frameworks/bin/mypy --package motet.integrations
 
 # Rewrites the messages and outputs that the tests quote, after a rewording; look at `git diff tests`.
 snapshots: $(VENV)/tools
@@ -114,6 +119,13 @@ $(VENV)/docs-tools: pyproject.toml | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/docs
 	$(VENV)/docs/bin/pip install --quiet --upgrade pip
 	$(VENV)/docs/bin/pip install --quiet --group docs
+	touch $@
+
+# In an environment of their own: they bring a hundred packages along, and release often.
+$(VENV)/frameworks-tools: $(SOURCES) | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/frameworks
+	$(VENV)/frameworks/bin/pip install --quiet --upgrade pip
+	$(VENV)/frameworks/bin/pip install --quiet --editable '.[pydantic-ai]' --group frameworks
 	touch $@
 
 # In an environment of their own: they bring many packages along.

@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 import motet
+from motet.schema.output import Output
 from tests.support.server_scripts import CALL, PLAIN, WEATHER, aask, asking, final
 
 
@@ -180,3 +181,13 @@ def test_decimals_keep_their_digits() -> None:
     number = "0.1000000000000000055511151231257827"
     with asking(final(f'{{"value": {number}}}')) as (brain, _):
         assert str(brain.ask("Go", output=Decimal).output) == number
+
+
+def test_schema_of_the_caller_is_sent_and_its_text_unread() -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    output = Output.of_schema(schema, "a city!")
+    with asking(final('{"town": 1}'), final("")) as (brain, server):
+        assert brain.ask("Where?", output=output).output == '{"town": 1}'
+        sent = server.requests[-1].body["response_format"]["json_schema"]
+        assert (sent["name"], sent["schema"]) == ("a_city", schema)
+        assert brain.ask("Where?", output=output).output is None

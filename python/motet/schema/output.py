@@ -37,8 +37,11 @@ class Output(Generic[T]):
     @classmethod
     def of(cls, output: Any) -> Output[Any]:
         """`output` is `str` or `str | None` for plain text, or a type that pydantic supports: a model, a dataclass, a
-        TypedDict, a list, a union, a scalar. Raises `TypeError` for a type without a JSON Schema.
+        TypedDict, a list, a union, a scalar. An `Output` is returned unchanged. Raises `TypeError` for a type without a
+        JSON Schema.
         """
+        if isinstance(output, Output):
+            return output
         if output is str:
             return Output(str, "text", None)
         arguments = typing.get_args(output)
@@ -63,15 +66,22 @@ class Output(Generic[T]):
             schema = {"type": "object", "properties": {_WRAPPER: schema}, "required": [_WRAPPER]}
         if definitions:
             schema["$defs"] = definitions
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", getattr(output, "__name__", "") or "answer").strip("_") or "answer"
-        return Output(output, name[:64], _strict(schema), wrapped, _adapter=adapter)
+        name = _schema_name(getattr(output, "__name__", ""))
+        return Output(output, name, _strict(schema), wrapped, _adapter=adapter)
+
+    @classmethod
+    def of_schema(cls, schema: Mapping[str, Any], name: str = "answer") -> Output[str | None]:
+        """Text for which the request states a JSON Schema of the caller. The schema is sent unchanged, and the text is
+        returned without a check: the caller reads it. An empty answer is `None`.
+        """
+        return Output(str, _schema_name(name), schema, optional_text=True)
 
     def read(self, text: str) -> tuple[T, str | None]:
         """The value in a text, and a remark if the text deviates from the requested form.
 
         Raises `InvalidJsonError` and `SchemaMismatchError`, both with the text in `.raw`.
         """
-        if self.schema is None:
+        if self._adapter is None:
             return cast("T", None if self.optional_text and not text.strip() else text), None
         import pydantic
 
@@ -95,6 +105,11 @@ class Output(Generic[T]):
         raise SchemaMismatchError(
             f"the answer is not a {self.name}: {'; '.join(problems[:5])}", raw=text, problems=problems
         ) from errors[0]
+
+
+def _schema_name(name: str) -> str:
+    """A name that services accept for a response format: at most 64 letters, digits, `_` and `-`."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "answer"
 
 
 def problems_of(error: Any) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Atoms as the models of other frameworks, a module for each: pydantic-ai, LangChain, LiteLLM and llm."""

@@ -1,0 +1,1 @@
+"""What `motet.integrations.pydantic_ai` converts between its framework and motet."""
