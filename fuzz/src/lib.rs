@@ -104,23 +104,23 @@ impl<'a> Input<'a> {
         if self.as_ids { parse_ids(&self.ids(), options) } else { parse_text(self.data, options) }
     }
 
-    /// Parses, and checks that the events make sense.
-    pub fn heard(&self, chunks: impl IntoIterator<Item = usize>) -> Completion {
-        let (mut reader, mut sink) = (StreamParser::new(Arc::clone(&self.options)), Heard::default());
+    /// Parses in chunks, and checks the order of the events.
+    pub fn parse_in_chunks(&self, chunks: impl IntoIterator<Item = usize>) -> Completion {
+        let (mut parser, mut sink) = (StreamParser::new(Arc::clone(&self.options)), CheckedCollector::default());
         if self.as_ids {
             let ids = self.ids();
             for (start, end) in cuts(ids.len(), chunks) {
-                reader.feed_ids(&ids[start..end], &mut sink).expect("one lane");
+                parser.feed_ids(&ids[start..end], &mut sink).expect("one lane");
             }
         } else {
             for (start, end) in cuts(self.data.len(), chunks) {
-                reader.feed_bytes(&self.data[start..end], &mut sink).expect("one lane");
+                parser.feed_bytes(&self.data[start..end], &mut sink).expect("one lane");
             }
         }
-        reader.close(&mut sink);
+        parser.close(&mut sink);
         assert!(!sink.open, "a frame is left open");
-        assert!(reader.error().is_none(), "tolerant parsing failed: {:?}", reader.error());
-        reader.complete(sink.fold)
+        assert!(parser.error().is_none(), "tolerant parsing failed: {:?}", parser.error());
+        parser.complete(sink.collector)
     }
 }
 
@@ -140,43 +140,43 @@ fn cuts(length: usize, chunks: impl IntoIterator<Item = usize>) -> Vec<(usize, u
     ranges
 }
 
-/// Folds events, and sees to it that they come in an order that makes sense.
+/// Collects events, and asserts their order: start, deltas, end.
 #[derive(Debug, Default)]
-struct Heard {
-    fold: FrameCollector,
+struct CheckedCollector {
+    collector: FrameCollector,
     open: bool,
 }
 
-impl Sink for Heard {
+impl Sink for CheckedCollector {
     fn start(&mut self, start: FrameStart) {
         assert!(!std::mem::replace(&mut self.open, true), "a frame starts in another");
-        self.fold.start(start);
+        self.collector.start(start);
     }
 
     fn delta(&mut self, text: &str) {
         assert!(self.open && !text.is_empty(), "a delta without a frame, or without text");
-        self.fold.delta(text);
+        self.collector.delta(text);
     }
 
     fn end(&mut self, stop: Option<Stop>) {
-        assert!(std::mem::replace(&mut self.open, false), "a frame ends that never began");
-        self.fold.end(stop);
+        assert!(std::mem::replace(&mut self.open, false), "a frame ends without a start");
+        self.collector.end(stop);
     }
 
     fn repair(&mut self, repair: Repair) {
-        self.fold.repair(repair);
+        self.collector.repair(repair);
     }
 
     fn content(&self) -> &str {
-        self.fold.content()
+        self.collector.content()
     }
 }
 
-/// Two readings of one input give the same.
-pub fn assert_same(one: &Completion, other: &Completion, what: &str) {
-    let parts = |it: &Completion| (it.stop, it.tokens);
-    let same = one.frames == other.frames && one.repairs == other.repairs && parts(one) == parts(other);
-    assert!(same, "{what}: {one:#?} is not {other:#?}");
+/// Asserts that two completions of one input are equal.
+pub fn assert_same(left: &Completion, right: &Completion, what: &str) {
+    let rest = |completion: &Completion| (completion.stop, completion.tokens);
+    let same = left.frames == right.frames && left.repairs == right.repairs && rest(left) == rest(right);
+    assert!(same, "{what}: {left:#?} is not {right:#?}");
 }
 
 /// The first fault: what strict parsing raises.
@@ -187,10 +187,10 @@ pub fn first_fault(completion: &Completion) -> Option<&Repair> {
 /// All texts that came out: contents, values of headers, what repairs keep.
 pub fn kept(completion: &Completion) -> (Vec<&str>, Vec<&str>) {
     let mut framed = Vec::new();
-    for folded in &completion.frames {
-        let header = &folded.frame.header;
+    for classified in &completion.frames {
+        let header = &classified.frame.header;
         let values = [&header.name, &header.recipient, &header.channel, &header.content_type];
-        framed.push(folded.frame.content.as_str());
+        framed.push(classified.frame.content.as_str());
         framed.extend(values.into_iter().flatten().map(String::as_str));
     }
     (framed, completion.repairs.iter().map(|repair| repair.text.as_str()).collect())

@@ -68,12 +68,12 @@ def recipient_of(name: str) -> str:
     """
 
 def function_recipient(name: str) -> str:
-    """The recipient of calls of a function: `functions.python` for `python`, which is no built-in tool here."""
+    """The recipient of calls of a function: `functions.python` for `python`, which is a function here, not the built-in tool."""
 
 def name_of(recipient: str) -> str:
     """The name of the tool that a recipient or an author stands for: `get_weather` for `functions.get_weather`.
 
-    A name without the prefix `functions.` is returned as it is.
+    A name without the prefix `functions.` is returned unchanged.
     """
 
 _Special: TypeAlias = Literal["text", "token", "error"] | Collection[str] | SpecialChoice
@@ -263,9 +263,9 @@ class Event:
         """The id of a tool call, known from its start on. `None` for other frames."""
 
 _Stripped: TypeAlias = Literal["auto", "always", "never"]
-"""Whether frames are looked for in text whose markers were taken out (`analysisWe need ...assistantfinalHello`).
+"""Whether to detect frames in text whose markers are removed (`analysisWe need ...assistantfinalHello`).
 
-`"auto"`: if it begins as no plain answer does; `"always"`: it is known that they are gone; `"never"`: no guesses.
+`"auto"`: if the text begins unlike a plain answer; `"always"`: the markers are known to be removed; `"never"`: not at all.
 """
 
 def parse(
@@ -381,7 +381,7 @@ def tool_dicts(tools: Iterable[Any]) -> list[dict[str, Any]]:
     """Tools as OpenAI tool dicts. Takes names, dicts of OpenAI, MCP or Anthropic, and objects with `to_dict` or
     `model_dump`.
 
-    A dict that is in OpenAI's form is returned as it is. Raises `TypeError` for other objects and for a dict with no
+    A dict in OpenAI's form is returned unchanged. Raises `TypeError` for other objects and for a dict with no
     known place for its parameters, and `RenderError` for parameters that are text but not JSON.
     """
 

@@ -172,12 +172,12 @@ class ToolCall(_Part):
             ) from error
 
     def repaired_args(self) -> JsonReading:
-        """The arguments as Python values, read as far as they make sense: `.value`, and `.changes` that says what is
-        not JSON and what was made of it; empty for JSON.
+        """The arguments as Python values, read tolerantly: `.value`, and `.changes` with each deviation from JSON and
+        its reading; empty for JSON.
 
         Single quotes, trailing commas, line breaks in strings, Python's `True` and `None`, keys without quotes, code
         fences, comments, doubled braces, a missing end. Raises `InvalidArgumentsError`, which keeps the raw text,
-        where no one meaning is left.
+        if they are ambiguous.
         """
         from motet.tolerant_json import repaired_json
 
@@ -219,7 +219,7 @@ class ToolResult(_Part):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SystemContent(_Part):
-    """The text of a system frame. Rendered as it is, in place of the one made from the settings."""
+    """The text of a system frame. Rendered verbatim, in place of the one derived from the settings."""
 
     type: ClassVar[str] = "system_content"
     text: str
@@ -238,7 +238,7 @@ class DeveloperContent(_Part):
     tools: Any = None
     """OpenAI tool dicts. Of a parsed frame `None`: its tools are in `text`, as TypeScript."""
     text: str | None = _wire()
-    """The whole text of a parsed frame, rendered as it is. `None`: made from the other fields."""
+    """The whole text of a parsed frame, rendered verbatim. `None`: derived from the other fields."""
 
     def to_dict(self) -> dict[str, Any]:
         """`{"type": "developer_content", "instructions": ...}`, with `tools` if there are any."""

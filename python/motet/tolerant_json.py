@@ -449,7 +449,7 @@ class _TolerantParser:
             if len(text) < at + 4 and all(digit in "0123456789abcdefABCDEF" for digit in text[at + 2 :]):
                 return "", 0
         # Regular expressions and paths mean the backslash.
-        self._report(f"{_shown(text[at : at + 2])} at {at} is an invalid escape; it is kept as it is")
+        self._report(f"{_shown(text[at : at + 2])} at {at} is an invalid escape; kept as written")
         return "\\", 1
 
     def _unicode_escape(self, at: int) -> tuple[str, int]:
@@ -458,7 +458,7 @@ class _TolerantParser:
         if match is None:
             if len(text) < at + 6 and all(digit in "0123456789abcdefABCDEF" for digit in text[at + 2 :]):
                 return "", 0
-            self._report(f"{_shown(text[at : at + 2])} at {at} is an invalid escape; it is kept as it is")
+            self._report(f"{_shown(text[at : at + 2])} at {at} is an invalid escape; kept as written")
             return "\\", 1
         unit = int(match[0], 16)
         if not 0xD800 <= unit < 0xDC00:

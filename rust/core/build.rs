@@ -246,7 +246,7 @@ impl WholeChars {
             let after = early(1, &by_left).into_iter().map(|id| tokens[id as usize].as_slice());
             let Some((before, space)) = bytes_before(before) else { continue };
             let border = (before, bytes_after(after));
-            let number = borders.iter().position(|known| *known == border).unwrap_or_else(|| {
+            let number = borders.iter().position(|other| *other == border).unwrap_or_else(|| {
                 borders.push(border);
                 borders.len() - 1
             });
@@ -383,7 +383,7 @@ fn char_classes(list: &str) -> (Vec<u8>, Vec<u8>) {
         let name = fields.next().expect("a class");
         let class = ["l", "U", "c", "m", "n", "s", "r"]
             .iter()
-            .position(|known| *known == name)
+            .position(|class| *class == name)
             .expect("a known class");
         classes[first..=last].fill(u8::try_from(class + 1).expect("few"));
     }

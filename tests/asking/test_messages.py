@@ -52,7 +52,7 @@ def test_messages_of_limits() -> None:
             "max_tokens": "MaxTokensError: the run has reached max_tokens=23 after 0 steps; its state is in .state, and resume() goes on with it under a higher limit",
             "max_cost": "MaxCostError: the run has reached max_cost=0.00005 after 1 steps; its state is in .state, and resume() goes on with it under a higher limit",
             "max_repeats": "RepeatedCallError: the run has reached max_repeats=2 after 3 steps; its state is in .state, and resume() goes on with it under a higher limit",
-            "max_output_tokens": "TruncatedOutputError: the answer was cut at max_tokens=5; what came is in .partial; give more",
+            "max_output_tokens": "TruncatedOutputError: the answer was cut at max_tokens=5; the received part is in .partial; give more",
             "max_cost of the prompt": "MaxCostError: the prompt alone costs 0.00001035 dollars, more than max_cost=1E-7; nothing was sent",
         }
     )

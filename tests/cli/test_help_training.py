@@ -47,7 +47,7 @@ commands:
   COMMAND
     add       add an example, or the examples of a file
     list      list examples, with statistics
-    show      show an example as it is trained on
+    show      show an example as the model trains on it
     remove    remove examples from the file
     build     build training data from examples
     check     check whether a file is valid training data (exit code 1 if not)
@@ -107,7 +107,7 @@ examples:
             "data show": """\
 usage: motet data show [-h] [--log FILE] [-f FILE] [--json] [--color {auto,always,never}] id
 
-Show an example as it is trained on.
+Show an example as the model trains on it.
 
 positional arguments:
   id                    the id, or its beginning

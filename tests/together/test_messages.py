@@ -81,11 +81,11 @@ def test_messages_of_broken_streams(runner: asyncio.Runner) -> None:
         messages[name] = error_of(service, "stream", runner)
     assert messages == snapshot(
         {
-            "the end": "StreamTruncatedError: the answer ended before it was whole: the connection was closed; what came is in .partial",
-            "half an event": "StreamTruncatedError: the answer ended before it was whole: the connection was closed; what came is in .partial",
-            "a reset": "StreamTruncatedError: the answer was cut (ReadError) before it was whole; what came is in .partial",
-            "a hang-up": "StreamTruncatedError: the answer was cut (RemoteProtocolError) before it was whole; what came is in .partial",
-            "silence": "StreamTruncatedError: the answer fell silent before it was whole; what came is in .partial",
+            "the end": "StreamTruncatedError: the answer ended before it was whole: the connection was closed; the received part is in .partial",
+            "half an event": "StreamTruncatedError: the answer ended before it was whole: the connection was closed; the received part is in .partial",
+            "a reset": "StreamTruncatedError: the answer was cut (ReadError) before it was whole; the received part is in .partial",
+            "a hang-up": "StreamTruncatedError: the answer was cut (RemoteProtocolError) before it was whole; the received part is in .partial",
+            "silence": "StreamTruncatedError: the answer fell silent before it was whole; the received part is in .partial",
             "no JSON": "BadPayloadError: chunk 0 is not JSON; it begins '{'",
             "a list": "BadPayloadError: an object was expected, not a list; it begins '[]'",
             "an error": "ServerError: the service failed (HTTP 500): overloaded",

@@ -104,7 +104,9 @@ class PreparedRequest:
             if reply.finish == "length":
                 max_tokens = self.request.max_tokens
                 limit = f"max_tokens={max_tokens}" if max_tokens else "the service's limit of tokens"
-                raise TruncatedOutputError(f"the answer was cut at {limit}; what came is in .partial; give more")
+                raise TruncatedOutputError(
+                    f"the answer was cut at {limit}; the received part is in .partial; give more"
+                )
             if answer.calls and not reply.is_complete:
                 raise TruncatedOutputError(
                     f"the answer may be cut (finish_reason {reply.finish!r}); its calls are not used; it is in .partial"
@@ -143,7 +145,7 @@ class PreparedRequest:
         # A reply without frames may be a refused request, which is not billed.
         if cut and usage is None and reply.prompt_tokens is not None and completion.frames:
             usage = Usage(reply.prompt_tokens, sum(completion.tokens.values()))
-            notes.append("the answer was cut before the service sent its usage: motet counted what came")
+            notes.append("the answer was cut before the service sent its usage: motet counted the received tokens")
         metrics = measure(
             usage=usage,
             price=price,

@@ -104,7 +104,7 @@ class UsageMeter:
         if prepared.max_reasoning_tokens is not None and reasoning > prepared.max_reasoning_tokens:
             raise MaxTokensError(
                 f"the reasoning is longer than max_reasoning_tokens={prepared.max_reasoning_tokens}; "
-                "the stream was ended, and what came is in .partial",
+                "the stream was ended, and the received part is in .partial",
                 limit=prepared.max_reasoning_tokens,
                 option="max_reasoning_tokens",
             )
@@ -112,14 +112,14 @@ class UsageMeter:
         if max_tokens is not None and sum(encoder.count for _, encoder in self._counters.values()) > max_tokens:
             raise MaxTokensError(
                 f"the answer is longer than max_tokens={max_tokens}, which the service did not keep; "
-                "the stream was ended, and what came is in .partial",
+                "the stream was ended, and the received part is in .partial",
                 limit=max_tokens,
                 option="max_tokens",
             )
         if prepared.max_cost is not None and self.cost > prepared.max_cost:
             raise MaxCostError(
                 f"the answer costs more than max_cost={prepared.max_cost} dollars; "
-                "the stream was ended, and what came is in .partial",
+                "the stream was ended, and the received part is in .partial",
                 limit=prepared.max_cost,
                 option="max_cost",
             )

@@ -32,7 +32,7 @@ class JsonPath:
 
 
 def as_dict(value: object) -> object:
-    """The dict of an SDK's object, as its `model_dump` gives it; any other value as it is."""
+    """The dict of an SDK's object, from its `model_dump`; any other value unchanged."""
     if isinstance(value, Mapping | type) or not callable(dump := getattr(value, "model_dump", None)):
         return value
     return dump()

@@ -54,8 +54,8 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """The same with its markers spelled. To be looked at: in text, content that quotes markers is not told apart
-        from structure."""
+        """The prompt as text with its markers spelled, for display: in text, quoted markers in content are
+        indistinguishable from structure."""
         return self._native.text
 
     @property
@@ -190,7 +190,7 @@ def render(
 
 
 def _listed(values: Any) -> Any:
-    """A list of an iterable, which may be read once only; anything else as it is, for the core to refuse."""
+    """A list of an iterable, which may be an iterator; anything else unchanged, for the core to reject."""
     return list(values) if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else values
 
 

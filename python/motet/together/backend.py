@@ -49,7 +49,7 @@ class TogetherBackend(Closing, AsyncClosing):
 
     - `api_key`: a key, or a function that returns it and is called when it is first needed. Default:
       `TOGETHER_API_KEY`. A server on this machine needs none.
-    - `base_url`: default: `TOGETHER_BASE_URL`, else Together's own. A host alone gets `/v1`; a path is used as it is.
+    - `base_url`: default: `TOGETHER_BASE_URL`, else Together's own. A host alone gets `/v1`; a path is used unchanged.
     - `client`, `async_client`: clients of the SDK to use instead of new ones. If one is given, the other is built for
       the same service and key when it is needed.
     - `headers`: further headers of each request.

@@ -36,7 +36,7 @@ class Address:
 
     @classmethod
     def of(cls, base_url: str) -> Address:
-        """From an address as users write it: a bare host gets `/v1`; a path is used as it is; the path of an endpoint
+        """From an address as users write it: a bare host gets `/v1`; a path is used unchanged; the path of an endpoint
         (`/chat/completions`, `/completions`, `/models`, `/responses`) is cut off. Raises `ConfigError`."""
         text = base_url.strip()
         try:

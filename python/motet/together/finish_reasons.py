@@ -37,11 +37,11 @@ def cut_error(reason: str) -> MotetError | None:
         case "abort" | "repetition":
             what, retryable = "the service ended the answer early", True
         case "error":
-            return ServerError(f"the model failed (finish_reason {reason!r}); what came is in .partial")
+            return ServerError(f"the model failed (finish_reason {reason!r}); the received part is in .partial")
         case _:
             return None
     return StreamTruncatedError(
-        f"{what} (finish_reason {reason!r}); what came is in .partial",
+        f"{what} (finish_reason {reason!r}); the received part is in .partial",
         reason=normalised_finish(reason),
         retryable=retryable,
     )

@@ -29,7 +29,7 @@ def depends_on_server(request: Request, default: LaneChoice) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The service that is asked, as far as it is known."""
+    """The service behind the address, and what is known about it."""
 
     service: Service
     contexts: Mapping[str, int] = field(default_factory=dict)
@@ -122,7 +122,7 @@ def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: st
 
 
 def prepare_undecided(request: Request) -> Prepared:
-    """A request whose lane depends on a server that was not asked yet: without a body. Its prompt is counted as the
+    """A request whose lane depends on a server without a request so far: without a body. Its prompt is counted as the
     raw lanes and as the chat template render it, and the count is exact if both agree."""
     body, _ = chat.body(request, UNKNOWN, None)
     counts = [_raw_tokens(request), _template_tokens(request, body["messages"])]

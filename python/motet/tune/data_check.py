@@ -61,8 +61,8 @@ class Report:
         return None if self.uncounted else sum([length * times for length, times in self.lengths.items()])
 
     def percentile(self, share: float) -> int | None:
-        """The length that this share of the sequences does not exceed: `percentile(0.5)` is the median. `None`: there
-        are no sequences."""
+        """The length that this share of the sequences does not exceed: `percentile(0.5)` is the median. `None`
+        without sequences."""
         rest = max(1, share * self.lengths.total())
         for length in sorted(self.lengths):
             rest -= self.lengths[length]

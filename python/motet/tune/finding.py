@@ -29,7 +29,7 @@ class Finding:
     line: int | None = None
     """From 1 on. `None`: the whole file, or a row outside of a file."""
     severity: Severity = "error"
-    """`error`: the data cannot be trained on as it is. `warning`: it can, but hardly as intended."""
+    """`error`: training would fail. `warning`: training works, but probably not as intended."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

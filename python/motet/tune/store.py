@@ -169,7 +169,7 @@ class Examples:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[tuple[BinaryIO, int]]:
-        """The file as it is now, open for reading, and its size.
+        """The file in its current state, open for reading, and its size.
 
         It is opened under the lock, so no line is incomplete. Lines that are added later are beyond the size; removing
         replaces the file, and this one stays open.

@@ -409,7 +409,7 @@ class _PartialFile:
     def open(cls, target: Path, label: dict[str, Any]) -> Iterator[_PartialFile]:
         """Opens the partial file under a lock. Raises `ConfigError` if another download has it."""
         path = target.with_name(target.name + ".part")
-        # A symbolic link is not followed: it may lead to a file of someone else.
+        # A symbolic link is not followed: it may lead to a file outside of the folder.
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(path, flags, 0o666), "r+b") as handle:
             try:

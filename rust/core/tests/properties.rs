@@ -20,26 +20,26 @@ fn shown(completion: &Completion) -> String {
     format!("{:?} {:?} {:?} {:?}", completion.frames, completion.repairs, completion.stop, completion.tokens)
 }
 
-/// Tolerant parsing accounts for every token, strict parsing agrees with it, and one by one is the same.
+/// Asserts that tolerant parsing counts every token, that strict parsing agrees with it, and that parsing id by id gives
+/// the same.
 fn check(ids: &[u32], options: &Arc<ParseOptions>) {
     let whole = parse_ids(ids, Arc::clone(options)).expect("tolerant parsing never fails");
     assert_eq!(whole.tokens.sum(), ids.len() as u64, "{ids:?}");
-    let (mut reader, mut fold) = (StreamParser::new(Arc::clone(options)), FrameCollector::default());
+    let (mut parser, mut collector) = (StreamParser::new(Arc::clone(options)), FrameCollector::default());
     for id in ids {
-        reader.feed_ids(&[*id], &mut fold).expect("ids only");
+        parser.feed_ids(&[*id], &mut collector).expect("ids only");
     }
     if ids.is_empty() {
         return;
     }
-    let streamed = reader.finish(fold).expect("tolerant parsing never fails");
+    let streamed = parser.finish(collector).expect("tolerant parsing never fails");
     assert_eq!(shown(&streamed), shown(&whole), "{ids:?}");
     let strict = Arc::new(ParseOptions { strict: true, ..ParseOptions::clone(options) });
     let fault = whole.repairs.iter().find(|repair| repair.code.tier() == motet::error::Tier::Fault);
     match (parse_ids(ids, strict), fault) {
         (Ok(strict), None) => assert_eq!(shown(&strict), shown(&whole), "{ids:?}"),
         (Err(error), Some(fault)) => {
-            let found = (error.repair.code, error.repair.at);
-            assert_eq!(found, (fault.code, fault.at), "{ids:?}");
+            assert_eq!((error.repair.code, error.repair.at), (fault.code, fault.at), "{ids:?}");
         }
         (strict, fault) => panic!("{ids:?}: {strict:?} but {fault:?}"),
     }
@@ -121,24 +121,24 @@ fn bytes_are_read_as_utf8_however_they_are_cut() {
     ];
     let options = options(Some(Role::Assistant));
     let opened = {
-        let (mut reader, mut fold) = (StreamParser::new(options), FrameCollector::default());
-        reader.feed_text("<|channel|>final<|message|>", &mut fold).expect("text only");
-        (reader, fold)
+        let (mut parser, mut collector) = (StreamParser::new(options), FrameCollector::default());
+        parser.feed_text("<|channel|>final<|message|>", &mut collector).expect("text only");
+        (parser, collector)
     };
     for number in 0..bytes.len().pow(4) {
         let text: Vec<u8> =
             (0..4).map(|place| bytes[number / bytes.len().pow(place) % bytes.len()]).collect();
         let expected = String::from_utf8_lossy(&text);
         for cuts in 0..8_u32 {
-            let (mut reader, mut fold) = opened.clone();
+            let (mut parser, mut collector) = opened.clone();
             let mut done = 0;
             for at in 1..=4 {
                 if at == 4 || cuts >> (at - 1) & 1 == 1 {
-                    reader.feed_bytes(&text[done..at], &mut fold).expect("text only");
+                    parser.feed_bytes(&text[done..at], &mut collector).expect("text only");
                     done = at;
                 }
             }
-            let completion = reader.finish(fold).expect("tolerant");
+            let completion = parser.finish(collector).expect("tolerant");
             assert_eq!(completion.frames[0].frame.content, expected, "{text:x?} {cuts:b}");
         }
     }
@@ -150,10 +150,10 @@ fn nothing_that_was_said_is_taken_back() {
     for ids in corpus() {
         let options = options(Some(Role::Assistant));
         let whole = parse_ids(&ids, Arc::clone(&options)).expect("tolerant");
-        let (mut reader, mut fold) = (StreamParser::new(options), FrameCollector::default());
+        let (mut parser, mut collector) = (StreamParser::new(options), FrameCollector::default());
         for id in &ids {
-            reader.feed_ids(&[*id], &mut fold).expect("ids only");
-            for (early, late) in fold.frames.iter().zip(&whole.frames) {
+            parser.feed_ids(&[*id], &mut collector).expect("ids only");
+            for (early, late) in collector.frames.iter().zip(&whole.frames) {
                 assert_eq!(early.kind, late.kind);
                 assert_eq!(early.frame.header, late.frame.header);
                 assert!(late.frame.content.starts_with(&early.frame.content));

@@ -1,4 +1,5 @@
-//! Text whose markers were taken out: what is found again, what stays a plain answer, and that no cut matters.
+//! Text whose markers are removed: which frames are recognised, which texts stay plain answers, and that chunk boundaries
+//! change nothing.
 
 use motet::error::Code;
 use motet::frame::Role;
@@ -19,28 +20,28 @@ fn shown(completion: &Completion) -> String {
     format!("{:?} {:?} {:?}", completion.frames, completion.repairs, completion.tokens)
 }
 
-/// Reads a text whole and cut at these places, as text and as ids; gives what came out.
+/// Parses a text whole and in chunks, as text and as ids; asserts that all agree, and returns the completion.
 fn read(text: &str, stripped: Stripped, cut: impl Fn(usize) -> bool) -> Completion {
     let whole = parse_text(text.as_bytes(), options(stripped)).expect("tolerant");
-    let (mut reader, mut fold) = (StreamParser::new(options(stripped)), FrameCollector::default());
+    let (mut parser, mut collector) = (StreamParser::new(options(stripped)), FrameCollector::default());
     let mut from = 0;
     for at in (1..=text.len()).filter(|at| *at == text.len() || text.is_char_boundary(*at) && cut(*at)) {
-        reader.feed_text(&text[from..at], &mut fold).expect("text only");
+        parser.feed_text(&text[from..at], &mut collector).expect("text only");
         from = at;
     }
     if !text.is_empty() {
-        assert_eq!(shown(&reader.finish(fold).expect("tolerant")), shown(&whole), "{text:?}");
+        assert_eq!(shown(&parser.finish(collector).expect("tolerant")), shown(&whole), "{text:?}");
     }
     let ids = tokenizer::encode(text);
     let by_id = parse_ids(&ids, options(stripped)).expect("tolerant");
     assert_eq!(by_id.tokens.sum(), ids.len() as u64, "{text:?}");
     assert_eq!(by_id.frames, whole.frames, "{text:?}");
-    let (mut reader, mut fold) = (StreamParser::new(options(stripped)), FrameCollector::default());
+    let (mut parser, mut collector) = (StreamParser::new(options(stripped)), FrameCollector::default());
     for id in &ids {
-        reader.feed_ids(&[*id], &mut fold).expect("ids only");
+        parser.feed_ids(&[*id], &mut collector).expect("ids only");
     }
     if !ids.is_empty() {
-        assert_eq!(shown(&reader.finish(fold).expect("tolerant")), shown(&by_id), "{text:?}");
+        assert_eq!(shown(&parser.finish(collector).expect("tolerant")), shown(&by_id), "{text:?}");
     }
     whole
 }
@@ -202,13 +203,13 @@ proptest! {
             plain = plain.replace(marker.spelling(), "");
         }
         // A name that ends in a channel cannot be told from one that a channel is glued to, but for `_` before it.
-        let found = read(&plain, Stripped::Always, |at| (seed.rotate_left(at as u32 % 64) & 3) == 0);
-        accounts_for(&plain, &found);
+        let stripped = read(&plain, Stripped::Always, |at| (seed.rotate_left(at as u32 % 64) & 3) == 0);
+        accounts_for(&plain, &stripped);
         let parts = |completion: &Completion| -> Vec<(Kind, Option<String>, String)> {
             let frames = completion.frames.iter();
             frames.map(|it| (it.kind, it.frame.header.recipient.clone(), it.frame.content.clone())).collect()
         };
-        prop_assert_eq!(parts(&found), parts(&marked), "{}", plain);
+        prop_assert_eq!(parts(&stripped), parts(&marked), "{}", plain);
         if !middle.is_empty() || answer.is_some() {
             let guessed = read(&plain, Stripped::Auto, |_| false);
             prop_assert_eq!(parts(&guessed), parts(&marked), "{}", plain);
@@ -251,14 +252,16 @@ fn little_is_held_back() {
         ["analysisWe ", "analysisCompute ", "plain ", "assistantfinal", "commentary to=functions.f json{"]
     {
         for stripped in [Stripped::Auto, Stripped::Always] {
-            let (mut reader, mut fold) = (StreamParser::new(options(stripped)), FrameCollector::default());
-            reader.feed_text(start, &mut fold).expect("text only");
+            let (mut parser, mut collector) =
+                (StreamParser::new(options(stripped)), FrameCollector::default());
+            parser.feed_text(start, &mut collector).expect("text only");
             let mut fed = start.len();
             for round in 0..20_000 {
                 let word = ["assistant ", "word ", "assistantfin"][round % 3];
-                reader.feed_text(word, &mut fold).expect("text only");
+                parser.feed_text(word, &mut collector).expect("text only");
                 fed += word.len();
-                let said: usize = fold.frames.iter().map(|folded| folded.frame.content.len()).sum();
+                let said: usize =
+                    collector.frames.iter().map(|classified| classified.frame.content.len()).sum();
                 assert!(fed - said <= 8 * 1024 + 64, "{start:?}: {fed} bytes in, {said} out");
             }
         }
@@ -268,16 +271,16 @@ fn little_is_held_back() {
 /// Nor of an answer that follows the reasoning without a header.
 #[test]
 fn an_answer_without_header_is_not_held_back() {
-    let (mut reader, mut fold) = (StreamParser::new(options(Stripped::Auto)), FrameCollector::default());
-    reader.feed_text("<|channel|>analysis<|message|>x<|end|>", &mut fold).expect("text only");
+    let (mut parser, mut collector) = (StreamParser::new(options(Stripped::Auto)), FrameCollector::default());
+    parser.feed_text("<|channel|>analysis<|message|>x<|end|>", &mut collector).expect("text only");
     let answer = "The answer is long. ".repeat(1000);
     for (fed, at) in (0..answer.len()).enumerate() {
-        reader.feed_text(&answer[at..=at], &mut fold).expect("text only");
-        let said = fold.frames.get(1).map_or(0, |folded| folded.frame.content.len());
+        parser.feed_text(&answer[at..=at], &mut collector).expect("text only");
+        let said = collector.frames.get(1).map_or(0, |classified| classified.frame.content.len());
         assert!(fed - said.min(fed) <= 1024, "{fed} bytes in, {said} out");
     }
-    reader.feed_text("<|return|>", &mut fold).expect("text only");
-    let completion = reader.finish(fold).expect("tolerant");
+    parser.feed_text("<|return|>", &mut collector).expect("text only");
+    let completion = parser.finish(collector).expect("tolerant");
     assert_eq!((completion.frames[1].kind, &completion.frames[1].frame.content), (Kind::Text, &answer));
     assert_eq!(completion.repairs.len(), 1);
 }

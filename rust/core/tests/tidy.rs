@@ -1,4 +1,4 @@
-//! What must never be, and what must stay true of the sources themselves.
+//! Rules of the sources: dependencies, layers, `unsafe`, lengths of files, and pages that list what the code has.
 
 use motet::error::{Code, Tier};
 use motet::marker::Marker;
@@ -236,16 +236,16 @@ fn markers_and_the_functions_prefix_are_spelled_once() {
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("readable") {
         let path = entry.expect("readable").path();
         if path.is_dir() {
-            found.extend(sources(&path));
+            files.extend(sources(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
+            files.push(path);
         }
     }
-    found
+    files
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(crate) fn recipient_of(name: &str) -> String {
     tool_name::recipient_of(name)
 }
 
-/// The recipient of calls of a function: `functions.python` for `python`, which is no built-in tool here.
+/// The recipient of calls of a function: `functions.python` for `python`, which is a function here, not the built-in tool.
 #[pyfunction]
 pub(crate) fn function_recipient(name: &str) -> String {
     tool_name::function_recipient(name)
@@ -30,7 +30,7 @@ pub(crate) fn function_recipient(name: &str) -> String {
 
 /// The name of the tool that a recipient or an author stands for: `get_weather` for `functions.get_weather`.
 ///
-/// A name without the prefix `functions.` is returned as it is.
+/// A name without the prefix `functions.` is returned unchanged.
 #[pyfunction]
 pub(crate) fn name_of(recipient: &str) -> &str {
     tool_name::name_of(recipient)

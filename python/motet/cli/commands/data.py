@@ -98,7 +98,7 @@ def _add_list(actions: Any) -> argparse.ArgumentParser:
 
 
 def _add_show(actions: Any) -> argparse.ArgumentParser:
-    parser = add_command(actions, "show", "show an example as it is trained on")
+    parser = add_command(actions, "show", "show an example as the model trains on it")
     _add_file(parser)
     parser.add_argument("id", help="the id, or its beginning")
     parser.set_defaults(run=_show)

@@ -1,4 +1,4 @@
-"""How fine-tunes look in a terminal: a bar and a loss curve where somebody watches, else a line for each change."""
+"""Fine-tunes in a terminal: a bar and a loss curve if it is interactive, otherwise a line per change."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def job_dict(job: tune.Job) -> dict[str, Any]:
 
 def _last(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    # What is no number has no place in JSON.
+    # JSON has no NaN.
     return known[-1] if known and known[-1] == known[-1] and abs(known[-1]) != float("inf") else None
 
 
@@ -203,7 +203,7 @@ class Watcher:
 
 
 def _picture(job: tune.Job, width: int) -> Any:
-    """What is drawn of a job: who it is, how far it is, its curve, and what happened last."""
+    """A job as rich text: its models, progress, curve and last event."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -211,7 +211,7 @@ def _picture(job: tune.Job, width: int) -> Any:
 
     head = Text(f"{visible(job.model or '?')} → {visible(job.output_model or '?')}  ({job.id})", style="bold")
     colours = {"completed": "bold green", "failed": "bold red", "cancelled": "red", "unknown": "bold red"}
-    # A bar that only moves says that nobody knows how far it is.
+    # Unknown progress: the bar pulses.
     bar = ProgressBar(
         total=1.0 if job.share is not None else None,
         completed=job.share or 0.0,
@@ -240,7 +240,7 @@ def _picture(job: tune.Job, width: int) -> Any:
 
 
 class Transfer:
-    """Bytes or answers on their way: a bar on standard error, where somebody watches."""
+    """The progress of bytes or answers: a bar on standard error if it is a terminal."""
 
     def __init__(self, what: str, *, quiet: bool) -> None:
         self._what = what

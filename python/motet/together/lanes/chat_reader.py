@@ -51,7 +51,7 @@ class ChatLane:
     - `tools`: OpenAI tool dicts of the request; they decide what a damaged tool name stands for.
     - `turn`: a number that differs between the turns of a conversation, for ids of calls that have none.
     - `think_tags`: see `Service.think_tags`.
-    - `on_reasoning_key`: is told in which key the service sends reasoning.
+    - `on_reasoning_key`: receives the key in which the service sends reasoning.
     """
 
     def __init__(

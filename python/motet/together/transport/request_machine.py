@@ -247,7 +247,7 @@ class RequestMachine:
         silent = isinstance(cause, httpx.TimeoutException)
         what = "fell silent" if silent else f"was cut ({type(cause).__name__})"
         return StreamTruncatedError(
-            f"the answer {what} before it was whole; what came is in .partial",
+            f"the answer {what} before it was whole; the received part is in .partial",
             reason="silence" if silent else "reset",
         )
 

@@ -205,7 +205,7 @@ class ResponseBody:
             "no_finish": "no finish_reason came",
         }[reason]
         return StreamTruncatedError(
-            f"the answer ended before it was whole: {why}; what came is in .partial", reason=reason
+            f"the answer ended before it was whole: {why}; the received part is in .partial", reason=reason
         )
 
     def _json(self, data: bytes) -> object:

@@ -109,7 +109,7 @@ impl Parts {
     fn result(&mut self, header: &Header) -> ToolResult {
         let author = header.name.clone().unwrap_or_default();
         let name = name_of(&author).to_owned();
-        // Results come in the order of the calls; calls of one tool are told apart by it.
+        // Results come in the order of the calls, which distinguishes calls of one tool.
         let call = self.calls.iter().position(|(called, _)| *called == name);
         let id = call.map(|call| self.calls.remove(call).1).unwrap_or_default();
         let unusual = |value: &Option<String>, usual: &str| {

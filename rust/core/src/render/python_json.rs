@@ -131,7 +131,7 @@ pub(crate) fn float(value: f64) -> String {
     }
 }
 
-/// A value as Python's `str` writes it: text as it is, everything else as its `repr`.
+/// A value as Python's `str` writes it: text verbatim, everything else as its `repr`.
 pub(crate) fn python_str(value: &Value) -> String {
     value.as_str().map_or_else(|| python_repr(value), str::to_owned)
 }
@@ -233,7 +233,7 @@ fn object(text: &str, depth: usize) -> Read<'_, Json> {
         let (item, behind) = value(blank(behind), depth + 1)?;
         let place = *places.entry(key.clone()).or_insert(fields.len());
         match fields.get_mut(place) {
-            Some((_, known)) => *known = item,
+            Some((_, value)) => *value = item,
             None => fields.push((key, item)),
         }
         let behind = blank(behind);

@@ -59,12 +59,12 @@ fn every_case_comes_out_as_expected() {
     let mut wrong = String::new();
     for case in cases() {
         let completion = parse_text(case.input.as_bytes(), Arc::clone(&case.options)).expect("tolerant");
-        let found = dump(&completion, true);
+        let dumped = dump(&completion, true);
         if std::env::var_os("UPDATE").is_some() {
-            let text = format!("{}===\n{}\n===\n{found}", case.head, case.input);
+            let text = format!("{}===\n{}\n===\n{dumped}", case.head, case.input);
             std::fs::write(&case.path, text).expect("writable");
-        } else if found != case.expected {
-            writeln!(wrong, "{}\n--- expected\n{}--- found\n{found}", case.path.display(), case.expected)
+        } else if dumped != case.expected {
+            writeln!(wrong, "{}\n--- expected\n{}--- actual\n{dumped}", case.path.display(), case.expected)
                 .expect("a string");
         }
     }
@@ -120,24 +120,24 @@ fn however_it_is_cut_it_is_the_same() {
         let whole = parse_text(case.input.as_bytes(), Arc::clone(&case.options)).expect("tolerant");
         let bytes = case.input.as_bytes();
         for cuts in splits(bytes.len()) {
-            let (mut reader, mut fold) =
+            let (mut parser, mut collector) =
                 (StreamParser::new(Arc::clone(&case.options)), FrameCollector::default());
             for chunk in chunks(bytes, &cuts) {
-                reader.feed_bytes(chunk, &mut fold).expect("text only");
+                parser.feed_bytes(chunk, &mut collector).expect("text only");
             }
-            let cut = reader.finish(fold).expect("tolerant");
+            let cut = parser.finish(collector).expect("tolerant");
             assert_eq!(dump(&cut, true), dump(&whole, true), "{} cut at {cuts:?}", case.path.display());
             assert_eq!(cut.tokens, whole.tokens, "{} cut at {cuts:?}", case.path.display());
         }
         let ids = ids(&case.input);
         let whole = parse_ids(&ids, Arc::clone(&case.options)).expect("tolerant");
         for cuts in splits(ids.len()) {
-            let (mut reader, mut fold) =
+            let (mut parser, mut collector) =
                 (StreamParser::new(Arc::clone(&case.options)), FrameCollector::default());
             for chunk in chunks(&ids, &cuts) {
-                reader.feed_ids(chunk, &mut fold).expect("ids only");
+                parser.feed_ids(chunk, &mut collector).expect("ids only");
             }
-            let cut = reader.finish(fold).expect("tolerant");
+            let cut = parser.finish(collector).expect("tolerant");
             assert_eq!(dump(&cut, true), dump(&whole, true), "{} cut at {cuts:?}", case.path.display());
             assert_eq!(cut.tokens, whole.tokens, "{} cut at {cuts:?}", case.path.display());
         }

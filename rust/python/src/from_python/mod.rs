@@ -31,7 +31,7 @@ pub(crate) fn iterate<'py>(items: &Bound<'py, PyAny>, name: &str) -> PyResult<Bo
 pub(crate) fn read_role(value: Option<&str>, name: &str) -> PyResult<Option<Role>> {
     let Some(value) = value else { return Ok(None) };
     Role::from_name(value).map(Some).ok_or_else(|| {
-        let known: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
-        PyValueError::new_err(format!("{name} must be one of {}, not {value:?}", known.join(", ")))
+        let roles: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
+        PyValueError::new_err(format!("{name} must be one of {}, not {value:?}", roles.join(", ")))
     })
 }

@@ -36,8 +36,8 @@ pub(crate) fn raw(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Raw> {
         return Ok(buffer);
     }
     let items = input.try_iter().map_err(|_| {
-        let found = type_name(input);
-        PyTypeError::new_err(format!("{name} must be str, bytes or an iterable of token ids, not {found}"))
+        let kind = type_name(input);
+        PyTypeError::new_err(format!("{name} must be str, bytes or an iterable of token ids, not {kind}"))
     })?;
     let items: Vec<Bound<'_, PyAny>> = items.collect::<PyResult<_>>()?;
     id_runs(&PyList::new(input.py(), items)?, name)

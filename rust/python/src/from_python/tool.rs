@@ -74,7 +74,7 @@ pub(crate) fn read_tools(tools: &Bound<'_, PyAny>) -> PyResult<Vec<Tool>> {
 /// Tools as OpenAI tool dicts. Takes names, dicts of OpenAI, MCP or Anthropic, and objects with `to_dict` or
 /// `model_dump`.
 ///
-/// A dict that is in OpenAI's form is returned as it is. Raises `TypeError` for other objects and for a dict with no
+/// A dict in OpenAI's form is returned unchanged. Raises `TypeError` for other objects and for a dict with no
 /// known place for its parameters, and `RenderError` for parameters that are text but not JSON.
 #[pyfunction]
 pub(crate) fn tool_dicts<'py>(tools: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {

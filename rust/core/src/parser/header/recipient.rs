@@ -55,7 +55,7 @@ impl<'a> HeaderParser<'a> {
         }
     }
 
-    /// The recipient that `to=` announces; `None` if it is none, but content that begins with `to=`.
+    /// The recipient after `to=`; `None` if the text is content that begins with `to=`.
     fn marked_recipient(&mut self, at: usize, value: &'a str) -> Option<usize> {
         let Some(&Spanned { end, .. }) = self.tokens.get(at) else { return Some(at + 1) };
         let start = end - value.len();
@@ -261,8 +261,8 @@ impl<'a> HeaderParser<'a> {
     }
 }
 
-/// Whether a word is no word of a text that a call could have for content: it ends in a content type, or it has letters
-/// of another script than names have.
+/// Whether a word between a recipient and its JSON is garbage rather than content: it ends in a content type, or has
+/// letters outside ASCII.
 pub(in crate::parser) fn is_garbage_word(word: &str) -> bool {
     let foreign = word.chars().any(|c| c.is_alphabetic() && !c.is_ascii());
     let typed = TYPES.iter().any(|kind| word.len() > kind.len() && word.ends_with(kind));

@@ -1,6 +1,6 @@
-//! Which words are a header without its markers: `analysisWe need ...assistantcommentary to=functions.f json{...}`. What
-//! is left of a header are its words, attached to the content behind it and to the one before it; here they are told
-//! from words that an answer happens to contain.
+//! Detects headers without markers: `analysisWe need ...assistantcommentary to=functions.f json{...}`. Only the words of a
+//! header remain, attached to the content after it and to the content before it; this module distinguishes them from
+//! equal words of an answer.
 //!
 //! Everything is decided on the shortest prefix that suffices: where more text can change the result, it is
 //! [`Miss::NeedMoreInput`], so that the result does not depend on how the text was cut.
@@ -194,21 +194,21 @@ impl<'a> StrippedHeaderDetector<'a> {
             }
         };
         let (header, rest) = self.behind_channel(channel, rest)?;
-        let found = StrippedHeader { start: 0, end: text.len() - rest.len(), header };
-        if found.header.recipient.is_some() || found.header.content_type.is_some() {
-            return Ok(found);
+        let detected = StrippedHeader { start: 0, end: text.len() - rest.len(), header };
+        if detected.header.recipient.is_some() || detected.header.content_type.is_some() {
+            return Ok(detected);
         }
         if channel == "final" {
             self.is_whole_word(rest)?;
         }
         if self.always {
-            return Ok(found);
+            return Ok(detected);
         }
         match words::behind_channel(rest, self.whole)? {
-            Behind::Content => Ok(found),
+            Behind::Content => Ok(detected),
             Behind::Name | Behind::MaybeContent if channel != "final" => {
                 self.has_another(rest)?;
-                Ok(found)
+                Ok(detected)
             }
             _ => Err(Miss::No),
         }

@@ -64,7 +64,7 @@ impl Parser {
         if !self.is_start() || self.buffer.text.is_empty() {
             return;
         }
-        // Where the input was cut must not matter: no more than this is inspected, however much has arrived.
+        // A fixed length is inspected, so that chunk boundaries do not change the result.
         let text = self.buffer.text.as_str();
         let cut = (0..4).find_map(|back| text.get(..DOUBT_LIMIT - back));
         let inspected = cut.filter(|_| text.len() > DOUBT_LIMIT).unwrap_or(text);
@@ -142,9 +142,9 @@ impl Parser {
         }
     }
 
-    /// Opens the frame of a header that is held.
-    fn enter_stripped(&mut self, found: StrippedHeader, sink: &mut impl Sink) {
-        let StrippedHeader { header, start, end } = found;
+    /// Opens the frame of a header in the held text.
+    fn enter_stripped(&mut self, detected: StrippedHeader, sink: &mut impl Sink) {
+        let StrippedHeader { header, start, end } = detected;
         if start > 0 {
             // In front of a call a model reasons.
             let kind = if header.recipient.is_some() { Kind::Reasoning } else { Kind::Preamble };

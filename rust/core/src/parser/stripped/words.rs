@@ -1,9 +1,9 @@
-//! The words by which a header without markers is told from plain text, and what may stand directly behind a channel.
+//! The words that distinguish a header without markers from plain text, and what can follow a channel directly.
 
-/// Why there is no header.
+/// The reason for which a text is not a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Miss {
-    /// More text may make it one.
+    /// Undecided until more text arrives.
     NeedMoreInput,
     No,
 }

@@ -49,12 +49,12 @@ impl SchemaWriter<'_> {
         }
         if let Some(types) = schema.get("type").and_then(Value::as_array) {
             let names: Vec<&str> = types.iter().filter_map(Value::as_str).collect();
-            let mut known = Vec::new();
+            let mut variants = Vec::new();
             for name in names {
-                known.push(if name == "integer" { "number" } else { self.path.key(name)? });
+                variants.push(if name == "integer" { "number" } else { self.path.key(name)? });
             }
-            if !known.is_empty() {
-                return Ok(known.join(" | "));
+            if !variants.is_empty() {
+                return Ok(variants.join(" | "));
             }
         }
         match schema.get("type").and_then(Value::as_str) {

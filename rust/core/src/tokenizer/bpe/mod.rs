@@ -49,8 +49,8 @@ fn encode_long(pretoken: &[u8], out: &mut Vec<u32>) {
     }
 }
 
-/// Appends the ids of two to four bytes of ASCII that are no token together. With so few bytes each order of merges can be
-/// written down. The merge into a token of all bytes is left out: there is no such token.
+/// Appends the ids of two to four ASCII bytes that are not one token together. With so few bytes every order of merges is
+/// written out, except the merge of all bytes, which does not exist here.
 #[inline(always)]
 fn merge_up_to_four(bytes: [u8; 4], length: usize, out: &mut Vec<u32>) {
     let [a, b, c, d] = bytes.map(vocabulary::byte_token);

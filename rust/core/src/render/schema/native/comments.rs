@@ -79,7 +79,7 @@ pub(super) fn of_field(schema: &Value) -> Vec<String> {
     of_schema(schema, true)
 }
 
-/// The comments of a schema that is no field: a variant, an item, the target of a reference.
+/// The comments of a schema other than a field's: of a variant, an item, the target of a reference.
 pub(super) fn of_value(schema: &Value, name: Option<&str>) -> Vec<String> {
     let is_name = |title: &Value| {
         let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();

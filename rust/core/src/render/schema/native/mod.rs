@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The types of a namespace that are no functions: their texts by name.
+/// The types of a namespace besides its functions: their texts by name.
 #[derive(Debug, Default)]
 pub(crate) struct NamedTypes {
     texts: BTreeMap<String, String>,
@@ -82,7 +82,7 @@ struct Parameters {
     text: String,
 }
 
-/// The parameters of a tool, none for no schema and for an object without fields; and the types that they use.
+/// The parameters of a tool and the types that they use. Empty without a schema, and for an object without fields.
 fn parameters(
     tool: &Tool,
     suffix: &str,

@@ -54,9 +54,9 @@ impl<'a> References<'a> {
                 continue;
             }
             let mut node = Node::default();
-            let mut found = Vec::new();
-            references.measure(schema, 1, &mut node, &mut found);
-            for (target, spelling) in found {
+            let mut targets = Vec::new();
+            references.measure(schema, 1, &mut node, &mut targets);
+            for (target, spelling) in targets {
                 spellings.push((id_of(target), spelling));
                 open.push(target);
             }
@@ -98,7 +98,7 @@ impl<'a> References<'a> {
         schema: &'a Value,
         depth: usize,
         node: &mut Node,
-        found: &mut Vec<(&'a Value, &'a str)>,
+        targets: &mut Vec<(&'a Value, &'a str)>,
     ) {
         node.depth = node.depth.max(depth);
         let Some(fields) = schema.as_object() else { return };
@@ -110,10 +110,10 @@ impl<'a> References<'a> {
             && let Some(target) = self.target(reference)
         {
             node.targets.push(id_of(target));
-            found.push((target, reference));
+            targets.push((target, reference));
         }
         for inner in subschemas(fields) {
-            self.measure(inner, depth + 1, node, found);
+            self.measure(inner, depth + 1, node, targets);
         }
     }
 }
