@@ -241,10 +241,10 @@ def markdown(results: dict[str, Any]) -> str:
     def table(title: str, rows: list[dict[str, Any]]) -> list[str]:
         lines = [f"### {title}", f"| | {' | '.join(names)} | best other | ratio | range |"]
         lines.append("|---" * (len(names) + 4) + "|")
-        for one in rows:
-            values = [f"{one['values'][n]:,.4g}" if n in one["values"] else "–" for n in names]
-            spread = f"{one['range'][0]} to {one['range'][1]}"
-            lines.append(f"| {one['what']} | {' | '.join(values)} | {one['best']} | **{one['ratio']}** | {spread} |")
+        for row in rows:
+            values = [f"{row['values'][n]:,.4g}" if n in row["values"] else "–" for n in names]
+            spread = f"{row['range'][0]} to {row['range'][1]}"
+            lines.append(f"| {row['what']} | {' | '.join(values)} | {row['best']} | **{row['ratio']}** | {spread} |")
         return [*lines, ""]
 
     lines = [

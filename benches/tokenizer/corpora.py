@@ -96,10 +96,10 @@ def _call(rng: random.Random) -> str:
         "tags": [phrase(2) for _ in range(rng.randrange(4))],
         "filter": {"field": phrase(2), "op": rng.choice(["eq", "lt", "contains"]), "value": None},
     }
-    kept = dict(rng.sample(sorted(arguments.items()), rng.randrange(2, 7)))
+    sample = dict(rng.sample(sorted(arguments.items()), rng.randrange(2, 7)))
     identity = "".join(rng.choices(string.ascii_letters + string.digits, k=24))
     call = {"id": f"call_{identity}", "type": "function", "function": {"name": f"{phrase(2)}_{phrase(2)}"}}
-    call["arguments"] = json.dumps(kept) if rng.random() < 0.5 else kept
+    call["arguments"] = json.dumps(sample) if rng.random() < 0.5 else sample
     return json.dumps(call, ensure_ascii=rng.random() < 0.3, indent=rng.choice([None, None, 2]))
 
 

@@ -62,12 +62,12 @@ def main() -> None:
     if "--check" not in sys.argv:
         KEPT.write_text(json.dumps(counts, indent=1) + "\n", "utf-8")
         return
-    kept = json.loads(KEPT.read_text("utf-8"))
+    saved = json.loads(KEPT.read_text("utf-8"))
     worse = [
-        f"{name}, {step}: {now} instructions a token, {kept[name][step]} kept"
+        f"{name}, {step}: {now} instructions a token, {saved[name][step]} kept"
         for name, steps in counts.items()
         for step, now in steps.items()
-        if now > kept[name][step] * 1.05 + 0.5
+        if now > saved[name][step] * 1.05 + 0.5
     ]
     if worse:
         raise SystemExit("\n".join(worse))

@@ -68,7 +68,7 @@ def recipient_of(name: str) -> str:
     """
 
 def function_recipient(name: str) -> str:
-    """The recipient of calls of a function: `functions.python` for `python`, which is a function here, not the built-in tool."""
+    """The recipient of calls of a function: `functions.python` for `python` as a function, not the built-in tool."""
 
 def name_of(recipient: str) -> str:
     """The name of the tool that a recipient or an author stands for: `get_weather` for `functions.get_weather`.
@@ -265,7 +265,7 @@ class Event:
 _Stripped: TypeAlias = Literal["auto", "always", "never"]
 """Whether to detect frames in text whose markers are removed (`analysisWe need ...assistantfinalHello`).
 
-`"auto"`: if the text begins unlike a plain answer; `"always"`: the markers are known to be removed; `"never"`: not at all.
+`"auto"`: if the text begins unlike a plain answer; `"always"`: the markers are known to be removed; `"never"`: no.
 """
 
 def parse(

@@ -314,12 +314,12 @@ def find(slug: str) -> Spec:
 
 def find_by_model(model: str) -> Spec | None:
     """The atom of a model id in any spelling, from the catalogue or from a service's list. `None`: unknown."""
-    known = [spec for spec in specs() if spec.model is not None]
-    spec = next((spec for spec in known if (spec.model or "").lower() == model.lower()), None)
+    candidates = [spec for spec in specs() if spec.model is not None]
+    spec = next((spec for spec in candidates if (spec.model or "").lower() == model.lower()), None)
     if spec is None and model in _learned:
         return uncatalogued(model)
     if spec is None:
-        matches = [spec for spec in known if same_model(spec.model or "", model)]
+        matches = [spec for spec in candidates if same_model(spec.model or "", model)]
         spec = matches[0] if len(matches) == 1 else None
     return spec
 

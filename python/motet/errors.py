@@ -136,8 +136,8 @@ class MotetError(Exception):
         return (_rebuild, (type(self), str(self), self.__dict__))
 
 
-def _rebuild(cls: type[MotetError], message: str, known: dict[str, Any]) -> MotetError:
-    return cls(message, **known)
+def _rebuild(cls: type[MotetError], message: str, attributes: dict[str, Any]) -> MotetError:
+    return cls(message, **attributes)
 
 
 class HarmonyError(MotetError):

@@ -284,21 +284,20 @@ def _part_from_dict(shape: Mapping[str, Any]) -> Part:
 
 
 def part_to_dict(part: Part) -> dict[str, Any]:
-    """A part's dict, and under `wire` how it stood on the wire."""
-    shape = part.to_dict()
-    wire = {one.name: getattr(part, one.name) for one in fields(part) if not one.compare}
-    if kept := {one.name: wire[one.name] for one in fields(part) if one.name in wire and wire[one.name] != one.default}:
-        shape["wire"] = kept
-    return shape
+    """A part's dict, and under `wire` the fields of its frame as written."""
+    values = {item.name: getattr(part, item.name) for item in fields(part) if not item.compare}
+    defaults = {item.name: item.default for item in fields(part)}
+    wire = {name: value for name, value in values.items() if value != defaults[name]}
+    return {**part.to_dict(), "wire": wire} if wire else part.to_dict()
 
 
 def part_from_dict(shape: Mapping[str, Any]) -> Part:
     """The inverse of `part_to_dict`. Raises `ValueError` for anything else."""
     part = _part_from_dict(shape)
     wire = shape.get("wire", {})
-    known = {one.name for one in fields(part) if not one.compare}
+    names = {item.name for item in fields(part) if not item.compare}
     if not isinstance(wire, Mapping) or not all(
-        name in known and isinstance(value, str | bool | None) for name, value in wire.items()
+        name in names and isinstance(value, str | bool | None) for name, value in wire.items()
     ):
         raise ValueError(f"not the dict of a content part: {shape!r:.200}")
     return replace(part, **wire) if wire else part

@@ -250,10 +250,10 @@ def _prepared_choice(
     own = frozenset(_SPECIAL_TOKENS[name])
     tokens = own if allowed == "all" else own & allowed
     errors = own - tokens if disallowed == "all" else disallowed
-    known = errors & _core.SPECIAL_TOKENS.keys()
-    others = errors - known
+    refused = errors & _core.SPECIAL_TOKENS.keys()
+    others = errors - refused
     pattern = re.compile("|".join(map(re.escape, sorted(others)))) if others else None
-    return _core.SpecialChoice(tokens, known), pattern
+    return _core.SpecialChoice(tokens, refused), pattern
 
 
 def _refuse_others(text: str, others: _Others) -> None:

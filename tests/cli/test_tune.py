@@ -262,7 +262,7 @@ def test_download_writes_the_model(it: TuneService, data: str, out: Out, tmp_pat
     out()
     assert main(["tune", "download", name, "-o", f"{tmp_path}/m/", "--extract", "--kind", "adapter"]) == 0
     printed, _ = out()
-    assert "its checksum is right" in printed
+    assert "checksum verified" in printed
     assert "adapter_config.json" in printed
     assert main(["tune", "download", name, "-o", str(tmp_path / "x"), "--json"]) == 0
     shape = out.json()

@@ -27,8 +27,8 @@ class JsonPath:
         where = f"messages[{self.index}]" + (f"[{key!r}]" if key else "")
         return RenderError(f"{where} {problem}", message_index=self.index)
 
-    def wrong(self, key: str, wanted: str, value: object) -> RenderError:
-        return self.error(key, f"must be {wanted}, not {type(value).__name__}")
+    def wrong(self, key: str, expected: str, value: object) -> RenderError:
+        return self.error(key, f"must be {expected}, not {type(value).__name__}")
 
 
 def as_dict(value: object) -> object:

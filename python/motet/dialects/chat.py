@@ -102,8 +102,8 @@ def _read_chat(shape: Mapping[str, Any], path: JsonPath) -> Message:
             return Message("assistant", tuple(_assistant_parts(shape, path)))
         case "tool" | "function":
             return Message("tool", (_tool_result(shape, path),))
-    known = "system, developer, user, assistant, tool or function"
-    raise path.error("role", f"must be {known}, not {shape.get('role')!r}")
+    roles = "system, developer, user, assistant, tool or function"
+    raise path.error("role", f"must be {roles}, not {shape.get('role')!r}")
 
 
 _TYPED = {"reasoning", "preamble", "tool_call", "tool_result", "system_content", "developer_content"}
@@ -205,24 +205,24 @@ def to_chat(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
 def _chat_dicts(message: Message) -> Iterator[dict[str, Any]]:
     results = [part for part in message.content if isinstance(part, ToolResult)]
-    said: list[Part] = [part for part in message.content if not isinstance(part, ToolResult)]
-    if said:
-        yield _chat_dict(message, said)
+    parts: list[Part] = [part for part in message.content if not isinstance(part, ToolResult)]
+    if parts:
+        yield _chat_dict(message, parts)
     for result in results:
         shape = {"role": "tool", "tool_call_id": result.tool_call_id, "content": result.content}
         yield shape if result.name is None else {**shape, "name": result.name}
 
 
-def _chat_dict(message: Message, said: list[Part]) -> dict[str, Any]:
+def _chat_dict(message: Message, parts: list[Part]) -> dict[str, Any]:
     texts = [
         part.instructions if isinstance(part, DeveloperContent) else part.text
-        for part in said
+        for part in parts
         if isinstance(part, Text | Preamble | SystemContent | DeveloperContent)
     ]
     shape: dict[str, Any] = {"role": message.role, "content": "".join(texts) if texts else None}
     if message.name is not None:
         shape["name"] = message.name
-    if tools := [tool for part in said if isinstance(part, DeveloperContent) for tool in part.tools or ()]:
+    if tools := [tool for part in parts if isinstance(part, DeveloperContent) for tool in part.tools or ()]:
         shape["tools"] = tools
     if message.reasoning:
         shape["reasoning"] = message.reasoning

@@ -290,5 +290,5 @@ def read_response_format(value: Mapping[str, Any] | None) -> tuple[str, str | No
             return ("json_object", "Any JSON object.", {"type": "object"})
         case {"type": "json_schema", "json_schema": {"name": str(name), "schema": schema} as inner}:
             return (name, inner.get("description"), schema)
-    wanted = '{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}'
-    raise TypeError(f"response_format must be {wanted}, not {value!r:.200}")
+    form = '{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}'
+    raise TypeError(f"response_format must be {form}, not {value!r:.200}")

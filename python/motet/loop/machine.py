@@ -444,8 +444,8 @@ class Loop:
             return
         earlier = [record for step in self.run.steps[:-1] for record in step.calls]
         records = [*earlier, *self.run.steps[-1].calls[:place]]
-        made = sum(record.call.name == call.name and record.signal != "error:constraint" for record in records)
-        if made >= tool.max_calls:
+        count = sum(record.call.name == call.name and record.signal != "error:constraint" for record in records)
+        if count >= tool.max_calls:
             raise ToolConstraintError(f"{call.name} has reached its limit of {tool.max_calls} calls; answer without it")
 
     def prepared_call(self, place: int, call: ToolCall) -> PreparedCall:
@@ -550,16 +550,16 @@ def _call_key(call: ToolCall) -> Any:
 
 def _saved(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a saved run keeps: JSON values that mean the same in another process."""
-    kept = {}
+    json_options = {}
     for name, value in options.items():
         if name in (*_CONVERSATION_OPTIONS, "checkpoint", "budget"):
             continue
         value = str(value) if isinstance(value, Decimal) else value
         try:
-            kept[name] = json.loads(json.dumps(value))
+            json_options[name] = json.loads(json.dumps(value))
         except (TypeError, ValueError):
             continue
-    return kept
+    return json_options
 
 
 def _follows_answer(message: Message, place: int) -> bool:

@@ -154,8 +154,8 @@ def _typed_dict(hint: Any, converted: dict[Any, Any]) -> Any:
         if typing.get_origin(field_hint) in (typing.Required, typing.NotRequired):
             required = typing.get_origin(field_hint) is typing.Required
             (field_hint,) = typing.get_args(field_hint)
-        known = _known(field_hint, converted)
-        fields[name] = known if required else typing_extensions.NotRequired[known]
+        item_type = _known(field_hint, converted)
+        fields[name] = item_type if required else typing_extensions.NotRequired[item_type]
     make: Any = typing_extensions.TypedDict
     typed_dict = make(hint.__name__, fields)
     for name in ("__module__", "__qualname__", "__doc__", "__pydantic_config__"):

@@ -172,17 +172,20 @@ _CLASSES: Mapping[int, tuple[type[ApiError], str]] = {
 
 def _from_status(status: int | None, body: object, headers: Mapping[str, str], key: str | None) -> ApiError:
     text = _shown(body, key)
-    known: dict[str, Any] = {"status": status, "raw": text or None, "request_id": request_id(headers)}
+    details: dict[str, Any] = {"status": status, "raw": text or None, "request_id": request_id(headers)}
     tail = f": {text[:_MESSAGE_CHARS]}" if text else ""
     if status in (None, 400, 403, 413, 422, 500, 502) and _OVERFLOW.search(text):
         tokens, limit = _overflow_counts(body, text)
         return ContextOverflowError(
-            f"the prompt and its answer do not fit into the model's context{tail}", tokens=tokens, limit=limit, **known
+            f"the prompt and its answer do not fit into the model's context{tail}",
+            tokens=tokens,
+            limit=limit,
+            **details,
         )
     if status is not None and 300 <= status < 400:
         target = redact(headers.get("location", "elsewhere"), key)
         hint = "motet follows no redirect, since it would carry the request there; check base_url"
-        return ApiError(f"the service points to {target} (HTTP {status}); {hint}", **known)
+        return ApiError(f"the service points to {target} (HTTP {status}); {hint}", **details)
     kind, what = _class_of(status, text)
     where = f"HTTP {status}" if status else "the service broke off with an error"
     if what:
@@ -191,12 +194,12 @@ def _from_status(status: int | None, body: object, headers: Mapping[str, str], k
         where += "; check TOGETHER_API_KEY, or the api_key that you gave"
     wait = retry_after(headers)
     if issubclass(kind, RateLimitError | OverloadedError):
-        known["retry_after"] = wait
+        details["retry_after"] = wait
     if kind is RateLimitError and wait is not None:
         where += f"; it asks to wait {wait:g} s"
     if status == 409:
-        known["retryable"] = True
-    return kind(f"{where}{tail}", **known)
+        details["retryable"] = True
+    return kind(f"{where}{tail}", **details)
 
 
 def _class_of(status: int | None, text: str) -> tuple[type[ApiError], str]:

@@ -165,8 +165,8 @@ def service_at(base_url: str) -> Service | None:
 
 def service_of_owners(owners: Iterable[str]) -> Service:
     """The service whose models have these owners; `UNKNOWN` for others."""
-    known = set(owners)
-    return next((service for service in SERVICES.values() if service.owner in known), UNKNOWN)
+    names = set(owners)
+    return next((service for service in SERVICES.values() if service.owner in names), UNKNOWN)
 
 
 def to_service(choice: ServiceChoice, recognised: Service) -> Service:

@@ -288,8 +288,8 @@ def split_answers(messages: Sequence[Mapping[str, Any]]) -> Iterator[list[dict[s
 
 def _as_context(message: Mapping[str, Any], is_finished: bool) -> dict[str, Any]:
     left_out = ("weight", "reasoning") if is_finished else ("weight",)
-    kept = {key: value for key, value in message.items() if key not in left_out}
-    return {**kept, "weight": 0} if message["role"] == "assistant" else kept
+    fields = {key: value for key, value in message.items() if key not in left_out}
+    return {**fields, "weight": 0} if message["role"] == "assistant" else fields
 
 
 class _FileWriter:

@@ -44,12 +44,12 @@ class Finding:
 def first_of_each_severity(findings: Iterable[Finding]) -> list[Finding]:
     """The first `MAX_FINDINGS` errors and warnings: many warnings do not hide an error."""
     counts: Counter[str] = Counter()
-    kept = []
+    first = []
     for finding in findings:
         counts[finding.severity] += 1
         if counts[finding.severity] <= MAX_FINDINGS:
-            kept.append(finding)
-    return kept
+            first.append(finding)
+    return first
 
 
 def shortened(text: str) -> str:

@@ -214,5 +214,5 @@ def dollars_of(value: object, exponent: int = 0) -> Decimal | None:
 
 def _known_or_max(value: object, others: Iterable[int | None]) -> int | None:
     """The service's own figure; else the largest of the others."""
-    known = count_of(value)
-    return known if known is not None else max([other for other in others if other is not None], default=None)
+    own = count_of(value)
+    return own if own is not None else max([other for other in others if other is not None], default=None)

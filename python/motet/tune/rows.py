@@ -205,23 +205,23 @@ def _warning(code: str, message: str, mend: str, path: str) -> Finding:
     return Finding(code, message, mend, path, severity="warning")
 
 
-def _expected(code: str, path: str, wanted: str, value: Any) -> Finding:
+def _expected(code: str, path: str, form: str, value: Any) -> Finding:
     shown = json.dumps(value, default=str)
     shown = shown if len(shown) <= 40 else shown[:37] + "..."
-    return Finding(code, f"must be {wanted}: {shown}", f"write {wanted}", path)
+    return Finding(code, f"must be {form}: {shown}", f"write {form}", path)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
-def _unknown_keys(row: Mapping[str, Any], known: set[str], path: str) -> Iterator[Finding]:
+def _unknown_keys(row: Mapping[str, Any], keys: set[str], path: str) -> Iterator[Finding]:
     for key in row:
-        if key in known:
+        if key in keys:
             continue
         key = shortened(key)
         where = f"{path}.{key}" if path else key
-        if key == "thinking" and "reasoning" in known:
+        if key == "thinking" and "reasoning" in keys:
             yield Finding("thinking", "unknown key `thinking`", "rename it to `reasoning`", where)
         else:
             yield _warning("unknown_key", f"`{key}` is ignored in training", "leave it out", where)
@@ -509,14 +509,14 @@ class _Conversation:
 
 
 def _arguments(value: Any, path: str) -> Iterator[Finding]:
-    wanted = "a JSON object as a string"
+    form = "a JSON object as a string"
     if not isinstance(value, str):
-        yield _expected("arguments", path, wanted, value)
+        yield _expected("arguments", path, form, value)
         return
     try:
         arguments = json.loads(value)
     except (ValueError, RecursionError) as error:
-        yield Finding("arguments", f"the arguments are not valid JSON: {error}", f"write {wanted}", path)
+        yield Finding("arguments", f"the arguments are not valid JSON: {error}", f"write {form}", path)
         return
     if not isinstance(arguments, dict):
-        yield _expected("arguments", path, wanted, arguments)
+        yield _expected("arguments", path, form, arguments)

@@ -232,10 +232,10 @@ def _problems(limits: Limits, settings: TrainingSettings) -> Iterator[str]:
 
 def _out_of_range(name: str, value: object, least: float, most: float | None) -> Iterator[str]:
     """`least` as an int: the value must be a whole number."""
-    wanted = "a whole number" if isinstance(least, int) else "a number"
+    kind = "a whole number" if isinstance(least, int) else "a number"
     span = f"from {least:g} on" if most is None else f"between {least:g} and {most:g}"
     if isinstance(value, bool) or not isinstance(value, int if isinstance(least, int) else int | float):
-        yield f"{name} must be {wanted} {span}: {value!r}"
+        yield f"{name} must be {kind} {span}: {value!r}"
     elif not (value >= least and (most is None or value <= most)):
         yield f"{name} must be {span}: {value!r}"
 

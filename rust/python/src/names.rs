@@ -22,7 +22,7 @@ pub(crate) fn recipient_of(name: &str) -> String {
     tool_name::recipient_of(name)
 }
 
-/// The recipient of calls of a function: `functions.python` for `python`, which is a function here, not the built-in tool.
+/// The recipient of calls of a function: `functions.python` for `python` as a function, not the built-in tool.
 #[pyfunction]
 pub(crate) fn function_recipient(name: &str) -> String {
     tool_name::function_recipient(name)

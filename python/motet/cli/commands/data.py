@@ -121,8 +121,7 @@ def _add(options: argparse.Namespace) -> None:
         if options.request is not None or options.response is not None or options.completion is not None:
             raise UsageError("give either --from, or --request with --response or --completion")
         source = sys.stdin.buffer if options.source == "-" else options.source
-        found = tune.read_examples(source, **about, workers=options.workers)
-        new = examples.add(map(noted, found))
+        new = examples.add(map(noted, tune.read_examples(source, **about, workers=options.workers)))
     else:
         new = examples.add(noted(_asked(options, about)))
     if options.json:
@@ -175,26 +174,26 @@ def _list(options: argparse.Namespace) -> int:
     statistics = Statistics(bytes=Path(options.file).stat().st_size)
     corrupt: list[CorruptLine] = []
     listed: list[dict[str, Any]] = []
-    for _, found in tune.Examples(options.file).scan():
-        if isinstance(found, CorruptLine):
-            corrupt.append(found)
-        elif matches(found, options.min_quality, options.tag):
-            statistics.add(found)
+    for _, item in tune.Examples(options.file).scan():
+        if isinstance(item, CorruptLine):
+            corrupt.append(item)
+        elif matches(item, options.min_quality, options.tag):
+            statistics.add(item)
             if options.stats:
                 continue
             if options.json:
-                listed.append({"id": found.id, "quality": found.quality, "tags": found.tags, "source": found.source})
+                listed.append({"id": item.id, "quality": item.quality, "tags": item.tags, "source": item.source})
             else:
-                print(_line(found, style))
+                print(_line(item, style))
     if options.json:
         problems = [{"line": line, "problem": problem, "torn": torn} for line, problem, torn in corrupt]
         shape = {"statistics": statistics.to_dict(), "corrupt": problems}
         print(json_text(shape if options.stats else {"examples": listed, **shape}, indent=2))
     else:
         print(_statistics(statistics))
-    for one in corrupt:
-        print(f"motet: {options.file}, line {one.line}: {one.problem}", file=sys.stderr)
-    return 1 if any(not one.torn for one in corrupt) else 0
+    for line in corrupt:
+        print(f"motet: {options.file}, line {line.line}: {line.problem}", file=sys.stderr)
+    return 1 if any(not line.torn for line in corrupt) else 0
 
 
 def _line(example: tune.Example, style: Style) -> str:

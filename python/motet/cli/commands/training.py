@@ -48,9 +48,9 @@ def job_dict(job: tune.Job) -> dict[str, Any]:
 
 
 def _last(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
+    numbers = [value for value in values if value is not None]
     # JSON has no NaN.
-    return known[-1] if known and known[-1] == known[-1] and abs(known[-1]) != float("inf") else None
+    return numbers[-1] if numbers and numbers[-1] == numbers[-1] and abs(numbers[-1]) != float("inf") else None
 
 
 def job_line(job: tune.Job, style: Style) -> str:

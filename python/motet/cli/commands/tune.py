@@ -169,8 +169,8 @@ _PLAIN = (
 
 
 def _settings(options: argparse.Namespace) -> Any:
-    given = {_NAMES.get(name, name): getattr(options, name) for name in (*_NAMES, *_PLAIN)}
-    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    values = {_NAMES.get(name, name): getattr(options, name) for name in (*_NAMES, *_PLAIN)}
+    settings: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     if options.full:
         settings["full"] = True
     if options.no_packing:
@@ -190,21 +190,21 @@ def _uploaded(options: argparse.Namespace, backend: Backend) -> dict[str, Any]:
     model = options.model or options.from_checkpoint.partition(":")[0]
     limits, settings = tune.limits(model, backend=backend), _settings(options)
     tune.check_settings(limits, settings)
-    found: dict[str, Any] = {}
+    files: dict[str, Any] = {}
     for name in ("file", "validation"):
-        given = getattr(options, name)
-        if given is None:
+        source = getattr(options, name)
+        if source is None:
             continue
-        with Transfer(f"uploading {Path(given).name}", quiet=options.json) as transfer:
-            found[name] = tune.to_file(
-                given,
+        with Transfer(f"uploading {Path(source).name}", quiet=options.json) as transfer:
+            files[name] = tune.to_file(
+                source,
                 check=not options.no_check,
                 max_tokens=limits.longest(settings),
                 on_progress=transfer.show,
                 on_state=transfer.say,
                 backend=backend,
             )
-    return found
+    return files
 
 
 def _estimated(options: argparse.Namespace, backend: Backend) -> tuple[dict[str, Any], tune.PriceEstimate]:
@@ -321,11 +321,11 @@ def _watch(
 
 def run_list(options: argparse.Namespace) -> None:
     with _service(options) as backend:
-        found = tune.jobs(backend=backend)
+        jobs = tune.jobs(backend=backend)
     if options.json:
-        print(json_text([job_dict(job) for job in found], indent=2))
+        print(json_text([job_dict(job) for job in jobs], indent=2))
     else:
-        print(job_table(found, Style(options.color, sys.stdout)))
+        print(job_table(jobs, Style(options.color, sys.stdout)))
 
 
 def run_cancel(options: argparse.Namespace) -> int:
@@ -343,7 +343,7 @@ def run_cancel(options: argparse.Namespace) -> int:
 
 def run_download(options: argparse.Namespace) -> None:
     with _service(options) as backend, Transfer(f"downloading {options.job}", quiet=options.json) as transfer:
-        found = tune.download(
+        download = tune.download(
             options.job,
             options.output,
             kind=options.kind,
@@ -355,23 +355,27 @@ def run_download(options: argparse.Namespace) -> None:
         )
     if options.json:
         shape = {
-            "path": str(found.path),
-            "bytes": found.bytes,
-            "sha256": found.sha256,
-            "verified": found.verified,
-            "resumed_at": found.resumed_at,
-            "files": [str(path) for path in found.files],
+            "path": str(download.path),
+            "bytes": download.bytes,
+            "sha256": download.sha256,
+            "verified": download.verified,
+            "resumed_at": download.resumed_at,
+            "files": [str(path) for path in download.files],
         }
         print(json_text(shape))
         return
-    held = {"sha256": "its checksum is right", "length": "its length is right", "none": "nothing to hold it against"}
-    print(f"{found.path}: {found.bytes:,} bytes, sha256 {found.sha256}; {held[found.verified]}")
-    for path in found.files:
+    checks = {
+        "sha256": "checksum verified",
+        "length": "length verified",
+        "none": "the service sent no checksum or length",
+    }
+    print(f"{download.path}: {download.bytes:,} bytes, sha256 {download.sha256}; {checks[download.verified]}")
+    for path in download.files:
         print(path)
 
 
 def run_test(options: argparse.Namespace) -> int:
-    asked = {"reasoning_effort": options.effort, "max_tokens": options.max_tokens}
+    settings = {"reasoning_effort": options.effort, "max_tokens": options.max_tokens}
     with _service(options) as backend, Transfer("asking", quiet=options.json) as transfer:
         comparison = tune.compare(
             options.model,
@@ -383,7 +387,7 @@ def run_test(options: argparse.Namespace) -> int:
             price=options.price,
             on_result=transfer.count,
             backend=backend,
-            **{name: value for name, value in asked.items() if value is not None},
+            **{name: value for name, value in settings.items() if value is not None},
         )
     if options.json:
         print(json_text(comparison.to_dict(), indent=2))

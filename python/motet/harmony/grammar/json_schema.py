@@ -56,14 +56,14 @@ def without_inner_patterns(schema: Any) -> Any:
         return [without_inner_patterns(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    kept = {}
+    keywords = {}
     for keyword, value in schema.items():
         if keyword == "pattern" and isinstance(value, str) and not (value.startswith("^") and value.endswith("$")):
             continue
         if keyword in _DATA_KEYWORDS:
-            kept[keyword] = value
+            keywords[keyword] = value
         elif keyword in _NAME_KEYWORDS and isinstance(value, Mapping):
-            kept[keyword] = {name: without_inner_patterns(inner) for name, inner in value.items()}
+            keywords[keyword] = {name: without_inner_patterns(inner) for name, inner in value.items()}
         else:
-            kept[keyword] = without_inner_patterns(value)
-    return kept
+            keywords[keyword] = without_inner_patterns(value)
+    return keywords

@@ -38,11 +38,11 @@ def generated(turn: Turn, request: Mapping[str, Any], face: Face) -> tuple[list[
     """The ids that the model generates within the limits of the request, and the finish reason."""
     ids = turn.ids
     limits = [request.get("max_tokens"), request.get("max_completion_tokens")]
-    given = [limit for limit in limits if limit is not None]
-    if not given and face.completion_tokens is not None and "messages" not in request:
-        given = [face.completion_tokens]
+    maxima = [limit for limit in limits if limit is not None]
+    if not maxima and face.completion_tokens is not None and "messages" not in request:
+        maxima = [face.completion_tokens]
     room = max(face.context - prompt_tokens(request), 1)
-    most = min([*given, room])
+    most = min([*maxima, room])
     if len(ids) > most:
         return ids[:most], "length"
     if turn.finish is not None:

@@ -124,10 +124,10 @@ class ChatLane:
         """The part of a whole message that has not arrived in deltas."""
         rest: dict[str, Any] = {}
         for kind, text in (("reasoning", self._reasoning(message)), ("text", _joined_content(message))):
-            known = "".join(["".join(frame.text) for frame in self._frames if frame.kind == kind])
+            arrived = "".join(["".join(frame.text) for frame in self._frames if frame.kind == kind])
             key = "reasoning" if kind == "reasoning" else "content"
-            if text.startswith(known):
-                rest[key] = text.removeprefix(known)
+            if text.startswith(arrived):
+                rest[key] = text.removeprefix(arrived)
             elif not self._has_deltas:
                 # A stream of messages, each with the next chunk of text.
                 rest[key] = text
