@@ -14,7 +14,17 @@ from motet.errors import ToolError, TruncatedOutputError
 from motet.message import Message
 from motet.schema.output import Output
 
-__all__ = ["aask", "ask", "check_calls", "details", "is_cut", "merge_options", "text_output", "to_atom"]
+__all__ = [
+    "aask",
+    "ask",
+    "check_calls",
+    "details",
+    "is_cut",
+    "merge_options",
+    "reasoning_tokens",
+    "text_output",
+    "to_atom",
+]
 
 
 def to_atom(value: Atom | str) -> Atom:
@@ -66,21 +76,33 @@ def is_cut(answer: Answer[Any]) -> bool:
     return answer.finish not in COMPLETE_REASONS
 
 
-def check_calls(answer: Answer[Any], *, allow_text_calls: bool) -> Answer[Any]:
-    """Raises `ToolError` for calls that were read from text, unless `allow_text_calls`: a framework runs the calls that
-    it is given, and text that quotes a call looks the same as a call."""
-    if allow_text_calls or all(call.trusted for call in answer.calls):
-        return answer
-    names = ", ".join([call.name for call in answer.calls if not call.trusted])
-    raise ToolError(
-        f"calls that are read from text are not passed on: {names}; use lane='ids' or lane='chat' if the server "
-        "supports it, or allow_text_calls=True",
-        raw=answer.text,
-        partial=answer,
-        usage=answer.usage,
-        cost=answer.cost,
-        request_id=answer.request_id,
-    )
+def check_calls(answer: Answer[Any], *, allow_text_calls: bool, allow_cut_calls: bool = False) -> Answer[Any]:
+    """The answer. Raises an error for calls that a framework should not run, although it runs those that it is given.
+
+    `ToolError` for calls that were read from text, unless `allow_text_calls`: text that quotes a call looks the same.
+    `TruncatedOutputError` for calls of a cut answer, unless `allow_cut_calls`: the last may lack its end.
+    """
+    known = {
+        "raw": answer.text,
+        "partial": answer,
+        "usage": answer.usage,
+        "cost": answer.cost,
+        "request_id": answer.request_id,
+    }
+    text_calls = [call.name for call in answer.calls if not call.trusted]
+    if text_calls and not allow_text_calls:
+        raise ToolError(
+            f"calls that are read from text are not passed on: {', '.join(text_calls)}; use lane='ids' or lane='chat' "
+            "if the server supports it, or allow_text_calls=True",
+            **known,
+        )
+    if answer.calls and is_cut(answer) and not allow_cut_calls:
+        raise TruncatedOutputError(
+            f"the answer was cut (finish_reason {answer.finish!r}); its calls are not used, it is in .partial; "
+            "give more max_tokens",
+            **known,
+        )
+    return answer
 
 
 def details(answer: Answer[Any]) -> dict[str, Any]:
@@ -95,6 +117,13 @@ def details(answer: Answer[Any]) -> dict[str, Any]:
         "notes": list(answer.notes),
     }
     return {name: value for name, value in values.items() if value not in (None, [], {})}
+
+
+def reasoning_tokens(answer: Answer[Any]) -> int | None:
+    """Tokens of the reasoning: the service's count, else motet's. `None`: unknown."""
+    if answer.usage is not None and answer.usage.reasoning is not None:
+        return answer.usage.reasoning
+    return (answer.metrics.size.tokens.by_channel or {}).get("analysis")
 
 
 def _text(money: Decimal | None) -> str | None:

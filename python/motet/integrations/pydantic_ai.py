@@ -87,7 +87,7 @@ class MotetModel(Model[Any]):
             answer = await _asking.aask(self.atom, to_messages(messages, parameters), to_options(settings, parameters))
         except errors.MotetError as error:
             raise_model_error(self.model_name, error)
-        _asking.check_calls(answer, allow_text_calls=self._allow_text_calls)
+        _asking.check_calls(answer, allow_text_calls=self._allow_text_calls, allow_cut_calls=True)
         return ModelResponse(
             parts=list(to_parts(answer)),
             usage=to_usage(answer),
@@ -155,7 +155,7 @@ class MotetStreamedResponse(StreamedResponse):
             raise_model_error(self._model_name, error)
         answer = self._stream.answer
         self._read(answer)
-        _asking.check_calls(answer, allow_text_calls=self._allow_text_calls)
+        _asking.check_calls(answer, allow_text_calls=self._allow_text_calls, allow_cut_calls=True)
 
     def _map(self, event: Event) -> Iterator[ModelResponseStreamEvent]:
         # The parts of a message are the frames of a completion, so that a frame's index names its part.

@@ -29,13 +29,12 @@ def to_parts(answer: Answer[Any]) -> Iterator[ModelResponsePart]:
 def to_usage(answer: Answer[Any]) -> RequestUsage:
     tokens = answer.metrics.size.tokens
     by_channel = tokens.by_channel or {}
-    reasoning = by_channel.get("analysis") if answer.usage is None else answer.usage.reasoning
     unmeasured = tokens.input is None or tokens.output is None
     return RequestUsage(
         input_tokens=tokens.input or 0,
         output_tokens=tokens.output or 0,
         cache_read_tokens=tokens.cache.get or 0,
-        output_reasoning_tokens=reasoning if reasoning is not None else by_channel.get("analysis", 0),
+        output_reasoning_tokens=_asking.reasoning_tokens(answer) or 0,
         unmeasured_requests=int(unmeasured),
         cost=answer.cost,
         details={f"{channel}_tokens": count for channel, count in by_channel.items()},

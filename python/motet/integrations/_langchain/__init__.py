@@ -1,0 +1,1 @@
+"""What `motet.integrations.langchain` converts between its framework and motet."""
