@@ -385,8 +385,10 @@ def tool_dicts(tools: Iterable[Any]) -> list[dict[str, Any]]:
     known place for its parameters, and `RenderError` for parameters that are text but not JSON.
     """
 
-def render(messages: Iterable[Message], **settings: Any) -> Prompt:
-    """The prompt of a conversation. `motet.render` is the public form and describes the options."""
+def render(messages: Iterable[Message], options: dict[str, Any]) -> Prompt:
+    """The prompt of a conversation. `motet.render` is the public form and describes the options, which are a dict here:
+    keywords would be copied twice on the way.
+    """
 
 def render_training(
     messages: Iterable[Message], **settings: Any

@@ -313,12 +313,14 @@ class Message(_Value):
     """The name of a user, if it has one."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.content, tuple):
+            return
         if isinstance(self.content, str):
             part = SystemContent if self.role == "system" else DeveloperContent if self.role == "developer" else Text
             object.__setattr__(self, "content", (part(self.content),))
         elif not isinstance(self.content, Iterable):
             raise TypeError(f"content must be a str or parts, not {type(self.content).__name__}")
-        elif not isinstance(self.content, tuple):
+        else:
             object.__setattr__(self, "content", tuple(self.content))
 
     @property

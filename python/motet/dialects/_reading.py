@@ -10,10 +10,24 @@ from motet import _core
 from motet.errors import RenderError
 from motet.message import Part, Preamble, Text, ToolCall
 
-__all__ = ["JsonPath", "as_dict", "read_arguments", "read_call", "read_texts", "to_json", "with_preambles"]
+__all__ = [
+    "MAPPINGS",
+    "JsonPath",
+    "as_dict",
+    "joined_text",
+    "read_arguments",
+    "read_call",
+    "read_texts",
+    "to_json",
+    "with_preambles",
+]
 
 _TEXT_KEYS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
 """Types of content parts that are text, in the Chat, Responses and Anthropic APIs, and the keys of their text."""
+
+
+MAPPINGS = (dict, Mapping)
+"""For `isinstance`: dicts first, as the check of the abstract class takes ten times as long as that of a class."""
 
 
 class JsonPath:
@@ -33,7 +47,7 @@ class JsonPath:
 
 def as_dict(value: object) -> object:
     """The dict of an SDK's object, from its `model_dump`; any other value unchanged."""
-    if isinstance(value, Mapping | type) or not callable(dump := getattr(value, "model_dump", None)):
+    if isinstance(value, (*MAPPINGS, type)) or not callable(dump := getattr(value, "model_dump", None)):
         return value
     return dump()
 
@@ -55,6 +69,11 @@ def read_texts(content: object, path: JsonPath) -> Iterator[str]:
             yield text
     else:
         raise path.wrong("content", "str or a list of text parts", content)
+
+
+def joined_text(content: object, path: JsonPath) -> str:
+    """The texts of a `content` as one."""
+    return content if isinstance(content, str) else "".join(read_texts(content, path))
 
 
 def read_call(name: object, arguments: object, identifier: object, key: str, path: JsonPath) -> ToolCall:

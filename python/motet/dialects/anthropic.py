@@ -17,7 +17,9 @@ __all__ = ["has_blocks", "read_message"]
 def has_blocks(shape: Mapping[str, Any]) -> bool:
     """Whether a dict's content holds blocks that the other APIs do not have; `text` blocks they have, too."""
     content = shape.get("content")
-    blocks = [as_dict(block) for block in content] if isinstance(content, list | tuple) else []
+    if isinstance(content, str) or not isinstance(content, list | tuple):
+        return False
+    blocks = [as_dict(block) for block in content]
     return any(_is_own(block) for block in blocks if isinstance(block, Mapping))
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from motet import _core
 from motet.dialects import anthropic, responses
-from motet.dialects._reading import JsonPath, as_dict, read_call, read_texts, to_json
+from motet.dialects._reading import MAPPINGS, JsonPath, as_dict, joined_text, read_call, read_texts, to_json
 from motet.errors import RenderError
 from motet.message import (
     DeveloperContent,
@@ -28,6 +28,7 @@ from motet.message import (
 __all__ = ["to_chat", "to_messages"]
 
 _REASONING_KEYS = ("reasoning", "reasoning_content", "thinking")
+_MESSAGE = {Message}
 
 
 def to_messages(items: Iterable[Message | Mapping[str, Any]], *, unnamed_results: bool = False) -> list[Message]:
@@ -46,10 +47,12 @@ def to_messages(items: Iterable[Message | Mapping[str, Any]], *, unnamed_results
     `unnamed_results=True` reads results that have neither an id nor a name, which only the chat template can place.
     Raises `RenderError` that says which key of which message is wrong.
     """
-    if isinstance(items, str | bytes | Mapping | Message) or not isinstance(items, Iterable):
+    if not isinstance(items, list) and (
+        isinstance(items, str | bytes | Mapping | Message) or not isinstance(items, Iterable)
+    ):
         raise TypeError(f"messages must be a list of messages, not {type(items).__name__}")
     items = list(items)
-    if all(isinstance(item, Message) for item in items):
+    if set(map(type, items)) <= _MESSAGE:
         # Conversations that grow are rendered again and again: the checks below cost more than their rendering.
         return cast("list[Message]", items)
     messages: list[Message] = []
@@ -57,7 +60,7 @@ def to_messages(items: Iterable[Message | Mapping[str, Any]], *, unnamed_results
     for index, item in enumerate(items):
         shape = item if isinstance(item, Message) else as_dict(item)
         path = JsonPath(index, unnamed_results)
-        if isinstance(shape, Mapping) and responses.is_item(shape) and not anthropic.has_blocks(shape):
+        if isinstance(shape, MAPPINGS) and responses.is_item(shape) and not anthropic.has_blocks(shape):
             message = responses.read_item(shape, path)
             if message is not None and message.role == "assistant":
                 turn.append(message)
@@ -73,7 +76,7 @@ def to_messages(items: Iterable[Message | Mapping[str, Any]], *, unnamed_results
 
 
 def _read_dict(shape: object, path: JsonPath) -> list[Message]:
-    if not isinstance(shape, Mapping):
+    if not isinstance(shape, MAPPINGS):
         raise TypeError(f"messages[{path.index}] must be a Message or a dict, not {type(shape).__name__}")
     if anthropic.has_blocks(shape):
         return anthropic.read_message(shape, path)
@@ -91,7 +94,7 @@ def _read_chat(shape: Mapping[str, Any], path: JsonPath) -> Message:
     match shape.get("role"):
         case "system" | "developer":
             content = shape.get("content")
-            instructions = "" if content is None else "".join(read_texts(content, path))
+            instructions = "" if content is None else joined_text(content, path)
             # Nothing is rendered of a message without parts: the published template leaves empty instructions out.
             is_empty = not instructions and not shape.get("tools")
             parts = () if is_empty else (DeveloperContent(instructions, shape.get("tools")),)
@@ -111,8 +114,9 @@ _TYPED = {"reasoning", "preamble", "tool_call", "tool_result", "system_content",
 
 def _is_typed(content: object) -> bool:
     """Whether content is a list of the parts that `Message.to_dict` writes. `text` parts alone are OpenAI's, too."""
-    parts = content if isinstance(content, list) else []
-    kinds = [part.get("type") for part in parts if isinstance(part, Mapping)]
+    if not isinstance(content, list):
+        return False
+    kinds = [part.get("type") for part in content if isinstance(part, MAPPINGS)]
     return any(isinstance(kind, str) and kind in _TYPED for kind in kinds)
 
 
@@ -124,6 +128,8 @@ def _optional(shape: Mapping[str, Any], key: str, path: JsonPath) -> str | None:
 
 
 def _user_parts(content: object, path: JsonPath) -> tuple[Text, ...]:
+    if isinstance(content, str):
+        return (Text(content),)
     # An empty list means the same as an empty text: the user is silent, and the message keeps its place.
     return tuple(map(Text, read_texts(content, path))) or (Text(""),)
 
@@ -140,7 +146,7 @@ def _assistant_parts(shape: Mapping[str, Any], path: JsonPath) -> Iterator[Part]
         content = [{"type": "refusal", "refusal": shape["refusal"]}]
     if content is None and not calls and reasoning is None:
         raise path.error("content", "is missing: an assistant message needs content, reasoning or tool_calls")
-    text = "" if content is None else "".join(read_texts(content, path))
+    text = "" if content is None else joined_text(content, path)
     if text:
         # Beside calls it is what the model said on the way; else it is the answer.
         yield Preamble(text) if calls else Text(text)
@@ -155,11 +161,10 @@ def _tool_calls(shape: Mapping[str, Any], path: JsonPath) -> Iterator[ToolCall]:
         raise path.wrong("tool_calls", "a list", calls)
     for index, item in enumerate(calls):
         call, key = as_dict(item), f"tool_calls[{index}]"
-        function = as_dict(call.get("function")) if isinstance(call, Mapping) else None
-        custom = as_dict(call.get("custom")) if isinstance(call, Mapping) else None
-        if isinstance(call, Mapping) and isinstance(function, Mapping):
+        function = as_dict(call.get("function")) if isinstance(call, MAPPINGS) else None
+        if isinstance(call, MAPPINGS) and isinstance(function, MAPPINGS):
             yield read_call(function.get("name"), function.get("arguments"), call.get("id"), f"{key}.function", path)
-        elif isinstance(call, Mapping) and isinstance(custom, Mapping):
+        elif isinstance(call, MAPPINGS) and isinstance(custom := as_dict(call.get("custom")), MAPPINGS):
             yield read_call(custom.get("name"), custom.get("input"), call.get("id"), f"{key}.custom", path)
         else:
             raise path.error(key, 'must be {"id": ..., "function": {"name": ..., "arguments": ...}}')
@@ -180,7 +185,7 @@ def _tool_result(shape: Mapping[str, Any], path: JsonPath) -> ToolResult:
     if content is None:
         raise path.error("content", "is missing: a tool's result needs content, be it the empty string")
     if isinstance(content, list) and content and all(_is_chat_part(part) for part in content):
-        content = "".join(read_texts(content, path))
+        content = joined_text(content, path)
     is_json = not isinstance(content, str)
     text = to_json(content, "content", path) if is_json else content
     return ToolResult(call, text, _core.name_of(name) if name else None, is_json=is_json)

@@ -39,10 +39,13 @@ _READ_TYPES = (
     "custom_tool_call_output",
 )
 
+_ITEM_TYPES = frozenset((*_READ_TYPES, *_REFUSED_TYPES))
+
 
 def is_item(shape: Mapping[str, Any]) -> bool:
     """Whether a dict is an item of the Responses API; its messages without a `type` are read as chat dicts."""
-    return shape.get("type") in (*_READ_TYPES, *_REFUSED_TYPES)
+    kind = shape.get("type")
+    return isinstance(kind, str) and kind in _ITEM_TYPES
 
 
 def read_item(shape: Mapping[str, Any], path: JsonPath) -> Message | None:

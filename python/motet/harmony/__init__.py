@@ -45,7 +45,8 @@ class Prompt:
     ) -> None:
         self._native = native
         self._messages = messages
-        self._options = dict(options or {})
+        # Not copied: no method changes it.
+        self._options = options or {}
 
     @property
     def ids(self) -> list[int]:
@@ -185,12 +186,18 @@ def render(
         "strict": strict,
     }
     read = tuple(_messages(messages, dialect))
-    native = _core.render(read, **{**options, "response_format": read_response_format(response_format)})
-    return Prompt(native, read, options)
+    settings = options
+    if response_format is not None:
+        settings = {**options, "response_format": read_response_format(response_format)}
+    return Prompt(_core.render(read, settings), read, options)
 
 
 def _listed(values: Any) -> Any:
-    """A list of an iterable, which may be an iterator; anything else unchanged, for the core to reject."""
+    """A list of an iterable, which may be an iterator or change later; else unchanged, for the core to reject."""
+    if isinstance(values, tuple):
+        return values
+    if isinstance(values, list):
+        return values.copy()
     return list(values) if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else values
 
 

@@ -11,14 +11,14 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-/// The prompt of a conversation. `motet.render` is the public form and describes the options.
+/// The prompt of a conversation. `motet.render` is the public form and describes the options, which are a dict here:
+/// keywords would be copied twice on the way.
 #[pyfunction]
-#[pyo3(signature = (messages, **settings))]
-pub(crate) fn render(messages: &Bound<'_, PyAny>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Prompt> {
+pub(crate) fn render(messages: &Bound<'_, PyAny>, options: &Bound<'_, PyDict>) -> PyResult<Prompt> {
     let py = messages.py();
-    let (messages, settings) =
-        (from_python::read_messages(messages)?, from_python::render_options(settings)?);
-    let prompt = py.detach(|| core::render(messages, settings));
+    let (messages, options) =
+        (from_python::read_messages(messages)?, from_python::render_options(Some(options))?);
+    let prompt = py.detach(|| core::render(messages, options));
     Ok(Prompt { prompt: prompt.map_err(|error| render_error(py, &error))?, ids: PyOnceLock::new() })
 }
 

@@ -10,34 +10,58 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
+use std::borrow::Cow;
 
-fn text_field(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<String>> {
-    let value = object.getattr(name)?;
-    if value.is_none() {
-        return Ok(None);
+/// An attribute by its name, which is interned: making the name's `str` takes as long as reading the attribute.
+macro_rules! attribute {
+    ($object:expr, $name:literal) => {
+        Attribute::read($object, intern!($object.py(), $name))
+    };
+}
+
+/// An attribute of a dataclass.
+struct Attribute<'a, 'py> {
+    object: &'a Bound<'py, PyAny>,
+    name: &'a Bound<'py, PyString>,
+    value: Bound<'py, PyAny>,
+}
+
+impl<'a, 'py> Attribute<'a, 'py> {
+    fn read(object: &'a Bound<'py, PyAny>, name: &'a Bound<'py, PyString>) -> PyResult<Self> {
+        Ok(Attribute { object, name, value: object.getattr(name)? })
     }
-    let text = value.cast::<PyString>().map_err(|_| {
-        let (class, value_class) = (type_name(object), type_name(&value));
-        PyTypeError::new_err(format!("{class}.{name} must be str, not {value_class}"))
-    })?;
-    Ok(Some(utf8(text)?.into_owned()))
-}
 
-fn required(object: &Bound<'_, PyAny>, name: &str) -> PyResult<String> {
-    text_field(object, name)?.ok_or_else(|| {
-        let class = type_name(object);
-        PyTypeError::new_err(format!("{class}.{name} must be str, not None"))
-    })
-}
+    /// The attribute's name with that of its class, for errors.
+    fn path(&self) -> String {
+        format!("{}.{}", type_name(self.object), self.name)
+    }
 
-fn choice<T>(object: &Bound<'_, PyAny>, name: &str, find: impl Fn(&str) -> Option<T>) -> PyResult<Option<T>> {
-    let Some(value) = text_field(object, name)? else { return Ok(None) };
-    match find(&value) {
-        Some(choice) => Ok(Some(choice)),
-        None => {
-            let class = type_name(object);
-            Err(PyValueError::new_err(format!("{class}.{name} cannot be {value:?}")))
+    fn str(&self) -> PyResult<Option<Cow<'_, str>>> {
+        if self.value.is_none() {
+            return Ok(None);
         }
+        let text = self.value.cast::<PyString>().map_err(|_| {
+            PyTypeError::new_err(format!("{} must be str, not {}", self.path(), type_name(&self.value)))
+        })?;
+        utf8(text).map(Some)
+    }
+
+    fn text(&self) -> PyResult<Option<String>> {
+        Ok(self.str()?.map(Cow::into_owned))
+    }
+
+    fn required<T>(&self, value: Option<T>) -> PyResult<T> {
+        value.ok_or_else(|| PyTypeError::new_err(format!("{} must be str, not None", self.path())))
+    }
+
+    fn required_text(&self) -> PyResult<String> {
+        self.required(self.text()?)
+    }
+
+    fn choice<T>(&self, find: impl Fn(&str) -> Option<T>) -> PyResult<Option<T>> {
+        let Some(value) = self.str()? else { return Ok(None) };
+        let choice = find(&value);
+        choice.map(Some).ok_or_else(|| PyValueError::new_err(format!("{} cannot be {value:?}", self.path())))
     }
 }
 
@@ -49,13 +73,18 @@ fn position(name: &str) -> Option<RecipientPosition> {
     }
 }
 
+fn role(object: &Bound<'_, PyAny>) -> PyResult<Role> {
+    let role = attribute!(object, "role")?;
+    role.required(role.choice(Role::from_name)?)
+}
+
 /// Reads a `motet.message.Frame`.
 pub(crate) fn read_frame(object: &Bound<'_, PyAny>) -> PyResult<Frame> {
     Ok(Frame {
         header: read_header(object)?,
-        content: required(object, "content")?,
-        stop: choice(object, "stop", Stop::from_name)?,
-        implied: object.getattr("implied")?.is_truthy()?,
+        content: attribute!(object, "content")?.required_text()?,
+        stop: attribute!(object, "stop")?.choice(Stop::from_name)?,
+        implied: object.getattr(intern!(object.py(), "implied"))?.is_truthy()?,
     })
 }
 
@@ -65,14 +94,13 @@ pub(crate) fn read_header(object: &Bound<'_, PyAny>) -> PyResult<Header> {
         let class = type_name(object);
         return Err(PyTypeError::new_err(format!("a frame must be a motet.Frame, not {class}")));
     }
-    let role = choice(object, "role", Role::from_name)?;
     Ok(Header {
-        role: role.ok_or_else(|| PyTypeError::new_err("Frame.role must be str, not None"))?,
-        name: text_field(object, "name")?,
-        recipient: text_field(object, "recipient")?,
-        recipient_at: choice(object, "recipient_at", position)?,
-        channel: text_field(object, "channel")?,
-        content_type: text_field(object, "content_type")?,
+        role: role(object)?,
+        name: attribute!(object, "name")?.text()?,
+        recipient: attribute!(object, "recipient")?.text()?,
+        recipient_at: attribute!(object, "recipient_at")?.choice(position)?,
+        channel: attribute!(object, "channel")?.text()?,
+        content_type: attribute!(object, "content_type")?.text()?,
     })
 }
 
@@ -94,11 +122,10 @@ pub(crate) fn read_messages(objects: &Bound<'_, PyAny>) -> PyResult<Vec<Message>
 }
 
 fn read_message(object: &Bound<'_, PyAny>) -> PyResult<Message> {
-    let role = choice(object, "role", Role::from_name)?;
     let content = object.getattr(intern!(object.py(), "content"))?;
     Ok(Message {
-        role: role.ok_or_else(|| PyTypeError::new_err("Message.role must be str, not None"))?,
-        name: text_field(object, "name")?,
+        role: role(object)?,
+        name: attribute!(object, "name")?.text()?,
         content: content.try_iter()?.map(|part| read_part(&part?)).collect::<PyResult<_>>()?,
     })
 }
@@ -109,47 +136,52 @@ fn read_part(object: &Bound<'_, PyAny>) -> PyResult<Part> {
     let is = |class: &Py<PyType>| {
         object.get_type().is(class.bind(py)) || object.is_instance(class.bind(py)).unwrap_or(false)
     };
-    let optional = |name: &str| text_field(object, name);
     Ok(if is(&classes.text) {
         Part::Text {
-            text: required(object, "text")?,
-            channel: optional("channel")?,
-            content_type: optional("content_type")?,
+            text: attribute!(object, "text")?.required_text()?,
+            channel: attribute!(object, "channel")?.text()?,
+            content_type: attribute!(object, "content_type")?.text()?,
         }
     } else if is(&classes.reasoning) {
-        Part::Reasoning { text: required(object, "text")?, content_type: optional("content_type")? }
+        Part::Reasoning {
+            text: attribute!(object, "text")?.required_text()?,
+            content_type: attribute!(object, "content_type")?.text()?,
+        }
     } else if is(&classes.tool_call) {
         Part::ToolCall(ToolCall {
-            id: required(object, "id")?,
-            name: required(object, "name")?,
-            arguments: required(object, "arguments")?,
-            recipient: optional("recipient")?.unwrap_or_default(),
-            recipient_at: choice(object, "recipient_at", position)?,
-            channel: optional("channel")?,
-            content_type: optional("content_type")?,
-            stop: choice(object, "stop", Stop::from_name)?,
-            trusted: object.getattr("trusted")?.is_truthy()?,
+            id: attribute!(object, "id")?.required_text()?,
+            name: attribute!(object, "name")?.required_text()?,
+            arguments: attribute!(object, "arguments")?.required_text()?,
+            recipient: attribute!(object, "recipient")?.text()?.unwrap_or_default(),
+            recipient_at: attribute!(object, "recipient_at")?.choice(position)?,
+            channel: attribute!(object, "channel")?.text()?,
+            content_type: attribute!(object, "content_type")?.text()?,
+            stop: attribute!(object, "stop")?.choice(Stop::from_name)?,
+            trusted: object.getattr(intern!(object.py(), "trusted"))?.is_truthy()?,
         })
     } else if is(&classes.tool_result) {
         Part::ToolResult(ToolResult {
-            tool_call_id: required(object, "tool_call_id")?,
-            name: optional("name")?,
-            content: required(object, "content")?,
-            is_json: object.getattr("is_json")?.is_truthy()?,
-            author: optional("author")?,
-            recipient: optional("recipient")?,
-            channel: optional("channel")?,
-            content_type: optional("content_type")?,
+            tool_call_id: attribute!(object, "tool_call_id")?.required_text()?,
+            name: attribute!(object, "name")?.text()?,
+            content: attribute!(object, "content")?.required_text()?,
+            is_json: object.getattr(intern!(object.py(), "is_json"))?.is_truthy()?,
+            author: attribute!(object, "author")?.text()?,
+            recipient: attribute!(object, "recipient")?.text()?,
+            channel: attribute!(object, "channel")?.text()?,
+            content_type: attribute!(object, "content_type")?.text()?,
         })
     } else if is(&classes.preamble) {
-        Part::Preamble { text: required(object, "text")?, content_type: optional("content_type")? }
+        Part::Preamble {
+            text: attribute!(object, "text")?.required_text()?,
+            content_type: attribute!(object, "content_type")?.text()?,
+        }
     } else if is(&classes.system) {
-        Part::System { text: required(object, "text")? }
+        Part::System { text: attribute!(object, "text")?.required_text()? }
     } else if is(&classes.developer) {
         Part::Developer(Developer {
-            instructions: required(object, "instructions")?,
-            tools: read_tools(&object.getattr("tools")?)?,
-            text: optional("text")?,
+            instructions: attribute!(object, "instructions")?.required_text()?,
+            tools: read_tools(&object.getattr(intern!(object.py(), "tools"))?)?,
+            text: attribute!(object, "text")?.text()?,
         })
     } else {
         let class = type_name(object);

@@ -13,6 +13,7 @@ use motet::render::{Builtin, Dialect, Effort, KeepAnalysis, RenderOptions, Respo
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The keyword arguments that the parsers have in common.
@@ -75,21 +76,25 @@ const DIALECTS: [(&str, Dialect); 3] = [
 ];
 
 /// One keyword argument.
-struct Keyword<'py> {
-    name: String,
-    value: Bound<'py, PyAny>,
+struct Keyword<'a, 'py> {
+    name: &'a str,
+    value: &'a Bound<'py, PyAny>,
 }
 
-impl Keyword<'_> {
-    fn text(&self) -> PyResult<Option<String>> {
-        let Keyword { name, value } = self;
+impl<'a> Keyword<'a, '_> {
+    fn str(&self) -> PyResult<Option<Cow<'a, str>>> {
+        let Keyword { name, value } = *self;
         if value.is_none() {
             return Ok(None);
         }
         let text = value
             .cast::<PyString>()
             .map_err(|_| PyTypeError::new_err(format!("{name} must be str, not {}", type_name(value))))?;
-        Ok(Some(utf8(text)?.into_owned()))
+        utf8(text).map(Some)
+    }
+
+    fn text(&self) -> PyResult<Option<String>> {
+        Ok(self.str()?.map(Cow::into_owned))
     }
 
     fn required_text(&self) -> PyResult<String> {
@@ -98,7 +103,7 @@ impl Keyword<'_> {
     }
 
     fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> PyResult<T> {
-        let text = self.text()?.unwrap_or_else(|| "None".to_owned());
+        let text = self.str()?.unwrap_or(Cow::Borrowed("None"));
         let choice = choices.iter().find(|(name, _)| *name == text);
         choice.map(|(_, choice)| *choice).ok_or_else(|| {
             let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("', '");
@@ -107,7 +112,7 @@ impl Keyword<'_> {
     }
 
     fn builtin_tools(&self) -> PyResult<Vec<Builtin>> {
-        let names = iterate(&self.value, &self.name)?.map(|name| name?.extract::<String>());
+        let names = iterate(self.value, self.name)?.map(|name| name?.extract::<String>());
         let tools = names.map(|name| match name?.as_str() {
             "browser" => Ok(Builtin::Browser),
             "python" => Ok(Builtin::Python),
@@ -133,9 +138,10 @@ impl Keyword<'_> {
 pub(crate) fn render_options(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<RenderOptions> {
     let mut options = RenderOptions::default();
     for (name, value) in keywords.into_iter().flat_map(|keywords| keywords.iter()) {
-        let keyword = Keyword { name: name.extract()?, value };
-        match keyword.name.as_str() {
-            "tools" => options.tools = read_tools(&keyword.value)?,
+        let name = utf8(name.cast::<PyString>()?)?;
+        let keyword = Keyword { name: &name, value: &value };
+        match keyword.name {
+            "tools" => options.tools = read_tools(&value)?,
             "builtin_tools" => options.builtin_tools = keyword.builtin_tools()?,
             "instructions" => options.instructions = keyword.text()?,
             "response_format" => options.response_format = keyword.response_format()?,
@@ -143,11 +149,11 @@ pub(crate) fn render_options(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<R
             "current_date" => options.current_date = keyword.text()?,
             "identity" => options.identity = keyword.required_text()?,
             "knowledge_cutoff" => options.knowledge_cutoff = keyword.text()?,
-            "next_role" => options.next_role = read_role(keyword.text()?.as_deref(), "next_role")?,
+            "next_role" => options.next_role = read_role(keyword.str()?.as_deref(), "next_role")?,
             "keep_analysis" => options.keep_analysis = keyword.choice(&KEEP_ANALYSIS)?,
             "dialect" => options.dialect = keyword.choice(&DIALECTS)?,
-            "continue_final_message" => options.continue_final_message = keyword.value.is_truthy()?,
-            "strict" => options.strict = keyword.value.is_truthy()?,
+            "continue_final_message" => options.continue_final_message = value.is_truthy()?,
+            "strict" => options.strict = value.is_truthy()?,
             name => return Err(PyTypeError::new_err(format!("render() has no option {name:?}"))),
         }
     }

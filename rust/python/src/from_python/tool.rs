@@ -12,8 +12,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyType};
 
-/// The keys of a tool's JSON Schema: in OpenAI's, MCP's and Anthropic's dicts.
-const SCHEMA_KEYS: [&str; 3] = ["parameters", "inputSchema", "input_schema"];
+/// The key of a tool's JSON Schema in OpenAI's dicts.
+const SCHEMA_KEY: &str = "parameters";
 
 const PARAMETERS: &str =
     "parameters are read from \"parameters\", \"inputSchema\" (MCP) or \"input_schema\" (Anthropic)";
@@ -46,15 +46,16 @@ fn tool_name(tool: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     if let Ok(name) = tool.cast::<PyString>() {
         return Ok(Some(utf8(name)?.into_owned()));
     }
-    let function = member(tool, "function")?.filter(|function| !function.is_callable());
+    let py = tool.py();
+    let function = member(tool, intern!(py, "function"))?.filter(|function| !function.is_callable());
     match function {
         Some(function) => tool_name(&function),
-        None => Ok(member(tool, "name")?.and_then(|name| name.extract().ok())),
+        None => Ok(member(tool, intern!(py, "name"))?.and_then(|name| name.extract().ok())),
     }
 }
 
 /// The value of a mapping's key, or of an object's attribute.
-fn member<'py>(tool: &Bound<'py, PyAny>, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn member<'py>(tool: &Bound<'py, PyAny>, key: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
     match tool.cast::<PyMapping>() {
         Ok(mapping) if mapping.contains(key)? => mapping.get_item(key).map(Some),
         Ok(_) => Ok(None),
@@ -115,27 +116,29 @@ impl<'py> ToolFields<'py> {
             let name = name.clone();
             return Ok(ToolFields { openai: None, name, description: None, parameters: None, strict: None });
         }
+        let py = tool.py();
         let outer = as_dict(tool)?.ok_or_else(|| not_a_tool(tool, index))?;
         let refuse = |problem: &str| PyTypeError::new_err(format!("tools[{index}]{problem}"));
-        if let Some(kind) = value(&outer, "type")?
-            && !(kind.eq("function")? || kind.eq("custom")?)
+        if let Some(kind) = value(&outer, intern!(py, "type"))?
+            && !(kind.eq(intern!(py, "function"))? || kind.eq(intern!(py, "custom"))?)
         {
             return Err(refuse(&format!(" has the type {}: only functions can be rendered", kind.repr()?)));
         }
-        let function = value(&outer, "function")?;
+        let function = value(&outer, intern!(py, "function"))?;
         let fields = match &function {
             Some(function) => as_dict(function)?.ok_or_else(|| refuse("[\"function\"] must be a dict"))?,
             None => outer.clone(),
         };
-        let text = |key: &str| -> PyResult<Option<Bound<'py, PyString>>> {
+        let text = |key: &Bound<'py, PyString>| -> PyResult<Option<Bound<'py, PyString>>> {
             let text = value(&fields, key)?.map(|value| {
                 value.cast_into::<PyString>().map_err(|error| {
+                    let key = key.to_string_lossy();
                     refuse(&format!("[{key:?}] must be str, not {}", type_name(&error.into_inner())))
                 })
             });
             text.transpose()
         };
-        let name = text("name")?.ok_or_else(|| refuse(" has no name"))?;
+        let name = text(intern!(py, "name"))?.ok_or_else(|| refuse(" has no name"))?;
         let (key, parameters) = match schema(&fields)? {
             Some((key, parameters)) => (key, Some(parameters)),
             None => match (unplaced_key(&fields)?, unplaced_key(&outer)?) {
@@ -145,20 +148,23 @@ impl<'py> ToolFields<'py> {
                         " has {key:?} beside \"function\": {PARAMETERS}, within it"
                     )));
                 }
-                (None, None) => (SCHEMA_KEYS[0], None),
+                (None, None) => (SCHEMA_KEY, None),
             },
         };
         let is_text = parameters.as_ref().is_some_and(|parameters| parameters.is_instance_of::<PyString>());
-        let parameters = parameters.map(|parameters| parsed(parameters, &format!("tools[{index}].{key}")));
+        let parameters = parameters.map(|parameters| match parameters.cast_into::<PyString>() {
+            Ok(text) => parsed(&text, &format!("tools[{index}].{key}")),
+            Err(error) => Ok(error.into_inner()),
+        });
         let is_openai = function.is_some_and(|function| function.is_instance_of::<PyDict>())
-            && key == SCHEMA_KEYS[0]
+            && key == SCHEMA_KEY
             && !is_text;
         Ok(ToolFields {
             openai: is_openai.then_some(outer),
             name,
-            description: text("description")?,
+            description: text(intern!(py, "description"))?,
             parameters: parameters.transpose()?,
-            strict: value(&fields, "strict")?,
+            strict: value(&fields, intern!(py, "strict"))?,
         })
     }
 
@@ -200,7 +206,7 @@ impl<'py> ToolFields<'py> {
 }
 
 /// The value of a key; `None` also where it is Python's `None`, as SDKs write keys that were not sent.
-fn value<'py>(dict: &Bound<'py, PyDict>, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn value<'py>(dict: &Bound<'py, PyDict>, key: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
     Ok(dict.get_item(key)?.filter(|value| !value.is_none()))
 }
 
@@ -226,19 +232,24 @@ fn as_dict<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict
     Ok(None)
 }
 
+/// The JSON Schema of a tool, and its key: that of OpenAI's, MCP's or Anthropic's dicts.
 fn schema<'py>(fields: &Bound<'py, PyDict>) -> PyResult<Option<(&'static str, Bound<'py, PyAny>)>> {
-    for key in SCHEMA_KEYS {
-        if let Some(schema) = value(fields, key)? {
+    let py = fields.py();
+    for (key, interned) in [
+        (SCHEMA_KEY, intern!(py, "parameters")),
+        ("inputSchema", intern!(py, "inputSchema")),
+        ("input_schema", intern!(py, "input_schema")),
+    ] {
+        if let Some(schema) = value(fields, interned)? {
             return Ok(Some((key, schema)));
         }
     }
     Ok(None)
 }
 
-/// Parameters as they are, or parsed if they are JSON text, as some servers list them.
-fn parsed<'py>(parameters: Bound<'py, PyAny>, path: &str) -> PyResult<Bound<'py, PyAny>> {
-    let py = parameters.py();
-    let Ok(text) = parameters.cast::<PyString>() else { return Ok(parameters) };
+/// Parameters that are JSON text, as some servers list them.
+fn parsed<'py>(text: &Bound<'py, PyString>, path: &str) -> PyResult<Bound<'py, PyAny>> {
+    let py = text.py();
     let refused = |problem: &str| error(py, "RenderError", format!("{path} {problem}"), &PyDict::new(py));
     let loads = py.import(intern!(py, "json"))?.getattr(intern!(py, "loads"))?;
     let schema = loads
