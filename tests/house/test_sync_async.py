@@ -36,6 +36,7 @@ DIFFERENT = {
 """What may differ beyond the words of asyncio, with the reason."""
 
 WORDS = {
+    "AsyncKeyModel": "KeyModel",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",

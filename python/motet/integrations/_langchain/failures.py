@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from langchain_core import exceptions
 
 from motet import errors
+from motet.integrations._joined_errors import raise_joined
 
 __all__ = ["raise_model_error"]
 
@@ -33,25 +34,4 @@ def raise_model_error(error: errors.MotetError) -> NoReturn:
     kind = next((kind for own, kind in _KINDS if isinstance(error, own)), None)
     if kind is None:
         raise error
-    raise _joined(type(error), kind)(str(error), **vars(error)) from error
-
-
-_classes: dict[tuple[type[errors.MotetError], type[exceptions.ModelError]], type[errors.MotetError]] = {}
-
-
-def _joined(own: type[errors.MotetError], kind: type[exceptions.ModelError]) -> type[errors.MotetError]:
-    """A class that both `except` clauses catch. Its errors can be pickled."""
-
-    def reduce(self: errors.MotetError) -> Any:
-        return _rebuild, (own, kind, str(self), vars(self))
-
-    if (own, kind) not in _classes:
-        members = {"__doc__": own.__doc__, "__module__": own.__module__, "__reduce__": reduce}
-        _classes[own, kind] = type(own.__name__, (own, kind), members)
-    return _classes[own, kind]
-
-
-def _rebuild(
-    own: type[errors.MotetError], kind: type[exceptions.ModelError], message: str, known: dict[str, Any]
-) -> errors.MotetError:
-    return _joined(own, kind)(message, **known)
+    raise_joined(error, kind)
