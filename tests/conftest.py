@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from motet.atoms.factory import TOGETHER_HOSTS
 from tests.support import hypothesis_profiles  # noqa: F401  # Loads the profile before tests declare settings.
 from tests.support import peer_vocabulary as vocabulary
 
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
 # A shell starts background jobs with Ctrl-C ignored, and their processes inherit that: tests that interrupt a process
 # would wait for it forever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_have_prices_of_together() -> Iterator[None]:
+    """Servers of the tests stand in for Together: atoms of its slugs have its prices there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("motet.atoms.factory.TOGETHER_HOSTS", (*TOGETHER_HOSTS, "127.0.0.1", "service.test"))
+        yield
+
+
+@pytest.fixture
+def own_server_has_no_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers of the tests are servers of the user's own, as they are without the fixture above."""
+    monkeypatch.setattr("motet.atoms.factory.TOGETHER_HOSTS", TOGETHER_HOSTS)
 
 
 @pytest.fixture

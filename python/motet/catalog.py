@@ -394,6 +394,32 @@ def uncatalogued(model: str) -> Spec:
     return apply_service_data(Spec(model, model, "", SpecCost(Price()), gain, vocabulary=speaks))
 
 
+def on_another_server(spec: Spec, slug: str) -> Spec:
+    """The spec of a model of Together on a server that is not Together's: its price, context and removal do not apply
+    there. What the caller registered or wrote into `MOTET_CATALOG` stays, and so do facts of the model."""
+    if spec.model is None or not spec.slug.startswith("together/") or spec.slug in _registered:
+        return spec
+    own = _read(os.environ.get("MOTET_CATALOG"))[1].get(spec.slug, frozenset())
+    bare = uncatalogued(spec.model)
+    cash = {
+        key: getattr(spec.cost.cash if f"cost.cash.{key}" in own else bare.cost.cash, key)
+        for key in ("input", "output", "cached")
+    }
+    size = spec.gain.size if "gain.size.context.tokens" in own else bare.gain.size
+    shed = {path for path in spec.sources if path.startswith(("cost.", "gain.size.")) and path not in own}
+    return replace(
+        spec,
+        slug=slug,
+        cost=replace(spec.cost, cash=Price(**cash)),
+        gain=replace(spec.gain, size=size),
+        sources={**{path: source for path, source in spec.sources.items() if path not in shed}, **bare.sources},
+        removed=None,
+        gone=None,
+        successor=None,
+        price_is_own=any(path.startswith("cost.cash.") for path in own),
+    )
+
+
 def to_price(price: Price | Mapping[str, Any] | None) -> Price:
     """A `Price` from a dict with `input`, `output` and `cached`. Raises `TypeError` and `ValueError`."""
     if price is None:

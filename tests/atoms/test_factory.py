@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
+import together
 
 import motet
-from motet.testing import Fault, ScriptedServer
+from motet.testing import Fault, ScriptedServer, Turn
+from motet.together import Backend
 from tests.support.server_scripts import ANSWER, CALL, KEY, PLAIN, SLUG, asking
 
 
@@ -46,8 +50,6 @@ def test_base_url_works_with_and_without_version() -> None:
 
 
 def test_given_client_is_used_and_left_open() -> None:
-    import together
-
     with ScriptedServer([PLAIN, PLAIN]) as server:
         client = together.Together(api_key=KEY, base_url=server.url)
         with motet.atom(SLUG, client=client) as brain:
@@ -67,17 +69,42 @@ def test_unknown_slug_suggests_similar_ones() -> None:
     assert motet.atom("someone/new-model").spec.model == "someone/new-model"
 
 
-def test_own_server_has_no_price_and_no_removal_of_together() -> None:
-    """`openai/gpt-oss-20b` on a server of one's own was billed at Together's price, with its notice of removal."""
-    with ScriptedServer([PLAIN, PLAIN]) as server:
-        with motet.atom("openai/gpt-oss-20b", base_url=server.url, lane="chat") as model:
-            answer = model.ask("Hi")  # A warning would be an error here.
-        assert answer.metrics.cost.cash.total is None
-        assert "price" in answer.metrics.unknown["cost.cash.total"]
+@pytest.mark.usefixtures("own_server_has_no_prices")
+@pytest.mark.parametrize("slug", ["openai/gpt-oss-20b", "together/gpt-oss/20b"])
+def test_own_server_has_no_price_and_no_removal_of_together(slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models on a server of one's own were billed at Together's price, with its notice of removal."""
+    with ScriptedServer(lambda _: Turn(PLAIN, model="gpt-oss:20b")) as server:
+        client = together.Together(api_key=KEY, base_url=server.url)
+        settings: list[dict[str, Any]] = [
+            {"base_url": server.url},
+            {"client": client},
+            {"backend": Backend(base_url=server.url, lane="chat")},
+            {},
+        ]
+        for backend in settings:
+            monkeypatch.setenv("TOGETHER_BASE_URL", "" if backend else server.url)
+            with motet.atom(slug, **backend) as model:
+                answer = model.ask("Hi", lane="chat")  # A warning would be an error here.
+            assert (model.slug, model.spec.model) == (slug, "openai/gpt-oss-20b")
+            assert model.spec.harmony
+            assert answer.metrics.cost.cash.total is None
+            assert "price" in answer.metrics.unknown["cost.cash.total"]
         free = {"input": "0", "output": "0"}
-        with motet.atom("openai/gpt-oss-20b", base_url=server.url, lane="chat", price=free) as model:
+        with motet.atom(slug, base_url=server.url, lane="chat", price=free) as model:
             assert model.ask("Hi").metrics.cost.cash.total == 0
+        # A gateway to Together.
+        with motet.atom("together/gpt-oss/120b", base_url=server.url, service="together") as model:
+            assert model.ask("Hi").metrics.cost.cash.total is not None
     assert motet.atom("openai/gpt-oss-20b", base_url="https://api.together.ai/v1").spec.slug == "together/gpt-oss/20b"
+
+
+@pytest.mark.usefixtures("own_server_has_no_prices")
+def test_price_of_the_users_catalogue_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "models.toml"
+    path.write_text('[[atom]]\nslug = "together/gpt-oss/120b"\nprice = { input = "1", output = "2" }\n')
+    monkeypatch.setenv("MOTET_CATALOG", str(path))
+    price = motet.atom("together/gpt-oss/120b", base_url="http://localhost:8000").spec.cost.cash
+    assert (price.input, price.output, price.cached) == (1, 2, None)
 
 
 def test_removed_atom_warns() -> None:

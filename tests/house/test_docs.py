@@ -30,10 +30,10 @@ LOCAL_SERVERS = {
     "http://localhost:8000": "vllm",
     "http://localhost:8080": "llamacpp",
     "http://localhost:30000": "sglang",
-    "http://localhost:1234": "together",
-    "http://localhost:11434": "together",
+    "http://localhost:1234": "lmstudio",
+    "http://localhost:11434": "ollama",
 }
-"""Servers that the pages ask, and in which style a scripted one stands in for each."""
+"""Servers that the pages ask, and the face of the scripted one that stands in for each."""
 
 
 def answer(body: Mapping[str, Any]) -> str:
@@ -64,11 +64,13 @@ def test_python_blocks_of_pages_run(page: Path, capsys: pytest.CaptureFixture[st
     blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
     scope: dict[str, object] = {"__name__": page.stem}
     with ExitStack() as stack:
-        for address, style in LOCAL_SERVERS.items():
+        for address, face in LOCAL_SERVERS.items():
             if any(f'"{address}"' in block for block in blocks):
                 models = ("openai/gpt-oss-20b", "gpt-oss-20b", "gpt-oss:20b")
-                server = stack.enter_context(ScriptedServer(answer, style=style, models=models))  # type: ignore[arg-type]
-                blocks = [block.replace(f'"{address}"', f'"{server.url}"') for block in blocks]
+                server = stack.enter_context(ScriptedServer(answer, face=face, models=models))  # type: ignore[arg-type]
+                # `localhost` is a server of the user's own for the atoms, and `127.0.0.1` stands in for Together.
+                url = server.url.replace("127.0.0.1", "localhost")
+                blocks = [block.replace(f'"{address}"', f'"{url}"') for block in blocks]
         for block in blocks:
             exec(compile(block, page.name, "exec"), scope)
     # Here, where the warning of an open client is expected, and not within a later test.

@@ -74,7 +74,9 @@ class PreparedRequest:
         priced by the catalogue, which has Together's prices only."""
         spec: Spec | None = self.spec
         if model is not None and not self._has_own_price(model):
-            spec = catalog.find_by_model(model) if self.spec.slug.startswith("together/") else None
+            # Without a price for the requested model, the server is not known to be Together's.
+            is_together = self.spec.slug.startswith("together/") and self.spec.cost.cash != Price()
+            spec = catalog.find_by_model(model) if is_together else None
         if spec is None:
             hint = "give one for all models: motet.atom(..., price={'input': ..., 'output': ...})"
             return Price(), f"{model} answered, whose price is not known; {hint}"

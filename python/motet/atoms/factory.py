@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -16,6 +17,9 @@ from motet.errors import ApiError, ConfigError, UnknownAtomError
 from motet.metrics import Price
 
 __all__ = ["Models", "atom", "gen_brain_atom", "get_brain_atoms", "models"]
+
+TOGETHER_HOSTS = ("together.ai", "together.xyz")
+"""Hosts with the prices of the catalogue; subdomains included."""
 
 
 def atom(
@@ -34,7 +38,8 @@ def atom(
     - `service`: otherwise the arguments of `motet.together.Backend`: `api_key`, `base_url`, `client`, `async_client`,
       `lane`, `max_retries`, ...
     - `price`: US dollars for a million tokens, as `{"input": "0.15", "output": "0.60"}`; replaces the catalogue's,
-      which applies to slugs and, unless `base_url` is another server's, to model ids.
+      which are Together's: at another address the price is unknown, unless `service="together"` says that it is a
+      gateway to Together.
     - `context`: tokens of prompt and answer together; replaces the catalogue's.
 
     The API key is first needed for a request. Raises `UnknownAtomError`, with similar slugs in `.matches`.
@@ -43,9 +48,8 @@ def atom(
         raise ConfigError(f"give either backend= or {', '.join(sorted(service))}=, not both")
     own_service = backend is not None or bool({"base_url", "client", "async_client"} & set(service))
     spec = _spec(slug, own_service=own_service)
-    if spec.slug != slug and spec.slug.startswith("together/") and _is_elsewhere(service.get("base_url")):
-        # A model id that Together and this server share: Together's price and removals do not apply here.
-        spec = catalog.uncatalogued(slug)
+    if not _names_together(service.get("service")) and _is_elsewhere(_address(backend, service)):
+        spec = catalog.on_another_server(spec, slug)
     source = Source("given by the caller", datetime.date.today().isoformat())
     if price is not None:
         cash = catalog.to_price(price)
@@ -73,10 +77,30 @@ def _spec(slug: str, *, own_service: bool) -> Spec:
         raise
 
 
-def _is_elsewhere(base_url: object) -> bool:
-    """Whether an address is given that is not Together's."""
-    host = urlsplit(base_url).hostname if isinstance(base_url, str) else None
-    return host is not None and not f".{host}".endswith((".together.ai", ".together.xyz"))
+def _address(backend: Backend | None, service: Mapping[str, Any]) -> object:
+    """The address that a backend with these arguments connects to. `None`: Together's, or unknown."""
+    if backend is not None:
+        return getattr(backend, "base_url", None)
+    client = service.get("client") or service.get("async_client")
+    if service.get("base_url") is None and client is not None:
+        return str(getattr(client, "base_url", ""))
+    return service.get("base_url") or os.environ.get("TOGETHER_BASE_URL")
+
+
+def _is_elsewhere(address: object) -> bool:
+    """True if an address is not Together's."""
+    try:
+        host = urlsplit(address).hostname if isinstance(address, str) else None
+    except ValueError:
+        # The backend refuses the address.
+        return True
+    return host is not None and not f".{host}".endswith(tuple([f".{known}" for known in TOGETHER_HOSTS]))
+
+
+def _names_together(choice: object) -> bool:
+    """True if the caller says that the service is Together: by name, or in a dict or a `Service`."""
+    name = choice.get("name") if isinstance(choice, Mapping) else getattr(choice, "name", choice)
+    return name == "together"
 
 
 def _together(**service: Any) -> Backend:

@@ -113,6 +113,13 @@ class TogetherBackend(Closing, AsyncClosing):
         url = base_url.url if isinstance(base_url, Address) else base_url
         return f"Backend(base_url={url!r}, lane={self.lane!r})"
 
+    @property
+    def base_url(self) -> str | None:
+        """The service's address, without the `/v1` that the SDK adds. `None`: Together's."""
+        if (sdk := self._client or self._async_client) is not None:
+            return str(sdk.base_url).rstrip("/")
+        return None if (address := self._connection.address) is None else address.url
+
     # Clients are built when they are first needed, so that a list of atoms needs no key.
 
     @property

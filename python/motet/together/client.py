@@ -42,7 +42,9 @@ class Address:
         try:
             parts = urlsplit(text)
             valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
+            # `urlsplit` drops line breaks and tabs, and takes other characters that no address may have.
+            valid = valid and text.isprintable() and " " not in text and bool(httpx.URL(text).host)
+        except (ValueError, httpx.InvalidURL):
             valid = False
         if not valid:
             raise ConfigError(f"base_url must be an address as https://api.together.ai, not {base_url!r}")

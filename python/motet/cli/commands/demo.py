@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 import motet
-from motet import _core
+from motet import _core, catalog
 from motet.cli.cost_report import cost_report
 from motet.cli.event_printer import EventPrinter
 from motet.cli.failure import FAILURE, OK
@@ -18,6 +18,7 @@ from motet.cli.style import Style
 
 HELP = "replay a scripted tool call, with the cost by channel; needs no key and no network"
 
+SLUG = "together/gpt-oss/120b"
 TOKEN_DELAY = 0.012
 """Seconds between tokens on a terminal: about the pace of a model."""
 
@@ -33,9 +34,10 @@ def run(options: argparse.Namespace) -> int:
     style = Style(options.color, sys.stdout)
     delay = TOKEN_DELAY if sys.stdout.isatty() else 0.0
     turns = [Turn(completion, delay=delay, cached=0) for completion in sample["completions"]]
+    price = catalog.find(SLUG).cost.cash
     with (
-        ScriptedServer(turns, style="vllm") as server,
-        motet.atom("together/gpt-oss/120b", base_url=server.url, api_key="none", lane="ids") as atom,
+        ScriptedServer(turns, face="vllm") as server,
+        motet.atom(SLUG, base_url=server.url, api_key="none", lane="ids", price=price) as atom,
     ):
         question = sample["messages"][1]["content"]
         ask: dict[str, Any] = {"tools": sample["tools"], "briefs": [sample["messages"][0]["content"]]}
