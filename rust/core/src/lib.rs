@@ -11,6 +11,7 @@ pub mod frame;
 mod header_grammar;
 pub mod marker;
 pub mod message;
+pub mod openai_harmony;
 pub mod parser;
 pub mod render;
 pub mod tokenizer;

@@ -4,6 +4,9 @@
 /// The namespace of the caller's own functions, with its dot.
 const FUNCTIONS: &str = "functions.";
 
+/// The namespace of the caller's own functions.
+pub(crate) const FUNCTIONS_NAMESPACE: &str = "functions";
+
 /// Tools that are addressed by their own name.
 const BUILT_IN: [&str; 3] = ["python", "browser", "container"];
 
@@ -34,9 +37,8 @@ pub fn function_of(recipient: &str) -> Option<&str> {
 
 /// What stands behind `functions` in upper or lower case letters; `None` if the text does not begin with it.
 pub(crate) fn behind_namespace(text: &str) -> Option<&str> {
-    let namespace = FUNCTIONS.trim_end_matches('.');
-    let (head, rest) = text.split_at_checked(namespace.len())?;
-    head.eq_ignore_ascii_case(namespace).then_some(rest)
+    let (head, rest) = text.split_at_checked(FUNCTIONS_NAMESPACE.len())?;
+    head.eq_ignore_ascii_case(FUNCTIONS_NAMESPACE).then_some(rest)
 }
 
 #[cfg(test)]

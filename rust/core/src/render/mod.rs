@@ -20,8 +20,10 @@ mod system_text;
 mod training;
 
 pub use frame_writer::render_frames;
+pub(crate) use notes::Notes;
 pub use notes::{Note, NoteCode};
 pub use options::{Builtin, Dialect, Effort, KeepAnalysis, RenderOptions, ResponseFormat};
 pub use piece_writer::Writer;
 pub use prompt::{Prompt, render};
+pub(crate) use schema::openai_harmony::parsed_function as openai_harmony_function;
 pub use training::{TrainingSample, render_training};

@@ -10,8 +10,16 @@ use std::fmt::Write as _;
 
 /// A tool as a function type, its description above.
 pub(crate) fn function(tool: &Tool, notes: &mut Notes) -> Result<String, RenderError> {
+    write_function(tool, SchemaWriter { path: SchemaPath::new(notes), is_parsed: false })
+}
+
+/// The same for a tool whose numbers were read from JSON by serde_json, as 0.0.8 does.
+pub(crate) fn parsed_function(tool: &Tool, notes: &mut Notes) -> Result<String, RenderError> {
+    write_function(tool, SchemaWriter { path: SchemaPath::new(notes), is_parsed: true })
+}
+
+fn write_function(tool: &Tool, mut writer: SchemaWriter<'_>) -> Result<String, RenderError> {
     let mut out = String::new();
-    let mut writer = SchemaWriter { path: SchemaPath::new(notes) };
     for line in tool.description.lines() {
         writer.path.tool_description(line)?;
         let _ = writeln!(out, "// {line}");
@@ -26,6 +34,8 @@ pub(crate) fn function(tool: &Tool, notes: &mut Notes) -> Result<String, RenderE
 
 struct SchemaWriter<'n> {
     path: SchemaPath<'n>,
+    /// Numbers were read from JSON text.
+    is_parsed: bool,
 }
 
 impl SchemaWriter<'_> {
@@ -118,7 +128,7 @@ impl SchemaWriter<'_> {
                 format!("default: \"{}\"", self.path.quoted("default", text)?)
             }
             Value::String(text) if bare_enums => format!("default: {}", self.path.line("default", text)?),
-            other => format!("default: {}", self.path.line("default", &json(other))?),
+            other => format!("default: {}", self.path.line("default", &json(other, self.is_parsed))?),
         }))
     }
 
@@ -212,17 +222,20 @@ impl SchemaWriter<'_> {
     }
 }
 
-/// JSON with the numbers of 0.0.8: `1e20` instead of `1e+20`, and parsed from text once more, which may change the last
-/// digit.
-fn json(value: &Value) -> String {
+/// JSON with the numbers of 0.0.8: `1e20` instead of `1e+20`, and read from text, which may change the last digit.
+fn json(value: &Value, is_parsed: bool) -> String {
     match value {
+        Value::Number(number) if is_parsed => number.to_string().replace("e+", "e"),
         Value::Number(number) => {
             let read = serde_json::from_str::<Value>(&number.to_string());
             read.unwrap_or_else(|_| value.clone()).to_string().replace("e+", "e")
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(|item| json(item, is_parsed)).collect::<Vec<_>>().join(","))
+        }
         Value::Object(fields) => {
-            let field = |(key, value)| format!("{}:{}", Value::String(String::clone(key)), json(value));
+            let field =
+                |(key, value)| format!("{}:{}", Value::String(String::clone(key)), json(value, is_parsed));
             format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(","))
         }
         other => other.to_string(),
