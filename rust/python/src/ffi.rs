@@ -38,10 +38,13 @@ fn leading_ids_locked(list: &Bound<'_, PyList>, out: &mut Vec<u32>) {
     }
 }
 
+/// All ids, and the one more that openai-harmony has.
+const MAX_CACHED_INTS: usize = vocabulary::VOCAB_SIZE as usize + 1;
+
 /// The int of each id, made at its first use and never freed: the cache owns one reference. Pages that no used id lies
 /// in take no memory.
-static INTS: [AtomicPtr<ffi::PyObject>; vocabulary::VOCAB_SIZE as usize] =
-    [const { AtomicPtr::new(std::ptr::null_mut()) }; vocabulary::VOCAB_SIZE as usize];
+static INTS: [AtomicPtr<ffi::PyObject>; MAX_CACHED_INTS] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_CACHED_INTS];
 
 /// A list of ids. Takes a third of the time of making each int anew.
 #[allow(unsafe_code)]

@@ -6,6 +6,7 @@ mod events;
 mod ffi;
 mod from_python;
 mod names;
+mod openai_harmony;
 mod parse;
 mod prompt;
 mod special;
@@ -36,6 +37,11 @@ mod _core {
 
     #[pymodule_export]
     use super::events::Event;
+
+    #[pymodule_export]
+    use super::openai_harmony::encoding::{HarmonyEncoding, SpecialTokens};
+    #[pymodule_export]
+    use super::openai_harmony::parser::StreamableParser;
 
     #[pymodule_export]
     use super::parse::{frames, parse, parse_batch, parse_conversation, tokens_by_channel};
