@@ -5,9 +5,12 @@ The docstrings are those of the extension, copied by `make stub`.
 
 from array import array
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Final, Literal, SupportsIndex, TypeAlias, final
+from typing import Any, Final, Literal, Self, SupportsIndex, TypeAlias, final
+
+from typing_extensions import disjoint_base
 
 from motet.message import Completion, Frame, Kind, Message, Repair, Role, Stop
+from motet.openai_harmony.content import Role as _HarmonyRole
 
 _Raw: TypeAlias = str | bytes | bytearray | memoryview | array[Any] | Iterable[SupportsIndex]
 """A completion: text with markers (`str`, or its UTF-8 as bytes), or token ids (a list, an array, a buffer)."""
@@ -23,6 +26,9 @@ __all__ = [
     "StreamDecoder",
     "StreamEncoder",
     "StreamParser",
+    "_HarmonyEncoding",
+    "_HarmonySpecialTokens",
+    "_StreamableParser",
     "__version__",
     "_token_id",
     "_vocabulary",
@@ -423,3 +429,164 @@ class Prompt:
     def extend(self, messages: Iterable[Message]) -> Prompt:
         """The prompt with more messages at its end. Encodes only what is new or changed."""
     def __len__(self) -> int: ...
+
+@final
+class _HarmonyEncoding:
+    """The encoding of a library: `"openai_harmony"` (0.0.8) or `"oss_harmony"` (0.0.11)."""
+
+    def __new__(cls, dialect: Literal["openai_harmony", "oss_harmony"]) -> _HarmonyEncoding: ...
+    @property
+    def dialect(self) -> Literal["openai_harmony", "oss_harmony"]:
+        """The name of the library."""
+
+    @staticmethod
+    def browser_tool() -> str:
+        """staticmethod(function) -> method
+
+        Convert a function to be a static method.
+
+        A static method does not receive an implicit first argument.
+        To declare a static method, use this idiom:
+
+             class C:
+                 @staticmethod
+                 def f(arg1, arg2, argN):
+                     ...
+
+        It can be called either on the class (e.g. C.f()) or on an instance
+        (e.g. C().f()). Both the class and the instance are ignored, and
+        neither is passed implicitly as the first argument to the method.
+
+        Static methods in Python are similar to those found in Java or C++.
+        For a more advanced concept, see the classmethod builtin.
+        """
+
+    @staticmethod
+    def python_tool() -> str:
+        """staticmethod(function) -> method
+
+        Convert a function to be a static method.
+
+        A static method does not receive an implicit first argument.
+        To declare a static method, use this idiom:
+
+             class C:
+                 @staticmethod
+                 def f(arg1, arg2, argN):
+                     ...
+
+        It can be called either on the class (e.g. C.f()) or on an instance
+        (e.g. C().f()). Both the class and the instance are ignored, and
+        neither is passed implicitly as the first argument to the method.
+
+        Static methods in Python are similar to those found in Java or C++.
+        For a more advanced concept, see the classmethod builtin.
+        """
+
+    def render_conversation_for_completion(
+        self, conversation_json: str, next_turn_role: str, auto_drop_analysis: object
+    ) -> list[int]:
+        """The ids of a conversation as JSON, and of the header that `next_turn_role` begins."""
+
+    def render_conversation(self, conversation_json: str, auto_drop_analysis: object) -> list[int]:
+        """The ids of a conversation as JSON."""
+
+    def render_conversation_for_training(self, conversation_json: str, auto_drop_analysis: object) -> list[int]:
+        """The ids of a conversation as JSON, in which `<|return|>` ends the last answer."""
+
+    def render_message(self, message_json: str, conversation_has_function_tools: object) -> list[int]:
+        """The ids of a message as JSON."""
+
+    def parse_messages(
+        self, tokens: list[int], role: str | None, strict: bool | None
+    ) -> list[tuple[_HarmonyRole, str | None, str | None, str | None, str | None, str]]:
+        """The messages of a completion: `(role, name, channel, recipient, content_type, text)` of each."""
+
+    def decode_utf8(self, tokens: list[int]) -> str:
+        """The text of ids, which must be UTF-8."""
+
+    def decode_bytes(self, tokens: list[int]) -> bytes:
+        """The bytes of ids."""
+
+    def special_tokens(self) -> list[str]:
+        """The spellings of all special tokens."""
+
+    def is_special_token(self, token: int) -> bool:
+        """Whether an id is that of a special token."""
+
+    def stop_tokens(self) -> list[int]:
+        """The ids of the tokens that end a message."""
+
+    def stop_tokens_for_assistant_actions(self) -> list[int]:
+        """The ids of the tokens that end the model's generation."""
+
+@final
+class _HarmonySpecialTokens:
+    """Which spellings of special tokens in a text become tokens (`allowed`), and which are refused.
+
+    Strings that are not spellings of special tokens have no effect.
+    """
+
+    def __new__(cls, allowed: Iterable[str], refused: Iterable[str]) -> _HarmonySpecialTokens: ...
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text. Raises `SpecialTokenError` for a spelling that is refused."""
+
+@disjoint_base
+class _StreamableParser:
+    """The native half of `motet.openai_harmony.StreamableParser`, which begins with `_begin`."""
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self: ...
+    def _begin(self, encoding: _HarmonyEncoding, role: str | None, strict: bool | None) -> None:
+        """Begins a completion."""
+
+    def process(self, token: int) -> Self:
+        """Reads one token, and returns the parser.
+
+        Raises `HarmonyError` for a token that does not follow the format.
+        """
+
+    def process_eos(self) -> Self:
+        """Ends the completion and with it the open message, and returns the parser.
+
+        Raises `HarmonyError` within a header.
+        """
+
+    @property
+    def current_content(self) -> str:
+        """The content of the open message so far."""
+
+    @property
+    def current_role(self) -> _HarmonyRole | None:
+        """The role of the open message, or of the message to come if it is known."""
+
+    @property
+    def current_channel(self) -> str | None:
+        """The channel of the open message."""
+
+    @property
+    def current_recipient(self) -> str | None:
+        """The recipient of the open message."""
+
+    @property
+    def current_content_type(self) -> str | None:
+        """The content type of the open message."""
+
+    @property
+    def last_content_delta(self) -> str | None:
+        """The text that the last token added; `None` outside of content, and while a character is incomplete."""
+
+    @property
+    def tokens(self) -> list[int]:
+        """All tokens that were read."""
+
+    @property
+    def state_data(self) -> dict[str, Any]:
+        """The state with its tokens, as JSON would hold it."""
+
+    @property
+    def _state(self) -> str:
+        """The name of the state."""
+
+    @property
+    def _messages(self) -> list[tuple[_HarmonyRole, str | None, str | None, str | None, str | None, str]]:
+        """The messages that have ended: `(role, name, channel, recipient, content_type, text)` of each."""
