@@ -139,7 +139,9 @@ class PreparedRequest:
         usage = reply.usage
         if usage is not None and usage.reasoning and not completion.reasoning and completion.frames:
             # Limits on reasoning are checked in what arrives; a run sees the rest in the usage of its last step.
-            notes.append(f"the service counted {usage.reasoning} tokens of reasoning, and sent none of it")
+            limit = self.max_reasoning_tokens
+            above = f", more than max_reasoning_tokens={limit}" if limit is not None and usage.reasoning > limit else ""
+            notes.append(f"the service counted {usage.reasoning} tokens of reasoning{above}, and sent none of it")
         received = sum(completion.tokens.values()) if completion.lane == "ids" and not cut else None
         if received is not None and usage is not None and usage.output is not None and received + 1 < usage.output:
             # Most servers count the stop token, and some do not send it.

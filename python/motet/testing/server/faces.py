@@ -231,7 +231,8 @@ FACES: Mapping[str, Face] = {
             name="lmstudio",
             owned_by="organization_owner",
             error=_text_error,
-            stream_error=lambda message: ("error", {"error": {"message": message}}),
+            stream_error=lambda message: ("error", {"error": {"message": message}, "message": message}),
+            overflow_message="The number of tokens to keep from the initial prompt is greater than the context length.",
         ),
         Face(
             name="groq",

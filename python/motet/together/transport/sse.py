@@ -84,6 +84,10 @@ class EventReader:
             self._data.append(value)
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")
+        elif field == b"error":
+            # llama.cpp before the end of 2025 writes the name of the event in place of `data`.
+            self._name = "error"
+            self._data.append(value)
 
     def _event(self) -> tuple[str, bytes]:
         event = (self._name, b"\n".join(self._data))
