@@ -257,7 +257,8 @@ def test_prompt_beyond_the_context(face: str, how: str, servers: FaceServers) ->
     with servers.context(server, 200):
         found = servers.ask(atom, how, "word " * 300)
     error = check_error(found.error, motet.ContextOverflowError, status=400, partial=None)
-    assert error.limit in (200, None)
+    # Groq's message has no numbers.
+    assert error.limit == (None if face == "groq" else 200)
     assert error.tokens is None or error.tokens > 300
 
 
@@ -287,7 +288,8 @@ def test_plain_question_is_not_cut(face: str, how: str, servers: FaceServers) ->
     (body,) = completion_requests(server)
     if face in ("vllm", "sglang"):
         # What the context leaves, from the list of models: these servers cut at 16 tokens by default.
-        assert body["max_tokens"] == FACES[face].context - len(body["prompt"])
+        spare = 128 if face == "sglang" else 0
+        assert body["max_tokens"] == FACES[face].context - len(body["prompt"]) - spare
     else:
         assert "max_tokens" not in body
 

@@ -158,6 +158,52 @@ OVERFLOWS: list[tuple[int, Any, int | None, int | None]] = [
         8541,
         4096,
     ),
+    (
+        400,
+        {
+            "error": "The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 13055>= n_ctx: 4096). Try to load the model with a larger context length, or provide a shorter input."
+        },
+        13055,
+        4096,
+    ),
+    (
+        400,
+        {
+            "error": "Trying to keep the first 6547 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens, which is not enough."
+        },
+        6547,
+        4096,
+    ),
+    (
+        400,
+        {
+            "object": "error",
+            "message": "The input (400013 tokens) is longer than the model's context length (262144 tokens).",
+        },
+        400013,
+        262144,
+    ),
+    (
+        400,
+        {
+            "error": {
+                "message": "Please reduce the length of the messages or completion.",
+                "type": "invalid_request_error",
+                "param": "messages",
+                "code": "context_length_exceeded",
+            }
+        },
+        None,
+        None,
+    ),
+    (
+        400,
+        {
+            "message": "Please reduce the length of the messages or completion. Current length is 42328 while limit is 40000"
+        },
+        42328,
+        40000,
+    ),
     (400, {"detail": "Requested tokens (2285) exceed context window of 2048"}, 2285, 2048),
     (
         400,

@@ -258,6 +258,10 @@ def _details(error: Mapping[str, Any]) -> list[str]:
 _LIMIT = re.compile(r"(?i)(?:maximum|limit|context (?:length|size|window)|up to|<=)[^0-9]{0,40}(\d[\d,]*)")
 
 
+_N_CTX = re.compile(r"\bn_ctx\W{0,4}(\d+)")
+"""The context in messages of LM Studio, which name the prompt first."""
+
+
 def _overflow_counts(body: object, text: str) -> tuple[int | None, int | None]:
     """The tokens of the request and the limit: from fields of llama.cpp, else from the message."""
     inner = body.get("error", body) if isinstance(body, Mapping) else None
@@ -266,7 +270,7 @@ def _overflow_counts(body: object, text: str) -> tuple[int | None, int | None]:
         if all(isinstance(field, int) for field in fields):
             return fields
     numbers = {_number(number) for number in re.findall(r"\b\d{1,3}(?:,\d{3})+\b|\b\d+\b", text)}
-    match = _LIMIT.search(text)
+    match = _N_CTX.search(text) or _LIMIT.search(text)
     limit = _number(match[1]) if match else min(numbers, default=None)
     if limit is None or len(numbers) < 2:
         return None, limit if match else None

@@ -31,6 +31,8 @@ class Service:
     lane_reason: str = "the server does not say what it is"
     completion_tokens: int | None = OPENAI_COMPLETION_TOKENS
     """Tokens after which `/v1/completions` cuts an answer without `max_tokens`. `None`: never, or unknown."""
+    spare_tokens: int = 0
+    """Tokens of the context that `max_tokens` leaves free where it is set to what the prompt leaves."""
     takes_id_prompts: bool = True
     """True if `/v1/completions` takes token ids as the prompt."""
     raw_keys: Mapping[str, Any] = field(default_factory=lambda: _KEEP_MARKERS)
@@ -95,6 +97,8 @@ SERVICES: Mapping[str, Service] = {
             owner="sglang",
             raw_lane="ids",
             lane_reason="the server says that it is sglang, which gives token ids",
+            # It refuses prompt and answer that fill the context, of which speculative decoding reserves a part.
+            spare_tokens=128,
             raw_keys={"skip_special_tokens": False, "no_stop_trim": True},
             reasoning_key="reasoning_content",
         ),

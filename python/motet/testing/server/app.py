@@ -288,17 +288,18 @@ class ScriptedServer(Closing):
     def _overflow(self, body: Mapping[str, Any]) -> web.Response | None:
         """The error for a request that does not fit into the context. `None`: it fits."""
         prompt = wire_shapes.prompt_tokens(body)
-        # llama.cpp and hosted services end an answer at the context; vLLM and SGLang check the sum.
-        output = (body.get("max_tokens") or 0) if self.face.name in ("vllm", "sglang") else 0
-        if prompt + output <= self.face.context and prompt < self.face.context:
+        face = self.face
+        output = 0 if face.spare_tokens is None else body.get("max_tokens") or 0
+        if prompt < face.context and prompt + output <= face.context - (face.spare_tokens or 0):
             return None
-        message = self.face.overflow_message.format(
-            limit=self.face.context, prompt=prompt, output=output, tokens=prompt + output
-        )
-        kind = "exceed_context_size_error" if self.face.name == "llamacpp" else "invalid_request_error"
-        shape = self.face.error(400, message, kind, None)
-        if self.face.name == "llamacpp":
-            shape["error"] |= {"n_prompt_tokens": prompt, "n_ctx": self.face.context}
+        wording = face.overflow_message
+        if prompt >= face.context and face.long_prompt_message is not None:
+            wording = face.long_prompt_message
+        message = wording.format(limit=face.context, prompt=prompt, output=output, tokens=prompt + output)
+        kind = "exceed_context_size_error" if face.name == "llamacpp" else "invalid_request_error"
+        shape = face.error(400, message, kind, face.overflow_code)
+        if face.name == "llamacpp":
+            shape["error"] |= {"n_prompt_tokens": prompt, "n_ctx": face.context}
         return web.json_response(shape, status=400)
 
     def _tool_use_failed(self, turn: Turn, name: str) -> web.Response:

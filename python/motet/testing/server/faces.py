@@ -30,6 +30,9 @@ class Face:
     """Further fields of a listed model."""
     context: int = 131072
     """Tokens of prompt and answer together."""
+    spare_tokens: int | None = None
+    """Tokens of the context that the prompt and `max_tokens` must leave. `None`: only the prompt is checked; an answer
+    ends at the context."""
     drops_messages: bool = False
     """True: the oldest messages of a prompt that is longer than the context are dropped, system messages and the last
     one excepted. False: it is refused."""
@@ -90,6 +93,9 @@ class Face:
     )
     """The event of an error within a stream: its name and its data."""
     overflow_message: str = "This model's maximum context length is {limit} tokens. You requested {tokens} tokens."
+    long_prompt_message: str | None = None
+    """`overflow_message` for a prompt that is too long by itself. `None`: the same."""
+    overflow_code: str | None = None
 
     def with_context(self, context: int | None) -> Face:
         """The face with another context, in its list of models too. `None`: unchanged."""
@@ -158,6 +164,7 @@ FACES: Mapping[str, Face] = {
         Face(
             name="vllm",
             owned_by="vllm",
+            spare_tokens=0,
             model_fields={"root": "openai/gpt-oss-120b", "parent": None, "max_model_len": 131072},
             completion_tokens=16,
             refuses_null=frozenset(("max_tokens",)),
@@ -179,6 +186,7 @@ FACES: Mapping[str, Face] = {
         Face(
             name="sglang",
             owned_by="sglang",
+            spare_tokens=1,
             model_fields={"root": "openai/gpt-oss-120b", "parent": None, "max_model_len": 131072},
             completion_tokens=16,
             refuses_null=frozenset(("max_tokens", "temperature", "top_p")),
@@ -196,6 +204,9 @@ FACES: Mapping[str, Face] = {
                 "Requested token count exceeds the model's maximum context length of {limit} tokens. You requested a "
                 "total of {tokens} tokens: {prompt} tokens from the input messages and {output} tokens for the "
                 "completion."
+            ),
+            long_prompt_message=(
+                "The input ({prompt} tokens) is longer than the model's context length ({limit} tokens)."
             ),
         ),
         Face(
@@ -232,7 +243,10 @@ FACES: Mapping[str, Face] = {
             owned_by="organization_owner",
             error=_text_error,
             stream_error=lambda message: ("error", {"error": {"message": message}, "message": message}),
-            overflow_message="The number of tokens to keep from the initial prompt is greater than the context length.",
+            overflow_message=(
+                "The number of tokens to keep from the initial prompt is greater than the context length (n_keep: "
+                "{prompt}>= n_ctx: {limit})."
+            ),
         ),
         Face(
             name="groq",
@@ -250,6 +264,7 @@ FACES: Mapping[str, Face] = {
                 "error": {"message": message, "type": kind, **({"code": code} if code else {})}
             },
             overflow_message="Please reduce the length of the messages or completion.",
+            overflow_code="context_length_exceeded",
         ),
         Face(
             name="openrouter",

@@ -60,7 +60,7 @@ def body(
         body["max_tokens"] = request.max_tokens
     elif service.completion_tokens is not None and context is not None:
         # The server refuses a prompt that leaves no room, which is its error to report.
-        body["max_tokens"] = max(context - len(rendered), 1)
+        body["max_tokens"] = max(context - len(rendered) - service.spare_tokens, 1)
     return body
 
 
