@@ -126,7 +126,7 @@ $(VENV)/docs-tools: pyproject.toml | $(VENV)/bin/python
 $(VENV)/frameworks-tools: $(SOURCES) | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/frameworks
 	$(VENV)/frameworks/bin/pip install --quiet --upgrade pip
-	$(VENV)/frameworks/bin/pip install --quiet --editable '.[langchain,llm,pydantic-ai]' --group frameworks
+	$(VENV)/frameworks/bin/pip install --quiet --editable '.[langchain,litellm,llm,pydantic-ai]' --group frameworks
 	touch $@
 
 # In an environment of their own: they bring many packages along.

@@ -140,6 +140,7 @@ def foreign(path: Path) -> list[tuple[str, bool]]:
         ("rich", "", "cli"),
         ("numpy", "tiktoken", ""),
         ("langchain_core", "integrations", ""),
+        ("litellm", "integrations", ""),
         ("llm", "integrations", ""),
         ("pydantic_ai", "integrations", ""),
         ("compression", "", "tune"),
@@ -170,6 +171,7 @@ def test_no_other_package_is_imported() -> None:
         "rich",
         "numpy",
         "langchain_core",
+        "litellm",
         "llm",
         "pydantic_ai",
         # Zstandard, from Python 3.14 on and before.
