@@ -211,6 +211,7 @@ BROKEN_CALLS = [
     ("get_weather", "Zürich"),
     ("get_weather", "[1]"),
     ("look up!", "{}"),
+    ("weather.now", "{}"),
 ]
 
 

@@ -42,6 +42,8 @@ class Service:
     `reasoning`. `None`: the service accepts none."""
     numbers_calls: bool = True
     """True: tool calls of the history have an `index`, which Together requires."""
+    dotted_names: bool = True
+    """False: names of calls in the history get `_` for dots, which OpenAI's API and services that follow it refuse."""
     strict_schemas: bool | None = None
     """`strict` of response formats. `None`: true for schemas that follow the rules of strict mode (each object closed,
     all its properties required), else absent."""
@@ -133,6 +135,7 @@ SERVICES: Mapping[str, Service] = {
             takes_id_prompts=False,
             reasoning_key="reasoning",
             numbers_calls=False,
+            dotted_names=False,
         ),
         Service(
             name="openrouter",
@@ -142,6 +145,7 @@ SERVICES: Mapping[str, Service] = {
             takes_id_prompts=False,
             reasoning_key="reasoning",
             numbers_calls=False,
+            dotted_names=False,
         ),
         Service(
             name="cerebras",
@@ -151,6 +155,7 @@ SERVICES: Mapping[str, Service] = {
             takes_id_prompts=False,
             reasoning_key="reasoning",
             numbers_calls=False,
+            dotted_names=False,
         ),
     )
 }

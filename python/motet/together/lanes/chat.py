@@ -29,7 +29,7 @@ def body(request: Request, service: Service, sent_reasoning_key: str | None) -> 
     reasoning_key: str | None = service.reasoning_key
     if reasoning_key == "auto":
         reasoning_key = sent_reasoning_key or "reasoning"
-    chat_dicts = _chat_dicts(messages, reasoning_key, numbers_calls=service.numbers_calls)
+    chat_dicts = _chat_dicts(messages, reasoning_key, service)
     body: dict[str, Any] = {"model": request.model, "messages": chat_dicts, **request.sampling}
     if request.tools:
         body["tools"] = list(request.tools)
@@ -79,7 +79,7 @@ def _with_schema(messages: list[Message], request: Request) -> list[Message]:
     return [Message("developer", (DeveloperContent(text),)), *messages]
 
 
-def _chat_dicts(messages: Sequence[Message], reasoning_key: str | None, *, numbers_calls: bool) -> list[dict[str, Any]]:
+def _chat_dicts(messages: Sequence[Message], reasoning_key: str | None, service: Service) -> list[dict[str, Any]]:
     """Chat dicts as services accept them: no `developer`, numbered calls, no `null` content, and reasoning within the
     running turn only, under the service's key."""
     # Servers take tools beside the messages only.
@@ -96,8 +96,11 @@ def _chat_dicts(messages: Sequence[Message], reasoning_key: str | None, *, numbe
             shape.pop("content", None)
         if shape["role"] == "assistant" and "content" not in shape and "tool_calls" not in shape:
             shape["content"] = ""
-        for number, call in enumerate(shape.get("tool_calls", ()) if numbers_calls else ()):
-            call["index"] = number
+        for number, call in enumerate(shape.get("tool_calls", ())):
+            if service.numbers_calls:
+                call["index"] = number
+            if not service.dotted_names:
+                call["function"]["name"] = call["function"]["name"].replace(".", "_")
     return shapes
 
 
