@@ -95,7 +95,7 @@ from motet.errors import (
     UnknownToolError,
     UnsafeArchiveError,
 )
-from motet.harmony import Prompt, Rendered, Training, render, render_frames, render_training
+from motet.harmony import Attribution, Prompt, Rendered, Training, render, render_frames, render_training
 from motet.message import (
     Completion,
     DeveloperContent,
@@ -188,6 +188,7 @@ __all__ = [
     "AsyncAnswerStream",
     "AsyncRunStream",
     "Atom",
+    "Attribution",
     "AuthenticationError",
     "BadPayloadError",
     "Budget",

@@ -49,7 +49,6 @@ __all__ = [
     "recipient_of",
     "render",
     "render_frames",
-    "render_training",
     "tokens_by_channel",
     "tool_dicts",
     "truncate",
@@ -391,15 +390,12 @@ def tool_dicts(tools: Iterable[Any]) -> list[dict[str, Any]]:
     known place for its parameters, and `RenderError` for parameters that are text but not JSON.
     """
 
-def render(messages: Iterable[Message], options: dict[str, Any]) -> Prompt:
+def render(
+    messages: Iterable[Message], options: dict[str, Any], sampled: Mapping[int, Iterable[int]] | None = None
+) -> Prompt:
     """The prompt of a conversation. `motet.render` is the public form and describes the options, which are a dict here:
     keywords would be copied twice on the way.
     """
-
-def render_training(
-    messages: Iterable[Message], **settings: Any
-) -> tuple[list[int], list[int], tuple[tuple[int, int], ...]]:
-    """`(ids, weights, spans)` of a training sample. `motet.render_training` is the public form."""
 
 def render_frames(frames: Iterable[Frame]) -> tuple[list[int], str]:
     """`(ids, text)` of frames. `motet.render_frames` is the public form."""
@@ -428,6 +424,17 @@ class Prompt:
         """The frames, those made from the options included."""
     def extend(self, messages: Iterable[Message]) -> Prompt:
         """The prompt with more messages at its end. Encodes only what is new or changed."""
+    def extend_ids(self, sampled: Iterable[int], messages: Iterable[Message], continue_final_message: bool) -> Prompt:
+        """The prompt with sampled ids behind it, and more messages behind these. Keeps all ids."""
+    @property
+    def opened(self) -> str | None:
+        """With `continue_final_message`, the header of the open frame, markers spelled."""
+    def attribution(self) -> tuple[array[int], array[int], array[int], array[int]]:
+        """`(messages, parts, kinds, sampled)`: arrays with an item for each id. `motet.Attribution` describes them."""
+    def loss_mask(self, tokens: str) -> array[int]:
+        """1 for each id that is one of these tokens, else 0, as an `array.array("B")`."""
+    def training_ids(self) -> list[int]:
+        """The ids of the prompt as a training sample: a final answer at the end is ended by `<|return|>`."""
     def __len__(self) -> int: ...
 
 @final

@@ -6,16 +6,20 @@ Here arguments of many shapes become the few that the core takes; what a prompt 
 from __future__ import annotations
 
 import datetime
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from motet import _core
 from motet._core import MARKERS
 from motet.dialects.chat import to_messages
+from motet.harmony.attribution import Attribution, LossTokens
 from motet.message import Frame, Message, Note, Role
 
 __all__ = [
+    "Attribution",
+    "LossTokens",
     "Prompt",
     "Rendered",
     "Tools",
@@ -36,17 +40,24 @@ _IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
 
 
 class Prompt:
-    """A rendered conversation: a value. Made by `render`; `extend` makes a longer one."""
+    """A rendered conversation: a value. Made by `render`; `extend` and `extend_ids` make longer ones."""
 
-    __slots__ = ("_messages", "_native", "_options")
+    __slots__ = ("_attribution", "_messages", "_native", "_options", "_steps")
 
     def __init__(
-        self, native: _core.Prompt, messages: tuple[Message, ...] = (), options: Mapping[str, Any] | None = None
+        self,
+        native: _core.Prompt,
+        messages: tuple[Message, ...] = (),
+        options: Mapping[str, Any] | None = None,
+        steps: _Steps | None = None,
     ) -> None:
         self._native = native
         self._messages = messages
         # Not copied: no method changes it.
         self._options = options or {}
+        self._steps = steps
+        """What was appended since a completion's ids were: linked, so that appending copies no history."""
+        self._attribution: Attribution | None = None
 
     @property
     def ids(self) -> list[int]:
@@ -89,10 +100,26 @@ class Prompt:
     def opened(self) -> str | None:
         """With `continue_final_message`, the header of the frame that the model continues, as written, without
         `<|start|>` and the role: `<|channel|>final<|message|>`. `None` if the prompt does not end in an open frame."""
-        if not self._options.get("continue_final_message"):
-            return None
-        header = render_frames([replace(self.frames[-1], content="")]).text
-        return header.removeprefix(MARKERS["start"] + "assistant")
+        header = self._native.opened
+        return None if header is None else header.removeprefix(MARKERS["start"] + "assistant")
+
+    @property
+    def attribution(self) -> Attribution:
+        """For each id the message and the part that it is from, what it is to them, and whether it was sampled. Made at
+        the first read; takes linear time."""
+        if self._attribution is None:
+            self._attribution = Attribution.of(self._native)
+        return self._attribution
+
+    def loss_mask(self, tokens: LossTokens = "assistant") -> array[int]:
+        """1 for each id to train on, else 0, as an `array.array("B")`.
+
+        `tokens`: `"assistant"`: all frames of the assistant; `"final"`: the answers alone; `"without_reasoning"`: all
+        frames but the reasoning; `"calls"`: the tool calls alone. Of a frame, the mask has what the model writes: the
+        header from `<|channel|>` on, the content and the stop token. `<|start|>` and the role are not in it, and
+        neither are stop tokens that `extend_ids` adds.
+        """
+        return self._native.loss_mask(tokens)
 
     def extend(self, messages: Messages = (), **changes: Any) -> Prompt:
         """The prompt with more messages at its end.
@@ -103,8 +130,46 @@ class Prompt:
         """
         more = tuple(_messages(messages, self._options.get("dialect", "motet")))
         if changes:
-            return render((*self._messages, *more), **{**self._options, **changes})
+            options = {**self._options, **changes}
+            if self._steps is None:
+                return render((*self._messages, *more), **options)
+            return _replayed(self._messages, options, self._step_list()).extend(more)
+        if self._steps is not None:
+            return Prompt(
+                self._native.extend(more), self._messages, self._options, _Steps(self._steps, None, more, False)
+            )
         return Prompt(self._native.extend(more), (*self._messages, *more), self._options)
+
+    def extend_ids(
+        self, sampled: Iterable[int], messages: Messages = (), *, continue_final_message: bool = False
+    ) -> Prompt:
+        """The prompt with what a model sampled for it, id for id, and with the messages that follow.
+
+        - `sampled`: the completion's ids as the server sent them, with or without the stop token. All of them stay,
+          whatever they are; if they end within a frame, `<|end|>` or, within a call, `<|call|>` follows. They are one
+          message of the assistant, as `parse` reads it; they continue the last message if the prompt has it open.
+        - `messages`: what follows, mostly tool results or the user's next message. A result whose id and name are
+          unknown answers the sampled calls in their order.
+        - `continue_final_message`: leave the last of `messages`, which must be the assistant's, open for the model to
+          continue.
+
+        All ids of the prompt stay, too: no reasoning is dropped, whatever `keep_analysis` is, here and in later calls
+        of `extend` without changes. So a server's cache of the prompt and of what it generated remains valid, and the
+        time does not depend on the length of the history. Raises `RenderError` as `render` does, and `ValueError` for
+        numbers outside of 0 to 201087.
+        """
+        ids = _id_array(sampled)
+        more = tuple(_messages(messages, self._options.get("dialect", "motet")))
+        native = self._native.extend_ids(ids, more, continue_final_message)
+        steps = _Steps(self._steps, ids, more, continue_final_message)
+        return Prompt(native, self._messages, self._options, steps)
+
+    def _step_list(self) -> list[_Steps]:
+        steps, last = [], self._steps
+        while last is not None:
+            steps.append(last)
+            last = last.earlier
+        return steps[::-1]
 
     def __copy__(self) -> Prompt:
         return self
@@ -115,7 +180,8 @@ class Prompt:
     def __reduce__(self) -> tuple[Any, ...]:
         # Tools may be functions of the caller's, which do not pickle; their dicts say the same.
         tools = [tool.to_dict() if hasattr(tool, "to_dict") else tool for tool in self._options.get("tools", ())]
-        return (_rendered, (self._messages, {**self._options, "tools": tools}))
+        steps = [(step.sampled, step.messages, step.continues) for step in self._step_list()]
+        return (_rendered, (self._messages, {**self._options, "tools": tools}, steps))
 
     def __len__(self) -> int:
         return len(self._native)
@@ -128,6 +194,28 @@ class Prompt:
 
     def __repr__(self) -> str:
         return f"Prompt({len(self)} ids, {len(self.spans)} messages)"
+
+
+class _Steps(NamedTuple):
+    """Something that was appended to a prompt, behind `earlier` steps."""
+
+    earlier: _Steps | None
+    sampled: array[int] | None
+    messages: tuple[Message, ...]
+    continues: bool
+
+
+def _id_array(sampled: Iterable[int]) -> array[int]:
+    """The ids as an array of their own. Raises `TypeError` or `ValueError` for anything else."""
+    if isinstance(sampled, str | bytes | bytearray) or not isinstance(sampled, Iterable):
+        raise TypeError(f"sampled must be token ids, not {type(sampled).__name__}")
+    ids = list(sampled)
+    try:
+        return array("I", ids)
+    except OverflowError:
+        at, number = next(item for item in enumerate(ids) if not 0 <= item[1] < _core.VOCAB_SIZE)
+        last = _core.VOCAB_SIZE - 1
+        raise ValueError(f"unknown token id {number} at index {at}: ids are 0 to {last}") from None
 
 
 def render(
@@ -146,6 +234,7 @@ def render(
     dialect: Dialect = "motet",
     continue_final_message: bool = False,
     strict: bool = False,
+    sampled: Mapping[int, Iterable[int]] | None = None,
 ) -> Prompt:
     """The prompt of a conversation.
 
@@ -167,6 +256,9 @@ def render(
       message must be the assistant's. `next_role` is ignored.
     - `strict`: refuse what would be a note on the prompt, such as text of a tool that `openai_harmony` or
       `chat_template` do not escape.
+    - `sampled`: for messages of the assistant, by their index, the ids that a model sampled for them. They stand in the
+      prompt in place of the message's own; `keep_analysis` drops whole frames of reasoning. `extend_ids` does the same
+      for one answer after the other, and drops nothing.
 
     Raises `RenderError` for what has no place in the format, and `TypeError` for wrong types.
     """
@@ -189,7 +281,10 @@ def render(
     settings = options
     if response_format is not None:
         settings = {**options, "response_format": read_response_format(response_format)}
-    return Prompt(_core.render(read, settings), read, options)
+    if not sampled:
+        return Prompt(_core.render(read, settings), read, options)
+    samples = {index: _id_array(ids) for index, ids in sampled.items()}
+    return Prompt(_core.render(read, settings, samples), read, {**options, "sampled": samples})
 
 
 def _listed(values: Any) -> Any:
@@ -201,9 +296,24 @@ def _listed(values: Any) -> Any:
     return list(values) if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else values
 
 
-def _rendered(messages: tuple[Message, ...], options: dict[str, Any]) -> Prompt:
-    """Of a pickled prompt: its messages and options, rendered again."""
-    return render(messages, **options)
+def _rendered(
+    messages: tuple[Message, ...],
+    options: dict[str, Any],
+    steps: Sequence[tuple[array[int] | None, tuple[Message, ...], bool]] = (),
+) -> Prompt:
+    """Of a pickled prompt: its messages and options rendered again, and what was appended."""
+    return _replayed(messages, options, [_Steps(None, *step) for step in steps])
+
+
+def _replayed(messages: tuple[Message, ...], options: Mapping[str, Any], steps: Iterable[_Steps]) -> Prompt:
+    """A prompt with what was appended to it."""
+    prompt = render(messages, **options)
+    for _, sampled, more, continues in steps:
+        if sampled is None:
+            prompt = prompt.extend(more)
+        else:
+            prompt = prompt.extend_ids(sampled, more, continue_final_message=continues)
+    return prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +326,16 @@ class Training:
     """The loss mask: for each id 1 if the assistant writes it, else 0."""
     spans: tuple[tuple[int, int], ...]
     """For each message its range `(start, end)` in `ids`."""
+    _prompt: Prompt = field(repr=False, compare=False, default=None)  # type: ignore[assignment]
+
+    @property
+    def attribution(self) -> Attribution:
+        """Where each id is from: see `Prompt.attribution`."""
+        return self._prompt.attribution
+
+    def loss_mask(self, tokens: LossTokens = "assistant") -> array[int]:
+        """1 for each id to train on, else 0: see `Prompt.loss_mask`. `"assistant"` gives the `weights`."""
+        return self._prompt.loss_mask(tokens)
 
 
 def render_training(
@@ -236,21 +356,23 @@ def render_training(
     """The training sample of a conversation: as `render`, but the reasoning of every turn is kept, unless
     `keep_analysis` says otherwise, and a final answer at the end is ended by `<|return|>`.
     """
-    ids, weights, spans = _core.render_training(
-        _messages(messages, dialect),
+    prompt = render(
+        messages,
         tools=tools,
         builtin_tools=builtin_tools,
         instructions=instructions,
-        response_format=read_response_format(response_format),
+        response_format=response_format,
         reasoning_effort=reasoning_effort,
-        current_date=_date(current_date, dialect),
+        current_date=current_date,
         identity=identity,
         knowledge_cutoff=knowledge_cutoff,
+        next_role=None,
         keep_analysis=keep_analysis,
         dialect=dialect,
         strict=strict,
     )
-    return Training(ids, weights, spans)
+    native = prompt._native
+    return Training(native.training_ids(), list(native.loss_mask("assistant")), prompt.spans, prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +386,9 @@ class Rendered:
 
 
 def render_frames(frames: Iterable[Frame]) -> Rendered:
-    """The wire of frames, exactly as they are: `render_frames(frames(ids)).ids == ids` for well-formed ids.
+    """The wire of frames, exactly as they are. `render_frames(frames(ids)).ids == ids` for well-formed ids that are
+    canonical, that is those which `encode` gives for the text between markers; models sample others now and then, which
+    `Prompt.extend_ids` keeps.
 
     A frame whose `stop` is `None` gets no stop token, an `implied` one no `<|start|>`, and a frame with nothing but a
     role is the tail of a prompt. Raises `RenderError` for header values that the format has no place for.

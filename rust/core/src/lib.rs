@@ -6,6 +6,7 @@
 //! The names at the root of the crate are its stable interface. The modules also hold what the Python package needs, which
 //! can change with every version.
 
+pub mod continuation;
 pub mod error;
 pub mod frame;
 mod header_grammar;
@@ -17,6 +18,7 @@ pub mod render;
 pub mod tokenizer;
 pub mod tool_name;
 
+pub use continuation::extend_ids;
 pub use error::excerpt::Excerpt;
 pub use error::{Code, ParseError, ParseStage, RenderError, Repair, Tier};
 pub use frame::{CHANNELS, Frame, Header, RecipientPosition, Role, Stop};
@@ -31,8 +33,8 @@ pub use parser::stripped::Stripped;
 pub use parser::tool_names::ToolNames;
 pub use parser::{ChannelTokens, FrameStart, ParseOptions, Sink};
 pub use render::{
-    Builtin, Dialect, Effort, KeepAnalysis, Note, NoteCode, Prompt, RenderOptions, ResponseFormat,
-    TrainingSample, Writer, render, render_frames, render_training,
+    Attribution, Builtin, Dialect, Effort, KeepAnalysis, LossTokens, Note, NoteCode, Prompt, RenderOptions,
+    ResponseFormat, TokenKind, TrainingSample, Writer, render, render_frames, render_training,
 };
 pub use tokenizer::{
     DecodeError, InvalidId, Side, SpecialChoice, SpecialPolicy, SpecialSet, SpecialTokenFound, StreamDecoder,

@@ -5,7 +5,7 @@ use motet::error::Code;
 use motet::frame::Role;
 use motet::parser::ParseOptions;
 use motet::parser::classify::Kind;
-use motet::parser::collect::FrameCollector;
+use motet::parser::collect::{ClassifiedFrame, FrameCollector};
 use motet::parser::stream::{Completion, StreamParser, parse_ids, parse_text};
 use motet::parser::stripped::Stripped;
 use motet::tokenizer;
@@ -18,6 +18,11 @@ fn options(stripped: Stripped) -> Arc<ParseOptions> {
 
 fn shown(completion: &Completion) -> String {
     format!("{:?} {:?} {:?}", completion.frames, completion.repairs, completion.tokens)
+}
+
+/// The frames without their places, which count ids in one lane and bytes in the other.
+fn unplaced(completion: &Completion) -> Vec<ClassifiedFrame> {
+    completion.frames.iter().map(|frame| ClassifiedFrame { at: 0, ..frame.clone() }).collect()
 }
 
 /// Parses a text whole and in chunks, as text and as ids; asserts that all agree, and returns the completion.
@@ -35,7 +40,7 @@ fn read(text: &str, stripped: Stripped, cut: impl Fn(usize) -> bool) -> Completi
     let ids = tokenizer::encode(text);
     let by_id = parse_ids(&ids, options(stripped)).expect("tolerant");
     assert_eq!(by_id.tokens.sum(), ids.len() as u64, "{text:?}");
-    assert_eq!(by_id.frames, whole.frames, "{text:?}");
+    assert_eq!(unplaced(&by_id), unplaced(&whole), "{text:?}");
     let (mut parser, mut collector) = (StreamParser::new(options(stripped)), FrameCollector::default());
     for id in &ids {
         parser.feed_ids(&[*id], &mut collector).expect("ids only");

@@ -166,7 +166,7 @@ struct FrameFields {
 
 impl FrameFields {
     fn new(py: Python<'_>, frame: &ClassifiedFrame, index: usize) -> PyResult<FrameFields> {
-        let ClassifiedFrame { frame: Frame { header, .. }, kind, call } = frame;
+        let ClassifiedFrame { frame: Frame { header, .. }, kind, call, .. } = frame;
         let tool = call.as_ref().map(|call| call.name.as_str());
         let object = |word: Option<&str>| match interned(py, word) {
             Some(word) => word.into_any().unbind(),

@@ -52,8 +52,7 @@ mod _core {
     #[pymodule_export]
     use super::from_python::tool_dicts;
     #[pymodule_export]
-    use super::prompt::{Prompt, render, render_frames, render_training};
-
+    use super::prompt::{Prompt, render, render_frames};
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;

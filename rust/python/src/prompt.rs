@@ -4,39 +4,50 @@ use crate::ffi;
 use crate::from_python;
 use crate::to_python::error::render_error;
 use crate::to_python::frame::make_frame;
+use motet::continuation;
 use motet::frame::Frame;
 use motet::message::Message;
-use motet::render as core;
+use motet::render::{self as core, LossTokens};
+use motet::tokenizer::vocabulary;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
+use std::collections::BTreeMap;
 
 /// The prompt of a conversation. `motet.render` is the public form and describes the options, which are a dict here:
 /// keywords would be copied twice on the way.
 #[pyfunction]
-pub(crate) fn render(messages: &Bound<'_, PyAny>, options: &Bound<'_, PyDict>) -> PyResult<Prompt> {
+#[pyo3(signature = (messages, options, sampled=None))]
+pub(crate) fn render(
+    messages: &Bound<'_, PyAny>,
+    options: &Bound<'_, PyDict>,
+    sampled: Option<BTreeMap<usize, Bound<'_, PyAny>>>,
+) -> PyResult<Prompt> {
     let py = messages.py();
     let (messages, options) =
         (from_python::read_messages(messages)?, from_python::render_options(Some(options))?);
-    let prompt = py.detach(|| core::render(messages, options));
-    Ok(Prompt { prompt: prompt.map_err(|error| render_error(py, &error))?, ids: PyOnceLock::new() })
+    let Some(sampled) = sampled else {
+        let prompt = py.detach(|| core::render(messages, options));
+        return Ok(Prompt::new(prompt.map_err(|error| render_error(py, &error))?));
+    };
+    let turns = sampled.into_iter().map(|(index, ids)| {
+        Ok((index, from_python::ids(&ids, &format!("sampled[{index}]")).and_then(known_ids)?))
+    });
+    let turns = turns.collect::<PyResult<Vec<_>>>()?;
+    let prompt = py.detach(|| continuation::render_sampled(messages, turns, options));
+    Ok(Prompt::new(prompt.map_err(|error| render_error(py, &error))?))
 }
 
-/// `(ids, weights, spans)` of a training sample. `motet.render_training` is the public form.
-#[pyfunction]
-#[pyo3(signature = (messages, **settings))]
-pub(crate) fn render_training<'py>(
-    messages: &Bound<'py, PyAny>,
-    settings: Option<&Bound<'py, PyDict>>,
-) -> PyResult<Bound<'py, PyTuple>> {
-    let py = messages.py();
-    let (messages, settings) =
-        (from_python::read_messages(messages)?, from_python::render_options(settings)?);
-    let training = py.detach(|| core::render_training(messages, settings));
-    let training = training.map_err(|error| render_error(py, &error))?;
-    let weights: Vec<u8> = training.weights.into_iter().map(u8::from).collect();
-    (ffi::list(py, &training.ids)?, PyList::new(py, weights)?, PyTuple::new(py, training.spans)?)
-        .into_pyobject(py)
+/// Ids that all are in the vocabulary.
+fn known_ids(ids: Vec<u32>) -> PyResult<Vec<u32>> {
+    match ids.iter().position(|id| *id >= vocabulary::VOCAB_SIZE) {
+        None => Ok(ids),
+        Some(at) => {
+            let (id, last) = (ids[at], vocabulary::VOCAB_SIZE - 1);
+            Err(PyValueError::new_err(format!("unknown token id {id} at index {at}: ids are 0 to {last}")))
+        }
+    }
 }
 
 /// `(ids, text)` of frames. `motet.render_frames` is the public form.
@@ -52,12 +63,26 @@ pub(crate) fn render_frames<'py>(frames: &Bound<'py, PyAny>) -> PyResult<Bound<'
     (ffi::list(py, &ids)?, text).into_pyobject(py)
 }
 
+/// The choices of `loss_mask`.
+const LOSS_TOKENS: [(&str, LossTokens); 4] = [
+    ("assistant", LossTokens::Assistant),
+    ("final", LossTokens::Final),
+    ("without_reasoning", LossTokens::WithoutReasoning),
+    ("calls", LossTokens::Calls),
+];
+
 /// A rendered conversation. `motet.Prompt` is the public form.
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct Prompt {
     prompt: core::Prompt,
     /// Made at the first read of `ids`.
     ids: PyOnceLock<Py<PyList>>,
+}
+
+impl Prompt {
+    fn new(prompt: core::Prompt) -> Prompt {
+        Prompt { prompt, ids: PyOnceLock::new() }
+    }
 }
 
 #[pymethods]
@@ -105,15 +130,70 @@ impl Prompt {
         PyTuple::new(py, frames)
     }
 
+    /// With `continue_final_message`, the header of the open frame, markers spelled.
+    #[getter]
+    fn opened(&self) -> Option<String> {
+        self.prompt.opened()
+    }
+
     /// The prompt with more messages at its end. Encodes only what is new or changed.
     fn extend(&self, messages: &Bound<'_, PyAny>) -> PyResult<Prompt> {
         let py = messages.py();
         let messages: Vec<Message> = from_python::read_messages(messages)?;
         let longer = py.detach(|| self.prompt.extend(messages));
-        Ok(Prompt { prompt: longer.map_err(|error| render_error(py, &error))?, ids: PyOnceLock::new() })
+        Ok(Prompt::new(longer.map_err(|error| render_error(py, &error))?))
+    }
+
+    /// The prompt with sampled ids behind it, and more messages behind these. Keeps all ids.
+    fn extend_ids(
+        &self,
+        sampled: &Bound<'_, PyAny>,
+        messages: &Bound<'_, PyAny>,
+        continue_final_message: bool,
+    ) -> PyResult<Prompt> {
+        let py = messages.py();
+        let sampled = from_python::ids(sampled, "sampled").and_then(known_ids)?;
+        let messages: Vec<Message> = from_python::read_messages(messages)?;
+        let extend = || continuation::extend_ids(&self.prompt, &sampled, messages, continue_final_message);
+        Ok(Prompt::new(py.detach(extend).map_err(|error| render_error(py, &error))?))
+    }
+
+    /// `(messages, parts, kinds, sampled)`: arrays with an item for each id. `motet.Attribution` describes them.
+    fn attribution<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let all = py.detach(|| self.prompt.attribution());
+        let numbers = |items: &[Option<u32>]| {
+            let numbers =
+                items.iter().map(|item| item.and_then(|item| i32::try_from(item).ok()).unwrap_or(-1));
+            array(py, "i", &numbers.flat_map(i32::to_ne_bytes).collect::<Vec<_>>())
+        };
+        let kinds: Vec<u8> = all.kinds.iter().map(|kind| *kind as u8).collect();
+        let sampled: Vec<u8> = all.sampled.iter().copied().map(u8::from).collect();
+        let kinds = array(py, "B", &kinds)?;
+        (numbers(&all.messages)?, numbers(&all.parts)?, kinds, array(py, "B", &sampled)?).into_pyobject(py)
+    }
+
+    /// 1 for each id that is one of these tokens, else 0, as an `array.array("B")`.
+    fn loss_mask<'py>(&self, py: Python<'py>, tokens: &str) -> PyResult<Bound<'py, PyAny>> {
+        let choice = LOSS_TOKENS.iter().find(|(name, _)| *name == tokens).ok_or_else(|| {
+            let names = LOSS_TOKENS.map(|(name, _)| name).join("', '");
+            PyValueError::new_err(format!("tokens must be one of '{names}', not {tokens:?}"))
+        })?;
+        let mask: Vec<u8> = self.prompt.loss_mask(choice.1).into_iter().map(u8::from).collect();
+        array(py, "B", &mask)
+    }
+
+    /// The ids of the prompt as a training sample: a final answer at the end is ended by `<|return|>`.
+    fn training_ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        ffi::list(py, &core::TrainingSample::of(&self.prompt).ids)
     }
 
     fn __len__(&self) -> usize {
-        self.prompt.ids().len()
+        self.prompt.len()
     }
+}
+
+/// An `array.array` of these bytes.
+fn array<'py>(py: Python<'py>, code: &str, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    static ARRAY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    ARRAY.import(py, "array", "array")?.call1((code, PyBytes::new(py, bytes)))
 }

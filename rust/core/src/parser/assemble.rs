@@ -58,7 +58,7 @@ pub struct Parts {
 
 impl Parts {
     fn part(&mut self, classified: &ClassifiedFrame) -> Part {
-        let ClassifiedFrame { frame: Frame { header, content, stop, .. }, kind, call } = classified;
+        let ClassifiedFrame { frame: Frame { header, content, stop, .. }, kind, call, .. } = classified;
         let view = FrameView { header, kind: *kind, call: call.as_ref(), content, stop: *stop };
         self.part_without_text(view).with_text(content.clone())
     }

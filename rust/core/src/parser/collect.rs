@@ -13,6 +13,9 @@ pub struct ClassifiedFrame {
     pub kind: Kind,
     /// What is known of a call from its start on.
     pub call: Option<Call>,
+    /// Where the frame begins in the input: at this id, or at this byte of a text; up to 2³² - 1. It fills what would be
+    /// padding: there may be many frames.
+    pub at: u32,
 }
 
 impl ClassifiedFrame {
@@ -69,10 +72,11 @@ impl FrameCollector {
 
 impl Sink for FrameCollector {
     fn start(&mut self, start: FrameStart) {
-        let FrameStart { header, kind, implied, tool, trusted } = start;
+        let FrameStart { header, kind, implied, tool, trusted, at } = start;
         let call = tool.map(|name| self.call(&header, name, trusted));
         let frame = Frame { header, content: String::new(), stop: None, implied };
-        self.frames.push(ClassifiedFrame { frame, kind, call });
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        self.frames.push(ClassifiedFrame { frame, kind, call, at });
         self.open = true;
     }
 

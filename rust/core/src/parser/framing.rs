@@ -74,7 +74,7 @@ impl Parser {
         self.in_doubt = false;
         self.state = State::Content;
         let trusted = certain && !self.per_byte && !self.was_guessed();
-        sink.start(FrameStart { header, kind, implied, tool, trusted });
+        sink.start(FrameStart { header, kind, implied, tool, trusted, at: self.frame_at });
     }
 
     pub(super) fn marker_in_content(&mut self, marker: Marker, at: usize, sink: &mut impl Sink) {

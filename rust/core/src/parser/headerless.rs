@@ -79,6 +79,7 @@ impl Parser {
     pub(super) fn open_headerless(&mut self, code: Code, kind: Kind, sink: &mut impl Sink) {
         self.repair(code, self.buffer.start(), shown(&self.buffer.text), sink);
         let header = Header::new(self.options.role.unwrap_or(Role::Assistant));
+        self.frame_at = self.buffer.start();
         self.start_frame(header, Classification::of_kind(kind), true, false, sink);
         if let Some(current) = &mut self.current {
             current.unmarked = true;
@@ -112,6 +113,7 @@ impl Parser {
             header: Header::new(self.options.role.unwrap_or(Role::Assistant)),
             faults: vec![(Code::MissingHeader, at, shown(&buffer.text))],
             at,
+            frame_at: at,
             tokens: buffer.tokens,
             text: buffer.text,
             implied: true,
@@ -121,7 +123,8 @@ impl Parser {
     /// Opens and ends the frame of a text that `<|end|>` ended. `goes_on`: more of the turn follows.
     pub(super) fn decide_by_what_follows(&mut self, goes_on: bool, sink: &mut impl Sink) {
         let Some(undecided) = self.undecided.take() else { return };
-        let Undecided { header, faults, at, text, tokens, implied } = *undecided;
+        let Undecided { header, faults, at, frame_at, text, tokens, implied } = *undecided;
+        self.frame_at = frame_at;
         let stop = self.stop;
         for (code, at, text) in faults {
             self.repair(code, at, text, sink);

@@ -97,6 +97,8 @@ pub(super) struct Undecided {
     /// What is wrong about it: the repairs of its header, and the one that says that a header or its end is missing.
     pub(super) faults: Vec<(Code, usize, String)>,
     pub(super) at: usize,
+    /// Where its frame begins.
+    pub(super) frame_at: usize,
     pub(super) text: String,
     /// The number of tokens of the text.
     pub(super) tokens: u64,
@@ -111,8 +113,10 @@ pub struct Parser {
     pub(super) per_byte: bool,
     pub(super) state: State,
     pub(super) buffer: HeaderBuffer,
-    /// Where the `<|start|>` of the open header stands.
+    /// Where the open header begins, unless the prompt has its beginning.
     pub(super) started_at: usize,
+    /// Where the frame begins that is opened next.
+    pub(super) frame_at: usize,
     pub(super) current: Option<CurrentFrame>,
     pub(super) undecided: Option<Box<Undecided>>,
     pub(super) marked: bool,
@@ -144,6 +148,7 @@ impl Parser {
             state,
             buffer,
             started_at: 0,
+            frame_at: 0,
             current: None,
             undecided: None,
             in_doubt: false,
@@ -522,11 +527,21 @@ impl Parser {
         }
         self.count_header();
         self.tokens.markup += 1;
+        self.frame_at = self.opened_at(opening);
         let at = self.buffer.start();
         let text = self.buffer.spelled(0, 0);
         self.buffer.clear();
         let certain = parsed.is_certain_call(&self.options.tools, true);
         self.enter(parsed.header, certain, matches!(opening, FrameOpening::Implied(_)), at, &text, sink);
+    }
+
+    /// Where the frame of the header that is held begins.
+    pub(super) fn opened_at(&self, opening: FrameOpening) -> usize {
+        match opening {
+            FrameOpening::Preset(_) if self.current.is_none() => 0,
+            FrameOpening::Preset(_) => self.buffer.start(),
+            FrameOpening::Start | FrameOpening::Implied(_) => self.started_at,
+        }
     }
 
     /// The faults of a header, each with its place and what stood there.

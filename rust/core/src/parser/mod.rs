@@ -53,6 +53,8 @@ pub struct FrameStart {
     pub tool: Option<String>,
     /// Whether no quoted or misread text can have made this call.
     pub trusted: bool,
+    /// Where the frame begins in the input: at its `<|start|>`, or at the first piece of what stands in its place.
+    pub at: usize,
 }
 
 /// How an input is to be parsed.

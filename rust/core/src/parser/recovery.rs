@@ -7,8 +7,9 @@ use super::header::{self, Ending, ParsedHeader};
 use super::header_buffer::HeaderBuffer;
 use super::headerless::shown;
 use super::machine::{FrameOpening, HeaderEnd, Parser, State, Undecided};
+use super::tool_names::TYPES;
 use crate::error::Code;
-use crate::frame::{Role, Stop};
+use crate::frame::{CHANNELS, Role, Stop};
 use crate::marker::Marker;
 
 /// A last word of at least this many characters is text, in scripts that do not separate words.
@@ -28,6 +29,7 @@ impl Parser {
             false => (self.buffer.start(), self.buffer.spelled(0, 0)),
         };
         self.repair(Code::MissingStart, at, written, sink);
+        self.started_at = at;
         let buffer = std::mem::take(&mut self.buffer);
         self.open(FrameOpening::Implied(if buffer.text.trim().is_empty() {
             Some(role.unwrap_or(Role::Assistant))
@@ -105,6 +107,13 @@ impl Parser {
         {
             parsed.rest = None;
         }
+        // A header that was cut within a word, and closed for the next message, reads as it does at the end of the input.
+        if matches!(why, HeaderEnd::Stop(Stop::End) | HeaderEnd::Start(_))
+            && (opening == FrameOpening::Start || !self.buffer.marks.is_empty())
+            && parsed.rest.is_some_and(|rest| begins_header_word(text.get(rest..).unwrap_or_default()))
+        {
+            parsed.rest = None;
+        }
         match parsed.rest {
             Some(rest) => self.content_without_message(parsed, rest, opening, why, sink),
             None => self.drop_header(opening, why, sink),
@@ -150,6 +159,8 @@ impl Parser {
         if self.per_byte {
             self.tokens.markup += self.buffer.count_text(rest);
         }
+        let frame_at = self.opened_at(opening);
+        self.frame_at = frame_at;
         self.buffer.clear();
         let implied = matches!(opening, FrameOpening::Implied(_));
         let unnamed = parsed.header.channel.is_none()
@@ -159,7 +170,8 @@ impl Parser {
         if unnamed && why == HeaderEnd::Stop(Stop::End) {
             let header = parsed.header;
             let tokens = all - in_header;
-            self.undecided = Some(Box::new(Undecided { header, faults, at, text, tokens, implied }));
+            self.undecided =
+                Some(Box::new(Undecided { header, faults, at, frame_at, text, tokens, implied }));
             return;
         }
         for (code, at, text) in faults {
@@ -191,6 +203,7 @@ impl Parser {
         if why == HeaderEnd::Input && prompt {
             // The tail of a prompt: `<|start|>assistant`, for the model to go on.
             let classification = self.classified(&parsed.header);
+            self.frame_at = self.started_at;
             self.start_frame(
                 parsed.header,
                 Classification { kind: Kind::Text, ..classification },
@@ -320,6 +333,12 @@ impl Parser {
             self.state = State::Content;
         }
     }
+}
+
+/// Whether a text is the beginning of a word of a header, and not all of it.
+fn begins_header_word(text: &str) -> bool {
+    let words = CHANNELS.iter().chain(&TYPES).copied().chain([Role::Assistant.as_str(), "to="]);
+    !text.is_empty() && words.into_iter().any(|word| word.len() > text.len() && word.starts_with(text))
 }
 
 /// Whether the end of a cut completion is text: JSON, several words, or one that ends a sentence. A single word may be

@@ -1,7 +1,7 @@
 //! The frames of a conversation in the published chat template of gpt-oss: which it writes, omits and refuses. The
 //! template takes chat dicts, so each message is read as one: reasoning is its `thinking`, other text its `content`.
 
-use super::draft::{Draft, refusal};
+use super::draft::{Draft, Earlier, refusal};
 use super::notes::Notes;
 use super::options::{KeepAnalysis, RenderOptions};
 use super::python_json::{Fault, Json};
@@ -61,6 +61,29 @@ pub(crate) fn frames(
         frames.push(history.message(at, message, is_last).map_err(place)?);
     }
     Ok((preface, frames))
+}
+
+/// The frames of messages that stand behind others. `last_tool`: see [`last_tool`].
+pub(crate) fn frames_behind(
+    messages: &[Message],
+    last_tool: Option<&str>,
+    options: &RenderOptions,
+) -> Result<Vec<MessageFrames>, RenderError> {
+    let ends_with_message = options.next_role.is_none() || options.continue_final_message;
+    let mut history = History { last_tool, last_answer: messages.iter().rposition(is_answer) };
+    let frames = messages.iter().enumerate().map(|(at, message)| {
+        let is_last = ends_with_message && at + 1 == messages.len();
+        history.message(at, message, is_last).map_err(|error| RenderError { at: Some(at), ..error })
+    });
+    frames.collect()
+}
+
+/// The tool after which the template names the next result.
+pub(crate) fn last_tool(earlier: Earlier<'_>) -> Option<&str> {
+    let mut said = earlier.messages_backwards().filter(|message| {
+        message.role == Role::Assistant && (is_answer(message) || calls(message).next().is_some())
+    });
+    said.next().and_then(|message| calls(message).next()).map(|(_, call)| name_of(&call.name))
 }
 
 /// The developer frame, if there is one, and whether it offers functions.

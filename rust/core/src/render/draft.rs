@@ -3,7 +3,7 @@
 use super::notes::{Note, Notes};
 use crate::error::RenderError;
 use crate::frame::{Frame, Header, Role, Stop};
-use crate::message::Message;
+use crate::message::{Message, Part};
 use std::sync::Arc;
 
 /// A frame to be encoded, and the part that it comes from.
@@ -17,13 +17,15 @@ pub(crate) struct Draft {
     pub(crate) is_reasoning: bool,
     /// What its text writes although a reader could misread it.
     pub(crate) notes: Vec<Note>,
+    /// The ids that a model sampled for it; they stand for the frame.
+    pub(crate) sampled: Option<SampledIds>,
 }
 
 impl Draft {
     /// A draft that ends with `<|end|>`.
     pub(crate) fn new(header: Header, content: String) -> Draft {
         let frame = Frame { header, content, stop: Some(Stop::End), implied: false };
-        Draft { frame, cuts: Vec::new(), part: None, is_reasoning: false, notes: Vec::new() }
+        Draft { frame, cuts: Vec::new(), part: None, is_reasoning: false, notes: Vec::new(), sampled: None }
     }
 
     /// A system frame made from the options.
@@ -44,12 +46,32 @@ impl Draft {
     /// The same frame without its stop token.
     pub(crate) fn opened(&self) -> Draft {
         let frame = Frame { stop: None, ..self.frame.clone() };
-        Draft { frame, cuts: self.cuts.clone(), notes: self.notes.clone(), ..*self }
+        Draft { frame, cuts: self.cuts.clone(), notes: self.notes.clone(), sampled: None, ..*self }
     }
 
     pub(crate) fn is_final(&self) -> bool {
         self.frame.header.role == Role::Assistant && self.frame.header.channel.as_deref() == Some("final")
     }
+}
+
+/// What a sampled frame says, as the parser classifies it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampledKind {
+    Reasoning,
+    Preamble,
+    Text,
+    Call,
+    /// A frame of another role.
+    Foreign,
+}
+
+/// The ids of a draft that was sampled.
+#[derive(Clone, Debug)]
+pub(crate) struct SampledIds {
+    pub(crate) ids: Vec<u32>,
+    pub(crate) kind: SampledKind,
+    /// The stop token that was not sampled.
+    pub(crate) close: Option<Stop>,
 }
 
 /// A message and its frames.
@@ -59,6 +81,35 @@ pub(crate) struct Entry {
     pub(crate) drafts: Vec<Arc<Draft>>,
     /// Parts for which the dialect has no frame.
     pub(crate) omitted: Vec<usize>,
+}
+
+/// A conversation whose beginning may be another one.
+pub(crate) trait Conversation {
+    /// The conversation that it goes on with.
+    fn base(&self) -> Option<&dyn Conversation>;
+    /// The messages that follow those of the base.
+    fn entries(&self) -> &[Arc<Entry>];
+}
+
+/// The messages before one.
+#[derive(Clone, Copy)]
+pub(crate) struct Earlier<'a> {
+    pub(crate) base: Option<&'a dyn Conversation>,
+    pub(crate) entries: &'a [Arc<Entry>],
+}
+
+impl<'a> Earlier<'a> {
+    /// The messages, the last one first.
+    pub(crate) fn messages_backwards(self) -> impl Iterator<Item = &'a Message> {
+        let bases = std::iter::successors(self.base, |conversation| conversation.base());
+        let groups = std::iter::once(self.entries).chain(bases.map(Conversation::entries));
+        groups.flat_map(|entries| entries.iter().rev()).map(|entry| &entry.message)
+    }
+
+    /// The parts of the messages, the last one first.
+    pub(crate) fn parts_backwards(self) -> impl Iterator<Item = &'a Part> {
+        self.messages_backwards().flat_map(|message| message.content.iter().rev())
+    }
 }
 
 /// An error at the message that the caller adds.

@@ -1,6 +1,6 @@
 //! The frames of a message in the dialects `motet` and `openai_harmony`.
 
-use super::draft::{Draft, Entry, refusal};
+use super::draft::{Draft, Earlier, refusal};
 use super::notes::Notes;
 use super::options::{Dialect, RenderOptions};
 use super::system_text;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// The frames of a message after the preface. `earlier`: the messages before it.
 pub(crate) fn drafts(
     message: &Message,
-    earlier: &[Arc<Entry>],
+    earlier: Earlier<'_>,
     options: &RenderOptions,
 ) -> Result<Vec<Arc<Draft>>, RenderError> {
     let mut drafts: Vec<Draft> = Vec::new();
@@ -44,7 +44,7 @@ fn continues(message: &Message, at: usize) -> bool {
 fn part_draft(
     message: &Message,
     part: &Part,
-    earlier: &[Arc<Entry>],
+    earlier: Earlier<'_>,
     options: &RenderOptions,
 ) -> Result<Draft, RenderError> {
     Ok(match part {
@@ -107,7 +107,7 @@ fn header_value(value: &Option<String>, default: Option<&str>) -> Option<String>
     value.as_deref().or(default).filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
-fn call_draft(call: &ToolCall, earlier: &[Arc<Entry>], options: &RenderOptions) -> Draft {
+fn call_draft(call: &ToolCall, earlier: Earlier<'_>, options: &RenderOptions) -> Draft {
     let recipient = call_recipient(call, earlier, options);
     let built_in = is_built_in(&recipient);
     // Models call built-in tools on analysis with code, and functions on commentary with JSON.
@@ -135,7 +135,7 @@ fn call_draft(call: &ToolCall, earlier: &[Arc<Entry>], options: &RenderOptions) 
 fn result_draft(
     result: &ToolResult,
     message: &Message,
-    earlier: &[Arc<Entry>],
+    earlier: Earlier<'_>,
     options: &RenderOptions,
 ) -> Result<Draft, RenderError> {
     let author = match (&result.author, &result.name) {
@@ -172,16 +172,16 @@ fn result_draft(
 }
 
 /// The last call with this id.
-fn last_call<'m>(id: &str, message: &'m Message, earlier: &'m [Arc<Entry>]) -> Option<&'m ToolCall> {
-    let parts = earlier.iter().flat_map(|entry| &entry.message.content).chain(&message.content);
+fn last_call<'m>(id: &str, message: &'m Message, earlier: Earlier<'m>) -> Option<&'m ToolCall> {
+    let parts = message.content.iter().rev().chain(earlier.parts_backwards());
     let mut calls = parts.filter_map(|part| match part {
         Part::ToolCall(call) if call.id == id => Some(call),
         _ => None,
     });
-    calls.next_back()
+    calls.next()
 }
 
-fn call_recipient(call: &ToolCall, earlier: &[Arc<Entry>], options: &RenderOptions) -> String {
+fn call_recipient(call: &ToolCall, earlier: Earlier<'_>, options: &RenderOptions) -> String {
     if call.recipient.is_empty() {
         tool_recipient(&call.name, earlier, options)
     } else {
@@ -191,9 +191,9 @@ fn call_recipient(call: &ToolCall, earlier: &[Arc<Entry>], options: &RenderOptio
 
 /// The recipient of calls of a tool. A function that the prompt defines stays one even if it is named as a built-in
 /// tool.
-fn tool_recipient(name: &str, earlier: &[Arc<Entry>], options: &RenderOptions) -> String {
+fn tool_recipient(name: &str, earlier: Earlier<'_>, options: &RenderOptions) -> String {
     let is_defined = |tools: &[Tool]| tools.iter().any(|tool| tool.name == name);
-    let mut parts = earlier.iter().flat_map(|entry| &entry.message.content);
+    let mut parts = earlier.parts_backwards();
     let is_function = is_built_in(name)
         && (is_defined(&options.tools)
             || parts.any(|part| matches!(part, Part::Developer(developer) if is_defined(&developer.tools))));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 fn dump_frames(frames: &[ClassifiedFrame]) -> String {
     let mut out = String::new();
-    for ClassifiedFrame { frame, kind, call } in frames {
+    for ClassifiedFrame { frame, kind, call, .. } in frames {
         let header = &frame.header;
         write!(out, "{} {}", kind.as_str(), header.role.as_str()).expect("a string");
         for (name, value) in [

@@ -38,7 +38,7 @@ impl<'a, 'py> SharedFrame<'a, 'py> {
         content: &'a str,
         stop: Option<Stop>,
     ) -> SharedFrame<'a, 'py> {
-        let ClassifiedFrame { frame: Frame { header, implied, .. }, kind, call } = frame;
+        let ClassifiedFrame { frame: Frame { header, implied, .. }, kind, call, .. } = frame;
         let view = FrameView { header, kind: *kind, call: call.as_ref(), content, stop };
         SharedFrame { view, implied: *implied, content: PyString::new(py, content) }
     }

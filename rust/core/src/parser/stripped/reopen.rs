@@ -163,6 +163,7 @@ impl Parser {
         self.repair(Code::StrippedMarkers, head.start(), head.text.clone(), sink);
         let is_answer = channel_of(&header) == Some("final");
         let takes_json = header.recipient.as_deref().is_some_and(|to| !is_built_in(to) || to.contains('.'));
+        self.frame_at = head.start();
         self.enter(header, false, true, head.start(), &head.text, sink);
         if self.state != State::Content {
             return;
