@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import http.client
 import itertools
 import json
@@ -287,6 +288,41 @@ def test_raw_answers_have_ids_and_text_without_stop_token() -> None:
         bare = post(server, {"model": "m", "prompt": "Hi"}, "/v1/completions").json()["choices"][0]
         assert "<|" not in bare["text"]
         assert "token_ids" not in bare
+
+
+def test_generate_of_vllm_takes_and_returns_ids() -> None:
+    ids, path = motet.encode(PLAIN, special="token"), "/inference/v1/generate"
+    body: dict[str, Any] = {"token_ids": [1, 2, 3], "sampling_params": {"max_tokens": 100}}
+    with ScriptedServer(lambda _: PLAIN, face="vllm") as server:
+        whole = post(server, body, path).json()
+        assert set(whole) == {"request_id", "choices", "prompt_logprobs"}
+        choice = whole["choices"][0]
+        assert (choice["token_ids"], choice["finish_reason"]) == (ids, "stop")
+        assert motet.parse(choice["token_ids"]).text == ANSWER
+        # Sampling parameters have their own default of 16 tokens.
+        choice = post(server, {**body, "sampling_params": {}}, path).json()["choices"][0]
+        assert (choice["token_ids"], choice["finish_reason"]) == (ids[:16], "length")
+        found = chunks(post(server, {**body, "stream": True, "stream_options": {"include_usage": True}}, path))
+        *parts, last = found
+        assert [token for part in parts for token in part["choices"][0]["token_ids"]] == ids
+        assert last["usage"] == {"prompt_tokens": 3, "completion_tokens": len(ids), "total_tokens": 3 + len(ids)}
+        assert "token_ids: Input should be a valid list" in said(post(server, {**body, "token_ids": "Hi"}, path))
+        with_context = {**body, "token_ids": [0] * 131_000}
+        assert "maximum context length is 131072" in said(post(server, with_context, path))
+    with ScriptedServer([PLAIN], face="sglang") as server:
+        assert post(server, body, path).status_code == 404
+
+
+def test_tokenize_of_vllm_counts_as_motet_does() -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    with ScriptedServer([], face="vllm", context=4096) as server:
+        plain = post(server, {"prompt": "Hi<|end|>"}, "/tokenize").json()
+        assert plain == {"count": 2, "max_model_len": 4096, "tokens": motet.encode("Hi<|end|>", special="token")}
+        chat = post(server, {"messages": messages, "tools": [WEATHER]}, "/tokenize").json()
+        today = datetime.date.today()
+        ids = motet.render(messages, tools=[WEATHER], current_date=today, dialect="chat_template").ids
+        assert (chat["tokens"], chat["count"]) == (ids, len(ids))
+        assert post(server, {"text": "Hi"}, "/tokenize").status_code == 400
 
 
 def test_equal_requests_get_equal_bytes() -> None:

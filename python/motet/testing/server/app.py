@@ -222,9 +222,9 @@ class ScriptedServer(Closing):
         if refusal is not None:
             return refusal
         body = self.requests[-1].body
-        if not isinstance(body, Mapping) or not isinstance(body.get("prompt"), str):
+        if not isinstance(body, Mapping) or not isinstance(body.get("prompt", body.get("messages")), str | list):
             return self._error(400, "prompt: Input should be a valid string", "BadRequestError", None)
-        tokens = _core.encode(body["prompt"], special="token")
+        tokens = wire_shapes.prompt_ids(body)
         return web.json_response({"count": len(tokens), "max_model_len": self.face.context, "tokens": tokens})
 
     async def _receive(self, request: web.Request) -> web.Response | None:
@@ -289,7 +289,8 @@ class ScriptedServer(Closing):
         """The error for a request that does not fit into the context. `None`: it fits."""
         prompt = wire_shapes.prompt_tokens(body)
         face = self.face
-        output = 0 if face.spare_tokens is None else body.get("max_tokens") or 0
+        limits = body.get("sampling_params", body)
+        output = 0 if face.spare_tokens is None else limits.get("max_tokens") or 0
         if prompt < face.context and prompt + output <= face.context - (face.spare_tokens or 0):
             return None
         wording = face.overflow_message

@@ -179,8 +179,8 @@ FACES: Mapping[str, Face] = {
             ),
             overflow_message=(
                 "This model's maximum context length is {limit} tokens. However, you requested {output} output tokens "
-                "and your prompt contains {prompt} input tokens, for a total of {tokens} tokens. Please reduce the "
-                "length of the input prompt or the number of requested output tokens."
+                "and your prompt contains at least {prompt} input tokens, for a total of at least {tokens} tokens. "
+                "Please reduce the length of the input prompt or the number of requested output tokens."
             ),
         ),
         Face(

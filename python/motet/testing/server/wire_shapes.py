@@ -24,6 +24,7 @@ __all__ = [
     "generate_chunks",
     "generate_whole",
     "models",
+    "prompt_ids",
     "prompt_tokens",
     "usage",
 ]
@@ -69,24 +70,27 @@ def usage(turn: Turn, request: Mapping[str, Any], ids: list[int], face: Face = _
 
 
 def prompt_tokens(request: Mapping[str, Any]) -> int:
-    """The tokens of a request's prompt."""
+    """The number of tokens of a request's prompt."""
+    return len(prompt_ids(request))
+
+
+def prompt_ids(request: Mapping[str, Any]) -> list[int]:
+    """The tokens of a request's prompt: its ids, its text with special tokens, or its messages in the chat template."""
     prompt = request.get("prompt", request.get("token_ids"))
     if isinstance(prompt, str):
-        return len(_core.encode(prompt, special="token"))
+        return _core.encode(prompt, special="token")
     if isinstance(prompt, list):
-        return len(prompt)
+        return prompt
     try:
-        return len(
-            render(
-                request["messages"],
-                tools=request.get("tools") or (),
-                reasoning_effort=request.get("reasoning_effort") or "medium",
-                current_date=datetime.date.today(),
-                dialect="chat_template",
-            )
-        )
+        return render(
+            request["messages"],
+            tools=request.get("tools") or (),
+            reasoning_effort=request.get("reasoning_effort") or "medium",
+            current_date=datetime.date.today(),
+            dialect="chat_template",
+        ).ids
     except RenderError:
-        return _core.count(str(request["messages"]))
+        return _core.encode(str(request["messages"]))
 
 
 def fitted(request: Mapping[str, Any], face: Face) -> Mapping[str, Any]:
