@@ -17,8 +17,8 @@ ANSWER = final("word " * 20)
 MAX_TOKENS = 40
 
 
-def worst_cost(brain: motet.Atom, prompt: str) -> Decimal:
-    estimate = brain.estimate(prompt, max_tokens=MAX_TOKENS)
+def worst_cost(atom: motet.Atom, prompt: str) -> Decimal:
+    estimate = atom.estimate(prompt, max_tokens=MAX_TOKENS)
     assert estimate.cash.high is not None
     return Decimal(estimate.cash.high)
 
@@ -32,10 +32,10 @@ def outcome(ask: Any) -> str:
 
 
 def test_forty_threads_get_whole_answers_or_none() -> None:
-    with asking(lambda _: Turn(ANSWER, delay=0.001)) as (brain, server):
-        limit = worst_cost(brain, "Go.") * 6
+    with asking(lambda _: Turn(ANSWER, delay=0.001)) as (atom, server):
+        limit = worst_cost(atom, "Go.") * 6
         with motet.budget(limit) as budget, ThreadPoolExecutor(40) as pool:
-            ask = lambda _: outcome(lambda: brain.ask("Go.", max_tokens=MAX_TOKENS))  # noqa: E731
+            ask = lambda _: outcome(lambda: atom.ask("Go.", max_tokens=MAX_TOKENS))  # noqa: E731
             outcomes = list(pool.map(ask, range(40)))
         assert set(outcomes) == {"whole", "refused"}
         assert len(server.requests) == outcomes.count("whole") >= 6
@@ -44,21 +44,21 @@ def test_forty_threads_get_whole_answers_or_none() -> None:
 
 
 def test_forty_tasks_get_whole_answers_or_none() -> None:
-    async def ask(brain: motet.Atom) -> str:
+    async def ask(atom: motet.Atom) -> str:
         try:
-            await brain.aask("Go.", max_tokens=MAX_TOKENS)
+            await atom.aask("Go.", max_tokens=MAX_TOKENS)
         except motet.MaxCostError as error:
             return "cut" if error.partial is not None else "refused"
         return "whole"
 
-    async def main(brain: motet.Atom, limit: Decimal) -> tuple[Any, list[str]]:
-        async with brain:
+    async def main(atom: motet.Atom, limit: Decimal) -> tuple[Any, list[str]]:
+        async with atom:
             with motet.budget(limit) as budget:
-                return budget, await asyncio.gather(*[ask(brain) for _ in range(40)])
+                return budget, await asyncio.gather(*[ask(atom) for _ in range(40)])
 
-    with asking(lambda _: Turn(ANSWER, delay=0.001)) as (brain, server):
-        limit = worst_cost(brain, "Go.") * 6
-        budget, outcomes = asyncio.run(main(brain, limit))
+    with asking(lambda _: Turn(ANSWER, delay=0.001)) as (atom, server):
+        limit = worst_cost(atom, "Go.") * 6
+        budget, outcomes = asyncio.run(main(atom, limit))
         assert set(outcomes) == {"whole", "refused"}
         assert len(server.requests) == outcomes.count("whole") >= 6
         assert budget.spent <= limit
@@ -66,12 +66,12 @@ def test_forty_tasks_get_whole_answers_or_none() -> None:
 
 def test_a_request_inside_a_stream_never_waits_for_it() -> None:
     """Waiting for the outer request would never end, as it ends only after the inner one."""
-    with asking(lambda _: ANSWER) as (brain, _):
-        limit = worst_cost(brain, "Go.") * Decimal("1.5")
-        with motet.budget(limit) as budget, brain.stream("Go.", max_tokens=MAX_TOKENS) as stream:
+    with asking(lambda _: ANSWER) as (atom, _):
+        limit = worst_cost(atom, "Go.") * Decimal("1.5")
+        with motet.budget(limit) as budget, atom.stream("Go.", max_tokens=MAX_TOKENS) as stream:
             next(iter(stream))
             with pytest.raises(motet.MaxCostError, match="reserved") as caught:
-                brain.ask("Go, with a prompt that is longer. " * 100, max_tokens=MAX_TOKENS)
+                atom.ask("Go, with a prompt that is longer. " * 100, max_tokens=MAX_TOKENS)
             assert (caught.value.cost, caught.value.partial) == (0, None)
             for _ in stream:
                 pass
@@ -80,12 +80,12 @@ def test_a_request_inside_a_stream_never_waits_for_it() -> None:
 
 
 def test_a_waiting_request_keeps_its_timeout() -> None:
-    with asking(lambda _: ANSWER) as (brain, server):
-        limit = worst_cost(brain, "Go.")
-        with motet.budget(limit), brain.stream("Go.", max_tokens=MAX_TOKENS) as stream:
+    with asking(lambda _: ANSWER) as (atom, server):
+        limit = worst_cost(atom, "Go.")
+        with motet.budget(limit), atom.stream("Go.", max_tokens=MAX_TOKENS) as stream:
             next(iter(stream))
             with ThreadPoolExecutor(1) as pool:
-                ask = lambda: brain.ask("Go.", max_tokens=MAX_TOKENS, timeout=0.05)  # noqa: E731
+                ask = lambda: atom.ask("Go.", max_tokens=MAX_TOKENS, timeout=0.05)  # noqa: E731
                 error = pool.submit(ask).exception()
             assert isinstance(error, motet.RequestTimeoutError)
             assert (error.cost, len(server.requests)) == (0, 1)
@@ -93,7 +93,7 @@ def test_a_waiting_request_keeps_its_timeout() -> None:
 
 def test_an_answer_that_ends_at_the_limit_is_kept() -> None:
     """The chunk that passes the limit is the last one: the answer is complete and paid for."""
-    with asking(lambda _: ANSWER) as (brain, _):
-        cost = brain.ask("Go.").metrics.cost.cash.total
+    with asking(lambda _: ANSWER) as (atom, _):
+        cost = atom.ask("Go.").metrics.cost.cash.total
         assert cost is not None
-        assert brain.ask("Go.", max_cost=cost * Decimal("0.9999")).output == "word " * 20
+        assert atom.ask("Go.", max_cost=cost * Decimal("0.9999")).output == "word " * 20

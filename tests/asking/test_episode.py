@@ -39,10 +39,10 @@ def contents(episode: Episode) -> str:
 
 @examples(100)
 @given(EPISODES, EPISODES)
-def test_hashes_are_equal_exactly_for_equal_contents(one: Episode, other: Episode) -> None:
-    assert (one.hash == other.hash) is (contents(one) == contents(other))
-    assert one.id == one.hash[:16]
-    assert len(bytes.fromhex(one.hash)) == 32
+def test_hashes_are_equal_exactly_for_equal_contents(first: Episode, other: Episode) -> None:
+    assert (first.hash == other.hash) is (contents(first) == contents(other))
+    assert first.id == first.hash[:16]
+    assert len(bytes.fromhex(first.hash)) == 32
 
 
 @examples(100)
@@ -63,7 +63,7 @@ def test_hash_depends_on_the_order_of_exchanges(episode: Episode, data: st.DataO
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [
         # Joined with a line's end, or put side by side, these would be the same.
         (([said("user", "a\nb")], "c"), ([said("user", "a")], "b\nc")),
@@ -72,8 +72,8 @@ def test_hash_depends_on_the_order_of_exchanges(episode: Episode, data: st.DataO
         (([said("user", "a")], "b"), ([said("developer", "a")], "b")),
     ],
 )
-def test_distinct_conversations_have_distinct_bytes(one: Any, other: Any) -> None:
-    hashes = [Episode().add(asked, said("assistant", answered)).hash for asked, answered in (one, other)]
+def test_distinct_conversations_have_distinct_bytes(first: Any, other: Any) -> None:
+    hashes = [Episode().add(question, said("assistant", answered)).hash for question, answered in (first, other)]
     assert hashes[0] != hashes[1]
 
 
@@ -87,9 +87,9 @@ def test_briefs_come_first_and_count_in_the_hash() -> None:
 
 def test_adding_returns_a_new_episode() -> None:
     first = Episode(system="Be brief.")
-    asked = [said("user", "a")]
-    second = first.add(asked, said("assistant", "b"))
-    asked.append(said("user", "never"))
+    messages = [said("user", "a")]
+    second = first.add(messages, said("assistant", "b"))
+    messages.append(said("user", "never"))
     third = second.add([said("user", "c")], said("assistant", "d"))
     assert [len(episode) for episode in (first, second, third)] == [0, 1, 2]
     assert second.exchanges[0].input == (said("user", "a"),)

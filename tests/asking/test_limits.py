@@ -51,11 +51,11 @@ def one_chunk_more(limit: Decimal) -> Decimal:
 
 def talk(*said: Any) -> Any:
     """A script by how many answers a conversation has. Of a list the first comes once, and the last from then on."""
-    left = [list(one) if isinstance(one, list) else [one] for one in said]
+    left = [list(total) if isinstance(total, list) else [total] for total in said]
 
     def script(body: Any) -> Any:
-        one = left[sum(message["role"] == "assistant" for message in body["messages"])]
-        return one.pop(0) if len(one) > 1 else one[0]
+        total = left[sum(message["role"] == "assistant" for message in body["messages"])]
+        return total.pop(0) if len(total) > 1 else total[0]
 
     return script
 
@@ -78,128 +78,128 @@ CASES: list[tuple[str, Any, Any, tuple[Any, ...], type[motet.LimitError], int, b
 
 
 @pytest.mark.parametrize(
-    ("name", "limit", "later", "said", "error", "steps", "cut"),
+    ("name", "limit", "later", "words", "error", "steps", "cut"),
     CASES,
     ids=[f"{case[0]}-{case[1]}-{number}" for number, case in enumerate(CASES)],
 )
 @pytest.mark.parametrize("how", ["run", "arun", "stream"])
 def test_each_limit_ends_the_run_and_its_state_resumes(
-    name: str, limit: Any, later: Any, said: Any, error: type[motet.LimitError], steps: int, cut: bool, how: str
+    name: str, limit: Any, later: Any, words: Any, error: type[motet.LimitError], steps: int, cut: bool, how: str
 ) -> None:
-    async def main(brain: motet.Atom) -> None:
-        async with brain:
-            await brain.arun("Go.", **options)
+    async def main(atom: motet.Atom) -> None:
+        async with atom:
+            await atom.arun("Go.", **options)
 
     options: Any = {"tools": [text, nap], name: limit}
-    with asking(talk(*said)) as (brain, server):
+    with asking(talk(*words)) as (atom, server):
         with pytest.raises(error) as caught:
             if how == "arun":
-                asyncio.run(main(brain))
+                asyncio.run(main(atom))
             else:
-                brain.run("Go.", **options) if how == "run" else brain.run("Go.", stream=True, **options).finish()
-        found = caught.value
-        assert (found.option, str(found.limit)) == (name, str(limit))
-        assert f"the run has reached {name}={limit} after {steps} steps" in str(found)
-        assert (len(found.state.steps), found.state.done) == (steps, False)
-        assert found.cost == found.state.metrics.cost.cash.total
-        assert bool(found.state.aborted) is cut
+                atom.run("Go.", **options) if how == "run" else atom.run("Go.", stream=True, **options).finish()
+        result = caught.value
+        assert (result.option, str(result.limit)) == (name, str(limit))
+        assert f"the run has reached {name}={limit} after {steps} steps" in str(result)
+        assert (len(result.state.steps), result.state.done) == (steps, False)
+        assert result.cost == result.state.metrics.cost.cash.total
+        assert bool(result.state.aborted) is cut
         if cut:
-            assert found.state.aborted == (found.partial.metrics,)
-            assert found.partial.metrics.size.tokens.output > 0
-        assert name != "max_cost" or found.cost < one_chunk_more(Decimal(limit))
+            assert result.state.aborted == (result.partial.metrics,)
+            assert result.partial.metrics.size.tokens.output > 0
+        assert name != "max_cost" or result.cost < one_chunk_more(Decimal(limit))
         if name != "max_time":
             # Nothing has changed, so nothing more is spent.
-            asked = len(server.requests)
+            count = len(server.requests)
             with pytest.raises(error):
-                brain.resume(found.state, tools=[text, nap])
-            assert len(server.requests) == asked or name == "max_cost"
-        run = brain.resume(found.state, tools=[text, nap], **{name: later})
+                atom.resume(result.state, tools=[text, nap])
+            assert len(server.requests) == count or name == "max_cost"
+        run = atom.resume(result.state, tools=[text, nap], **{name: later})
         assert run.text == "A"
-        total = sum([one.cost.cash.total for one in [*[step.metrics for step in run.steps], *run.aborted]])
+        total = sum([item.cost.cash.total for item in [*[step.metrics for step in run.steps], *run.aborted]])
         assert run.metrics.cost.cash.total == total
 
 
 def test_time_limit_ends_a_stream() -> None:
-    with asking(talk(CALL, [Turn(LONG, delay=0.02), final("A")])) as (brain, server):
+    with asking(talk(CALL, [Turn(LONG, delay=0.02), final("A")])) as (atom, server):
         with pytest.raises(motet.MaxTimeError) as caught:
-            brain.run("Go.", tools=[text], max_time=1.0, stream=True).finish()
+            atom.run("Go.", tools=[text], max_time=1.0, stream=True).finish()
         assert server.hung_up.wait(5), "the connection is still open"
         assert 0 < caught.value.state.aborted[0].size.tokens.output < 150
-        assert brain.resume(caught.value.state, tools=[text]).text == "A"
+        assert atom.resume(caught.value.state, tools=[text]).text == "A"
 
 
 def test_prompt_above_the_remaining_budget_is_not_sent() -> None:
-    with asking(talk(*STEPS)) as (brain, server):
+    with asking(talk(*STEPS)) as (atom, server):
         with pytest.raises(motet.MaxCostError) as caught:
-            brain.run("word " * 300, tools=[text], max_cost="0.0001")
+            atom.run("word " * 300, tools=[text], max_cost="0.0001")
         assert len(server.requests) == len(caught.value.state.steps) == 1
-        assert brain.resume(caught.value.state, tools=[text], max_cost="1").text == "A"
+        assert atom.resume(caught.value.state, tools=[text], max_cost="1").text == "A"
 
 
 def test_time_limit_during_a_tool_is_reported_on_resume() -> None:
-    brain, _ = fake_atom(turns(calls("nap", "text"), final("A")))
+    atom, _ = fake_atom(turns(calls("nap", "text"), final("A")))
     with pytest.raises(motet.MaxTimeError) as caught:
-        brain.run("Go.", tools=[nap, text], max_time=1.0)
-    assert [one.signal for one in caught.value.state.steps[0].calls] == ["error:malfunction", "success"]
+        atom.run("Go.", tools=[nap, text], max_time=1.0)
+    assert [call.signal for call in caught.value.state.steps[0].calls] == ["error:malfunction", "success"]
     assert "the tool may still be at work" in caught.value.state.steps[0].calls[0].content
     with pytest.raises(motet.MaxTimeError) as caught:
-        brain.run("Go.", tools=[nap, text], max_time=1.0, parallel=False)
+        atom.run("Go.", tools=[nap, text], max_time=1.0, parallel=False)
     # The second one was never begun.
-    assert [one.signal for one in caught.value.state.steps[0].calls] == ["error:malfunction", None]
+    assert [call.signal for call in caught.value.state.steps[0].calls] == ["error:malfunction", None]
     assert caught.value.state.unfinished == ()
-    assert brain.resume(caught.value.state, tools=[nap, text]).text == "A"
+    assert atom.resume(caught.value.state, tools=[nap, text]).text == "A"
 
 
 def test_call_limit_ignores_whitespace_in_arguments() -> None:
-    made = [calls(("echo", written)) for written in ('{"a": 1, "b": 2}', '{"b":2,"a":1}', ' {"a":1,"b":2}')]
+    repeated_calls = [calls(("echo", written)) for written in ('{"a": 1, "b": 2}', '{"b":2,"a":1}', ' {"a":1,"b":2}')]
 
     def echo(a: int, b: int) -> int:
         return a
 
-    brain, _ = fake_atom(turns(*made, final("A")))
+    atom, _ = fake_atom(turns(*repeated_calls, final("A")))
     with pytest.raises(motet.RepeatedCallError):
-        brain.run("Go.", tools=[echo], max_repeats=2)
+        atom.run("Go.", tools=[echo], max_repeats=2)
     other = [calls(("echo", f'{{"a": {n}, "b": 2}}')) for n in range(9)]
-    brain, _ = fake_atom(turns(*other, final("A")))
-    assert brain.run("Go.", tools=[echo], max_repeats=2).text == "A"
+    atom, _ = fake_atom(turns(*other, final("A")))
+    assert atom.run("Go.", tools=[echo], max_repeats=2).text == "A"
 
 
 def test_answer_without_usage_costs_its_reservation() -> None:
     silent = Turn(calls("text"), fault=Fault("no_usage"))
-    with asking(silent, final("A")) as (brain, server):
+    with asking(silent, final("A")) as (atom, server):
         with pytest.raises(motet.MaxCostError, match=r"max_cost=0\.05 after 1 steps") as caught:
-            brain.run("Go.", tools=[text], max_cost="0.05")
+            atom.run("Go.", tools=[text], max_cost="0.05")
         assert len(server.requests) == 1
         assert caught.value.state.metrics.cost.cash.total is None
         # 131,072 tokens at 0.6 dollars a million are 0.0786 dollars.
-        assert brain.resume(caught.value.state, tools=[text], max_cost="0.08").text == "A"
-    with asking(silent, silent, final("A")) as (brain, _), pytest.raises(motet.MaxTokensError) as tokens:
-        brain.run("Go.", tools=[text], max_tokens=10)
+        assert atom.resume(caught.value.state, tools=[text], max_cost="0.08").text == "A"
+    with asking(silent, silent, final("A")) as (atom, _), pytest.raises(motet.MaxTokensError) as tokens:
+        atom.run("Go.", tools=[text], max_tokens=10)
     assert len(tokens.value.state.steps) + len(tokens.value.state.aborted) == 1
     with (
-        asking(silent, slug="some/model", price={"input": 1, "output": 2}) as (brain, _),
+        asking(silent, slug="some/model", price={"input": 1, "output": 2}) as (atom, _),
         pytest.raises(motet.ConfigError, match="the worst case of some/model is not known"),
     ):
-        brain.run("Go.", tools=[text], max_cost="1")
+        atom.run("Go.", tools=[text], max_cost="1")
 
 
 def test_output_limit_of_the_service_is_not_the_run_limit() -> None:
     cut = calls("text").removesuffix("<|call|>")
-    with asking(cut) as (brain, _), pytest.raises(motet.TruncatedOutputError) as caught:
-        brain.run("Go.", tools=[text], max_tokens=4000)
+    with asking(cut) as (atom, _), pytest.raises(motet.TruncatedOutputError) as caught:
+        atom.run("Go.", tools=[text], max_tokens=4000)
     assert len(caught.value.state.aborted) == 1  # type: ignore[attr-defined]
     slow = Fault("status", status=408)
-    with asking(*[slow] * 9, max_retries=0) as (brain, _), pytest.raises(motet.RequestTimeoutError):
-        brain.run("Go.", tools=[text], max_time=60)
+    with asking(*[slow] * 9, max_retries=0) as (atom, _), pytest.raises(motet.RequestTimeoutError):
+        atom.run("Go.", tools=[text], max_time=60)
 
 
 # Budgets.
 
 
-def spend(brain: motet.Atom, prompt: str, **options: Any) -> tuple[bool, Decimal]:
+def spend(atom: motet.Atom, prompt: str, **options: Any) -> tuple[bool, Decimal]:
     """Whether the answer came, and what it cost."""
     try:
-        answer = brain.ask(prompt, **options)
+        answer = atom.ask(prompt, **options)
     except motet.MaxCostError as error:
         assert error.option == "budget"
         return False, Decimal(0) if error.partial is None else error.partial.metrics.cost.cash.total or Decimal(0)
@@ -207,9 +207,9 @@ def spend(brain: motet.Atom, prompt: str, **options: Any) -> tuple[bool, Decimal
     return True, answer.metrics.cost.cash.total
 
 
-async def aspend(brain: motet.Atom, prompt: str, **options: Any) -> tuple[bool, Decimal]:
+async def aspend(atom: motet.Atom, prompt: str, **options: Any) -> tuple[bool, Decimal]:
     try:
-        answer = await brain.aask(prompt, **options)
+        answer = await atom.aask(prompt, **options)
     except motet.MaxCostError as error:
         return False, Decimal(0) if error.partial is None else error.partial.metrics.cost.cash.total or Decimal(0)
     assert answer.metrics.cost.cash.total is not None
@@ -226,13 +226,13 @@ def settled(budget: limits.Budget) -> bool:
     ids=["final", "plain", "calls"],
 )
 def test_threads_never_exceed_a_budget(script: str) -> None:
-    with asking(lambda _: script) as (brain, _), asking(lambda _: script, slug="together/gpt-oss/120b") as (other, _):
+    with asking(lambda _: script) as (atom, _), asking(lambda _: script, slug="together/gpt-oss/120b") as (other, _):
         tools: Any = ["text", "get_weather_of_a_city"]
-        alone = brain.ask("Go.", tools=tools).metrics.cost.cash.total
+        alone = atom.ask("Go.", tools=tools).metrics.cost.cash.total
         assert alone is not None
         limit = (alone * Decimal("20.5")).quantize(Decimal("1e-9"))
         with motet.budget(limit) as budget, ThreadPoolExecutor(32) as pool:
-            ended = list(pool.map(lambda n: spend((brain, other)[n % 2], "Go.", tools=tools), range(64)))
+            ended = list(pool.map(lambda n: spend((atom, other)[n % 2], "Go.", tools=tools), range(64)))
         assert budget.spent == sum(cost for _, cost in ended)
         assert settled(budget)
         assert budget.spent <= limit
@@ -242,15 +242,15 @@ def test_threads_never_exceed_a_budget(script: str) -> None:
 
 
 def test_tasks_never_exceed_a_budget() -> None:
-    async def main(brain: motet.Atom, limit: Decimal) -> tuple[limits.Budget, list[tuple[bool, Decimal]]]:
-        async with brain:
+    async def main(atom: motet.Atom, limit: Decimal) -> tuple[limits.Budget, list[tuple[bool, Decimal]]]:
+        async with atom:
             with motet.budget(limit) as budget:
-                return budget, await asyncio.gather(*[aspend(brain, f"Go {n}.") for n in range(200)])
+                return budget, await asyncio.gather(*[aspend(atom, f"Go {n}.") for n in range(200)])
 
-    with asking(lambda _: PLAIN) as (brain, server):
-        alone = brain.ask("Go.").metrics.cost.cash.total
+    with asking(lambda _: PLAIN) as (atom, server):
+        alone = atom.ask("Go.").metrics.cost.cash.total
         assert alone is not None
-        budget, ended = asyncio.run(main(brain, alone * 50))
+        budget, ended = asyncio.run(main(atom, alone * 50))
         assert budget.spent == sum(cost for _, cost in ended) <= budget.limit
         assert settled(budget)
         assert 0 < sum(done for done, _ in ended) <= 52
@@ -259,30 +259,30 @@ def test_tasks_never_exceed_a_budget() -> None:
 
 
 def test_nested_budgets() -> None:
-    with asking(lambda _: PLAIN) as (brain, server):
+    with asking(lambda _: PLAIN) as (atom, server):
         with motet.budget("1") as outer:
-            alone = spend(brain, "Go.")[1]
+            alone = spend(atom, "Go.")[1]
             with motet.budget(alone) as inner:
-                assert not spend(brain, "Go, but with some more words.")[0]
+                assert not spend(atom, "Go, but with some more words.")[0]
                 assert len(server.requests) in (1, 2)
             assert inner.spent <= alone
-            assert spend(brain, "Go.") == (True, alone)
+            assert spend(atom, "Go.") == (True, alone)
             assert outer.spent == 2 * alone + inner.spent
         with motet.budget(alone / 2) as small, motet.budget("1") as wide:
-            assert not spend(brain, "Go.")[0]
+            assert not spend(atom, "Go.")[0]
         assert small.spent == wide.spent <= small.limit
         assert settled(outer) and settled(inner) and settled(small) and settled(wide)
         assert limits.active() == ()
 
 
 def test_budget_passed_as_an_argument() -> None:
-    given = motet.budget("1")
-    with asking(lambda _: PLAIN) as (brain, _), motet.budget("1") as around:
-        cost = spend(brain, "Go.", budget=given)[1]
-        spend(brain, "Go.", budget=around)
-        assert (given.spent, around.spent) == (cost, 2 * cost)
-        run = brain.run("Go.", tools=[text], budget=given)
-        assert given.spent == cost + run.metrics.cost.cash.total  # type: ignore[operator]
+    own_budget = motet.budget("1")
+    with asking(lambda _: PLAIN) as (atom, _), motet.budget("1") as around:
+        cost = spend(atom, "Go.", budget=own_budget)[1]
+        spend(atom, "Go.", budget=around)
+        assert (own_budget.spent, around.spent) == (cost, 2 * cost)
+        run = atom.run("Go.", tools=[text], budget=own_budget)
+        assert own_budget.spent == cost + run.metrics.cost.cash.total  # type: ignore[operator]
         assert "budget" not in run.options
 
 
@@ -295,9 +295,9 @@ def test_budget_of_a_loop_covers_its_tools() -> None:
     async def asks_async() -> str:
         return (await inner.aask("Go.")).text
 
-    brain, _ = fake_atom(turns(calls("asks", "asks_async"), final("A")))
-    one = inner.ask("Go.").metrics.cost.cash.total
-    assert one is not None
+    atom, _ = fake_atom(turns(calls("asks", "asks_async"), final("A")))
+    answer = inner.ask("Go.").metrics.cost.cash.total
+    assert answer is not None
     for how in ("run", "arun"):
         # Another budget, beside this one: only the context tells which of them it is.
         with motet.budget("1") as budget, ThreadPoolExecutor(1) as pool:
@@ -312,19 +312,19 @@ def test_budget_of_a_loop_covers_its_tools() -> None:
             other = contextvars.Context().run(pool.submit, beside)
             entered.wait(30)
             run = (
-                brain.run("Go.", tools=[asks, asks_async])
+                atom.run("Go.", tools=[asks, asks_async])
                 if how == "run"
-                else asyncio.run(brain.arun("Go.", tools=[asks, asks_async]))
+                else asyncio.run(atom.arun("Go.", tools=[asks, asks_async]))
             )
             done.set()
             assert other.result().spent == 0
-        assert budget.spent == 2 * one + run.metrics.cost.cash.total  # type: ignore[operator]
+        assert budget.spent == 2 * answer + run.metrics.cost.cash.total  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("how", ["never begun", "first event", "break", "close", "iterator"])
 def test_abandoned_stream_costs_what_arrived(how: str) -> None:
-    with asking(Turn(LONG, delay=0.001)) as (brain, server), motet.budget("1") as budget:
-        stream = brain.stream("Go.")
+    with asking(Turn(LONG, delay=0.001)) as (atom, server), motet.budget("1") as budget:
+        stream = atom.stream("Go.")
         if how == "iterator":
             for event in stream:
                 if event.delta.strip() == "word":
@@ -358,42 +358,42 @@ def test_abandoned_stream_costs_what_arrived(how: str) -> None:
         (Fault("reset", after=40), True),
         (Fault("silence_before"), True),
     ],
-    ids=lambda one: f"{getattr(one, 'kind', one)}",
+    ids=lambda value: f"{getattr(value, 'kind', value)}",
 )
 def test_failed_request_releases_its_reservation(fault: Fault, paid: bool) -> None:
     timeout = 0.3 if fault.kind == "silence_before" else 30
 
-    async def main(brain: motet.Atom) -> None:
-        async with brain:
-            await brain.aask("Go.", timeout=timeout)
+    async def main(atom: motet.Atom) -> None:
+        async with atom:
+            await atom.aask("Go.", timeout=timeout)
 
     for how in ("ask", "aask"):
-        with asking(Turn(LONG, fault=fault), max_retries=0) as (brain, _), motet.budget("1") as budget:
+        with asking(Turn(LONG, fault=fault), max_retries=0) as (atom, _), motet.budget("1") as budget:
             with pytest.raises(motet.MotetError):
-                asyncio.run(main(brain)) if how == "aask" else brain.ask("Go.", timeout=timeout)
+                asyncio.run(main(atom)) if how == "aask" else atom.ask("Go.", timeout=timeout)
             assert settled(budget)
             assert (budget.spent > 0) is paid
             assert budget.spent < 200 * PRICE
 
 
 def test_exhausted_budget_sends_nothing() -> None:
-    with asking(PLAIN) as (brain, server), motet.budget("0.00000001") as budget:
+    with asking(PLAIN) as (atom, server), motet.budget("0.00000001") as budget:
         with pytest.raises(motet.MaxCostError, match="is used up") as caught:
-            brain.ask("Go.")
+            atom.ask("Go.")
         assert (server.requests, budget.spent, caught.value.cost, caught.value.option) == ([], 0, 0, "budget")
         with pytest.raises(motet.MaxCostError) as caught:
-            brain.run("Go.", tools=[text])
+            atom.run("Go.", tools=[text])
         assert caught.value.state.steps == ()
 
 
 def test_budgets_of_threads_are_independent() -> None:
-    with asking(lambda _: PLAIN) as (brain, _):
+    with asking(lambda _: PLAIN) as (atom, _):
         meet = threading.Barrier(2)
 
         def spends(times: int) -> tuple[Decimal, Decimal]:
             with motet.budget("1") as budget:
                 meet.wait(30)
-                cost = sum([spend(brain, "Go.")[1] for _ in range(times)], Decimal(0))
+                cost = sum([spend(atom, "Go.")[1] for _ in range(times)], Decimal(0))
                 meet.wait(30)
                 return budget.spent, cost
 
@@ -404,13 +404,13 @@ def test_budgets_of_threads_are_independent() -> None:
 
 def test_threads_can_share_one_budget() -> None:
     budget = motet.budget("1")
-    with asking(lambda _: PLAIN) as (brain, _):
+    with asking(lambda _: PLAIN) as (atom, _):
         meet = threading.Barrier(8)
 
         def spends(_: int) -> Decimal:
             with budget:
                 meet.wait(30)
-                cost = spend(brain, "Go.")[1]
+                cost = spend(atom, "Go.")[1]
                 meet.wait(30)
             return cost
 
@@ -421,9 +421,9 @@ def test_threads_can_share_one_budget() -> None:
             async def spends() -> Decimal:
                 with budget:
                     await asyncio.sleep(0.01)
-                    return (await aspend(brain, "Go."))[1]
+                    return (await aspend(atom, "Go."))[1]
 
-            async with brain:
+            async with atom:
                 return list(await asyncio.gather(*[spends() for _ in range(8)]))
 
         costs += asyncio.run(main())
@@ -432,11 +432,11 @@ def test_threads_can_share_one_budget() -> None:
 
 
 def active_in_a_thread() -> tuple[limits.Budget, ...]:
-    found: list[tuple[limits.Budget, ...]] = []
-    thread = threading.Thread(target=lambda: found.append(limits.active()))
+    budgets: list[tuple[limits.Budget, ...]] = []
+    thread = threading.Thread(target=lambda: budgets.append(limits.active()))
     contextvars.Context().run(thread.start)
     thread.join()
-    return found[0]
+    return budgets[0]
 
 
 def test_new_thread_inherits_the_active_budgets() -> None:

@@ -56,45 +56,45 @@ class Spans:
 
 @pytest.fixture
 def spans() -> Iterator[Spans]:
-    found = Spans()
-    trace.enable(tracer_provider=found.provider)
-    yield found
+    result = Spans()
+    trace.enable(tracer_provider=result.provider)
+    yield result
     trace.disable()
 
 
 ASKED: dict[str, Any] = {"max_tokens": 900, "temperature": 0.5, "top_p": 0.9, "seed": 7, "sampling": {"top_k": 40}}
 
 
-def ask(brain: motet.Atom, **options: Any) -> motet.Answer[Any]:
-    return brain.ask("Why?", **options)
+def ask(atom: motet.Atom, **options: Any) -> motet.Answer[Any]:
+    return atom.ask("Why?", **options)
 
 
-def aask(brain: motet.Atom, **options: Any) -> motet.Answer[Any]:
+def aask(atom: motet.Atom, **options: Any) -> motet.Answer[Any]:
     async def main() -> motet.Answer[Any]:
-        async with brain:
-            return await brain.aask("Why?", **options)
+        async with atom:
+            return await atom.aask("Why?", **options)
 
     return asyncio.run(main())
 
 
-def stream(brain: motet.Atom, **options: Any) -> motet.Answer[Any]:
-    with brain.stream("Why?", **options) as found:
-        list(found)
-    return found.answer
+def stream(atom: motet.Atom, **options: Any) -> motet.Answer[Any]:
+    with atom.stream("Why?", **options) as result:
+        list(result)
+    return result.answer
 
 
-def astream(brain: motet.Atom, **options: Any) -> motet.Answer[Any]:
+def astream(atom: motet.Atom, **options: Any) -> motet.Answer[Any]:
     async def main() -> motet.Answer[Any]:
-        async with brain, brain.astream("Why?", **options) as found:
-            async for _ in found:
+        async with atom, atom.astream("Why?", **options) as result:
+            async for _ in result:
                 pass
-            return found.answer
+            return result.answer
 
     return asyncio.run(main())
 
 
-def limited(brain: motet.Atom, **options: Any) -> motet.Answer[Any]:
-    return brain.ask("Why?", max_cost=1, **options)
+def limited(atom: motet.Atom, **options: Any) -> motet.Answer[Any]:
+    return atom.ask("Why?", max_cost=1, **options)
 
 
 WAYS = [ask, aask, stream, astream, limited]
@@ -102,15 +102,15 @@ WAYS = [ask, aask, stream, astream, limited]
 
 @pytest.mark.parametrize("how", WAYS)
 def test_answer_is_one_span_with_standard_attributes(how: Any, spans: Spans) -> None:
-    with asking(Turn(PLAIN, cached=4)) as (brain, _):
-        answer = how(brain, **ASKED)
+    with asking(Turn(PLAIN, cached=4)) as (atom, _):
+        answer = how(atom, **ASKED)
     tokens = answer.metrics.size.tokens
     assert (spans.only.name, spans.only.kind) == (f"chat {MODEL}", SpanKind.CLIENT)
     assert spans.only.status.status_code == StatusCode.UNSET
-    found = spans.attributes
+    attributes = spans.attributes
     # Only what streams has a first chunk.
-    assert (found.pop("gen_ai.response.time_to_first_chunk", None) is None) is (how in (ask, aask))
-    assert found == {
+    assert (attributes.pop("gen_ai.response.time_to_first_chunk", None) is None) is (how in (ask, aask))
+    assert attributes == {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "together",
         "gen_ai.output.type": "text",
@@ -128,22 +128,22 @@ def test_answer_is_one_span_with_standard_attributes(how: Any, spans: Spans) -> 
         "gen_ai.usage.cache_read.input_tokens": 4,
         "gen_ai.usage.reasoning.output_tokens": motet.count(THOUGHT),
     }
-    assert set(found) <= NAMES
+    assert set(attributes) <= NAMES
     assert spans.only.instrumentation_scope is not None
     assert spans.only.instrumentation_scope.name == "motet"
     assert spans.only.end_time is not None
 
 
 def test_unknown_attributes_are_omitted(spans: Spans) -> None:
-    with asking(Turn(PLAIN, fault=Fault("no_usage"))) as (brain, _):
-        brain.ask("Why?")
+    with asking(Turn(PLAIN, fault=Fault("no_usage"))) as (atom, _):
+        atom.ask("Why?")
     assert not any(name.startswith(("gen_ai.usage", "gen_ai.request.t")) for name in spans.attributes)
 
 
 def test_span_has_output_type_and_response_model(spans: Spans) -> None:
-    with asking(Turn(final('{"approved": true}'), model="openai/gpt-oss-20b"), CALL) as (brain, _):
-        brain.ask("Why?", output=Review)
-        brain.ask("Why?", tools=[WEATHER])
+    with asking(Turn(final('{"approved": true}'), model="openai/gpt-oss-20b"), CALL) as (atom, _):
+        atom.ask("Why?", output=Review)
+        atom.ask("Why?", tools=[WEATHER])
     typed, called = [dict(span.attributes or {}) for span in spans.all]
     assert (typed["gen_ai.output.type"], typed["gen_ai.response.model"]) == ("json", "openai/gpt-oss-20b")
     assert called["gen_ai.response.finish_reasons"] == ("tool_calls",)
@@ -161,8 +161,8 @@ def test_span_has_output_type_and_response_model(spans: Spans) -> None:
     ids=["refused", "unreadable", "truncated", "mistyped"],
 )
 def test_span_of_an_error_has_its_type_and_cost(how: Any, script: Any, options: Any, error: str, spans: Spans) -> None:
-    with asking(script) as (brain, _), pytest.raises(motet.MotetError) as caught:
-        how(brain, **options)
+    with asking(script) as (atom, _), pytest.raises(motet.MotetError) as caught:
+        how(atom, **options)
     assert type(caught.value).__name__ == error
     assert spans.attributes["error.type"] == error
     assert (spans.only.status.status_code, spans.only.status.description) == (StatusCode.ERROR, error)
@@ -181,16 +181,16 @@ def test_span_of_an_unsent_request_is_an_error(how: Any, spans: Spans, monkeypat
 
 @pytest.mark.parametrize("how", ["with", "close", "drop"])
 def test_span_ends_when_its_stream_is_left_early(how: str, spans: Spans) -> None:
-    with asking(Turn(PLAIN * 20, delay=0.002)) as (brain, server):
+    with asking(Turn(PLAIN * 20, delay=0.002)) as (atom, server):
         if how == "with":
-            with brain.stream("Why?") as found:
-                next(iter(found))
+            with atom.stream("Why?") as result:
+                next(iter(result))
         elif how == "close":
-            left = brain.stream("Why?")
+            left = atom.stream("Why?")
             next(iter(left))
             left.close()
         else:
-            for _ in brain.stream("Why?"):
+            for _ in atom.stream("Why?"):
                 break
             gc.collect()
         assert server.hung_up.wait(5)
@@ -199,29 +199,29 @@ def test_span_ends_when_its_stream_is_left_early(how: str, spans: Spans) -> None
 
 
 def test_span_ends_when_its_async_stream_is_left_early(spans: Spans) -> None:
-    async def main(brain: motet.Atom) -> None:
-        async with brain, brain.astream("Why?") as found:
-            async for _ in found:
+    async def main(atom: motet.Atom) -> None:
+        async with atom, atom.astream("Why?") as result:
+            async for _ in result:
                 break
 
-    with asking(Turn(PLAIN * 20, delay=0.002)) as (brain, _):
-        asyncio.run(main(brain))
+    with asking(Turn(PLAIN * 20, delay=0.002)) as (atom, _):
+        asyncio.run(main(atom))
     assert spans.only.end_time is not None
 
 
 def test_span_of_a_limit_has_the_partial_answer(spans: Spans) -> None:
-    with asking(Turn(PLAIN, delay=0.001)) as (brain, _), pytest.raises(motet.MaxTokensError):
-        brain.ask("Why?", max_reasoning_tokens=3)
+    with asking(Turn(PLAIN, delay=0.001)) as (atom, _), pytest.raises(motet.MaxTokensError):
+        atom.ask("Why?", max_reasoning_tokens=3)
     assert spans.attributes["error.type"] == "MaxTokensError"
     assert spans.attributes["gen_ai.usage.output_tokens"] > 3
 
 
 @pytest.mark.parametrize("how", WAYS)
 def test_contents_are_not_traced_by_default(how: Any, spans: Spans) -> None:
-    with asking(PLAIN, Fault("status", status=400, body={"error": {"message": "SECRET was said"}})) as (brain, _):
-        how(brain, briefs=["SECRET"])
+    with asking(PLAIN, Fault("status", status=400, body={"error": {"message": "SECRET was said"}})) as (atom, _):
+        how(atom, briefs=["SECRET"])
         with pytest.raises(motet.InvalidRequestError, match="SECRET"):
-            how(brain, briefs=["SECRET"])
+            how(atom, briefs=["SECRET"])
     for span in spans.all:
         text = span.to_json()
         assert not any(word in text for word in ("SECRET", "Rayleigh", "scatters", KEY))
@@ -230,18 +230,18 @@ def test_contents_are_not_traced_by_default(how: Any, spans: Spans) -> None:
 
 def test_contents_are_traced_on_request(spans: Spans) -> None:
     trace.enable(tracer_provider=spans.provider, content=True)
-    with asking(CALL, PLAIN, Fault("status", status=400, body="SECRET")) as (brain, _):
-        first = brain.ask("Warm?", briefs=["Be brief."], tools=[WEATHER])
-        brain.ask([motet.ToolResult(first.calls[0].id, "24")], on=first, tools=[WEATHER])
+    with asking(CALL, PLAIN, Fault("status", status=400, body="SECRET")) as (atom, _):
+        first = atom.ask("Warm?", briefs=["Be brief."], tools=[WEATHER])
+        atom.ask([motet.ToolResult(first.calls[0].id, "24")], on=first, tools=[WEATHER])
         with pytest.raises(motet.InvalidRequestError):
-            brain.ask("Warm?")
-    called, told, failed = [dict(span.attributes or {}) for span in spans.all]
+            atom.ask("Warm?")
+    called, reports, failed = [dict(span.attributes or {}) for span in spans.all]
     call = {"type": "tool_call", "id": first.calls[0].id, "name": "get_weather", "arguments": '{"city": "Zürich"}'}
     begun = [
         {"role": "system", "parts": [{"type": "text", "content": "Be brief."}]},
         {"role": "user", "parts": [{"type": "text", "content": "Warm?"}]},
     ]
-    said = [
+    parts = [
         {"type": "reasoning", "content": "I need the weather."},
         {"type": "text", "content": "Let me look."},
         call,
@@ -249,25 +249,25 @@ def test_contents_are_traced_on_request(spans: Spans) -> None:
     assert json.loads(called["gen_ai.input.messages"]) == begun
     assert json.loads(called["gen_ai.tool.definitions"]) == [WEATHER]
     assert json.loads(called["gen_ai.output.messages"]) == [
-        {"role": "assistant", "parts": said, "finish_reason": "tool_call"}
+        {"role": "assistant", "parts": parts, "finish_reason": "tool_call"}
     ]
     result = {"type": "tool_call_response", "id": first.calls[0].id, "response": "24"}
-    assert json.loads(told["gen_ai.input.messages"]) == [
+    assert json.loads(reports["gen_ai.input.messages"]) == [
         *begun,
-        {"role": "assistant", "parts": said},
+        {"role": "assistant", "parts": parts},
         {"role": "tool", "parts": [result]},
     ]
-    (answered,) = json.loads(told["gen_ai.output.messages"])
+    (answered,) = json.loads(reports["gen_ai.output.messages"])
     assert answered["finish_reason"] == "stop"
     assert answered["parts"] == [{"type": "reasoning", "content": THOUGHT}, {"type": "text", "content": ANSWER}]
-    assert {name for one in (called, told, failed) for name in one} - {"error.type"} <= NAMES
+    assert {name for item in (called, reports, failed) for name in item} - {"error.type"} <= NAMES
     assert "SECRET" in str(spans.all[2].status.description)
 
 
 def test_disabled_tracing_makes_no_spans(spans: Spans) -> None:
     trace.disable()
-    with asking(PLAIN) as (brain, _):
-        brain.ask("Why?")
+    with asking(PLAIN) as (atom, _):
+        atom.ask("Why?")
     assert spans.all == ()
 
 
@@ -277,9 +277,9 @@ import sys
 sys.path.insert(0, {str(Path(motet.__file__).parent.parent)!r})
 import motet
 from motet.testing import ScriptedServer
-with ScriptedServer([{PLAIN!r}, {PLAIN!r}]) as server, motet.atom("together/gpt-oss/120b", base_url=server.url) as brain:
-    brain.ask("Why?")
-    with brain.stream("Why?") as stream:
+with ScriptedServer([{PLAIN!r}, {PLAIN!r}]) as server, motet.atom("together/gpt-oss/120b", base_url=server.url) as atom:
+    atom.ask("Why?")
+    with atom.stream("Why?") as stream:
         list(stream)
 print([name for name in sys.modules if name.startswith("opentelemetry")])
 """

@@ -17,29 +17,29 @@ from tests.support.server_scripts import ANSWER, CALL, LANES, PLAIN, THOUGHT, WE
 
 @pytest.mark.parametrize(("style", "lane"), LANES)
 def test_every_lane_gives_the_same_answer(style: str, lane: str) -> None:
-    with asking(lambda _: PLAIN, style=style, lane=lane) as (brain, _):
-        asked = brain.ask("Why is the sky blue?")
-        with brain.stream("Why is the sky blue?") as stream:
+    with asking(lambda _: PLAIN, style=style, lane=lane) as (atom, _):
+        blocking_answer = atom.ask("Why is the sky blue?")
+        with atom.stream("Why is the sky blue?") as stream:
             events = list(stream)
-    for answer in (asked, stream.answer):
+    for answer in (blocking_answer, stream.answer):
         assert (answer.output, answer.reasoning, answer.calls) == (ANSWER, THOUGHT, ())
         assert (answer.lane, answer.finish, answer.completion.stop) == (lane, "stop", "return")
         assert answer.metrics.drift == 0
         assert answer.completion.repairs == ()
-    assert asked.completion == stream.answer.completion
-    heard = [(event.kind, event.delta) for event in events if event.type == "delta"]
-    assert "".join([delta for kind, delta in heard if kind == "reasoning"]) == THOUGHT
-    assert "".join([delta for kind, delta in heard if kind == "text"]) == ANSWER
+    assert blocking_answer.completion == stream.answer.completion
+    deltas = [(event.kind, event.delta) for event in events if event.type == "delta"]
+    assert "".join([delta for kind, delta in deltas if kind == "reasoning"]) == THOUGHT
+    assert "".join([delta for kind, delta in deltas if kind == "text"]) == ANSWER
     assert [event.type for event in events if event.type != "delta"] == ["start", "end", "start", "end"]
 
 
 @pytest.mark.parametrize(("style", "lane"), LANES)
 def test_every_lane_gives_the_same_call(style: str, lane: str) -> None:
-    with asking(lambda _: CALL, style=style, lane=lane) as (brain, _):
-        asked = brain.ask("Is Zürich warm?", tools=[WEATHER])
-        with brain.stream("Is Zürich warm?", tools=[WEATHER]) as stream:
+    with asking(lambda _: CALL, style=style, lane=lane) as (atom, _):
+        blocking_answer = atom.ask("Is Zürich warm?", tools=[WEATHER])
+        with atom.stream("Is Zürich warm?", tools=[WEATHER]) as stream:
             events = list(stream)
-    for answer in (asked, stream.answer):
+    for answer in (blocking_answer, stream.answer):
         assert answer.output is None
         assert [(call.name, call.args()) for call in answer.calls] == [("get_weather", {"city": "Zürich"})]
         assert [part.type for part in answer.message.content] == ["reasoning", "preamble", "tool_call"]
@@ -51,25 +51,25 @@ def test_every_lane_gives_the_same_call(style: str, lane: str) -> None:
 
 def test_lane_is_chosen_from_the_server_capabilities() -> None:
     for style, lane in (("together", "chat"), ("vllm", "ids"), ("sglang", "ids"), ("llamacpp", "text")):
-        with asking(lambda _: PLAIN, style=style, lane="auto") as (brain, server):
-            answer = brain.ask("Why?")
+        with asking(lambda _: PLAIN, style=style, lane="auto") as (atom, server):
+            answer = atom.ask("Why?")
             assert (answer.lane, len(server.requests)) == (lane, 2)
             assert style in answer.lane_reason.replace(".", "") or style == "together"
-            brain.ask("Why?")
-            assert [one.path for one in server.requests].count("/v1/models") == 1
+            atom.ask("Why?")
+            assert [request.path for request in server.requests].count("/v1/models") == 1
 
 
 def test_other_models_use_the_chat_lane() -> None:
-    with asking(lambda _: final("Hi"), style="vllm", slug="together/kimi/k3", lane="auto") as (brain, server):
-        assert brain.ask("Hello").lane == "chat"
-        assert [one.path for one in server.requests] == ["/v1/chat/completions"]
+    with asking(lambda _: final("Hi"), style="vllm", slug="together/kimi/k3", lane="auto") as (atom, server):
+        assert atom.ask("Hello").lane == "chat"
+        assert [request.path for request in server.requests] == ["/v1/chat/completions"]
         with pytest.raises(motet.ConfigError, match="does not speak harmony"):
-            brain.ask("Hello", lane="ids")
+            atom.ask("Hello", lane="ids")
 
 
 def test_answers_pickle_and_compare() -> None:
-    with asking(PLAIN) as (brain, _):
-        answer = brain.ask("Why?")
+    with asking(PLAIN) as (atom, _):
+        answer = atom.ask("Why?")
     for travelled in (pickle.loads(pickle.dumps(answer)), copy.deepcopy(answer)):
         assert travelled == answer
     assert "It scatters" in repr(answer)
@@ -80,14 +80,14 @@ def test_concurrent_requests_get_their_own_answers() -> None:
     def echo(body: Any) -> Turn:
         return Turn(final(body["messages"][-1]["content"][::-1]), delay=0.05)
 
-    async def main(brain: motet.Atom) -> list[Any]:
-        asked = [brain.aask(f"question {n}") for n in range(200)]
-        found = await asyncio.gather(*asked)
-        await brain.aclose()
-        return [answer.output for answer in found]
+    async def main(atom: motet.Atom) -> list[Any]:
+        pending = [atom.aask(f"question {n}") for n in range(200)]
+        answers = await asyncio.gather(*pending)
+        await atom.aclose()
+        return [answer.output for answer in answers]
 
-    with asking(echo) as (brain, server):
-        assert asyncio.run(main(brain)) == [f"question {n}"[::-1] for n in range(200)]
+    with asking(echo) as (atom, server):
+        assert asyncio.run(main(atom)) == [f"question {n}"[::-1] for n in range(200)]
         assert len(server.requests) == 200
 
 
@@ -95,20 +95,20 @@ def test_one_atom_is_shared_by_threads() -> None:
     def echo(body: Any) -> str:
         return final(body["messages"][-1]["content"][::-1])
 
-    found: dict[int, Any] = {}
-    with asking(echo) as (brain, _):
+    outputs: dict[int, Any] = {}
+    with asking(echo) as (atom, _):
         threads = [
-            threading.Thread(target=lambda n=n: found.__setitem__(n, brain.ask(f"q {n}").output)) for n in range(40)
+            threading.Thread(target=lambda n=n: outputs.__setitem__(n, atom.ask(f"q {n}").output)) for n in range(40)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert found == {n: f"q {n}"[::-1] for n in range(40)}
+    assert outputs == {n: f"q {n}"[::-1] for n in range(40)}
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "said"),
+    ("options", "error", "text"),
     [
         ({"lane": "fast"}, motet.ConfigError, "lane must be 'auto', 'chat', 'text' or 'ids', not 'fast'"),
         ({"current_date": "tomorrow"}, ValueError, "current_date must be a date as"),
@@ -119,39 +119,39 @@ def test_one_atom_is_shared_by_threads() -> None:
         ({"sampling": {"messages": []}}, TypeError, "sampling holds messages, which is set elsewhere"),
     ],
 )
-def test_invalid_options_are_refused_by_name(options: dict[str, Any], error: type[Exception], said: str) -> None:
-    with asking(PLAIN) as (brain, server):
-        with pytest.raises(error, match=said):
-            brain.ask("Hi", **options)
+def test_invalid_options_are_refused_by_name(options: dict[str, Any], error: type[Exception], text: str) -> None:
+    with asking(PLAIN) as (atom, server):
+        with pytest.raises(error, match=text):
+            atom.ask("Hi", **options)
         assert server.requests == []
 
 
 def test_unsupported_tool_choice_is_refused() -> None:
     """The raw lanes cannot hold a model to a choice of tools."""
     options: Any = {"tools": [WEATHER], "tool_choice": "required"}
-    with asking(CALL, style="vllm", lane="ids") as (brain, server):
+    with asking(CALL, style="vllm", lane="ids") as (atom, server):
         with pytest.raises(motet.ConfigError, match="the ids lane has no place for tool_choice='required'"):
-            brain.ask("Hi", **options)
+            atom.ask("Hi", **options)
         assert server.requests == []
-    with asking(CALL, style="vllm", lane="auto") as (brain, server):
-        answer = brain.ask("Hi", **options)
+    with asking(CALL, style="vllm", lane="auto") as (atom, server):
+        answer = atom.ask("Hi", **options)
         assert (answer.lane, server.requests[-1].body["tool_choice"]) == ("chat", "required")
         assert "tool_choice" in answer.lane_reason
 
 
 def test_tool_choice_of_an_unknown_tool_is_not_sent() -> None:
     named = {"type": "function", "function": {"name": "get_wether"}}
-    with asking(CALL) as (brain, server):
+    with asking(CALL) as (atom, server):
         with pytest.raises(motet.UnknownToolError, match="names get_wether, and the tools are: get_weather") as caught:
-            brain.ask("Hi", tools=[WEATHER], tool_choice=named)
+            atom.ask("Hi", tools=[WEATHER], tool_choice=named)
         assert (caught.value.name, caught.value.known) == ("get_wether", ("get_weather",))
         with pytest.raises(ValueError, match="tool_choice must be 'auto'"):
-            brain.ask("Hi", tools=[WEATHER], tool_choice="always")
+            atom.ask("Hi", tools=[WEATHER], tool_choice="always")
         assert server.requests == []
 
 
 def test_missing_ids_are_noted() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 900}
-    with asking(Turn(PLAIN, usage=usage), PLAIN, style="vllm", lane="ids") as (brain, _):
-        assert any("some text may be missing" in note for note in brain.ask("Hi").notes)
-        assert brain.ask("Hi").notes == ()
+    with asking(Turn(PLAIN, usage=usage), PLAIN, style="vllm", lane="ids") as (atom, _):
+        assert any("some text may be missing" in note for note in atom.ask("Hi").notes)
+        assert atom.ask("Hi").notes == ()

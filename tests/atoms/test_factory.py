@@ -19,8 +19,8 @@ from tests.support.server_scripts import ANSWER, CALL, KEY, PLAIN, SLUG, asking
 def test_missing_key_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-other-vendor-0123456789")
-    brain = motet.atom(SLUG)
-    for ask in (lambda: brain.ask("Hi"), lambda: asyncio.run(brain.aask("Hi"))):
+    atom = motet.atom(SLUG)
+    for ask in (lambda: atom.ask("Hi"), lambda: asyncio.run(atom.aask("Hi"))):
         with pytest.raises(motet.MissingKeyError, match="TOGETHER_API_KEY is not set") as caught:
             ask()
         assert "OPENAI" not in str(caught.value)
@@ -32,8 +32,8 @@ def test_key_of_another_vendor_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "XAI_API_KEY"):
         monkeypatch.setenv(name, "sk-other-vendor-0123456789")
-    with ScriptedServer([PLAIN]) as server, motet.atom(SLUG, base_url=server.url) as brain:
-        brain.ask("Hi")
+    with ScriptedServer([PLAIN]) as server, motet.atom(SLUG, base_url=server.url) as atom:
+        atom.ask("Hi")
         assert "sk-other-vendor" not in str(server.requests[0].headers)
 
 
@@ -41,9 +41,9 @@ def test_base_url_works_with_and_without_version() -> None:
     for tail in ("", "/", "/v1", "/v1/"):
         with (
             ScriptedServer([PLAIN]) as server,
-            motet.atom(SLUG, base_url=server.url + tail, api_key=KEY, lane="chat") as brain,
+            motet.atom(SLUG, base_url=server.url + tail, api_key=KEY, lane="chat") as atom,
         ):
-            brain.ask("Hi")
+            atom.ask("Hi")
             assert server.requests[0].path == "/v1/chat/completions"
     with pytest.raises(motet.ConfigError, match="base_url must be an address"):
         motet.atom(SLUG, base_url="api.together.ai", api_key=KEY).ask("Hi")
@@ -52,8 +52,8 @@ def test_base_url_works_with_and_without_version() -> None:
 def test_given_client_is_used_and_left_open() -> None:
     with ScriptedServer([PLAIN, PLAIN]) as server:
         client = together.Together(api_key=KEY, base_url=server.url)
-        with motet.atom(SLUG, client=client) as brain:
-            assert brain.ask("Hi").output == ANSWER
+        with motet.atom(SLUG, client=client) as atom:
+            assert atom.ask("Hi").output == ANSWER
         assert not client.is_closed()
         assert client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).choices
 
@@ -109,23 +109,23 @@ def test_price_of_the_users_catalogue_stays(tmp_path: Path, monkeypatch: pytest.
 
 def test_removed_atom_warns() -> None:
     refused = Fault("status", status=404, body={"error": {"message": "Unable to access model"}})
-    with asking(refused, PLAIN, slug="together/qwen3/coder-next") as (brain, _):
+    with asking(refused, PLAIN, slug="together/qwen3/coder-next") as (atom, _):
         with (
             pytest.warns(motet.RemovedAtomWarning, match=r"removed from the service on 2026-05-14; ask together/"),
             pytest.raises(motet.NotFoundError, match=r"Unable to access model; .* was removed .* on 2026-05-14"),
         ):
-            brain.ask("Hi")
+            atom.ask("Hi")
         with pytest.warns(motet.RemovedAtomWarning):
-            assert any("2026-05-14" in note for note in brain.ask("Hi").notes)
+            assert any("2026-05-14" in note for note in atom.ask("Hi").notes)
 
 
 def test_gen_brain_atom_is_atom() -> None:
-    brain = motet.gen_brain_atom(slug=SLUG)
-    assert (brain.slug, brain.repo, repr(brain)) == (SLUG, "together", f"Atom({SLUG!r})")
-    assert brain.spec.cost.cash.input == Decimal("0.15")
-    assert brain.spec.gain.size.context.tokens == 131072
-    assert brain.spec.gain.grades.swe == Decimal("62.4")
-    assert brain.spec.sources["cost.cash.input"].as_of == "2026-11"
+    atom = motet.gen_brain_atom(slug=SLUG)
+    assert (atom.slug, atom.repo, repr(atom)) == (SLUG, "together", f"Atom({SLUG!r})")
+    assert atom.spec.cost.cash.input == Decimal("0.15")
+    assert atom.spec.gain.size.context.tokens == 131072
+    assert atom.spec.gain.grades.swe == Decimal("62.4")
+    assert atom.spec.sources["cost.cash.input"].as_of == "2026-11"
 
 
 def test_tool_objects_work_in_render_and_parse() -> None:
@@ -138,8 +138,8 @@ def test_tool_objects_work_in_render_and_parse() -> None:
     assert rendered.ids == motet.render([{"role": "user", "content": "Hi"}], tools=[get_weather.to_dict()]).ids
     bare = "<|channel|>commentary to=get_weather<|message|>{}<|call|>"
     assert motet.parse(bare, tools=[get_weather]).tool_calls[0].name == "get_weather"
-    with asking(CALL) as (brain, server):
-        brain.ask("Hi", tools=[get_weather])
+    with asking(CALL) as (atom, server):
+        atom.ask("Hi", tools=[get_weather])
         assert server.requests[0].body["tools"] == [get_weather.to_dict()]
 
 
@@ -150,9 +150,9 @@ def test_api_key_can_be_a_callable() -> None:
         fetched.append(KEY)
         return KEY
 
-    with ScriptedServer([PLAIN], key=KEY) as server, motet.atom(SLUG, base_url=server.url, api_key=fetch) as brain:
+    with ScriptedServer([PLAIN], key=KEY) as server, motet.atom(SLUG, base_url=server.url, api_key=fetch) as atom:
         assert fetched == []
-        brain.ask("Hi", lane="chat")
+        atom.ask("Hi", lane="chat")
         assert fetched == [KEY]
 
 
@@ -167,7 +167,7 @@ def test_slug_must_be_text() -> None:
 
 
 def test_removal_warning_points_at_the_caller() -> None:
-    with asking(PLAIN, slug="together/gpt-oss/20b") as (brain, _):
+    with asking(PLAIN, slug="together/gpt-oss/20b") as (atom, _):
         with pytest.warns(motet.RemovedAtomWarning) as caught:
-            brain.ask("Hi")
+            atom.ask("Hi")
         assert caught[0].filename == __file__

@@ -25,29 +25,29 @@ class Point(BaseModel):
 PROSE, MISMATCH, VALID = final("It is at 1, 2."), final('{"x": "one", "y": 2}'), final('{"x": 1, "y": 2}')
 
 
-async def _aask(brain: motet.Atom, **options: Any) -> motet.Answer[Point]:
-    async with brain:
-        return await brain.aask("Where?", output=Point, **options)
+async def _aask(atom: motet.Atom, **options: Any) -> motet.Answer[Point]:
+    async with atom:
+        return await atom.aask("Where?", output=Point, **options)
 
 
-async def _astream(brain: motet.Atom, **options: Any) -> motet.Answer[Point]:
-    async with brain, brain.astream("Where?", output=Point, **options) as stream:
+async def _astream(atom: motet.Atom, **options: Any) -> motet.Answer[Point]:
+    async with atom, atom.astream("Where?", output=Point, **options) as stream:
         async for _ in stream:
             pass
         return stream.answer
 
 
-def locate(brain: motet.Atom, how: str, **options: Any) -> motet.Answer[Point]:
+def locate(atom: motet.Atom, how: str, **options: Any) -> motet.Answer[Point]:
     """The answer, in each of the ways to have one."""
     if how == "aask":
-        return asyncio.run(_aask(brain, **options))
+        return asyncio.run(_aask(atom, **options))
     if how == "astream":
-        return asyncio.run(_astream(brain, **options))
+        return asyncio.run(_astream(atom, **options))
     if how == "stream":
-        with brain.stream("Where?", output=Point, **options) as stream:
+        with atom.stream("Where?", output=Point, **options) as stream:
             list(stream)
             return stream.answer
-    return brain.ask("Where?", output=Point, **options)
+    return atom.ask("Where?", output=Point, **options)
 
 
 def price(usage: Any) -> Decimal:
@@ -60,28 +60,28 @@ HOWS = ["ask", "aask", "stream", "astream"]
 
 @pytest.mark.parametrize("how", HOWS)
 def test_invalid_output_is_asked_for_again(how: str) -> None:
-    with asking(PROSE, MISMATCH, VALID) as (brain, server):
-        answer = locate(brain, how, retries=2)
+    with asking(PROSE, MISMATCH, VALID) as (atom, server):
+        answer = locate(atom, how, retries=2)
     assert answer.output == Point(x=1, y=2)
     assert [rejected.text for rejected in answer.rejected] == ["It is at 1, 2.", '{"x": "one", "y": 2}']
-    usages: list[Any] = [one.usage for one in (*answer.rejected, answer)]
+    usages: list[Any] = [item.usage for item in (*answer.rejected, answer)]
     assert answer.metrics.size.tokens.input == sum(usage.input for usage in usages)
     assert answer.metrics.size.tokens.output == sum(usage.output for usage in usages)
     assert answer.cost == sum(map(price, usages))
     roles = [message["role"] for message in server.requests[-1].body["messages"]]
     assert roles == ["user", "assistant", "user", "assistant", "user"]
-    told = [message["content"] for message in server.requests[-1].body["messages"]][2::2]
-    assert "not JSON" in told[0] and "x: Input should be a valid integer" in told[1]
+    contents = [message["content"] for message in server.requests[-1].body["messages"]][2::2]
+    assert "not JSON" in contents[0] and "x: Input should be a valid integer" in contents[1]
     assert len(answer.episode) == 3
 
 
 @pytest.mark.parametrize("how", HOWS)
 def test_exhausted_retries_carry_the_cost_of_all_tries(how: str) -> None:
     with (
-        asking(PROSE, MISMATCH) as (brain, server),
+        asking(PROSE, MISMATCH) as (atom, server),
         pytest.raises(motet.SchemaMismatchError, match="2 tries") as caught,
     ):
-        locate(brain, how, retries=1)
+        locate(atom, how, retries=1)
     error = caught.value
     assert len(server.requests) == 2
     assert [rejected.text for rejected in error.rejected] == ["It is at 1, 2."]
@@ -92,14 +92,14 @@ def test_exhausted_retries_carry_the_cost_of_all_tries(how: str) -> None:
 
 @pytest.mark.parametrize(("style", "lane"), LANES)
 def test_each_lane_asks_again(style: str, lane: str) -> None:
-    with asking(PROSE, VALID, style=style, lane=lane) as (brain, _):
-        assert brain.ask("Where?", output=Point, retries=1).output == Point(x=1, y=2)
+    with asking(PROSE, VALID, style=style, lane=lane) as (atom, _):
+        assert atom.ask("Where?", output=Point, retries=1).output == Point(x=1, y=2)
 
 
 def test_empty_answer_is_asked_for_again() -> None:
-    with asking(final(""), VALID) as (brain, server):
-        assert brain.ask("Where?", output=Point, retries=1).output == Point(x=1, y=2)
-        assert brain.spec.model == "openai/gpt-oss-120b"
+    with asking(final(""), VALID) as (atom, server):
+        assert atom.ask("Where?", output=Point, retries=1).output == Point(x=1, y=2)
+        assert atom.spec.model == "openai/gpt-oss-120b"
     assert server.requests[-1].body["messages"][-1] == {
         "role": "user",
         "content": "Your answer is empty. Answer again.",
@@ -108,20 +108,20 @@ def test_empty_answer_is_asked_for_again() -> None:
 
 def test_cut_and_withheld_answers_are_not_asked_again() -> None:
     for script, options in ((VALID, {"max_tokens": 4}), (Turn(PROSE, finish="content_filter"), {})):
-        with asking(script, VALID) as (brain, server):
+        with asking(script, VALID) as (atom, server):
             with pytest.raises(motet.MotetError):
-                brain.ask("Where?", output=Point, retries=3, **options)  # type: ignore[arg-type]
+                atom.ask("Where?", output=Point, retries=3, **options)  # type: ignore[arg-type]
             assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("how", HOWS)
 def test_max_cost_holds_for_all_tries(how: str) -> None:
-    with asking(*[PROSE] * 9) as (brain, server):
+    with asking(*[PROSE] * 9) as (atom, server):
         with pytest.raises(motet.InvalidJsonError) as first:
-            brain.ask("Where?", output=Point)
+            atom.ask("Where?", output=Point)
         limit = first.value.cost * 3
         with pytest.raises(motet.MotetError) as caught:
-            locate(brain, how, retries=8, max_cost=limit)
+            locate(atom, how, retries=8, max_cost=limit)
         error = caught.value
         tries = [request for request in server.requests[1:] if request.path.endswith("completions")]
     assert 1 < len(tries) < 4
@@ -130,24 +130,24 @@ def test_max_cost_holds_for_all_tries(how: str) -> None:
 
 
 def test_budget_pays_for_each_try() -> None:
-    with asking(PROSE, MISMATCH, VALID) as (brain, _), motet.budget("1") as budget:
-        answer = brain.ask("Where?", output=Point, retries=2)
+    with asking(PROSE, MISMATCH, VALID) as (atom, _), motet.budget("1") as budget:
+        answer = atom.ask("Where?", output=Point, retries=2)
         assert budget.spent == answer.cost
         assert budget.reserved == 0
 
 
 def test_failure_of_a_later_try_keeps_the_rejected_answer() -> None:
     failure = Fault("status", status=400)
-    with asking(PROSE, failure) as (brain, _), pytest.raises(motet.InvalidRequestError) as caught:
-        brain.ask("Where?", output=Point, retries=1)
+    with asking(PROSE, failure) as (atom, _), pytest.raises(motet.InvalidRequestError) as caught:
+        atom.ask("Where?", output=Point, retries=1)
     assert [rejected.text for rejected in caught.value.rejected] == ["It is at 1, 2."]
     assert caught.value.partial.text == "It is at 1, 2."
 
 
 @pytest.mark.parametrize("value", [-1, True, 1.0, "2"])
 def test_retries_are_a_whole_number(value: Any) -> None:
-    with asking() as (brain, _), pytest.raises(ValueError, match="retries must be a whole number"):
-        brain.ask("Where?", output=Point, retries=value)
+    with asking() as (atom, _), pytest.raises(ValueError, match="retries must be a whole number"):
+        atom.ask("Where?", output=Point, retries=value)
 
 
 # Runs.
@@ -155,7 +155,7 @@ def test_retries_are_a_whole_number(value: Any) -> None:
 
 def test_run_asks_again_in_a_step_of_its_own(tmp_path: Path) -> None:
     replies = [calls("look"), PROSE, VALID]
-    brain, _ = fake_atom(lambda messages: replies[sum(one.role == "assistant" for one in messages)])
+    atom, _ = fake_atom(lambda messages: replies[sum(item.role == "assistant" for item in messages)])
     looks: list[int] = []
 
     def look() -> str:
@@ -163,29 +163,29 @@ def test_run_asks_again_in_a_step_of_its_own(tmp_path: Path) -> None:
         return "ok"
 
     path = tmp_path / "run.json"
-    run = brain.run("Where?", tools=[look], output=Point, retries=1, checkpoint=path)
+    run = atom.run("Where?", tools=[look], output=Point, retries=1, checkpoint=path)
     assert run.output == Point(x=1, y=2) and looks == [1]
     assert [step.correction is not None for step in run.steps] == [False, True, False]
     assert run.aborted == ()
     assert [message.role for message in run.messages] == ["user", "assistant", "tool", "assistant", "user", "assistant"]
     saved = motet.Run.load(path)
     assert saved.done and saved.steps[1].correction == run.steps[1].correction
-    assert brain.resume(saved, output=Point).output == Point(x=1, y=2)
+    assert atom.resume(saved, output=Point).output == Point(x=1, y=2)
 
 
 def test_run_is_resumed_between_tries() -> None:
     replies = [PROSE, VALID]
-    brain, _ = fake_atom(lambda messages: replies[sum(one.role == "assistant" for one in messages)])
-    run = brain.run("Where?", output=Point, retries=1).fork(1)
+    atom, _ = fake_atom(lambda messages: replies[sum(message.role == "assistant" for message in messages)])
+    run = atom.run("Where?", output=Point, retries=1).fork(1)
     assert not run.done and run.steps[-1].correction is not None
-    assert brain.resume(run, output=Point).output == Point(x=1, y=2)
+    assert atom.resume(run, output=Point).output == Point(x=1, y=2)
 
 
 @pytest.mark.parametrize("options", [{"retries": 1}, {"retries": 9, "max_steps": 2}])
 def test_run_without_valid_output_carries_all_costs(options: Any) -> None:
-    brain, backend = fake_atom(lambda _: MISMATCH)
+    atom, backend = fake_atom(lambda _: MISMATCH)
     with pytest.raises(motet.SchemaMismatchError, match="2 tries") as caught:
-        brain.run("Where?", output=Point, **options)
+        atom.run("Where?", output=Point, **options)
     run = caught.value.state  # type: ignore[attr-defined]
     assert len(backend.requests) == 2
     assert caught.value.cost == run.metrics.cost.cash.total
@@ -193,27 +193,27 @@ def test_run_without_valid_output_carries_all_costs(options: Any) -> None:
 
 
 def test_limits_of_a_run_count_its_tries() -> None:
-    brain, _ = fake_atom(lambda _: MISMATCH)
+    atom, _ = fake_atom(lambda _: MISMATCH)
     with pytest.raises(motet.MaxTokensError) as caught:
-        brain.run("Where?", output=Point, retries=50, max_tokens=60)
+        atom.run("Where?", output=Point, retries=50, max_tokens=60)
     assert len(caught.value.state.steps) > 2
 
 
 def test_streamed_run_and_manual_loop_ask_again() -> None:
     replies = [PROSE, VALID]
-    brain, _ = fake_atom(lambda messages: replies[sum(one.role == "assistant" for one in messages)])
-    with brain.run("Where?", output=Point, retries=1, stream=True) as stream:
+    atom, _ = fake_atom(lambda messages: replies[sum(message.role == "assistant" for message in messages)])
+    with atom.run("Where?", output=Point, retries=1, stream=True) as stream:
         text = "".join(event.delta for event in stream if event.kind == "text")
     assert text == 'It is at 1, 2.{"x": 1, "y": 2}'
-    with brain.steps("Where?", output=Point, retries=1) as loop:
+    with atom.steps("Where?", output=Point, retries=1) as loop:
         assert [step.text for step in loop] == ['{"x": 1, "y": 2}']
     assert loop.run.output == Point(x=1, y=2)
 
 
 def test_stream_lists_rejected_answers_while_it_runs() -> None:
-    with ScriptedServer([PROSE, VALID]) as server, motet.atom("together/gpt-oss/120b", base_url=server.url) as brain:
-        seen = []
-        with brain.stream("Where?", output=Point, retries=1) as stream:
+    with ScriptedServer([PROSE, VALID]) as server, motet.atom("together/gpt-oss/120b", base_url=server.url) as atom:
+        counts = []
+        with atom.stream("Where?", output=Point, retries=1) as stream:
             for _ in stream:
-                seen.append(len(stream.rejected))
-        assert seen[0] == 0 and seen[-1] == 1
+                counts.append(len(stream.rejected))
+        assert counts[0] == 0 and counts[-1] == 1

@@ -24,8 +24,8 @@ def test_limit_ends_the_stream_and_keeps_the_partial_answer() -> None:
         ({"max_reasoning_tokens": 50}, motet.MaxTokensError),
     ]
     for options, error in cases:
-        with asking(Turn(long, delay=0.001)) as (brain, server):
-            with pytest.raises(error) as caught, brain.stream("Hi", **options) as stream:
+        with asking(Turn(long, delay=0.001)) as (atom, server):
+            with pytest.raises(error) as caught, atom.stream("Hi", **options) as stream:
                 for _ in stream:
                     pass
             assert server.hung_up.wait(5), "the connection is still open"
@@ -41,19 +41,19 @@ def test_limit_ends_the_stream_and_keeps_the_partial_answer() -> None:
 
 
 def test_refused_stream_has_no_cost_and_no_partial() -> None:
-    with asking(Fault("status", status=401)) as (brain, _):
-        with pytest.raises(motet.AuthenticationError) as caught, brain.stream("Hi") as stream:
+    with asking(Fault("status", status=401)) as (atom, _):
+        with pytest.raises(motet.AuthenticationError) as caught, atom.stream("Hi") as stream:
             list(stream)
         assert (caught.value.partial, caught.value.usage, caught.value.cost) == (None, None, None)
         assert stream.answer.metrics.cost.cash.total is None
 
 
 def test_limit_applies_to_ask() -> None:
-    with asking(Turn(PLAIN, delay=0.001), Turn(PLAIN, delay=0.001)) as (brain, _):
+    with asking(Turn(PLAIN, delay=0.001), Turn(PLAIN, delay=0.001)) as (atom, _):
         with pytest.raises(motet.MaxTokensError):
-            brain.ask("Hi", max_reasoning_tokens=2)
+            atom.ask("Hi", max_reasoning_tokens=2)
         with pytest.raises(motet.MaxTokensError):
-            asyncio.run(aask(brain, "Hi", max_reasoning_tokens=2))
+            asyncio.run(aask(atom, "Hi", max_reasoning_tokens=2))
 
 
 def test_stream_stops_a_service_that_ignores_max_tokens() -> None:
@@ -64,17 +64,17 @@ def test_stream_stops_a_service_that_ignores_max_tokens() -> None:
 
     with (
         Deaf([Turn(PLAIN, delay=0.001)]) as server,
-        motet.atom(SLUG, base_url=server.url, api_key=KEY) as brain,
+        motet.atom(SLUG, base_url=server.url, api_key=KEY) as atom,
         pytest.raises(motet.MaxTokensError, match="did not keep"),
-        brain.stream("Hi", max_tokens=6) as stream,
+        atom.stream("Hi", max_tokens=6) as stream,
     ):
         list(stream)
 
 
 @pytest.mark.parametrize("how", ["break", "close"])
 def test_leaving_a_stream_closes_the_connection(how: str) -> None:
-    with asking(Turn(PLAIN * 20, delay=0.002)) as (brain, server):
-        with brain.stream("Hi") as stream:
+    with asking(Turn(PLAIN * 20, delay=0.002)) as (atom, server):
+        with atom.stream("Hi") as stream:
             for event in stream:
                 if event.type == "delta":
                     if how == "close":
@@ -85,17 +85,17 @@ def test_leaving_a_stream_closes_the_connection(how: str) -> None:
 
 
 def test_leaving_an_async_stream_closes_the_connection() -> None:
-    async def main(brain: motet.Atom) -> str:
-        async with brain, brain.astream("Hi") as stream:
+    async def main(atom: motet.Atom) -> str:
+        async with atom, atom.astream("Hi") as stream:
             async for piece in stream.text:
                 return piece
         return ""
 
-    with asking(Turn(PLAIN * 20, delay=0.002)) as (brain, server):
-        assert asyncio.run(main(brain)) == "It"
+    with asking(Turn(PLAIN * 20, delay=0.002)) as (atom, server):
+        assert asyncio.run(main(atom)) == "It"
         assert server.hung_up.wait(5)
 
 
 def test_stream_text_yields_the_answer_text() -> None:
-    with asking(PLAIN) as (brain, _), brain.stream("Hi") as stream:
+    with asking(PLAIN) as (atom, _), atom.stream("Hi") as stream:
         assert "".join(stream.text) == ANSWER

@@ -57,7 +57,7 @@ def test_chat_continues_and_sums_the_cost(service: ScriptedServer) -> None:
     printed = command("chat", "--lane", "chat", stdin="Hi\nAnd you?\n\n")
     assert printed.count("Hello!") == 2
     assert "the chat has cost $0.0000" in printed
-    assert [one["role"] for one in service.requests[-1].body["messages"]] == ["user", "assistant", "user"]
+    assert [request["role"] for request in service.requests[-1].body["messages"]] == ["user", "assistant", "user"]
 
 
 def test_estimate_sends_nothing(service: ScriptedServer) -> None:

@@ -96,7 +96,7 @@ def test_progress_is_shown_on_terminals_and_cleared() -> None:
 def test_check_reports_its_progress(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(('{"text": "' + "a " * 200_000 + '"}\n') * 9)
-    told: list[tuple[int, int | None]] = []
-    tune.check(path, on_progress=lambda done, total: told.append((done, total)))
-    assert told and {total for _, total in told} == {path.stat().st_size}
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    progress: list[tuple[int, int | None]] = []
+    tune.check(path, on_progress=lambda done, total: progress.append((done, total)))
+    assert progress and {total for _, total in progress} == {path.stat().st_size}
+    assert [done for done, _ in progress] == sorted({done for done, _ in progress})

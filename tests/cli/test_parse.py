@@ -12,16 +12,16 @@ from tests.support.command_line import BROKEN, RAW, command
 
 @pytest.mark.parametrize("form", ["text", "ids"])
 def test_parse_prints_the_parts(form: str) -> None:
-    given = RAW if form == "text" else json.dumps(motet.encode(RAW, special="token"))
-    shape = json.loads(command("parse", "--json", stdin=given))
+    text = RAW if form == "text" else json.dumps(motet.encode(RAW, special="token"))
+    shape = json.loads(command("parse", "--json", stdin=text))
     assert shape["lane"] == form
     assert [part["type"] for part in shape["message"]["content"]] == ["reasoning", "tool_call"]
     assert shape["stop"] == "call"
-    printed = command("parse", stdin=given)
+    printed = command("parse", stdin=text)
     assert "think" in printed
     assert ("not trusted" in printed) == (form == "text")
     assert "\x1b" not in printed
-    assert "\x1b[2;36mthink" in command("parse", "--color", "always", stdin=given)
+    assert "\x1b[2;36mthink" in command("parse", "--color", "always", stdin=text)
 
 
 def test_control_sequences_are_not_printed() -> None:

@@ -49,7 +49,9 @@ SAID: list[Any] = [
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     """Says the same to the same conversation."""
-    with ScriptedServer(lambda asked: SAID[sum(one["role"] == "assistant" for one in asked["messages"])]) as server:
+    with ScriptedServer(
+        lambda question: SAID[sum(message["role"] == "assistant" for message in question["messages"])]
+    ) as server:
         yield server
 
 
@@ -170,16 +172,16 @@ def test_ctrl_c_in_an_answer_saves_finished_steps(
 
 
 @pytest.mark.parametrize(
-    ("tool", "said"),
+    ("tool", "text"),
     [
         ("nothing:here", "there is no module 'nothing'"),
         ("mytools:missing", "has no 'missing'"),
         ("mytools", "must be MODULE:FUNCTION"),
     ],
 )
-def test_missing_tool_is_a_usage_error(tool: str, said: str, place: Path) -> None:
+def test_missing_tool_is_a_usage_error(tool: str, text: str, place: Path) -> None:
     _, err = run("Weather?", "--tool", tool, code=2)
-    assert said in err
+    assert text in err
 
 
 def test_tool_can_be_a_dotted_name_in_a_module(place: Path) -> None:

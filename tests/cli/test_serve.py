@@ -18,8 +18,8 @@ def test_serve_answers_with_files(tmp_path: Path) -> None:
         assert server.stdout is not None
         url = server.stdout.readline().decode().split()[0]
         try:
-            with motet.atom("together/gpt-oss/120b", base_url=url) as brain:
-                assert [brain.ask("Hi").output for _ in range(3)] == ["One", "Two", "One"]
+            with motet.atom("together/gpt-oss/120b", base_url=url) as atom:
+                assert [atom.ask("Hi").output for _ in range(3)] == ["One", "Two", "One"]
         finally:
             server.send_signal(signal.SIGINT)
             server.communicate(timeout=10)

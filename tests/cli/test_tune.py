@@ -29,12 +29,12 @@ from tests.support.tune_service import BIG, MODEL, TuneService, answering, rows,
 @pytest.fixture
 def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[TuneService]:
     """A service that the environment names, and waits that are told and not slept."""
-    with service(answering) as made:
+    with service(answering) as results:
         monkeypatch.setenv("TOGETHER_API_KEY", KEY)
-        monkeypatch.setenv("TOGETHER_BASE_URL", made.server.url)
-        monkeypatch.setattr(tune.Clock, "sleep", lambda _, seconds: made.clock.sleep(seconds))
-        monkeypatch.setattr(tune.Clock, "now", lambda _: made.clock.now())
-        yield made
+        monkeypatch.setenv("TOGETHER_BASE_URL", results.server.url)
+        monkeypatch.setattr(tune.Clock, "sleep", lambda _, seconds: results.clock.sleep(seconds))
+        monkeypatch.setattr(tune.Clock, "now", lambda _: results.clock.now())
+        yield results
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def out(capsys: pytest.CaptureFixture[str]) -> Out:
 
 def test_estimate_prints_and_starts_no_job(it: TuneService, data: str, out: Out) -> None:
     held = str(written(Path(data).with_name("held.jsonl"), rows(2)))
-    asked = [
+    arguments = [
         "tune",
         "estimate",
         data,
@@ -84,16 +84,16 @@ def test_estimate_prints_and_starts_no_job(it: TuneService, data: str, out: Out)
         "--epochs",
         "2",
     ]
-    assert main(asked) == 0
+    assert main(arguments) == 0
     printed, _ = out()
     assert re.search(r"training file +file-\w+-5c1d, 6 examples\n", printed)
     assert re.search(r"price +about \$0\.000\d+\n", printed)
-    assert main([*asked, "--json"]) == 0
+    assert main([*arguments, "--json"]) == 0
     shape = out.json()
     assert shape["price"] in printed
     assert shape["tokens"]["eval"] > 0
     assert not it.training.jobs
-    assert {one.body["model"] for one in it.server.requests if one.path.endswith("price")} == {MODEL}
+    assert {request.body["model"] for request in it.server.requests if request.path.endswith("price")} == {MODEL}
 
 
 def test_unknown_price_is_printed_as_unknown(it: TuneService, data: str, out: Out) -> None:
@@ -389,21 +389,21 @@ def killed(server: ScriptedServer, *arguments: str, when: Callable[[], bool]) ->
 def test_killed_upload_restarts(data: str, checksums: bool) -> None:
     hanging = Fault("silence", after=10)
     with service(faults={"put": [hanging]}, storage=Storage(knows_checksums=checksums)) as it:
-        asked = ["tune", "estimate", data, "-m", MODEL, "--no-check"]
-        killed(it.server, *asked, when=lambda: bool(it.asked("PUT")))
+        arguments = ["tune", "estimate", data, "-m", MODEL, "--no-check"]
+        killed(it.server, *arguments, when=lambda: bool(it.asked("PUT")))
         (torn,) = it.storage.files
-        found = it.file(Path(data))
-        assert list(it.storage.files) == [found.id] != [torn]
-        assert it.storage.files[found.id].data == Path(data).read_bytes()
+        file = it.file(Path(data))
+        assert list(it.storage.files) == [file.id] != [torn]
+        assert it.storage.files[file.id].data == Path(data).read_bytes()
 
 
 def test_killed_download_resumes(data: str, tmp_path: Path) -> None:
     with service(faults={"download": [Fault("silence", after=50_000)]}, archive=BIG) as it:
         job = tune.watch(it.job(Path(data)), **it.how)
         part = tmp_path / "m.part"
-        asked = ["tune", "download", job.id, "-o", str(tmp_path / "m")]
-        killed(it.server, *asked, when=lambda: part.exists() and part.stat().st_size > 0)
+        arguments = ["tune", "download", job.id, "-o", str(tmp_path / "m")]
+        killed(it.server, *arguments, when=lambda: part.exists() and part.stat().st_size > 0)
         here = part.stat().st_size
         assert not (tmp_path / "m").exists()
-        found = tune.download(job, tmp_path / "m", **it.how)
-        assert (found.path.read_bytes(), found.resumed_at) == (BIG, here)
+        download = tune.download(job, tmp_path / "m", **it.how)
+        assert (download.path.read_bytes(), download.resumed_at) == (BIG, here)

@@ -40,31 +40,31 @@ def behind(text: str, start: str) -> str:
 
 @pytest.mark.parametrize("golden", GOLDENS, ids=range(len(GOLDENS)))
 def test_rendered_text_equals_the_goldens(golden: dict[str, Any]) -> None:
-    given = dict(golden["input"])
-    messages, asks = given.pop("messages"), given.pop("add_generation_prompt")
-    if "model_identity" in given:
-        given["identity"] = given.pop("model_identity")
-    given |= {"current_date": golden["current_date"], "next_role": "assistant" if asks else None}
-    assert render(messages, **given).text == golden["text"]
+    golden_input = dict(golden["input"])
+    messages, asks = golden_input.pop("messages"), golden_input.pop("add_generation_prompt")
+    if "model_identity" in golden_input:
+        golden_input["identity"] = golden_input.pop("model_identity")
+    golden_input |= {"current_date": golden["current_date"], "next_role": "assistant" if asks else None}
+    assert render(messages, **golden_input).text == golden["text"]
     for key in ("reasoning", "reasoning_content"):
-        renamed = [{key if name == "thinking" else name: one[name] for name in one} for one in messages]
-        assert render(renamed, **given).text == golden["text"]
+        renamed = [{key if name == "thinking" else name: message[name] for name in message} for message in messages]
+        assert render(renamed, **golden_input).text == golden["text"]
 
 
 @pytest.mark.parametrize("golden", GOLDENS, ids=range(len(GOLDENS)))
 def test_reference_rules_equal_the_goldens(golden: dict[str, Any]) -> None:
     """The witness of the other tests is itself to be believed."""
-    given = golden["input"]
-    said = rules.prompt(
-        given["messages"],
-        tools=[tool["function"] for tool in given.get("tools", [])],
-        builtin_tools=given.get("builtin_tools", []),
-        identity=given.get("model_identity", "You are ChatGPT, a large language model trained by OpenAI."),
-        effort=given.get("reasoning_effort", "medium"),
+    golden_input = golden["input"]
+    prompt = rules.prompt(
+        golden_input["messages"],
+        tools=[tool["function"] for tool in golden_input.get("tools", [])],
+        builtin_tools=golden_input.get("builtin_tools", []),
+        identity=golden_input.get("model_identity", "You are ChatGPT, a large language model trained by OpenAI."),
+        effort=golden_input.get("reasoning_effort", "medium"),
         date=golden["current_date"],
-        asks=given["add_generation_prompt"],
+        asks=golden_input["add_generation_prompt"],
     )
-    assert said == golden["text"]
+    assert prompt == golden["text"]
 
 
 text = st.text(max_size=40) | st.sampled_from(
@@ -124,7 +124,7 @@ def conversations(draw: st.DrawFn) -> list[dict[str, Any]]:
                 called = False
             case "call":
                 arguments = st.dictionaries(text, values, max_size=3)
-                calls = st.builds(lambda name, given: {"name": name, "arguments": given}, names, arguments)
+                calls = st.builds(lambda name, value: {"name": name, "arguments": value}, names, arguments)
                 several = draw(st.lists(calls, min_size=1, max_size=2))
                 messages.append({"role": "assistant", "tool_calls": [{"function": call} for call in several]})
                 called = True
@@ -147,10 +147,10 @@ def test_any_conversation_renders_as_the_rules_say(
     assert prompt.text == rules.prompt(messages, **settings, effort="high", date=DATE, asks=asks)
     # Only the renderer writes control tokens: the ids of contents are those of ordinary text.
     specials = [motet.decode([token]) for token in prompt.ids if token >= min(motet.SPECIAL_TOKENS.values())]
-    assert len([one for one in specials if one == "<|message|>"]) == len(prompt.frames)
+    assert len([marker for marker in specials if marker == "<|message|>"]) == len(prompt.frames)
     assert motet.decode(prompt.ids) == prompt.text
     shape = [frame.stop for frame in prompt.frames]
-    assert [one for one in specials if one in ("<|end|>", "<|call|>", "<|return|>")] == [
+    assert [marker for marker in specials if marker in ("<|end|>", "<|call|>", "<|return|>")] == [
         f"<|{stop}|>" for stop in shape
     ]
 

@@ -75,12 +75,12 @@ def test_list_of_ids_may_change_while_it_is_read(change: str) -> None:
 
 def test_another_thread_may_change_the_list_of_ids() -> None:
     ids = [*OPENING, *motet.encode("word " * 20_000)]
-    kept, ends = list(ids), time.monotonic() + 1
+    rest, ends = list(ids), time.monotonic() + 1
 
     def change() -> None:
         while time.monotonic() < ends:
             del ids[5:]
-            ids[5:] = [int(str(one)) for one in kept[5:]]
+            ids[5:] = [int(str(example)) for example in rest[5:]]
 
     thread = threading.Thread(target=change)
     thread.start()
@@ -111,15 +111,15 @@ def test_kept_events_do_not_change() -> None:
             case _:
                 events.append(events[0])
                 events.clear()
-    said = [motet.decode([token]) for token in words]
-    assert [one.delta for events in lists for one in events] == said[0::4]
-    assert [next(one).delta for one in iterators] == said[1::4]
-    assert [one.delta for one in first] == said[2::4]
+    texts = [motet.decode([token]) for token in words]
+    assert [event.delta for events in lists for event in events] == texts[0::4]
+    assert [next(event).delta for event in iterators] == texts[1::4]
+    assert [event.delta for event in first] == texts[2::4]
     other, again = motet.StreamParser(), motet.encode(" one", special="token")
     for channel in ("analysis", "final"):
         for token in motet.encode(f"<|start|>assistant<|channel|>{channel}<|message|>", special="token"):
             other.feed(token)
-        assert [(one.delta, one.channel) for one in other.feed(again)] == [(" one", channel)]
+        assert [(event.delta, event.channel) for event in other.feed(again)] == [(" one", channel)]
         other.feed(200007)
 
 
@@ -136,8 +136,8 @@ def test_lists_share_cached_ints_and_release_them() -> None:
     text = "shared, kept and given back: 東京 " * 3
     ids = motet.encode(text)
     again = motet.encode(text)
-    assert ids == again and all(type(one) is int for one in ids)
-    assert all(one is other for one, other in zip(ids, again, strict=True))
+    assert ids == again and all(type(token) is int for token in ids)
+    assert all(token is other for token, other in zip(ids, again, strict=True))
     rare = max(ids)
     before = sys.getrefcount(rare)
     many = [motet.encode(text) for _ in range(100)]

@@ -36,11 +36,11 @@ def test_no_text_is_lost(text: str) -> None:
 
 def _keeps_all(text: str, completion: Completion) -> None:
     frames = completion.frames
-    kept = [frame.content for frame in frames] + [repair.text for repair in completion.repairs]
-    kept += [str(value) for f in frames for value in (f.name, f.recipient, f.channel, f.content_type)]
+    texts = [frame.content for frame in frames] + [repair.text for repair in completion.repairs]
+    texts += [str(value) for f in frames for value in (f.name, f.recipient, f.channel, f.content_type)]
     for word in content_of(text):
         for piece in word.split():
-            assert any(piece in place for place in kept), (piece, completion)
+            assert any(piece in place for place in texts), (piece, completion)
 
 
 @given(st.binary(max_size=60))
@@ -101,20 +101,20 @@ def dump(completion: Completion, starts: list[motet.Event]) -> str:
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_corpus_parses_in_python_as_in_rust(path: Path) -> None:
     head, raw, expected = path.read_text().split("===\n", 2)
-    given = dict([line.split(": ", 1) for line in head.splitlines() if ": " in line])
+    head_fields = dict([line.split(": ", 1) for line in head.splitlines() if ": " in line])
     raw = raw.removesuffix("\n")
-    if given.get("transcript") == "yes":
+    if head_fields.get("transcript") == "yes":
         frames = motet.frames(raw)
         assert [f"  {frame.content!r}" for frame in frames] == [
             f"  {eval(line.strip())!r}" for line in expected.splitlines() if line.startswith("  ")
         ]
         return
-    role: Any = None if given.get("role") == "none" else "assistant"
-    tools = [*given.get("tools", "").split(), *([given["tool"]] if "tool" in given else [])]
-    options = {"tools": tools, "stripped": given.get("stripped", "auto"), "opened": given.get("opened")}
+    role: Any = None if head_fields.get("role") == "none" else "assistant"
+    tools = [*head_fields.get("tools", "").split(), *([head_fields["tool"]] if "tool" in head_fields else [])]
+    options = {"tools": tools, "stripped": head_fields.get("stripped", "auto"), "opened": head_fields.get("opened")}
     events, completion = stream([raw], role=role, **options)
-    found = dump(completion, [event for event in events if event.type == "start"]).splitlines()
-    assert [_unquoted(line) for line in found] == [_unquoted(line) for line in expected.splitlines()]
+    dumped = dump(completion, [event for event in events if event.type == "start"]).splitlines()
+    assert [_unquoted(line) for line in dumped] == [_unquoted(line) for line in expected.splitlines()]
 
 
 def _comes_out(completion: Completion) -> str:
@@ -141,14 +141,14 @@ def test_page_on_malformed_input_is_true() -> None:
     assert len(rows) > 60
     for row in rows:
         cells = [cell.replace("\\|", "|") for cell in re.split(r"(?<!\\) \| ", row.strip("| "))]
-        wrote, made, codes = cells[:3]
+        wrote, results, codes = cells[:3]
         written = re.fullmatch(r"(?:`(.*?)`|nothing)(?: with `tools=(\[.*\])`)?", wrote)
         assert written, wrote
         raw, tools = (written[1] or "").replace("\\n", "\n"), json.loads(written[2] or "null")
         assert raw in cases, raw
         for form in (raw, motet.encode(raw, special="token")):
             completion = motet.parse(form, tools=tools)
-            assert _comes_out(completion).replace("\n", "\\n") == made, raw
+            assert _comes_out(completion).replace("\n", "\\n") == results, raw
             assert (", ".join([f"`{repair.code}`" for repair in completion.repairs]) or "none") == codes, raw
 
 

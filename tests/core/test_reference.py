@@ -83,10 +83,10 @@ def shown(frames: Any) -> list[Read]:
 
 def strict(parse: Callable[..., Any], raw: Any) -> list[Read] | None:
     try:
-        found = parse(raw, strict=True)
+        completion = parse(raw, strict=True)
     except motet.ParseError:
         return None
-    return shown(found.frames if isinstance(found, motet.Completion) else found)
+    return shown(completion.frames if isinstance(completion, motet.Completion) else completion)
 
 
 @example("<|channel|>final<|message|>" + " " * 1100)
@@ -293,9 +293,9 @@ def test_contents_keep_the_order_of_the_input(text: str) -> None:
             assert at >= 0, (frame, completion)
             at += len(frame.content)
         # What is in no frame is in a repair, and nothing is in two frames.
-        kept = [value for frame in shown(completion.frames) for value in dataclasses.astuple(frame) if value]
+        texts = [value for frame in shown(completion.frames) for value in dataclasses.astuple(frame) if value]
         repaired = [repair.text for repair in completion.repairs]
         for word in set(re.findall(r"w\d{3}", text)):
-            framed = sum(value.count(word) for value in kept)
+            framed = sum(value.count(word) for value in texts)
             assert framed <= text.count(word)
-            assert framed == text.count(word) or any(word in found for found in repaired)
+            assert framed == text.count(word) or any(word in result for result in repaired)

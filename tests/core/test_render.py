@@ -100,10 +100,10 @@ def test_spans_cover_each_message(conversation: Any, keep: Any) -> None:
     prompt = motet.render(messages, keep_analysis=keep)
     assert len(prompt.spans) == len(messages)
     for index, (start, end) in enumerate(prompt.spans):
-        kept = [at for at in range(len(messages[index].content)) if (index, at) not in prompt.dropped]
+        kept_parts = [at for at in range(len(messages[index].content)) if (index, at) not in prompt.dropped]
         frames = motet.frames(prompt.ids[start:end])
-        alone = motet.render([messages[index]], keep_analysis="all") if kept else None
-        assert (start == end) == (not frames) == (not kept)
+        alone = motet.render([messages[index]], keep_analysis="all") if kept_parts else None
+        assert (start == end) == (not frames) == (not kept_parts)
         if alone is not None:
             assert alone.ids[slice(*alone.spans[0])] == prompt.ids[start:end]
 
@@ -123,10 +123,10 @@ def test_each_policy_keeps_its_reasoning() -> None:
         turn(Reasoning("third"), call),
         result,
     ]
-    kept = {
+    dropped = {
         name: motet.render(history, keep_analysis=name).dropped for name in ("turn", "all", "none", "openai_harmony")
     }
-    assert kept == {"turn": ((1, 0), (3, 0)), "all": (), "none": ((1, 0), (3, 0), (5, 0)), "openai_harmony": ()}
+    assert dropped == {"turn": ((1, 0), (3, 0)), "all": (), "none": ((1, 0), (3, 0), (5, 0)), "openai_harmony": ()}
     finished = [*history, turn(Text("end"))]
     assert motet.render(finished).dropped == ((1, 0), (3, 0), (5, 0))
     assert motet.render(finished, keep_analysis="openai_harmony").dropped == ((1, 0), (3, 0))

@@ -34,8 +34,8 @@ def test_strict_error_has_position_and_expectation() -> None:
 
 def _spelled(ids: list[int]) -> str:
     """What ids stand for, as the parser reads them: invalid UTF-8 and unknown ids are replacement characters."""
-    known = [motet.decode_bytes([t]) if 0 <= t < motet.VOCAB_SIZE else "\ufffd".encode() for t in ids]
-    return b"".join(known).decode("utf-8", "replace")
+    token_bytes = [motet.decode_bytes([t]) if 0 <= t < motet.VOCAB_SIZE else "\ufffd".encode() for t in ids]
+    return b"".join(token_bytes).decode("utf-8", "replace")
 
 
 def _escaped(text: str) -> str:

@@ -23,13 +23,13 @@ def test_frames_are_found_in_stripped_text() -> None:
     assert motet.parse(STRIPPED, stripped="never").text == STRIPPED
     assert [frame.content for frame in motet.frames(STRIPPED, role="assistant", stripped="never")] == [STRIPPED]
     assert len(motet.frames(STRIPPED, role="assistant")) == 2
-    known = "analysis of it.assistantfinalYes."
-    assert motet.parse(known).text == known
-    completion = motet.parse(known, stripped="always")
+    sample = "analysis of it.assistantfinalYes."
+    assert motet.parse(sample).text == sample
+    completion = motet.parse(sample, stripped="always")
     assert (completion.reasoning, completion.text) == (" of it.", "Yes.")
-    assert stream(list(known), stripped="always")[1] == completion
+    assert stream(list(sample), stripped="always")[1] == completion
     with pytest.raises(ValueError, match="stripped must be"):
-        motet.parse(known, stripped="maybe")  # type: ignore[arg-type]
+        motet.parse(sample, stripped="maybe")  # type: ignore[arg-type]
     with pytest.raises(motet.ParseError, match="stripped_markers at 0"):
         motet.parse(STRIPPED, strict=True)
 

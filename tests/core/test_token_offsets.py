@@ -71,8 +71,8 @@ def test_truncated_text_has_at_most_the_tokens(text: str, max_tokens: int, side:
     _, offsets = motet.encode_with_offsets(text, special=special)
     for index, (start, end) in enumerate(offsets):
         is_border = all(other == (start, end) or other[1] <= start or end <= other[0] for other in offsets)
-        kept, other = (index + 1, text[:end]) if side == "right" else (len(ids) - index, text[start:])
-        if is_border and offsets.count((start, end)) == 1 and kept <= max_tokens and len(other) > len(part):
+        rest, other = (index + 1, text[:end]) if side == "right" else (len(ids) - index, text[start:])
+        if is_border and offsets.count((start, end)) == 1 and rest <= max_tokens and len(other) > len(part):
             assert motet.count(other, special=special) > max_tokens
 
 

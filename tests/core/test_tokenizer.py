@@ -38,12 +38,12 @@ def corpora() -> dict[str, str]:
         "10,000",
     ]
     scripts = {"cjk": (0x4E00, 0x9FFF), "arabic": (0x621, 0x64A), "hindi": (0x905, 0x939), "hangul": (0xAC00, 0xD7A3)}
-    made = {
+    samples = {
         name: "".join([" " if rng.random() < 0.15 else chr(rng.randint(*span)) for _ in range(4000)])
         for name, span in scripts.items()
     }
     bytes_as_text = bytes(rng.randrange(256) for _ in range(8000)).decode("utf-8", "replace")
-    return made | {
+    return samples | {
         "english": " ".join([rng.choice(words) for _ in range(5000)]),
         "code": "\n\n".join([f"def f{i}(a, b=None):\n\treturn a[{i}] + b // 2  # {i * i}\r" for i in range(400)]),
         "json": '[{"name": "get_weather", "arguments": {"city": "Zürich", "n": 12}}, null]\n' * 200,
@@ -62,7 +62,7 @@ def test_ids_equal_tiktoken(peer_tokenizer: tiktoken.Encoding, name: str) -> Non
     ids = motet.encode(text)
     assert ids == peer_tokenizer.encode_ordinary(text)
     assert list(motet.encode_array(text)) == ids
-    assert [list(one) for one in motet.encode_batch([text, "", text])] == [ids, [], ids]
+    assert [list(item) for item in motet.encode_batch([text, "", text])] == [ids, [], ids]
     assert motet.count(text) == len(ids)
     assert motet.decode(ids) == text
     assert motet.decode_bytes(ids) == text.encode()

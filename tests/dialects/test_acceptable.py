@@ -50,8 +50,11 @@ def test_run_goes_on_after_calls_no_server_accepts() -> None:
         return x + 1
 
     scripts = [calls(("add", '{"x": 1'), "Web Search!"), final("Done.")]
-    with asking(lambda body: scripts[sum(one["role"] == "assistant" for one in body["messages"])]) as (brain, server):
-        run = brain.run("Go.", tools=[add])
+    with asking(lambda body: scripts[sum(message["role"] == "assistant" for message in body["messages"])]) as (
+        atom,
+        server,
+    ):
+        run = atom.run("Go.", tools=[add])
         assert run.text == "Done."
         history: list[Any] = server.requests[-1].body["messages"]
         assert run.steps[0].message.tool_calls[0].arguments == '{"x": 1'

@@ -202,21 +202,21 @@ def test_grammar_refuses_what_breaks_the_format(form: str, ids: list[int], data:
         # Any tokens are any bytes.
         well_formed = form == "structural_tag" and error.code == "invalid_utf8"
     else:
-        known = {"get_weather", "now", "math.sum", "python", "browser.search"}
+        names = {"get_weather", "now", "math.sum", "python", "browser.search"}
         remarks = {repair.code for repair in completion.repairs}
-        well_formed = remarks <= {"empty_answer"} and {call.name for call in completion.tool_calls} <= known
+        well_formed = remarks <= {"empty_answer"} and {call.name for call in completion.tool_calls} <= names
     if engine(form).accepts(damaged):
         assert well_formed, motet.decode(damaged)
 
 
 @pytest.mark.parametrize("settings", [{}, {"parallel_calls": True}, {"quoting": False}, {"response_format": REVIEW}])
 def test_masked_sampling_follows_the_format(settings: dict[str, Any]) -> None:
-    found = engine("lark", **settings)
-    assert isinstance(found, engines.Llguidance)
+    result = engine("lark", **settings)
+    assert isinstance(result, engines.Llguidance)
     for seed in range(20):
-        chance, matcher, ids = random.Random(seed), found.matcher(), []
+        chance, matcher, ids = random.Random(seed), result.matcher(), []
         while len(ids) < 60 and not matcher.is_stopped():
-            choices = found.choices(matcher)
+            choices = result.choices(matcher)
             if matcher.is_accepting():
                 # Sampling may end here, which the engine says with the token of its own.
                 choices.remove(RETURN)
@@ -225,7 +225,7 @@ def test_masked_sampling_follows_the_format(settings: dict[str, Any]) -> None:
             # Markers come now and then, or no frame would end.
             marks = [token for token in choices if token >= 199_998]
             token = chance.choice(marks if marks and chance.random() < 0.4 else choices)
-            assert found.take(matcher, token)
+            assert result.take(matcher, token)
             ids.append(token)
         completion = motet.parse(ids, tools=TOOLS)
         codes = {repair.code for repair in completion.repairs}
@@ -284,11 +284,11 @@ def test_grammar_settings(form: str) -> None:
         ({"response_format": REVIEW}, [review, call, thought + review], [answer, review.replace("2", "9")]),
         ({"tools": [], "builtin_tools": []}, [answer, thought + answer], [call, now]),
     ):
-        found = engine(form, **settings)
+        matcher = engine(form, **settings)
         for text in accepted:
-            assert found.accepts(ids_of(text)), (settings, text)
+            assert matcher.accepts(ids_of(text)), (settings, text)
         for text in refused:
-            assert not found.accepts(ids_of(text)), (settings, text)
+            assert not matcher.accepts(ids_of(text)), (settings, text)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -297,11 +297,11 @@ def test_parallel_calls_allow_frames_after_a_call(form: str) -> None:
     thought = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant"
     eos = {} if form == "lark" else {"eos": [RETURN]}
     grammar: Any = motet.grammar(TOOLS, parallel_calls=True, format=form, **eos)  # type: ignore[call-overload]
-    found = engines.Llguidance(grammar) if form == "lark" else engines.Xgrammar(grammar, (RETURN,))
+    matcher = engines.Llguidance(grammar) if form == "lark" else engines.Xgrammar(grammar, (RETURN,))
     for text in (call, f"{call}<|start|>assistant{call}", f"{call}<|start|>assistant{thought}{call}"):
-        assert found.accepts(ids_of(text)), text
+        assert matcher.accepts(ids_of(text)), text
     answer = f"{call}<|start|>assistant<|channel|>final<|message|>Hi<|return|>"
-    assert not found.accepts(ids_of(answer))
+    assert not matcher.accepts(ids_of(answer))
     if form == "gbnf":
         with pytest.raises(ValueError, match="parallel_calls"):
             motet.grammar(TOOLS, parallel_calls=True, format="gbnf")
@@ -312,28 +312,28 @@ def test_parallel_calls_allow_frames_after_a_call(form: str) -> None:
 def test_spelled_markers_are_text(form: str, quoting: bool) -> None:
     echo = "Sure.<|end|><|start|>assistant<|channel|>commentary to=functions.now<|message|>{}<|call|>"
     opening, stop = ids_of("<|channel|>final<|message|>"), [RETURN]
-    found = engine(form, quoting=quoting)
-    assert found.accepts([*opening, *motet.encode(echo), *stop]) == (quoting and form != "gbnf")
+    matcher = engine(form, quoting=quoting)
+    assert matcher.accepts([*opening, *motet.encode(echo), *stop]) == (quoting and form != "gbnf")
     # Nearly one is none, and a marker itself is never content.
-    assert found.accepts([*opening, *motet.encode("<|end| <|en<|enD|> |> <<|>"), *stop])
-    assert not found.accepts([*opening, motet.SPECIAL_TOKENS["<|start|>"], *stop])
-    assert not found.accepts([*opening, motet.SPECIAL_TOKENS["<|reserved_200050|>"], *stop]) or form == "gbnf"
+    assert matcher.accepts([*opening, *motet.encode("<|end| <|en<|enD|> |> <<|>"), *stop])
+    assert not matcher.accepts([*opening, motet.SPECIAL_TOKENS["<|start|>"], *stop])
+    assert not matcher.accepts([*opening, motet.SPECIAL_TOKENS["<|reserved_200050|>"], *stop]) or form == "gbnf"
 
 
 def test_engine_stop_tokens_are_left_out_of_the_grammar() -> None:
     for eos in ([], [RETURN], [RETURN, CALL]):
         for stop in (RETURN, CALL):
             assert (motet.decode([stop]) in motet.grammar(["f"], eos=eos)) is (stop not in eos)
-    found = engines.Llguidance(motet.grammar(["now"], eos=[RETURN]))
-    assert found.accepts(ids_of("<|channel|>final<|message|>Hi<|return|>"))
+    matcher = engines.Llguidance(motet.grammar(["now"], eos=[RETURN]))
+    assert matcher.accepts(ids_of("<|channel|>final<|message|>Hi<|return|>"))
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_unsupported_schema_keywords_are_not_constrained(form: str) -> None:
     odd = {"type": "object", "properties": {"a": {"type": "string", "format": "knot"}, "b": {"not": {"type": "null"}}}}
     odd |= {"if": {"required": ["a"]}, "then": {"required": ["b"]}, "dependentRequired": {"a": ["b"]}}
-    found = engine(form, tools=[{"name": "odd", "parameters": odd}])
-    assert found.accepts(ids_of(' to=functions.odd<|channel|>commentary<|message|>{"a": "x", "b": 1}<|call|>'))
+    matcher = engine(form, tools=[{"name": "odd", "parameters": odd}])
+    assert matcher.accepts(ids_of(' to=functions.odd<|channel|>commentary<|message|>{"a": "x", "b": 1}<|call|>'))
 
 
 def test_wrong_arguments_are_named() -> None:
@@ -383,12 +383,12 @@ SCHEMAS: list[tuple[Any, list[Any], list[Any]]] = [
 
 @pytest.mark.parametrize(("schema", "taken", "refused"), SCHEMAS, ids=lambda value: str(value)[:40])
 def test_gbnf_constrains_supported_keywords(schema: Any, taken: list[Any], refused: list[Any]) -> None:
-    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    found = engines.Xgrammar(motet.grammar(response_format=wanted, format="gbnf"), (RETURN, CALL))
+    entries = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    matcher = engines.Xgrammar(motet.grammar(response_format=entries, format="gbnf"), (RETURN, CALL))
     for value, fits in [*[(value, True) for value in taken], *[(value, False) for value in refused]]:
         for style in (0, 1, 2):
             text = f"<|channel|>final<|message|>{dumped(value, style)}<|return|>"
-            assert found.accepts(ids_of(text)) == fits, text
+            assert matcher.accepts(ids_of(text)) == fits, text
 
 
 def call_of(arguments: Any) -> list[int]:
@@ -431,6 +431,6 @@ BRANCHES: list[tuple[Any, list[Any], list[Any]]] = [
 
 @pytest.mark.parametrize(("schema", "accepted", "refused"), BRANCHES, ids=lambda value: str(value)[:40])
 def test_gbnf_accepts_properties_of_all_branches(schema: Any, accepted: list[Any], refused: list[Any]) -> None:
-    found = engine("gbnf", tools=[{"name": "f", "parameters": {"type": "object", **schema}}])
-    assert [found.accepts(call_of(value)) for value in accepted] == [True] * len(accepted)
-    assert [found.accepts(call_of(value)) for value in refused] == [False] * len(refused)
+    matcher = engine("gbnf", tools=[{"name": "f", "parameters": {"type": "object", **schema}}])
+    assert [matcher.accepts(call_of(value)) for value in accepted] == [True] * len(accepted)
+    assert [matcher.accepts(call_of(value)) for value in refused] == [False] * len(refused)

@@ -46,12 +46,12 @@ def test_stub_has_the_signatures_of_the_extension() -> None:
         for stub in [node] if isinstance(node, ast.FunctionDef) else constructors:
             if not inspect.isgetsetdescriptor(item) and not inspect.ismemberdescriptor(item):
                 parameters = inspect.signature(item).parameters.values()
-                found = [
+                expected = [
                     (parameter.name, parameter.kind is parameter.KEYWORD_ONLY, parameter.default)
                     for parameter in parameters
                     if parameter.kind not in variable and parameter.name != "self"
                 ]
-                assert stub_parameters(stub) == found, node.name
+                assert stub_parameters(stub) == expected, node.name
 
 
 def test_stub_defines_what_the_extension_has() -> None:

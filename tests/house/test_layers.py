@@ -67,8 +67,8 @@ def imports(path: Path) -> frozenset[str]:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports name the whole way"
             origin = node.module or ""
-            found = {f"{origin}.{alias.name}" for alias in node.names}
-            names |= {name if name in MODULES else origin for name in found}
+            imported = {f"{origin}.{alias.name}" for alias in node.names}
+            names |= {name if name in MODULES else origin for name in imported}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     return frozenset(names & MODULES - {module(path)})
@@ -95,7 +95,7 @@ def test_no_module_imports_itself_through_others() -> None:
 def test_no_submodule_has_the_name_of_a_public_attribute(path: Path) -> None:
     """Importing such a submodule would replace the attribute."""
     package = importlib.import_module(module(path))
-    submodules = {one.name.removesuffix(".py") for one in path.parent.iterdir() if one.suffix in ("", ".py")}
+    submodules = {file.name.removesuffix(".py") for file in path.parent.iterdir() if file.suffix in ("", ".py")}
     assert submodules & set(getattr(package, "__all__", ())) == set()
 
 
@@ -107,8 +107,8 @@ def test_modules_that_users_do_not_need_begin_with_an_underscore() -> None:
         name = module(path)
         if name not in ("motet", "motet.__main__"):
             names = set(importlib.import_module(name).__all__)
-            known = bool(names & public) or f"{name}." in pages or f"`{name}`" in pages
-            assert known != path.name.startswith("_"), name
+            is_documented = bool(names & public) or f"{name}." in pages or f"`{name}`" in pages
+            assert is_documented != path.name.startswith("_"), name
 
 
 @functools.cache
@@ -149,14 +149,14 @@ def foreign(path: Path) -> list[tuple[str, bool]]:
 )
 def test_packages_are_imported_only_where_allowed(package: str, rooms: str, late: str) -> None:
     """`late`: only within functions, so that whoever does not need it does not load it."""
-    found = {(room(module(path)), within) for path in FILES for name, within in foreign(path) if name == package}
-    assert found, f"nobody imports {package}"
+    importers = {(room(module(path)), within) for path in FILES for name, within in foreign(path) if name == package}
+    assert importers, f"nobody imports {package}"
     allowed = {(name, within) for name in rooms.split() for within in (True, False)}
-    assert found <= allowed | {(name, True) for name in late.split()}
+    assert importers <= allowed | {(name, True) for name in late.split()}
 
 
 def test_no_other_package_is_imported() -> None:
-    known = {
+    allowed = {
         "motet",
         "together",
         "httpx",
@@ -178,8 +178,8 @@ def test_no_other_package_is_imported() -> None:
         "compression",
         "backports",
     }
-    found = {name for path in FILES for name, _ in foreign(path)}
-    assert found - known - sys.stdlib_module_names == set()
+    result = {name for path in FILES for name, _ in foreign(path)}
+    assert result - allowed - sys.stdlib_module_names == set()
 
 
 def mentions(node: ast.AST, word: str) -> bool:
@@ -196,8 +196,8 @@ def test_http_statuses_are_read_in_one_file() -> None:
     for path in {*FILES} - {PACKAGE / "together/errors.py"}:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Compare | ast.Match) and mentions(getattr(node, "subject", node), "status"):
-                numbers = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
-                assert not any(type(one) is int and 100 <= one < 600 for one in numbers), f"{path}:{node.lineno}"
+                numbers = [item.value for item in ast.walk(node) if isinstance(item, ast.Constant)]
+                assert not any(type(item) is int and 100 <= item < 600 for item in numbers), f"{path}:{node.lineno}"
 
 
 def test_prices_are_multiplied_in_one_file() -> None:
@@ -243,14 +243,14 @@ def test_sdk_is_not_loaded_before_an_atom_is_made() -> None:
 import motet
 for name in motet.__all__: getattr(motet, name)
 print(*sys.modules)
-brain = motet.atom("together/gpt-oss/120b")
+atom = motet.atom("together/gpt-oss/120b")
 print(*sys.modules)
 """
-    named, made = [set(line.split()) for line in isolated(program).splitlines()]
+    named, loaded = [set(line.split()) for line in isolated(program).splitlines()]
     assert {"together", "httpx", "pydantic", "aiohttp", "opentelemetry"} & named == set()
-    assert {"together", "httpx"} <= made
+    assert {"together", "httpx"} <= loaded
     # What only tests and traces need is not loaded by asking, either.
-    assert {"aiohttp", "opentelemetry", "pytest", "motet.testing"} & made == set()
+    assert {"aiohttp", "opentelemetry", "pytest", "motet.testing"} & loaded == set()
 
 
 def test_import_reads_no_files_and_no_environment() -> None:

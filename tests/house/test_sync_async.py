@@ -73,15 +73,15 @@ def sync_name(name: str) -> str | None:
 
 @functools.cache
 def pairs() -> dict[str, Pair]:
-    found: dict[str, Pair] = {}
+    collected: dict[str, Pair] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         for prefix, scope in scopes(path):
             for name, node in scope.items():
                 other = scope.get(sync_name(name) or "")
                 if other is not None:
                     key = f"{path.relative_to(PACKAGE)}::{prefix}{name}"
-                    found[key] = Pair(key, other, node)
-    return found
+                    collected[key] = Pair(key, other, node)
+    return collected
 
 
 @functools.cache

@@ -31,7 +31,7 @@ def policies(path: Path) -> dict[str, Callable[[], Any]]:
 
 @pytest.mark.parametrize("state", ["path", "str", "run"])
 @pytest.mark.parametrize(
-    ("policy", "made", "content"),
+    ("policy", "effects", "content"),
     [
         ("rerun", [1, 5, 5, 7], "6"),
         ("skip", [1, 5, 7], "it is not known whether the tool did its work"),
@@ -41,52 +41,52 @@ def policies(path: Path) -> dict[str, Callable[[], Any]]:
     ],
 )
 def test_unfinished_policy_decides_about_open_calls(
-    state: str, policy: Any, made: list[int], content: str, tmp_path: Path
+    state: str, policy: Any, effects: list[int], content: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.json"
-    brain, counter, add = interrupted(path)
-    given = policies(path)[state]()
+    atom, counter, add = interrupted(path)
+    state_or_path = policies(path)[state]()
     with pytest.raises(motet.UnfinishedCallError, match=r'interrupted within add\(\{"x": 5\}\)') as caught:
-        brain.resume(given, tools=[add])
-    assert [(one.name, one.args()) for one in caught.value.calls] == [("add", {"x": 5})]
+        atom.resume(state_or_path, tools=[add])
+    assert [(item.name, item.args()) for item in caught.value.calls] == [("add", {"x": 5})]
     assert caught.value.state.unfinished == caught.value.calls
-    run = brain.resume(given, tools=[add], unfinished=policy)
-    assert (run.text, sorted(counter.made)) == ("A", sorted(made))
+    run = atom.resume(state_or_path, tools=[add], unfinished=policy)
+    assert (run.text, sorted(counter.made)) == ("A", sorted(effects))
     assert content in run.steps[0].calls[1].content
     assert run.steps[0].calls[0].content == "2"
     # What is in the error goes on as well as what is on the disk.
     if state == "run":
-        assert brain.resume(caught.value.state, tools=[add], unfinished="skip").text == "A"
+        assert atom.resume(caught.value.state, tools=[add], unfinished="skip").text == "A"
 
 
 def test_idempotent_calls_are_repeated_on_resume(tmp_path: Path) -> None:
-    brain, counter, add = interrupted(tmp_path / "run.json", idempotent=True)
-    assert brain.resume(tmp_path / "run.json", tools=[add]).text == "A"
+    atom, counter, add = interrupted(tmp_path / "run.json", idempotent=True)
+    assert atom.resume(tmp_path / "run.json", tools=[add]).text == "A"
     assert sorted(counter.made) == [1, 5, 5, 7]
 
 
 def test_call_of_a_missing_tool_stays_unfinished(tmp_path: Path) -> None:
-    brain, counter, _ = interrupted(tmp_path / "run.json")
+    atom, counter, _ = interrupted(tmp_path / "run.json")
     with pytest.raises(motet.UnfinishedCallError):
-        brain.resume(tmp_path / "run.json", tools=[])
-    run = brain.resume(tmp_path / "run.json", tools=[], unfinished="rerun")
+        atom.resume(tmp_path / "run.json", tools=[])
+    run = atom.resume(tmp_path / "run.json", tools=[], unfinished="rerun")
     assert "there is no tool add" in run.steps[0].calls[1].content
     assert sorted(counter.made) == [1, 5]
 
 
 def test_journal_records_each_call_before_and_after(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    seen: list[list[str]] = []
+    journals: list[list[str]] = []
 
     def look() -> None:
         lines = [json.loads(line) for line in (tmp_path / "run.json.journal").read_text().splitlines()]
         assert {line["of"] for line in lines} == {json.loads(path.read_text())["journal"]}
-        seen.append(["begin" if "begin" in line else "end" for line in lines])
-        assert [one.name for one in Run.load(path).unfinished] == ["look"]
+        journals.append(["begin" if "begin" in line else "end" for line in lines])
+        assert [call.name for call in Run.load(path).unfinished] == ["look"]
 
-    brain, _ = fake_atom(turns(calls("look", "look"), final("A")))
-    brain.run("Go.", tools=[look], checkpoint=path, parallel=False)
-    assert seen == [["begin"], ["begin", "end", "begin"]]
+    atom, _ = fake_atom(turns(calls("look", "look"), final("A")))
+    atom.run("Go.", tools=[look], checkpoint=path, parallel=False)
+    assert journals == [["begin"], ["begin", "end", "begin"]]
     assert names(tmp_path) == ["run.json"]
     assert (path.stat().st_mode & 0o777) == 0o600
 
@@ -100,40 +100,40 @@ def test_journal_has_the_untruncated_result(tmp_path: Path) -> None:
     def dies() -> None:
         raise Fatal
 
-    brain, _ = fake_atom(turns(calls("huge", "dies"), final("A")))
+    atom, _ = fake_atom(turns(calls("huge", "dies"), final("A")))
     with pytest.raises(Fatal):
-        brain.run("Go.", tools=[huge, dies], checkpoint=path, parallel=False)
+        atom.run("Go.", tools=[huge, dies], checkpoint=path, parallel=False)
     assert Run.load(path).steps[0].calls[0].full_content == "x" * 10_000_000
 
 
 def test_journal_torn_at_any_byte_keeps_whole_records(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    brain, _, add = interrupted(path)
+    atom, _, add = interrupted(path)
     journal = path.with_name("run.json.journal")
-    data, kept = journal.read_bytes(), path.read_bytes()
+    data, saved = journal.read_bytes(), path.read_bytes()
     ends = [place + 1 for place, byte in enumerate(data) if byte == ord("\n")]
     assert len(ends) == 3
     for size in range(len(data) + 1):
         journal.write_bytes(data[:size])
-        path.write_bytes(kept)
+        path.write_bytes(saved)
         lines = [json.loads(line) for line in data[: max([end for end in ends if end <= size], default=0)].splitlines()]
         begun = {line["begin"] for line in lines if "begin" in line} - {line["end"] for line in lines if "end" in line}
         run = Run.load(path)
-        assert {place for place, one in enumerate(run.steps[0].calls) if one.started} == begun
+        assert {place for place, call in enumerate(run.steps[0].calls) if call.started} == begun
         if size % 20 == 0 or size in ends:
             # And it is written on: each call is made once more at most, and nothing is lost.
-            assert brain.resume(path, tools=[add], unfinished="skip").text == "A"
+            assert atom.resume(path, tools=[add], unfinished="skip").text == "A"
             assert not journal.exists()
 
 
 @pytest.mark.parametrize("line", [b"{}", b"[]", b"\x00\x00", b'{"of": 3', b"null"])
 def test_journal_damaged_in_the_middle_is_refused(line: bytes, tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    brain, _, add = interrupted(path)
+    atom, _, add = interrupted(path)
     journal = path.with_name("run.json.journal")
     journal.write_bytes(line + b"\n" + journal.read_bytes())
     with pytest.raises(motet.ConfigError, match=r"line 1 of .*run\.json\.journal is damaged"):
-        brain.resume(path, tools=[add])
+        atom.resume(path, tools=[add])
 
 
 def test_journal_of_another_run_is_ignored(tmp_path: Path) -> None:
@@ -141,44 +141,44 @@ def test_journal_of_another_run_is_ignored(tmp_path: Path) -> None:
     interrupted(path)
     left = journal.read_bytes()
     path.unlink()
-    brain, counter, add = interrupted(path)
+    atom, counter, add = interrupted(path)
     journal.write_bytes(left)
     # The lines of the first one bear another key: what they say of the same place is of no account.
     assert Run.load(path).unfinished == ()
-    run = brain.resume(path, tools=[add])
+    run = atom.resume(path, tools=[add])
     assert (run.text, counter.made[-3:].count(7)) == ("A", 1)
 
 
 def test_unfinished_run_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    brain, counter, add = interrupted(path)
-    kept = path.read_bytes()
+    atom, counter, add = interrupted(path)
+    content = path.read_bytes()
     with pytest.raises(motet.ConfigError, match=r"run\.json holds a run that is not done; resume it"):
-        brain.run("Go.", tools=[add], checkpoint=path)
-    assert path.read_bytes() == kept
+        atom.run("Go.", tools=[add], checkpoint=path)
+    assert path.read_bytes() == content
     assert len(counter.made) == 2
-    brain.resume(path, tools=[add], unfinished="skip")
-    assert brain.run("Go.", tools=[add], checkpoint=path).done
+    atom.resume(path, tools=[add], unfinished="skip")
+    assert atom.run("Go.", tools=[add], checkpoint=path).done
     other = tmp_path / "notes.txt"
     other.write_text("my notes")
     with pytest.raises(motet.ConfigError, match="is not a run and is not overwritten"):
-        brain.run("Go.", tools=[add], checkpoint=other)
+        atom.run("Go.", tools=[add], checkpoint=other)
     (tmp_path / "empty").touch()
-    assert brain.run("Go.", tools=[add], checkpoint=tmp_path / "empty").done
+    assert atom.run("Go.", tools=[add], checkpoint=tmp_path / "empty").done
 
 
 def test_two_loops_cannot_resume_one_run(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    brain, _, add = interrupted(path)
-    stream = brain.resume(path, tools=[add], unfinished="skip", stream=True)
-    late = brain.resume(path, tools=[add], unfinished="skip", stream=True)
+    atom, _, add = interrupted(path)
+    stream = atom.resume(path, tools=[add], unfinished="skip", stream=True)
+    late = atom.resume(path, tools=[add], unfinished="skip", stream=True)
     with stream:
         next(iter(stream))
         with pytest.raises(motet.ConfigError, match=r"is locked by another loop in this or another process"):
-            brain.resume(path, tools=[add], unfinished="skip")
+            atom.resume(path, tools=[add], unfinished="skip")
     with pytest.raises(motet.ConfigError, match="has changed since it was loaded"):
         late.finish()
-    assert brain.resume(path, tools=[add], unfinished="skip").text == "A"
+    assert atom.resume(path, tools=[add], unfinished="skip").text == "A"
 
 
 def held_elsewhere(path: str, ready: Any, done: Any) -> None:
@@ -191,27 +191,27 @@ def held_elsewhere(path: str, ready: Any, done: Any) -> None:
 
 def test_run_is_locked_until_its_process_ends(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    brain, _, add = interrupted(path)
+    atom, _, add = interrupted(path)
     context = multiprocessing.get_context("fork")
     ready, done = context.Event(), context.Event()
     process = context.Process(target=held_elsewhere, args=(str(path), ready, done))
     process.start()
     assert ready.wait(30)
     with pytest.raises(motet.ConfigError, match="is locked by another loop"):
-        brain.resume(path, tools=[add], unfinished="skip")
+        atom.resume(path, tools=[add], unfinished="skip")
     done.set()
     process.join(30)
-    assert brain.resume(path, tools=[add], unfinished="skip").text == "A"
+    assert atom.resume(path, tools=[add], unfinished="skip").text == "A"
 
 
 def test_resume_can_write_to_another_checkpoint(tmp_path: Path) -> None:
-    brain, _, add = interrupted(tmp_path / "run.json")
-    kept = (tmp_path / "run.json").read_bytes()
-    run = brain.resume(tmp_path / "run.json", tools=[add], unfinished="skip", checkpoint=tmp_path / "other.json")
+    atom, _, add = interrupted(tmp_path / "run.json")
+    content = (tmp_path / "run.json").read_bytes()
+    run = atom.resume(tmp_path / "run.json", tools=[add], unfinished="skip", checkpoint=tmp_path / "other.json")
     assert Run.load(tmp_path / "other.json").steps == run.steps
-    assert (tmp_path / "run.json").read_bytes() == kept
+    assert (tmp_path / "run.json").read_bytes() == content
     state = Run.load(tmp_path / "run.json")
-    assert brain.resume(state, tools=[add], unfinished="skip", checkpoint=tmp_path / "third.json").done
+    assert atom.resume(state, tools=[add], unfinished="skip", checkpoint=tmp_path / "third.json").done
     assert Run.load(tmp_path / "third.json").done
 
 
@@ -244,10 +244,10 @@ def test_full_disk_ends_the_run_without_loss(
         path = tmp_path / f"{n}.json"
         counter = Counter()
         add = motet.tool(idempotent=idempotent)(counter.add)
-        brain, _ = fake_atom(turns(*SAID))
+        atom, _ = fake_atom(turns(*SAID))
         disk.left = n
         try:
-            brain.run("Go.", tools=[add], checkpoint=path, parallel=bool(n % 2))
+            atom.run("Go.", tools=[add], checkpoint=path, parallel=bool(n % 2))
             assert disk.left > 0
             break
         except OSError as error:
@@ -258,15 +258,15 @@ def test_full_disk_ends_the_run_without_loss(
         if path.exists():
             # The file is the old one or the new one, and knows of each call that was made.
             loaded = Run.load(path)
-            known = [one for step in loaded.steps for one in step.calls if one.started or one.signal is not None]
-            assert len(known) >= len(counter.made)
-        made = len(counter.made)
+            reported = [item for step in loaded.steps for item in step.calls if item.started or item.signal is not None]
+            assert len(reported) >= len(counter.made)
+        count = len(counter.made)
         # What is in the error knows all; what is on the disk, all but what it could not hold.
-        run = brain.resume(state, tools=[add])
+        run = atom.resume(state, tools=[add])
         assert (run.text, sorted(counter.made)) == ("A", [1, 5, 7])
         if path.exists():
-            del counter.made[made:]
-            run = brain.resume(path, tools=[add], unfinished="skip")
+            del counter.made[count:]
+            run = atom.resume(path, tools=[add], unfinished="skip")
             assert run.text == "A"
             assert all(counter.made.count(x) <= (2 if idempotent else 1) for x in (1, 5, 7))
             assert set(counter.made) == {1, 5, 7} or not idempotent
@@ -283,15 +283,15 @@ path, *sizes = sys.argv[1:]
 def big(n: int) -> str:
     print("made", n, flush=True)
     return "x" * n
-brain, _ = fake_atom(turns(*[calls(("big", '{"n": %s}' % size)) for size in sizes], final("A")))
+atom, _ = fake_atom(turns(*[calls(("big", '{"n": %s}' % size)) for size in sizes], final("A")))
 resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))
 try:
-    brain.run("Go.", tools=[big], checkpoint=path)
+    atom.run("Go.", tools=[big], checkpoint=path)
 except OSError as error:
     print(error.errno in (errno.ENOSPC, errno.EFBIG), len(error.state.steps), error.state.steps[-1].calls[0].signal)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 print([one.name for one in motet.Run.load(path).unfinished])
-print(brain.resume(path, tools=[big], unfinished=lambda call: "seen to").text)
+print(atom.resume(path, tools=[big], unfinished=lambda call: "seen to").text)
 """
 
 
@@ -308,8 +308,8 @@ def test_file_size_limit_ends_the_run(sizes: list[str], unfinished: str, tmp_pat
         timeout=60,
         env=environment(),
     )
-    made = [f"made {size}" for size in sizes]
-    assert done.stdout.splitlines() == [*made, "True 2 success", unfinished, "A"], done.stderr
+    lines = [f"made {size}" for size in sizes]
+    assert done.stdout.splitlines() == [*lines, "True 2 success", unfinished, "A"], done.stderr
 
 
 WRITES = """
@@ -334,8 +334,8 @@ def add(x: int = 1) -> int:
     with open(sys.argv[1] + ".made", "a") as file:
         file.write(f"{x}\\n")
     return x + 1
-brain, _ = fake_atom(turns(calls("add", ("add", '{"x": 5}')), calls(("add", '{"x": 7}')), final("A")))
-brain.run("Go.", tools=[add], checkpoint=sys.argv[1], parallel=False)
+atom, _ = fake_atom(turns(calls("add", ("add", '{"x": 5}')), calls(("add", '{"x": 7}')), final("A")))
+atom.run("Go.", tools=[add], checkpoint=sys.argv[1], parallel=False)
 """
 
 
@@ -361,20 +361,20 @@ def test_checkpoint_is_never_partial_after_a_kill(tmp_path: Path, forkserver: An
             break
         assert process.exitcode == -9
         kills += 1
-        made = Path(f"{path}.made")
+        log_path = Path(f"{path}.made")
         if not path.exists():
-            assert not made.exists()
+            assert not log_path.exists()
             continue
-        counter = [int(line) for line in made.read_text().split()] if made.exists() else []
+        counter = [int(line) for line in log_path.read_text().split()] if log_path.exists() else []
 
         after = Counter()
-        brain, _ = fake_atom(turns(*SAID))
+        atom, _ = fake_atom(turns(*SAID))
         reported: list[int] = []
         try:
-            run = brain.resume(path, tools=[after.add])
+            run = atom.resume(path, tools=[after.add])
         except motet.UnfinishedCallError as error:
-            run = brain.resume(path, tools=[after.add], unfinished="skip")
-            reported = [one.args().get("x", 1) for one in error.calls]
+            run = atom.resume(path, tools=[after.add], unfinished="skip")
+            reported = [call.args().get("x", 1) for call in error.calls]
         assert run.text == "A"
         # Each call once; or not, or once, if it was reported.
         assert sorted({*counter, *after.made, *reported}) == [1, 5, 7]

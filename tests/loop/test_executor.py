@@ -40,9 +40,9 @@ def test_calls_run_in_parallel_or_in_order(house: House, parallel: bool, how: st
         ended[x].set()
         return x
 
-    brain, _ = house.asking("chat", calls(*[("meets", json.dumps({"x": n})) for n in range(4)]), final("A"))
-    run = ran(house, brain, how, "Go.", tools=[meets], parallel=parallel)
-    assert [one.content for one in run.steps[0].calls] == ["0", "1", "2", "3"]
+    atom, _ = house.asking("chat", calls(*[("meets", json.dumps({"x": n})) for n in range(4)]), final("A"))
+    run = ran(house, atom, how, "Go.", tools=[meets], parallel=parallel)
+    assert [call.content for call in run.steps[0].calls] == ["0", "1", "2", "3"]
     assert order == ([3, 2, 1, 0] if parallel else [0, 1, 2, 3])
 
 
@@ -61,9 +61,9 @@ def test_parallel_calls_are_bounded(how: str) -> None:
         with lock:
             running -= 1
 
-    brain, _ = fake_atom(turns(calls(*["meets"] * (2 * MAX_PARALLEL_CALLS)), final("A")))
-    run = asyncio.run(brain.arun("Go.", tools=[meets])) if how == "arun" else brain.run("Go.", tools=[meets])
-    assert {one.signal for one in run.steps[0].calls} == {"success"}
+    atom, _ = fake_atom(turns(calls(*["meets"] * (2 * MAX_PARALLEL_CALLS)), final("A")))
+    run = asyncio.run(atom.arun("Go.", tools=[meets])) if how == "arun" else atom.run("Go.", tools=[meets])
+    assert {call.signal for call in run.steps[0].calls} == {"success"}
     assert most == MAX_PARALLEL_CALLS
 
 
@@ -72,10 +72,10 @@ def test_timeout_of_a_tool_overrides_that_of_the_loop() -> None:
     def quick() -> None:
         WAKE.wait(60)
 
-    brain, _ = fake_atom(turns(calls("quick", "hangs"), final("A")))
-    run = brain.run("Go.", tools=[quick, hangs], tool_timeout=0.1)
-    assert ["within 0.05 s" in one.content for one in run.steps[0].calls] == [True, False]
-    assert ["within 0.1 s" in one.content for one in run.steps[0].calls] == [False, True]
+    atom, _ = fake_atom(turns(calls("quick", "hangs"), final("A")))
+    run = atom.run("Go.", tools=[quick, hangs], tool_timeout=0.1)
+    assert ["within 0.05 s" in call.content for call in run.steps[0].calls] == [True, False]
+    assert ["within 0.1 s" in call.content for call in run.steps[0].calls] == [False, True]
 
 
 def test_late_async_tools_are_cancelled_or_abandoned() -> None:
@@ -96,13 +96,13 @@ def test_late_async_tools_are_cancelled_or_abandoned() -> None:
             except asyncio.CancelledError:
                 heeded.append("stubborn")
 
-    brain, _ = fake_atom(turns(calls("heeds", "stubborn"), final("A")))
+    atom, _ = fake_atom(turns(calls("heeds", "stubborn"), final("A")))
     for run in (
-        brain.run("Go.", tools=[heeds, stubborn], tool_timeout=0.5),
-        asyncio.run(brain.arun("Go.", tools=[heeds, stubborn], tool_timeout=0.5)),
+        atom.run("Go.", tools=[heeds, stubborn], tool_timeout=0.5),
+        asyncio.run(atom.arun("Go.", tools=[heeds, stubborn], tool_timeout=0.5)),
     ):
-        assert [one.signal for one in run.steps[0].calls] == ["error:malfunction"] * 2
-        assert all("no result within 0.5 s" in one.content for one in run.steps[0].calls)
+        assert [call.signal for call in run.steps[0].calls] == ["error:malfunction"] * 2
+        assert all("no result within 0.5 s" in call.content for call in run.steps[0].calls)
     assert heeded.count("heeds") == 2
 
 
@@ -113,12 +113,12 @@ def test_cancelled_error_inside_a_tool_is_its_failure() -> None:
     async def times_out() -> None:
         raise TimeoutError("upstream")
 
-    brain, _ = fake_atom(turns(calls("cancels", "times_out"), final("A")))
+    atom, _ = fake_atom(turns(calls("cancels", "times_out"), final("A")))
     for run in (
-        brain.run("Go.", tools=[cancels, times_out]),
-        asyncio.run(brain.arun("Go.", tools=[cancels, times_out])),
+        atom.run("Go.", tools=[cancels, times_out]),
+        asyncio.run(atom.arun("Go.", tools=[cancels, times_out])),
     ):
-        assert ["cancelled" in one.content for one in run.steps[0].calls] == [True, False]
+        assert ["cancelled" in call.content for call in run.steps[0].calls] == [True, False]
         assert "TimeoutError: upstream" in run.steps[0].calls[1].content
 
 
@@ -130,9 +130,9 @@ def test_hanging_tool_does_not_block_process_exit(tmp_path: Path) -> None:
     page.write_text(
         "import asyncio, time\nfrom tests.support.fake_backend import *\nfrom tests.support.server_scripts import final\n"
         "def hangs() -> None:\n    time.sleep(600)\n"
-        "brain, _ = fake_atom(turns(calls('hangs'), final('A')))\n"
-        "print(brain.run('Go.', tools=[hangs], tool_timeout=0.1).text)\n"
-        "print(asyncio.run(brain.arun('Go.', tools=[hangs], tool_timeout=0.1)).text)\n"
+        "atom, _ = fake_atom(turns(calls('hangs'), final('A')))\n"
+        "print(atom.run('Go.', tools=[hangs], tool_timeout=0.1).text)\n"
+        "print(asyncio.run(atom.arun('Go.', tools=[hangs], tool_timeout=0.1)).text)\n"
     )
     done = subprocess.run(
         [sys.executable, page],
@@ -151,5 +151,5 @@ def test_tools_can_run_loops_themselves() -> None:
     def asks() -> str:
         return inner.run("Go.", tools=[good]).text
 
-    brain, _ = fake_atom(turns(calls("asks"), final("A")))
-    assert brain.run("Go.", tools=[asks]).steps[0].calls[0].content == "inner"
+    atom, _ = fake_atom(turns(calls("asks"), final("A")))
+    assert atom.run("Go.", tools=[asks]).steps[0].calls[0].content == "inner"

@@ -108,8 +108,8 @@ def test_run_survives_json(run: Run) -> None:
     again = Run.from_dict(json.loads(json.dumps(run.to_dict())))
     assert again == run
     assert wire(again) == wire(run)
-    for one, other in zip(again.messages, run.messages, strict=True):
-        assert [vars_of(part) for part in one.content] == [vars_of(part) for part in other.content]
+    for message, other in zip(again.messages, run.messages, strict=True):
+        assert [vars_of(part) for part in message.content] == [vars_of(part) for part in other.content]
 
 
 def vars_of(part: Any) -> dict[str, Any]:
@@ -164,13 +164,13 @@ def test_non_json_run_file_is_refused_by_name(data: bytes, tmp_path: Path) -> No
 
 
 def test_run_can_be_forked_at_each_step() -> None:
-    brain, backend, counter, run = begun()
+    atom, backend, counter, run = begun()
     for n in range(len(run.steps) + 1):
         counter.made.clear()
         backend.requests.clear()
         fork = run.fork(n)
         assert (fork.done, fork.output) == (n == 3, None)
-        other = brain.resume(fork, tools=[counter.add])
+        other = atom.resume(fork, tools=[counter.add])
         assert (other.text, len(other.steps), other.output) == ("A", 3, "A")
         assert counter.made == [1, 5, 7][[0, 2, 3, 3][n] :]
         assert len(backend.requests) == 3 - n
@@ -195,9 +195,9 @@ def test_run_exposes_messages_and_episode() -> None:
 
 def test_resumed_run_keeps_its_options(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    brain, backend, counter, _ = begun()
+    atom, backend, counter, _ = begun()
     with pytest.raises(motet.MaxStepsError):
-        brain.run(
+        atom.run(
             "Go.",
             tools=[counter.add],
             checkpoint=path,
@@ -221,18 +221,18 @@ def test_resumed_run_keeps_its_options(tmp_path: Path) -> None:
         "extra": {"a": 1},
     }
     with pytest.raises(motet.MaxStepsError):
-        brain.resume(path, tools=[counter.add])
+        atom.resume(path, tools=[counter.add])
     backend.requests.clear()
-    run = brain.resume(path, tools=[counter.add], max_steps=5, max_cost=Decimal(1))
+    run = atom.resume(path, tools=[counter.add], max_steps=5, max_cost=Decimal(1))
     request = backend.requests[0]
     assert (request.reasoning_effort, request.sampling, request.extra) == ("low", {"temperature": 0.5}, {"a": 1})
     assert "Be brief." in str(request.messages[0])
     assert (run.options["max_steps"], run.options["max_cost"], run.options["parallel"]) == (5, "1", False)
     for late in ({"briefs": ["More."]}, {"on": run.episode}):
         with pytest.raises(TypeError, match="cannot change when a run is resumed"):
-            brain.resume(run, **late)
+            atom.resume(run, **late)
     with pytest.raises(ValueError, match="unfinished must be"):
-        brain.resume(run, unfinished="again")  # type: ignore[arg-type]
+        atom.resume(run, unfinished="again")  # type: ignore[arg-type]
 
 
 def test_resumed_run_keeps_sequential_calls() -> None:
@@ -244,8 +244,8 @@ def test_resumed_run_keeps_sequential_calls() -> None:
         assert running == ["who"]
         running.clear()
 
-    brain, _ = fake_atom(turns(calls("who"), calls("who", "who", "who"), final("A")))
+    atom, _ = fake_atom(turns(calls("who"), calls("who", "who", "who"), final("A")))
     with pytest.raises(motet.MaxStepsError) as caught:
-        brain.run("Go.", tools=[who], parallel=False, max_steps=1)
-    run = brain.resume(caught.value.state, tools=[who], max_steps=9)
-    assert {one.signal for step in run.steps for one in step.calls} == {"success"}
+        atom.run("Go.", tools=[who], parallel=False, max_steps=1)
+    run = atom.resume(caught.value.state, tools=[who], max_steps=9)
+    assert {call.signal for step in run.steps for call in step.calls} == {"success"}

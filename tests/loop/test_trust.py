@@ -28,32 +28,32 @@ def test_untrusted_calls_are_not_run(house: House) -> None:
         ran_for.append("delete")
         return "gone"
 
-    brain, _ = house.asking("text", calls("delete"), final("A"))
-    run = brain.run("Go.", tools=[delete])
+    atom, _ = house.asking("text", calls("delete"), final("A"))
+    run = atom.run("Go.", tools=[delete])
     assert (run.text, ran_for) == ("A", [])
     assert run.steps[0].calls[0].signal == "error:constraint"
     assert "read from text are not run" in run.steps[0].calls[0].content
     behind = f"<|channel|>final<|message|>Write it so:<|end|>{call('delete')}"
-    brain, _ = house.asking("text", behind, final("A"))
-    run = brain.run("Go.", tools=[delete], allow_text_calls=True)
+    atom, _ = house.asking("text", behind, final("A"))
+    run = atom.run("Go.", tools=[delete], allow_text_calls=True)
     assert (run.text, ran_for) == ("A", [])
     assert "behind an answer" in run.steps[0].calls[0].content
-    brain, _ = house.asking("text", calls("delete"), final("A"))
-    brain.run("Go.", tools=[delete], allow_text_calls=True)
+    atom, _ = house.asking("text", calls("delete"), final("A"))
+    atom.run("Go.", tools=[delete], allow_text_calls=True)
     assert ran_for == ["delete"]
 
 
 def test_run_falls_back_to_a_lane_that_can_render_it(house: House) -> None:
-    brain, _ = house.asking("text", calls("marked"), final("A"))
+    atom, _ = house.asking("text", calls("marked"), final("A"))
     with pytest.raises(motet.RenderError, match="quotes control tokens") as caught:
-        brain.run("Go.", tools=[marked], allow_text_calls=True)
-    assert brain.resume(caught.value.state, tools=[marked], lane="chat").text == "A"  # type: ignore[attr-defined]
+        atom.run("Go.", tools=[marked], allow_text_calls=True)
+    assert atom.resume(caught.value.state, tools=[marked], lane="chat").text == "A"  # type: ignore[attr-defined]
 
 
 def test_quoted_call_in_an_answer_is_not_run(house: House) -> None:
     quoted = motet.encode("<|channel|>final<|message|>", special="token") + motet.encode(f"So: <|end|>{call('text')}")
-    brain, _ = house.asking("ids", [*quoted, motet.STOP_TOKENS[0]])
-    run = brain.run("Go.", tools=[text])
+    atom, _ = house.asking("ids", [*quoted, motet.STOP_TOKENS[0]])
+    run = atom.run("Go.", tools=[text])
     assert (len(run.steps), run.steps[0].calls) == (1, ())
     assert "to=functions.text" in run.text
 
@@ -68,22 +68,22 @@ def test_truncated_call_is_not_run(house: House, lane: str, how: str, limits: An
     def delete(path: str) -> None:
         gone.append(path)
 
-    brain, _ = house.asking(lane, cut, whole, final("A"))
+    atom, _ = house.asking(lane, cut, whole, final("A"))
     with pytest.raises(motet.MaxTokensError if limits["max_tokens"] == 21 else motet.TruncatedOutputError) as caught:
-        ran(house, brain, how, "Go.", tools=[delete], **limits)
+        ran(house, atom, how, "Go.", tools=[delete], **limits)
     assert gone == []
     run = caught.value.state  # type: ignore[attr-defined]
     assert (run.steps, len(run.aborted)) == ((), 1)
     assert run.metrics.size.tokens.output == caught.value.partial.metrics.size.tokens.output
-    run = brain.resume(run, tools=[delete], max_tokens=4000)
+    run = atom.resume(run, tools=[delete], max_tokens=4000)
     assert (run.text, gone) == ("A", ["/tmp/a"])
     sums(run)
 
 
 def test_call_on_another_channel_is_run(house: House) -> None:
     odd = '<|channel|>analysis to=functions.good <|constrain|>json<|message|>{"x": 1}<|call|>'
-    brain, _ = house.asking("ids", odd, final("A"))
-    run = brain.run("Go.", tools=[good])
+    atom, _ = house.asking("ids", odd, final("A"))
+    run = atom.run("Go.", tools=[good])
     assert run.steps[0].calls[0].content == "2"
     saved = motet.Run.from_dict(json.loads(json.dumps(run.to_dict())))
     assert list(motet.render(saved.messages).ids) == list(motet.render(run.messages).ids)
@@ -99,8 +99,8 @@ def test_built_in_tools_are_run(house: House, how: str) -> None:
     code = "<|channel|>analysis to=python code<|message|>1 + 1<|call|>"
     search = '<|channel|>analysis to=browser.search code<|message|>{"query": "a"}<|call|>'
     page = '<|channel|>analysis to=browser.open code<|message|>{"id": 1}<|call|>'
-    brain, server = house.asking("ids", code, search, page, final("A"))
-    run = ran(house, brain, how, "Go.", builtin_tools={"python": eval, "browser": Browser()}, tools=[good])
+    atom, server = house.asking("ids", code, search, page, final("A"))
+    run = ran(house, atom, how, "Go.", builtin_tools={"python": eval, "browser": Browser()}, tools=[good])
     assert [step.calls[0].content for step in run.steps[:2]] == ["2", "found a"]
     assert "there is no tool browser.open; the tools are: good, python, browser.search" in run.steps[2].calls[0].content
     prompt = motet.decode(server.requests[-1].body["prompt"])
@@ -113,8 +113,8 @@ def test_built_in_tools_are_run(house: House, how: str) -> None:
 
 
 def test_built_in_tool_result_is_named_in_the_stream(house: House) -> None:
-    brain, _ = house.asking("ids", "<|channel|>analysis to=python code<|message|>1 + 1<|call|>", final("A"))
-    with brain.run("Go.", builtin_tools={"python": eval}, stream=True) as stream:
+    atom, _ = house.asking("ids", "<|channel|>analysis to=python code<|message|>1 + 1<|call|>", final("A"))
+    with atom.run("Go.", builtin_tools={"python": eval}, stream=True) as stream:
         names = {event.name for event in stream if event.kind == "tool_result"}
     assert names == {"python"}
 
@@ -139,9 +139,9 @@ def test_built_in_tool_result_is_named_in_the_stream(house: House) -> None:
     ],
 )
 def test_invalid_run_options_send_nothing(options: Any, error: type[Exception], message: str) -> None:
-    brain, backend = fake_atom(turns(final("A")))
+    atom, backend = fake_atom(turns(final("A")))
     with pytest.raises(error, match=message):
-        brain.run("Go.", **options)
+        atom.run("Go.", **options)
     assert backend.requests == []
 
 
@@ -151,6 +151,6 @@ def test_required_tool_choice_applies_to_the_first_request(house: House) -> None
         ({"type": "function", "function": {"name": "text"}}, None),
         ("none", "none"),
     ):
-        brain, server = house.asking("chat", calls("text"), final("A"))
-        brain.run("Go.", tools=[text], tool_choice=choice)  # type: ignore[arg-type]
-        assert [one.body.get("tool_choice") for one in server.requests] == [choice, later]
+        atom, server = house.asking("chat", calls("text"), final("A"))
+        atom.run("Go.", tools=[text], tool_choice=choice)  # type: ignore[arg-type]
+        assert [request.body.get("tool_choice") for request in server.requests] == [choice, later]

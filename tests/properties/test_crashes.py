@@ -70,23 +70,23 @@ def adder(world: World, kind: str, *, awaited: bool) -> Any:
 KINDS = ["once", "idempotent", "slow", "raising"]
 
 
-def go_on(kind: str, add: Any, path: Path, said: tuple[str, ...], policy: Any, awaited: bool) -> motet.Run:
+def go_on(kind: str, add: Any, path: Path, script: tuple[str, ...], policy: Any, awaited: bool) -> motet.Run:
     """A process: begins the run, or resumes it from what is on the disk."""
-    brain, backend = fake_atom(turns(*said))
+    atom, backend = fake_atom(turns(*script))
     backend.before = CRASH_POINT.tick
     options: Any = {"tools": [add], "parallel": kind != "once"}
     if not path.exists():
         options["checkpoint"] = path
-        return asyncio.run(brain.arun("Go.", **options)) if awaited else brain.run("Go.", **options)
+        return asyncio.run(atom.arun("Go.", **options)) if awaited else atom.run("Go.", **options)
     options["unfinished"] = policy
-    return asyncio.run(brain.aresume(path, **options)) if awaited else brain.resume(path, **options)  # type: ignore[no-any-return]
+    return asyncio.run(atom.aresume(path, **options)) if awaited else atom.resume(path, **options)  # type: ignore[no-any-return]
 
 
-def calls_of(said: tuple[str, ...]) -> collections.Counter[int]:
+def calls_of(script: tuple[str, ...]) -> collections.Counter[int]:
     """How often the answers call `add` with each valid `x`."""
     return collections.Counter(
         call.args()["x"]
-        for turn in said
+        for turn in script
         for call in motet.parse(turn).tool_calls
         if call.name == "add" and call.arguments.endswith("}") and "x" in call.args()
     )
@@ -94,8 +94,8 @@ def calls_of(said: tuple[str, ...]) -> collections.Counter[int]:
 
 def crash_and_go_on(folder: Path, name: str, kind: str, n: int, world: World, tools: dict[bool, Any]) -> bool:
     """One cell: crashes at the n-th tick, and again while it resumes; then to the end. False if nothing crashed."""
-    said, path = CONVERSATIONS[name], folder / f"{n}.json"
-    expected = calls_of(said)
+    script, path = CONVERSATIONS[name], folder / f"{n}.json"
+    expected = calls_of(script)
     world.done.clear()
     crashes, reported = 0, collections.Counter[int]()
     policy: Any = "raise"
@@ -104,7 +104,7 @@ def crash_and_go_on(folder: Path, name: str, kind: str, n: int, world: World, to
         CRASH_POINT.left = left
         saved = motet.Run.load(path) if path.exists() else None
         try:
-            run = go_on(kind, tools[n % 3 == 0], path, said, policy, awaited=n % 3 == 0)
+            run = go_on(kind, tools[n % 3 == 0], path, script, policy, awaited=n % 3 == 0)
             break
         except Crash:
             crashes += 1
@@ -122,12 +122,12 @@ def crash_and_go_on(folder: Path, name: str, kind: str, n: int, world: World, to
     else:
         CRASH_POINT.left = 0
         try:
-            run = go_on(kind, tools[False], path, said, policy, awaited=False)
+            run = go_on(kind, tools[False], path, script, policy, awaited=False)
         except motet.UnfinishedCallError as error:
             reported.update(call.args()["x"] for call in error.calls)
-            run = go_on(kind, tools[False], path, said, "skip", awaited=False)
+            run = go_on(kind, tools[False], path, script, "skip", awaited=False)
     CRASH_POINT.left = 0
-    assert (run.text, run.output, len(run.steps)) == ("A", "A", len(said))
+    assert (run.text, run.output, len(run.steps)) == ("A", "A", len(script))
     assert [record.signal is not None for step in run.steps for record in step.calls] == [True] * sum(
         len(step.calls) for step in run.steps
     )
@@ -144,7 +144,7 @@ def crash_and_go_on(folder: Path, name: str, kind: str, n: int, world: World, to
     assert kind != "once" or sum(reported.values()) <= crashes
     assert set(world.done) <= set(expected)
     assert motet.Run.load(path).done
-    assert sorted(one.name for one in folder.iterdir() if one.name.startswith((f"{n}.json", f".{n}.json"))) == [
+    assert sorted(file.name for file in folder.iterdir() if file.name.startswith((f"{n}.json", f".{n}.json"))) == [
         f"{n}.json"
     ]
     return crashes > 0
@@ -160,8 +160,8 @@ def test_run_resumes_after_a_crash_anywhere(name: str, kind: str, quick_path: Pa
         n += 1
         assert n < 1000
     # More than a thousand cells in all.
-    said = CONVERSATIONS[name]
-    assert n > 12 * len(said) + 6 * calls_of(said).total()
+    script = CONVERSATIONS[name]
+    assert n > 12 * len(script) + 6 * calls_of(script).total()
 
 
 # A process that is killed, as `kill -9` does it, over real HTTP.
@@ -203,8 +203,8 @@ def ten_steps(url: str, path: str, n: int, place: str) -> None:
         return lambda x: die() if x == n and place == here else None
 
     tools = tools_of(path + ".effects", there("before the work"), there("after the work"))
-    brain = motet.atom(SLUG, base_url=url, api_key=KEY, lane="chat")
-    with brain, brain.run("Go.", tools=tools, checkpoint=path, stream=True) as stream:
+    atom = motet.atom(SLUG, base_url=url, api_key=KEY, lane="chat")
+    with atom, atom.run("Go.", tools=tools, checkpoint=path, stream=True) as stream:
         for event in stream:
             at = (len(stream.run.steps), event.kind, event.type)
             if at == ((n, "reasoning", "delta") if place == "in the answer" else (n + 1, "tool_result", "end")):
@@ -219,31 +219,31 @@ def test_killed_process_can_be_resumed(place: str, quick_path: Path) -> None:
     context.set_forkserver_preload(
         ["tests.properties.test_crashes", "motet.atoms.factory", "motet.together.backend", "pydantic"]
     )
-    with ScriptedServer(said) as server, motet.atom(SLUG, base_url=server.url, api_key=KEY, lane="chat") as brain:
+    with ScriptedServer(said) as server, motet.atom(SLUG, base_url=server.url, api_key=KEY, lane="chat") as atom:
         for n in range(STEPS):
             path, effects = quick_path / f"{n}.json", quick_path / f"{n}.json.effects"
             process = context.Process(target=ten_steps, args=(server.url, str(path), n, place))
             process.start()
             process.join(60)
             assert process.exitcode == -signal.SIGKILL
-            asked = len(server.requests)
+            count = len(server.requests)
             tools = tools_of(str(effects), lambda x: None, lambda x: None)
             saved = motet.Run.load(path)
             # The step that it was killed in is not lost, if its answer had come.
             assert len(saved.steps) == n + (place != "in the answer")
             reported: list[int] = []
             try:
-                run = brain.resume(path, tools=tools)
+                run = atom.resume(path, tools=tools)
             except motet.UnfinishedCallError as error:
                 reported = [call.args()["x"] for call in error.calls]
-                run = brain.resume(path, tools=tools, unfinished="skip")
+                run = atom.resume(path, tools=tools, unfinished="skip")
             assert (run.text, len(run.steps)) == ("A", STEPS + 1)
             # No answer is asked for twice but the one that was cut.
-            assert len(server.requests) - asked == STEPS + 1 - len(saved.steps)
-            made = collections.Counter(map(int, effects.read_text().split()))
+            assert len(server.requests) - count == STEPS + 1 - len(saved.steps)
+            counts = collections.Counter(map(int, effects.read_text().split()))
             within = place in ("before the work", "after the work")
             assert reported == ([n] if within and tool_of(n) == "spend" else [])
             for x in range(STEPS):
                 times = 1 if tool_of(x) == "spend" or x != n or place != "after the work" else 2
-                assert made[x] == (0 if reported == [x] and place == "before the work" else times)
+                assert counts[x] == (0 if reported == [x] and place == "before the work" else times)
             server.requests.clear()

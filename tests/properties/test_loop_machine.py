@@ -61,16 +61,18 @@ class Loops(RuleBasedStateMachine):
         self.world = World()
         self.tools = tools_of(self.world)
         self.kinds: dict[int, str] = {}
-        said = []
+        turns_of_script = []
         for step in conversation:
-            made = []
+            requested = []
             for kind in step:
                 x = len(self.kinds)
                 self.kinds[x] = kind
-                made.append((kind if kind != "wrong" else "once", '{"y": 1}' if kind == "wrong" else f'{{"x": {x}}}'))
-            said.append(calls(*made))
-        self.said = (*said, final("A"))
-        self.brain, backend = fake_atom(turns(*self.said))
+                requested.append(
+                    (kind if kind != "wrong" else "once", '{"y": 1}' if kind == "wrong" else f'{{"x": {x}}}')
+                )
+            turns_of_script.append(calls(*requested))
+        self.said = (*turns_of_script, final("A"))
+        self.atom, backend = fake_atom(turns(*self.said))
         backend.before = CRASH_POINT.tick
         self.parallel = parallel
         self.reported: collections.Counter[int] = collections.Counter()
@@ -104,19 +106,19 @@ class Loops(RuleBasedStateMachine):
 
     def going_on(self, how: str, **options: Any) -> motet.Run:
         if how == "arun":
-            return asyncio.run(self.brain.aresume(self.path, **options))
+            return asyncio.run(self.atom.aresume(self.path, **options))
         if how == "stream":
-            with self.brain.resume(self.path, stream=True, **options) as stream:
+            with self.atom.resume(self.path, stream=True, **options) as stream:
                 return stream.finish()  # type: ignore[no-any-return]
-        return self.brain.resume(self.path, **options)  # type: ignore[no-any-return]
+        return self.atom.resume(self.path, **options)  # type: ignore[no-any-return]
 
     def beginning(self, how: str, **options: Any) -> motet.Run:
         if how == "arun":
-            return asyncio.run(self.brain.arun("Go.", **options))
+            return asyncio.run(self.atom.arun("Go.", **options))
         if how == "stream":
-            with self.brain.run("Go.", stream=True, **options) as stream:
+            with self.atom.run("Go.", stream=True, **options) as stream:
                 return stream.finish()
-        return self.brain.run("Go.", **options)
+        return self.atom.run("Go.", **options)
 
     @rule(how=st.sampled_from(["run", "arun", "stream"]), crash=st.integers(1, 60))
     def crash(self, how: str, crash: int) -> None:
@@ -133,9 +135,9 @@ class Loops(RuleBasedStateMachine):
         """Somebody listens for a while."""
         options: Any = {"tools": self.tools, "max_steps": 20}
         if self.path.exists():
-            stream = self.brain.resume(self.path, stream=True, unfinished=self.policy, **options)
+            stream = self.atom.resume(self.path, stream=True, unfinished=self.policy, **options)
         else:
-            stream = self.brain.run("Go.", stream=True, checkpoint=self.path, parallel=self.parallel, **options)
+            stream = self.atom.run("Go.", stream=True, checkpoint=self.path, parallel=self.parallel, **options)
         try:
             with stream:
                 for _, _event in zip(range(events), stream, strict=False):
@@ -152,17 +154,17 @@ class Loops(RuleBasedStateMachine):
     def fork(self, data: st.DataObject) -> None:
         """Another run goes on from one of its steps, and this one does not notice."""
         run = motet.Run.load(self.path)
-        kept = self.path.read_bytes()
+        content = self.path.read_bytes()
         n = data.draw(st.integers(0, len(run.steps)))
         other = World()
-        fork = self.brain.resume(run.fork(n), tools=tools_of(other), unfinished="skip", max_steps=20)
+        fork = self.atom.resume(run.fork(n), tools=tools_of(other), unfinished="skip", max_steps=20)
         assert (fork.text, len(fork.steps)) == ("A", len(self.said))
-        known = {
+        finished = {
             x for step in run.steps[:n] for record in step.calls if record.signal or record.started for x in _x(record)
         }
-        assert not known & set(other.done) or any(self.kinds[x] == "again" for x in known & set(other.done))
+        assert not finished & set(other.done) or any(self.kinds[x] == "again" for x in finished & set(other.done))
         assert max(other.done.values(), default=0) <= 1
-        assert self.path.read_bytes() == kept
+        assert self.path.read_bytes() == content
 
     @precondition(lambda self: self.path.exists())
     @rule()
@@ -220,8 +222,8 @@ class Loops(RuleBasedStateMachine):
 
 
 def _x(record: Any) -> list[int]:
-    found = record.call.args().get("x")
-    return [] if found is None else [found]
+    result = record.call.args().get("x")
+    return [] if result is None else [result]
 
 
 TestLoops = Loops.TestCase

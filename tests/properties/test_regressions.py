@@ -41,12 +41,12 @@ class Number(BaseModel):
 @pytest.mark.parametrize("spec", SERVED, ids=lambda spec: spec.slug)
 def test_every_atom_answers_and_calls_tools(spec: catalog.Spec) -> None:
     """A slug that the table knows and the service does not was a TypeError at run time."""
-    with asking(CALL, final("54"), slug=spec.slug) as (brain, server), warnings.catch_warnings():
+    with asking(CALL, final("54"), slug=spec.slug) as (atom, server), warnings.catch_warnings():
         warnings.simplefilter("ignore", motet.RemovedAtomWarning)
-        first = brain.ask("How warm?", briefs=["ZEBRA42"], tools=[WEATHER])
-        second = brain.ask([motet.ToolResult(first.calls[0].id, "54")], on=first, tools=[WEATHER])
-    assert [one.body["model"] for one in server.requests] == [spec.model] * 2
-    assert all("ZEBRA42" in one.body["messages"][0]["content"] for one in server.requests)
+        first = atom.ask("How warm?", briefs=["ZEBRA42"], tools=[WEATHER])
+        second = atom.ask([motet.ToolResult(first.calls[0].id, "54")], on=first, tools=[WEATHER])
+    assert [request.body["model"] for request in server.requests] == [spec.model] * 2
+    assert all("ZEBRA42" in request.body["messages"][0]["content"] for request in server.requests)
     assert (first.output, second.output, second.series, len(second.episode)) == (None, "54", None, 2)
     price, tokens = spec.cost.cash, second.metrics.size.tokens
     assert price.input is not None
@@ -58,14 +58,14 @@ def test_every_atom_answers_and_calls_tools(spec: catalog.Spec) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_lone_call_has_no_content(stream: bool) -> None:
     """The content is null then; `content.map` of null was the end of the reply."""
-    with asking(ALONE) as (brain, server):
+    with asking(ALONE) as (atom, server):
         if stream:
-            with brain.stream("Warm?", tools=[WEATHER]) as found:
-                events = list(found)
+            with atom.stream("Warm?", tools=[WEATHER]) as result:
+                events = list(result)
             assert {event.kind for event in events} == {"tool_call"}
-            answer = found.answer
+            answer = result.answer
         else:
-            answer = brain.ask("Warm?", tools=[WEATHER])
+            answer = atom.ask("Warm?", tools=[WEATHER])
         assert server.requests[0].body["tools"] == [WEATHER], "tools are sent, not passed over"
     assert [call.args() for call in answer.calls] == [{"city": "Oslo"}]
     # Not `stop`: whoever goes on by this word would stop here.
@@ -77,10 +77,10 @@ def test_lone_call_has_no_content(stream: bool) -> None:
 def test_dotted_tool_name_is_restored(style: str, lane: str) -> None:
     tool = {"type": "function", "function": {"name": "weather.lookup", "parameters": {"type": "object"}}}
     call = "<|channel|>commentary to=functions.weather.lookup <|constrain|>json<|message|>{}<|call|>"
-    with asking(call, PLAIN, style=style, lane=lane) as (brain, server):
-        first = brain.ask("Warm?", tools=[tool])
-        assert [one.name for one in first.calls] == ["weather.lookup"]
-        second = brain.ask([motet.ToolResult(first.calls[0].id, "24")], on=first, tools=[tool])
+    with asking(call, PLAIN, style=style, lane=lane) as (atom, server):
+        first = atom.ask("Warm?", tools=[tool])
+        assert [item.name for item in first.calls] == ["weather.lookup"]
+        second = atom.ask([motet.ToolResult(first.calls[0].id, "24")], on=first, tools=[tool])
         assert second.output == ANSWER
         body = server.requests[-1].body
     if lane == "chat":
@@ -96,31 +96,31 @@ def test_dotted_tool_name_is_restored(style: str, lane: str) -> None:
 def test_call_with_broken_arguments_keeps_its_cost(arguments: str) -> None:
     """A bare SyntaxError lost the call, and the metrics of what was paid for."""
     call = ALONE.replace('{"city": "Oslo"}', arguments)
-    with asking(call, PLAIN) as (brain, _):
-        answer = brain.ask("Warm?", tools=[WEATHER])
-        (found,) = answer.calls
-        assert found.arguments == arguments
+    with asking(call, PLAIN) as (atom, _):
+        answer = atom.ask("Warm?", tools=[WEATHER])
+        (result,) = answer.calls
+        assert result.arguments == arguments
         with pytest.raises(motet.InvalidArgumentsError) as caught:
-            found.args()
+            result.args()
         assert caught.value.raw == arguments
         assert answer.metrics.cost.cash.total is not None
         # And it can be told so.
         assert (
-            brain.ask([motet.ToolResult(found.id, "that is not valid JSON")], on=answer, tools=[WEATHER]).output
+            atom.ask([motet.ToolResult(result.id, "that is not valid JSON")], on=answer, tools=[WEATHER]).output
             == ANSWER
         )
 
 
 def test_characters_count_the_whole_prompt() -> None:
     """History and tools were left out of the count."""
-    with asking(PLAIN, PLAIN, CALL) as (brain, _):
-        first = brain.ask("12345", briefs=["1234567"])
-        second = brain.ask("123", on=first)
-        third = brain.ask("1", tools=[WEATHER])
+    with asking(PLAIN, PLAIN, CALL) as (atom, _):
+        first = atom.ask("12345", briefs=["1234567"])
+        second = atom.ask("123", on=first)
+        third = atom.ask("1", tools=[WEATHER])
     assert first.metrics.size.chars.input == 12
-    said = first.metrics.size.chars.output
-    assert said == len(first.reasoning) + len(first.text)
-    assert second.metrics.size.chars.input == 12 + said + 3
+    chars = first.metrics.size.chars.output
+    assert chars == len(first.reasoning) + len(first.text)
+    assert second.metrics.size.chars.input == 12 + chars + 3
     assert third.metrics.size.chars.input == 1 + len(json.dumps([WEATHER]))
     assert third.metrics.size.chars.by_channel == {
         "analysis": len("I need the weather."),
@@ -133,25 +133,25 @@ def test_readme_error_handling_works() -> None:
     """`except AuthenticationError` and `except RateLimitError: error.retry_after` were never reached."""
     refused = Fault("status", status=401, body={"error": {"message": "Invalid API key"}})
     busy = Fault("status", status=429, headers={"retry-after": "7"}, body={"error": {"message": "slow down"}})
-    with asking(refused, busy, max_retries=0) as (brain, _):
-        seen: list[Any] = []
+    with asking(refused, busy, max_retries=0) as (atom, _):
+        errors: list[Any] = []
         for _ in range(2):
             try:
-                brain.ask("Hi")
+                atom.ask("Hi")
             except motet.AuthenticationError as error:
-                seen.append((error.status, error.retryable))
+                errors.append((error.status, error.retryable))
             except motet.RateLimitError as error:
-                seen.append((error.status, error.retryable, error.retry_after))
-    assert seen == [(401, False), (429, True, 7.0)]
+                errors.append((error.status, error.retryable, error.retry_after))
+    assert errors == [(401, False), (429, True, 7.0)]
 
 
 def test_error_in_a_stream_is_raised() -> None:
-    with asking(Fault("status", status=401)) as (brain, _), brain.stream("Hi") as stream:
-        heard = []
+    with asking(Fault("status", status=401)) as (atom, _), atom.stream("Hi") as stream:
+        events = []
         with pytest.raises(motet.AuthenticationError):
             for event in stream:
-                heard.append(event)
-        assert heard == []
+                events.append(event)
+        assert events == []
 
 
 CHANGES: list[dict[str, Any]] = [
@@ -172,29 +172,29 @@ CHANGES: list[dict[str, Any]] = [
 def test_cassette_key_covers_the_whole_request(tmp_path: Path) -> None:
     """A cache whose key left out the schema and the seed gave answers to other questions."""
     path = tmp_path / "cassette.jsonl"
-    with asking(final('{"text": "", "number": 1}'), transport=Cassette(path, mode="record")) as (brain, _):
-        brain.ask("Hi", output=Answer)
-    with motet.atom(SLUG, lane="chat", api_key=KEY, transport=Cassette(path)) as brain:
-        assert brain.ask("Hi", output=Answer).output == Answer(text="")
+    with asking(final('{"text": "", "number": 1}'), transport=Cassette(path, mode="record")) as (atom, _):
+        atom.ask("Hi", output=Answer)
+    with motet.atom(SLUG, lane="chat", api_key=KEY, transport=Cassette(path)) as atom:
+        assert atom.ask("Hi", output=Answer).output == Answer(text="")
         for change in [{}, *CHANGES[1:]]:
             with pytest.raises(CassetteMissError):
-                brain.ask("Hi", **{"output": Answer, **change} if change else {})
+                atom.ask("Hi", **{"output": Answer, **change} if change else {})
 
 
 def test_slugs_sharing_a_model_keep_their_prices() -> None:
     with ScriptedServer(lambda _: PLAIN) as server:
         cost = []
         for price in ("1", "2"):
-            with motet.atom(SLUG, base_url=server.url, lane="chat", price={"input": price, "output": price}) as brain:
-                cost.append(brain.ask("Hi").metrics.cost.cash.total)
+            with motet.atom(SLUG, base_url=server.url, lane="chat", price={"input": price, "output": price}) as atom:
+                cost.append(atom.ask("Hi").metrics.cost.cash.total)
     assert cost[1] == 2 * (cost[0] or Decimal(0))
 
 
 def test_price_of_the_caller_survives_a_renamed_model() -> None:
     motet.register_atom("mine/oss", model="openai/gpt-oss-120b", price={"input": 1, "output": 1})
     try:
-        with asking(PLAIN, slug="mine/oss") as (brain, _):
-            answer = brain.ask("Hi")
+        with asking(PLAIN, slug="mine/oss") as (atom, _):
+            answer = atom.ask("Hi")
     finally:
         catalog.forget()
     assert answer.model == "openai/gpt-oss-120b"
@@ -204,18 +204,18 @@ def test_price_of_the_caller_survives_a_renamed_model() -> None:
 
 @pytest.mark.parametrize("day", ["2025-06-28", datetime.date(2025, 6, 28)])
 def test_prompt_can_be_fixed_to_a_date(day: Any) -> None:
-    with asking(PLAIN, style="vllm", lane="ids") as (brain, server):
-        counted = brain.estimate("Hi", current_date=day).tokens.input
-        assert brain.ask("Hi", current_date=day).metrics.size.tokens.input == counted
+    with asking(PLAIN, style="vllm", lane="ids") as (atom, server):
+        counted = atom.estimate("Hi", current_date=day).tokens.input
+        assert atom.ask("Hi", current_date=day).metrics.size.tokens.input == counted
         assert "Current date: 2025-06-28" in motet.decode(server.requests[-1].body["prompt"])
         with pytest.raises(TypeError, match="current_date must be a date or a str"):
-            brain.ask("Hi", current_date=20250628)  # type: ignore[call-overload]
+            atom.ask("Hi", current_date=20250628)  # type: ignore[call-overload]
 
 
 def test_model_without_figures_has_no_estimated_cost() -> None:
     """Half a price table, four characters a token and a thousand tokens of answer made up a sum."""
-    with asking(slug="some/model") as (brain, _):
-        estimate = brain.estimate("Hi", max_tokens=50)
+    with asking(slug="some/model") as (atom, _):
+        estimate = atom.estimate("Hi", max_tokens=50)
     assert (estimate.cash.low, estimate.cash.expected, estimate.cash.high) == (None, None, None)
     assert estimate.tokens.output.high == 50
 
@@ -251,8 +251,8 @@ def test_together_gets_text_prompts(lane: Any) -> None:
 
 
 def test_model_id_is_priced_in_any_case() -> None:
-    with asking(Turn(PLAIN, model="OpenAI/GPT-OSS-120B")) as (brain, _):
-        assert brain.ask("Hi").metrics.cost.cash.total is not None
+    with asking(Turn(PLAIN, model="OpenAI/GPT-OSS-120B")) as (atom, _):
+        assert atom.ask("Hi").metrics.cost.cash.total is not None
 
 
 def test_filtered_answer_is_reported() -> None:
@@ -271,15 +271,15 @@ def test_cassette_is_never_bypassed(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     with (
         ScriptedServer([PLAIN]) as server,
-        motet.atom(SLUG, base_url=server.url, transport=Cassette(path, mode="record")) as brain,
+        motet.atom(SLUG, base_url=server.url, transport=Cassette(path, mode="record")) as atom,
     ):
-        told = brain.ask("Hi").output
+        answer = atom.ask("Hi").output
 
     async def awaited() -> Any:
         async with motet.atom(SLUG, base_url="http://127.0.0.1:9", transport=Cassette(path)) as replayed:
             return (await replayed.aask("Hi")).output
 
-    assert asyncio.run(awaited()) == told
+    assert asyncio.run(awaited()) == answer
 
 
 def test_async_requests_use_the_url_of_a_given_client(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,8 +287,8 @@ def test_async_requests_use_the_url_of_a_given_client(monkeypatch: pytest.Monkey
 
     async def awaited(url: str) -> Any:
         with together.Together(api_key=KEY, base_url=url) as sdk:
-            async with motet.atom(SLUG, client=sdk) as brain:
-                return (await brain.aask("Hi")).output
+            async with motet.atom(SLUG, client=sdk) as atom:
+                return (await atom.aask("Hi")).output
 
     with ScriptedServer([PLAIN], key=KEY) as server:
         assert asyncio.run(awaited(server.url)) == motet.parse(PLAIN).text
@@ -298,9 +298,9 @@ def test_async_requests_use_the_url_of_a_given_client(monkeypatch: pytest.Monkey
 
 def test_answer_without_text_has_its_cost() -> None:
     with (
-        asking(Turn(PLAIN, fault=Fault("no_choices"))) as (brain, _),
+        asking(Turn(PLAIN, fault=Fault("no_choices"))) as (atom, _),
         pytest.raises(motet.StreamTruncatedError) as caught,
-        brain.stream("Hi") as stream,
+        atom.stream("Hi") as stream,
     ):
         list(stream)
     assert caught.value.usage is not None

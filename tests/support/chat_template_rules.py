@@ -30,19 +30,21 @@ def prompt(
     asks: bool,
 ) -> str:
     """`asks`: the prompt ends with the assistant's header."""
-    known = [(TEXTS / f"{name}.txt").read_text().rstrip() for name in ("browser", "python") if name in builtin_tools]
+    builtin_texts = [
+        (TEXTS / f"{name}.txt").read_text().rstrip() for name in ("browser", "python") if name in builtin_tools
+    ]
     sections = [
         f"{identity}\nKnowledge cutoff: 2024-06\nCurrent date: {date}",
         f"Reasoning: {effort}",
-        *(["# Tools", *known] if known else []),
+        *(["# Tools", *builtin_texts] if builtin_texts else []),
         CHANNELS + (FUNCTIONS if tools else ""),
     ]
     out = frame("system", "\n\n".join(sections))
-    said = ""
+    instructions_text = ""
     if messages and messages[0]["role"] in ("system", "developer"):
-        said, messages = messages[0]["content"], messages[1:]
-    if said or tools:
-        instructions = f"# Instructions\n\n{said}\n\n" if said else ""
+        instructions_text, messages = messages[0]["content"], messages[1:]
+    if instructions_text or tools:
+        instructions = f"# Instructions\n\n{instructions_text}\n\n" if instructions_text else ""
         out += frame("developer", instructions + (namespace(tools) if tools else ""))
     return out + "".join(turns(messages, asks)) + ("<|start|>assistant" if asks else "")
 
@@ -53,18 +55,20 @@ def frame(header: str, content: str, stop: str = "end") -> str:
 
 def turns(messages: list[dict[str, Any]], asks: bool) -> Iterator[str]:
     called = None
-    answers = [at for at, one in enumerate(messages) if one["role"] == "assistant" and "tool_calls" not in one]
-    for at, one in enumerate(messages):
-        thinking, content = one.get("thinking"), one.get("content")
-        match one["role"]:
+    answers = [
+        at for at, message in enumerate(messages) if message["role"] == "assistant" and "tool_calls" not in message
+    ]
+    for at, message in enumerate(messages):
+        thinking, content = message.get("thinking"), message.get("content")
+        match message["role"]:
             case "user":
-                yield frame("user", one["content"])
+                yield frame("user", message["content"])
             case "tool":
                 yield frame(f"functions.{called} to=assistant<|channel|>commentary", dumps(content))
-            case "assistant" if "tool_calls" in one:
+            case "assistant" if "tool_calls" in message:
                 if (content or thinking) and not any(answer > at for answer in answers):
                     yield frame("assistant<|channel|>analysis", content or thinking or "")
-                function = one["tool_calls"][0]["function"]
+                function = message["tool_calls"][0]["function"]
                 called = function["name"]
                 header = f"assistant to=functions.{called}<|channel|>commentary json"
                 yield frame(header, dumps(function["arguments"]), "call")
@@ -72,7 +76,7 @@ def turns(messages: list[dict[str, Any]], asks: bool) -> Iterator[str]:
                 last = at + 1 == len(messages) and not asks
                 if last and thinking is not None:
                     yield frame("assistant<|channel|>analysis", thinking)
-                yield frame("assistant<|channel|>final", one["content"], "return" if last else "end")
+                yield frame("assistant<|channel|>final", message["content"], "return" if last else "end")
 
 
 def namespace(tools: list[dict[str, Any]]) -> str:
@@ -112,14 +116,14 @@ def shape(schema: Any) -> str:
     if kind == "array":
         return items(schema.get("items")) + "[]" + null
     if isinstance(kind, list) and kind:
-        return " | ".join([str(one) for one in kind])
+        return " | ".join([str(item) for item in kind])
     if schema.get("oneOf"):
-        return " | \n".join([variant(one) for one in schema["oneOf"]])
+        return " | \n".join([variant(item) for item in schema["oneOf"]])
     if kind == "string":
-        return " | ".join([f'"{one}"' for one in schema["enum"]]) if schema.get("enum") else "string" + null
+        return " | ".join([f'"{item}"' for item in schema["enum"]]) if schema.get("enum") else "string" + null
     if kind == "object":
         fields, required = schema.get("properties"), schema.get("required", [])
-        inner = [f"{field_name(key, required)}\n{' ' * 16}{shape(one)}" for key, one in (fields or {}).items()]
+        inner = [f"{field_name(key, required)}\n{' ' * 16}{shape(item)}" for key, item in (fields or {}).items()]
         return "{\n" + ", ".join(inner) + "}" if fields else "object"
     return {"number": "number", "integer": "number", "boolean": "boolean"}.get(
         kind if isinstance(kind, str) else "", "any"

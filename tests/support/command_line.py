@@ -34,10 +34,10 @@ def run(*arguments: str, stdin: str | bytes = b"", folder: Path | None = None) -
     """Runs a command within this process, without a terminal, in a folder."""
     out, err = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
     # A file, because streamed input is read by its descriptor.
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as given, pytest.MonkeyPatch.context() as patch:
-        given.buffer.write(stdin.encode() if isinstance(stdin, str) else stdin)
-        given.seek(0)
-        patch.setattr(sys, "stdin", given)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as service, pytest.MonkeyPatch.context() as patch:
+        service.buffer.write(stdin.encode() if isinstance(stdin, str) else stdin)
+        service.seek(0)
+        patch.setattr(sys, "stdin", service)
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
         if folder is not None:

@@ -90,7 +90,7 @@ def conversations(draw: st.DrawFn) -> tuple[list[Message], list[oh.Message]]:
     theirs: list[oh.Message] = []
     for _ in range(draw(st.integers(0, 6))):
         kind = draw(st.sampled_from(["user", "reasoning", "preamble", "final", "call", "builtin", "result"]))
-        said, name = draw(text), draw(names)
+        words, name = draw(text), draw(names)
         make = oh.Message.from_role_and_content
         match kind:
             case "user":
@@ -100,26 +100,26 @@ def conversations(draw: st.DrawFn) -> tuple[list[Message], list[oh.Message]]:
                 contents = [oh.TextContent(text=part) for part in parts]
                 theirs.append(oh.Message(author=oh.Author(role=oh.Role.USER, name=author), content=contents))
             case "reasoning":
-                ours.append(Message("assistant", (Reasoning(said),)))
-                theirs.append(make(oh.Role.ASSISTANT, said).with_channel("analysis"))
+                ours.append(Message("assistant", (Reasoning(words),)))
+                theirs.append(make(oh.Role.ASSISTANT, words).with_channel("analysis"))
             case "preamble":
-                ours.append(Message("assistant", (Preamble(said),)))
-                theirs.append(make(oh.Role.ASSISTANT, said).with_channel("commentary"))
+                ours.append(Message("assistant", (Preamble(words),)))
+                theirs.append(make(oh.Role.ASSISTANT, words).with_channel("commentary"))
             case "final":
-                ours.append(Message("assistant", (Text(said),)))
-                theirs.append(make(oh.Role.ASSISTANT, said).with_channel("final"))
+                ours.append(Message("assistant", (Text(words),)))
+                theirs.append(make(oh.Role.ASSISTANT, words).with_channel("final"))
             case "call":
                 content_type = draw(st.sampled_from(["<|constrain|>json", "json", "code"]))
-                ours.append(Message("assistant", (ToolCall(name, said, content_type=content_type),)))
-                call = make(oh.Role.ASSISTANT, said).with_channel("commentary").with_recipient(f"functions.{name}")
+                ours.append(Message("assistant", (ToolCall(name, words, content_type=content_type),)))
+                call = make(oh.Role.ASSISTANT, words).with_channel("commentary").with_recipient(f"functions.{name}")
                 theirs.append(call.with_content_type(content_type))
             case "builtin":
-                ours.append(Message("assistant", (ToolCall("browser.search", said),)))
-                call = make(oh.Role.ASSISTANT, said).with_channel("analysis").with_recipient("browser.search")
+                ours.append(Message("assistant", (ToolCall("browser.search", words),)))
+                call = make(oh.Role.ASSISTANT, words).with_channel("analysis").with_recipient("browser.search")
                 theirs.append(call.with_content_type("code"))
             case "result":
-                ours.append(Message("tool", (ToolResult("", said, name),)))
+                ours.append(Message("tool", (ToolResult("", words, name),)))
                 author = oh.Author.new(oh.Role.TOOL, f"functions.{name}")
-                result = oh.Message.from_author_and_content(author, said).with_channel("commentary")
+                result = oh.Message.from_author_and_content(author, words).with_channel("commentary")
                 theirs.append(result.with_recipient("assistant"))
     return ours, theirs

@@ -24,7 +24,7 @@ def call(name: str, arguments: str = "{}") -> str:
 
 def calls(*made: str | tuple[str, str], thought: str = "I need a tool.") -> str:
     """A completion that calls tools."""
-    written = [call(one) if isinstance(one, str) else call(*one) for one in made]
+    written = [call(example) if isinstance(example, str) else call(*example) for example in made]
     return f"<|channel|>analysis<|message|>{thought}<|end|>{''.join(written)}"
 
 
@@ -144,7 +144,7 @@ def turns(*said: str) -> Script:
     """The n-th answer, by how many the conversation has since the user's last word: the same in each process."""
 
     def script(messages: tuple[Message, ...]) -> str:
-        asked = max(place for place, message in enumerate(messages) if message.role == "user")
-        return said[sum(message.role == "assistant" for message in messages[asked:])]
+        last_question = max(place for place, message in enumerate(messages) if message.role == "user")
+        return said[sum(message.role == "assistant" for message in messages[last_question:])]
 
     return script

@@ -57,10 +57,10 @@ RAW_LIMIT = {"max_tokens": 1000}
 
 def body_of(lane: str) -> dict[str, Any]:
     """A request, as far as what answers it has to know it."""
-    asked: dict[str, Any] = {"model": "openai/gpt-oss-120b", "stream_options": {"include_usage": True}}
+    body: dict[str, Any] = {"model": "openai/gpt-oss-120b", "stream_options": {"include_usage": True}}
     if lane == "chat":
-        return {**asked, "messages": [{"role": "user", "content": "Hi"}]}
-    return {**asked, "prompt": "Hi", "skip_special_tokens": False, "return_token_ids": lane == "ids"}
+        return {**body, "messages": [{"role": "user", "content": "Hi"}]}
+    return {**body, "prompt": "Hi", "skip_special_tokens": False, "return_token_ids": lane == "ids"}
 
 
 def chunks_of(lane: str, turn: Turn = SHORT, **asked: Any) -> list[dict[str, Any]]:
@@ -130,14 +130,14 @@ class InMemoryService:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
-            known = httpx.Response(200, json=shapes.models("vllm", ["openai/gpt-oss-120b"]))
-            found = self.models.pop(0) if self.models else known
+            response = httpx.Response(200, json=shapes.models("vllm", ["openai/gpt-oss-120b"]))
+            result = self.models.pop(0) if self.models else response
         else:
             self.asked.append(request)
-            found = self.script.pop(0) if self.script else self.answer
-        if isinstance(found, Exception):
-            raise found
-        return found
+            result = self.script.pop(0) if self.script else self.answer
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def tell(
         self,
@@ -177,12 +177,12 @@ class Cases:
         return prompt
 
     def __call__(self, body: Mapping[str, Any]) -> Any:
-        said = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
-        found = re.search(r"case-\d+", said if isinstance(said, str) else motet.decode(said))
-        assert found is not None
+        prompt = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
+        result = re.search(r"case-\d+", prompt if isinstance(prompt, str) else motet.decode(prompt))
+        assert result is not None
         with self._lock:
-            self.asked[found[0]] += 1
-            turns = self._turns[found[0]]
+            self.asked[result[0]] += 1
+            turns = self._turns[result[0]]
             return turns.pop(0) if len(turns) > 1 else turns[0]
 
 
@@ -209,36 +209,36 @@ class Outcome:
         )
 
 
-async def aoutcome(brain: motet.Atom, how: str, prompt: str = "Hi", **options: Any) -> Outcome:
+async def aoutcome(atom: motet.Atom, how: str, prompt: str = "Hi", **options: Any) -> Outcome:
     """Asks, in one of `HOWS`."""
-    found = Outcome()
+    result = Outcome()
     stream: Any = None
     try:
         if how == "aask":
-            found.answer = await brain.aask(prompt, **options)
+            result.answer = await atom.aask(prompt, **options)
         elif how == "ask":
-            found.answer = brain.ask(prompt, **options)
+            result.answer = atom.ask(prompt, **options)
         elif how == "stream":
-            with brain.stream(prompt, **options) as stream:
+            with atom.stream(prompt, **options) as stream:
                 for event in stream:
-                    found.events.append(event)
-                found.answer = stream.answer
+                    result.events.append(event)
+                result.answer = stream.answer
         else:
-            async with brain.astream(prompt, **options) as stream:
+            async with atom.astream(prompt, **options) as stream:
                 async for event in stream:
-                    found.events.append(event)
-                found.answer = stream.answer
+                    result.events.append(event)
+                result.answer = stream.answer
     except BaseException as error:
-        found.error = error
+        result.error = error
     if stream is not None:
-        found.left = stream.answer
-    return found
+        result.left = stream.answer
+    return result
 
 
 def outcome(
-    brain: motet.Atom, how: str, prompt: str = "Hi", runner: asyncio.Runner | None = None, **options: Any
+    atom: motet.Atom, how: str, prompt: str = "Hi", runner: asyncio.Runner | None = None, **options: Any
 ) -> Outcome:
-    coroutine = aoutcome(brain, how, prompt, **options)
+    coroutine = aoutcome(atom, how, prompt, **options)
     if runner is not None:
         return runner.run(coroutine)
     try:
@@ -266,32 +266,32 @@ def check_error(error: BaseException | None, kind: type[BaseException], **known:
     return error
 
 
-def check_partial(found: Outcome, said: tuple[str, str]) -> None:
+def check_partial(result: Outcome, received: tuple[str, str]) -> None:
     """That what came was delivered before the error, is in it, and cost something or an unknown sum."""
-    error: Any = found.error
+    error: Any = result.error
     partial = error.partial
-    assert ((partial.reasoning, partial.text) if partial else ("", "")) == said
-    assert found.heard == said
-    assert found.left is not None
-    assert (found.left.reasoning, found.left.text, found.left.output) == (*said, None)
-    for cost in (error.cost, found.left.metrics.cost.cash.total):
+    assert ((partial.reasoning, partial.text) if partial else ("", "")) == received
+    assert result.heard == received
+    assert result.left is not None
+    assert (result.left.reasoning, result.left.text, result.left.output) == (*received, None)
+    for cost in (error.cost, result.left.metrics.cost.cash.total):
         assert cost is None or cost > 0, "unknown is not zero"
     assert (error.cost is None) == (partial is None)
     if partial is not None:
-        assert partial == found.left
+        assert partial == result.left
         assert partial.attempts == error.attempts
 
 
 @contextmanager
 def no_key_in_logs() -> Iterator[None]:
     """Fails if any logger says the key, down to DEBUG."""
-    said: list[str] = []
+    lines: list[str] = []
 
     class Ear(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             line = self.format(record)
             if KEY in line:
-                said.append(line)
+                lines.append(line)
 
     root, ear = logging.getLogger(), Ear()
     level = root.level
@@ -302,7 +302,7 @@ def no_key_in_logs() -> Iterator[None]:
     finally:
         root.removeHandler(ear)
         root.setLevel(level)
-    assert said == []
+    assert lines == []
 
 
 # An exchange without anything that does it.
@@ -319,7 +319,7 @@ def exchange(
 
 
 def drive(
-    made: RequestMachine,
+    results: RequestMachine,
     reads: Iterable[Any],
     *,
     opens: Iterable[Any] = (),
@@ -327,8 +327,8 @@ def drive(
     waits: list[float] | None = None,
 ) -> tuple[list[motet.Event], motet.MotetError | None]:
     """Does what an exchange asks for. What is read is bytes, an exception, or a number: seconds in which nothing comes."""
-    clock: FakeClock = made._clock  # type: ignore[assignment]
-    steps, reads, opens = made.steps(), iter(reads), iter(opens)
+    clock: FakeClock = results._clock  # type: ignore[assignment]
+    steps, reads, opens = results.steps(), iter(reads), iter(opens)
     events: list[motet.Event] = []
     answer: Any = None
     try:
@@ -345,8 +345,8 @@ def drive(
                 case Read():
                     answer = next(reads, b"")
                     while isinstance(answer, int | float):
-                        if made.deadline is not None and clock.time + answer >= made.deadline:
-                            clock.time, answer = made.deadline, DeadlinePassed()
+                        if results.deadline is not None and clock.time + answer >= results.deadline:
+                            clock.time, answer = results.deadline, DeadlinePassed()
                         else:
                             clock.time, answer = clock.time + answer, next(reads, b"")
                 case heard:
@@ -379,25 +379,25 @@ def cells(lane: str) -> Iterator[tuple[list[dict[str, Any]], list[bytes], bytes]
 
 def stream_in_memory(lane: str, mode: str, runner: asyncio.Runner) -> Callable[..., tuple[Outcome, InMemoryService]]:
     service = InMemoryService()
-    brain = service.atom(lane)
+    atom = service.atom(lane)
 
     def ask(*pieces: bytes, end: BaseException | None = None) -> tuple[Outcome, InMemoryService]:
         body = service.tell(*pieces, end=end)
-        found = outcome(brain, "stream" if mode == "sync" else "astream", runner=runner)
+        result = outcome(atom, "stream" if mode == "sync" else "astream", runner=runner)
         assert body.closed
         assert len(service.asked) == 1, "there are no retries once an answer has begun"
-        return found, service
+        return result, service
 
     return ask
 
 
-def check_complete(found: Outcome, usage_came: bool) -> None:
-    assert found.error is None
-    assert found.answer is not None
-    assert found.heard == (found.answer.reasoning, found.answer.text) == WHOLE
-    assert found.answer.finish == "stop"
-    assert (found.answer.usage is None) == (found.answer.metrics.cost.cash.total is None) == (not usage_came)
-    assert any("no usage" in note for note in found.answer.notes) == (not usage_came)
+def check_complete(result: Outcome, usage_came: bool) -> None:
+    assert result.error is None
+    assert result.answer is not None
+    assert result.heard == (result.answer.reasoning, result.answer.text) == WHOLE
+    assert result.answer.finish == "stop"
+    assert (result.answer.usage is None) == (result.answer.metrics.cost.cash.total is None) == (not usage_came)
+    assert any("no usage" in note for note in result.answer.notes) == (not usage_came)
 
 
 FINISH = sse({"choices": [{"delta": {}, "finish_reason": "stop"}]})

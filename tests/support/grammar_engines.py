@@ -60,8 +60,8 @@ class Llguidance(Engine):
 
     def choices(self, matcher: Any) -> list[int]:
         mask = numpy.frombuffer(matcher.compute_bitmask(), numpy.uint8)
-        found: list[int] = numpy.flatnonzero(numpy.unpackbits(mask, bitorder="little")).tolist()
-        return found
+        result: list[int] = numpy.flatnonzero(numpy.unpackbits(mask, bitorder="little")).tolist()
+        return result
 
     def is_done(self, matcher: Any, ids: list[int]) -> bool:
         return bool(matcher.is_accepting())

@@ -95,28 +95,28 @@ def read(wire: str, *, transcript: bool = False) -> list[Read] | None:
         wire = " " + wire
     while at < len(wire):
         first = not transcript and at == 0
-        found = (FIRST if first else FRAME).match(wire, at)
-        if found is None:
+        result = (FIRST if first else FRAME).match(wire, at)
+        if result is None:
             return _with_tail(frames, wire[at:]) if transcript else None
-        frame = _frame(found, "assistant" if first else None)
+        frame = _frame(result, "assistant" if first else None)
         if frame is None or not (transcript or _is_own(frame, frames)):
             return None
         frames.append(frame)
-        at = found.end()
+        at = result.end()
     return frames
 
 
 def _with_tail(frames: list[Read], rest: str) -> list[Read] | None:
-    found = TAIL.fullmatch(rest)
-    author = _author(found) if found else None
+    result = TAIL.fullmatch(rest)
+    author = _author(result) if result else None
     return [*frames, Read(*author, None, None, None, "", None)] if author else None
 
 
-def _frame(found: re.Match[str], role: str | None) -> Read | None:
+def _frame(result: re.Match[str], role: str | None) -> Read | None:
     """The frame that was found, if its values can stand there."""
-    groups = found.groupdict()
-    author = (role, None) if role else _author(found)
-    header = found[0].split(MESSAGE)[0].replace(CHANNEL, "<|channel|>").replace(CONSTRAIN, "<|constrain|>")
+    groups = result.groupdict()
+    author = (role, None) if role else _author(result)
+    header = result[0].split(MESSAGE)[0].replace(CHANNEL, "<|channel|>").replace(CONSTRAIN, "<|constrain|>")
     recipient = groups["first"] or groups["second"]
     if author is None or (groups["first"] and groups["second"]) or len(header.lstrip(START)) > 1024:
         return None
@@ -134,8 +134,8 @@ def _frame(found: re.Match[str], role: str | None) -> Read | None:
     return Read(*author, recipient, groups["channel"], kind, groups["content"], stop)
 
 
-def _author(found: re.Match[str]) -> tuple[str, str | None] | None:
-    groups = found.groupdict()
+def _author(result: re.Match[str]) -> tuple[str, str | None] | None:
+    groups = result.groupdict()
     if groups["role"]:
         name = groups["name"]
         return (groups["role"], name) if name is None or all(c.isalnum() or c in "_.-+@" for c in name) else None

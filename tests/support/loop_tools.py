@@ -30,15 +30,15 @@ class House:
         if lane not in self._open:
             style: Any = {of: name for name, of in LANES}[lane]
             server = ScriptedServer([], style=style).start()
-            brain = motet.atom(SLUG, base_url=server.url, api_key=KEY, lane=lane)  # type: ignore[arg-type]
-            self._open[lane] = brain, server
+            atom = motet.atom(SLUG, base_url=server.url, api_key=KEY, lane=lane)  # type: ignore[arg-type]
+            self._open[lane] = atom, server
             # It asks the server once what it is.
             server.add(final("warm"))
-            brain.ask("Go.")
-        brain, server = self._open[lane]
+            atom.ask("Go.")
+        atom, server = self._open[lane]
         server.requests.clear()
         server._script = iter(script)
-        return brain, server
+        return atom, server
 
     def wait(self, value: Awaitable[Any]) -> Any:
         async def waited() -> Any:
@@ -47,28 +47,28 @@ class House:
         return self._runner.run(waited())
 
     def close(self) -> None:
-        for brain, server in self._open.values():
-            brain.close()
-            self.wait(brain.aclose())
+        for atom, server in self._open.values():
+            atom.close()
+            self.wait(atom.aclose())
             server.close()
         self._runner.close()
 
 
-def ran(house: House, brain: motet.Atom, how: str, prompt: Any, **options: Any) -> motet.Run:
+def ran(house: House, atom: motet.Atom, how: str, prompt: Any, **options: Any) -> motet.Run:
     """The run, in each of the ways to have one."""
     options = {"allow_text_calls": True, **options}
     if how == "run":
-        return brain.run(prompt, **options)
+        return atom.run(prompt, **options)
     if how == "arun":
-        return house.wait(brain.arun(prompt, **options))  # type: ignore[no-any-return]
+        return house.wait(atom.arun(prompt, **options))  # type: ignore[no-any-return]
     if how == "stream":
-        with brain.run(prompt, stream=True, **options) as stream:
+        with atom.run(prompt, stream=True, **options) as stream:
             return stream.finish()
-    return house.wait(drained(brain, prompt, options))  # type: ignore[no-any-return]
+    return house.wait(drained(atom, prompt, options))  # type: ignore[no-any-return]
 
 
-async def drained(brain: motet.Atom, prompt: Any, options: Any) -> motet.Run:
-    async with brain.arun_stream(prompt, **options) as stream:
+async def drained(atom: motet.Atom, prompt: Any, options: Any) -> motet.Run:
+    async with atom.arun_stream(prompt, **options) as stream:
         return await stream.finish()
 
 
@@ -184,27 +184,27 @@ def as_async(function: Callable[..., Any]) -> Callable[..., Any]:
 def render_each_step(run: motet.Run) -> None:
     """The transcript is a prompt that says the same, at every step."""
     for n in range(len(run.steps) + 1):
-        said = run.fork(n).messages
-        prompt = motet.render(said, keep_analysis="all")
+        messages = run.fork(n).messages
+        prompt = motet.render(messages, keep_analysis="all")
         parsed = motet.parse_conversation(prompt.ids, strict=True)
-        heard = [part for message in parsed[1:] for part in message.content]
-        meant = [part for message in said for part in message.content]
-        assert [(part.type, getattr(part, "text", None)) for part in heard] == [
+        parts = [part for message in parsed[1:] for part in message.content]
+        meant = [part for message in messages for part in message.content]
+        assert [(part.type, getattr(part, "text", None)) for part in parts] == [
             (part.type, getattr(part, "text", None)) for part in meant
         ]
-        results = [part.content for part in heard if isinstance(part, motet.ToolResult)]
+        results = [part.content for part in parts if isinstance(part, motet.ToolResult)]
         assert results == [part.content for part in meant if isinstance(part, motet.ToolResult)]
-        made = [(part.name, part.arguments) for part in heard if isinstance(part, motet.ToolCall)]
-        assert made == [(part.name, part.arguments) for part in meant if isinstance(part, motet.ToolCall)]
+        call_pairs = [(part.name, part.arguments) for part in parts if isinstance(part, motet.ToolCall)]
+        assert call_pairs == [(part.name, part.arguments) for part in meant if isinstance(part, motet.ToolCall)]
 
 
 def sums(run: motet.Run) -> None:
     """The run's metrics are the sum of its answers'."""
     parts = [*[step.metrics for step in run.steps], *run.aborted]
     for name in ("input", "output"):
-        assert getattr(run.metrics.size.tokens, name) == sum(getattr(one.size.tokens, name) for one in parts)
-        assert getattr(run.metrics.cost.cash, name) == sum(getattr(one.cost.cash, name) for one in parts)
-    assert run.metrics.cost.cash.total == sum(one.cost.cash.total or 0 for one in parts)
+        assert getattr(run.metrics.size.tokens, name) == sum(getattr(item.size.tokens, name) for item in parts)
+        assert getattr(run.metrics.cost.cash, name) == sum(getattr(item.cost.cash, name) for item in parts)
+    assert run.metrics.cost.cash.total == sum(item.cost.cash.total or 0 for item in parts)
     if run.metrics.size.tokens.by_channel is not None:
         assert sum(run.metrics.size.tokens.by_channel.values()) == run.metrics.size.tokens.output
 

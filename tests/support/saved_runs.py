@@ -33,11 +33,11 @@ class Counter:
 
 
 def begun(path: Path | None = None, **options: Any) -> tuple[motet.Atom, FakeBackend, Counter, Run]:
-    brain, backend = fake_atom(turns(*SAID))
+    atom, backend = fake_atom(turns(*SAID))
     counter = Counter()
     if path is not None:
         options["checkpoint"] = path
-    return brain, backend, counter, brain.run("Go.", tools=[counter.add], **options)
+    return atom, backend, counter, atom.run("Go.", tools=[counter.add], **options)
 
 
 def interrupted(path: Path, **flags: Any) -> tuple[motet.Atom, Counter, Any]:
@@ -51,8 +51,8 @@ def interrupted(path: Path, **flags: Any) -> tuple[motet.Atom, Counter, Any]:
             raise Fatal
         return x + 1
 
-    brain, _ = fake_atom(turns(*SAID))
+    atom, _ = fake_atom(turns(*SAID))
     with pytest.raises(Fatal):
-        brain.run("Go.", tools=[add], checkpoint=path)
+        atom.run("Go.", tools=[add], checkpoint=path)
     assert sorted(counter.made) == [1, 5]
-    return brain, counter, add
+    return atom, counter, add

@@ -39,12 +39,12 @@ def asking(*script: Any, slug: str = SLUG, **settings: Any) -> Iterator[tuple[mo
     """An atom over a server with a script. Settings of the server are `style`, `key`, `models`; others the atom's."""
     mine = {name: settings.pop(name) for name in ("style", "key", "models") if name in settings}
     settings.setdefault("lane", "chat")
-    told = script[0] if len(script) == 1 and callable(script[0]) else script
+    count = script[0] if len(script) == 1 and callable(script[0]) else script
     with (
-        ScriptedServer(told, **mine) as server,
-        motet.atom(slug, base_url=server.url, api_key=KEY, **settings) as brain,
+        ScriptedServer(count, **mine) as server,
+        motet.atom(slug, base_url=server.url, api_key=KEY, **settings) as atom,
     ):
-        yield brain, server
+        yield atom, server
 
 
 LANES = [

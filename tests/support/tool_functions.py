@@ -56,16 +56,16 @@ def shape(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def field(function: Callable[..., Any], name: str = "x") -> dict[str, Any]:
-    found: dict[str, Any] = shape(function)["properties"][name]
-    return found
+    result: dict[str, Any] = shape(function)["properties"][name]
+    return result
 
 
 def shown(*tools: Any) -> str:
     """The tools as the model sees them."""
     dicts = [to_tool(tool).to_dict() for tool in tools]
-    kept = json.dumps(dicts)
+    rest = json.dumps(dicts)
     prompt = motet.render([motet.Message("user", "Hi")], tools=dicts)
-    assert json.dumps(dicts) == kept
+    assert json.dumps(dicts) == rest
     text = motet.decode(prompt.ids)
     return text[text.index("namespace functions {") : text.index("} // namespace functions")]
 

@@ -211,7 +211,9 @@ def report_of(data: bytes, **options: Any) -> Report:
 
 
 def found(data: bytes, **options: Any) -> list[tuple[int | None, str, str, str]]:
-    return [(one.line, one.path, one.code, one.severity) for one in report_of(data, **options).findings]
+    return [
+        (finding.line, finding.path, finding.code, finding.severity) for finding in report_of(data, **options).findings
+    ]
 
 
 T = line_of({"text": "T"})

@@ -46,8 +46,8 @@ class TuneService:
 
     def asked(self, method: str = "", part: str = "") -> list[str]:
         """The requests, as `POST /v1/files`."""
-        found = [f"{one.method} {one.path}" for one in self.server.requests]
-        return [one for one in found if one.startswith(method) and part in one]
+        lines = [f"{request.method} {request.path}" for request in self.server.requests]
+        return [request for request in lines if request.startswith(method) and part in request]
 
     def file(self, path: Path) -> tune.File:
         return tune.upload(path, **OK, **self.how)
@@ -61,9 +61,9 @@ def service(
     script: Any = None, *, faults: dict[str, Sequence[Fault | None]] | None = None, **training: Any
 ) -> Iterator[TuneService]:
     with ScriptedServer(script or (lambda _: PLAIN), key=KEY, training=Training(faults=faults, **training)) as server:
-        made = TuneService(server)
-        with made.backend:
-            yield made
+        tune_service = TuneService(server)
+        with tune_service.backend:
+            yield tune_service
 
 
 def rows(count: int = 6) -> list[dict[str, Any]]:

@@ -35,8 +35,8 @@ def test_fixture_starts_and_stops_servers(pytester: pytest.Pytester) -> None:
                     httpx.get(url)
         """
     )
-    known = {one.value for one in entry_points(group="pytest11")}
-    plugin = [] if "motet.testing.plugin" in known else ["-p", "motet.testing.plugin"]
+    plugins = {item.value for item in entry_points(group="pytest11")}
+    plugin = [] if "motet.testing.plugin" in plugins else ["-p", "motet.testing.plugin"]
     pytester.runpytest_subprocess("-W", "error", *plugin).assert_outcomes(passed=2)
 
 

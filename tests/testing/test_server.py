@@ -73,7 +73,7 @@ SCHEMA = {"name": "answer", "schema": {"type": "object"}}
         ({"response_format": {"type": "yaml"}}, "response_format: .*'yaml'"),
         ({"skip_special_tokens": False}, "skip_special_tokens: Extra inputs"),
     ],
-    ids=lambda one: str(one)[:60],
+    ids=lambda value: str(value)[:60],
 )
 def test_invalid_request_is_refused_by_field(change: dict[str, Any], words: str) -> None:
     with ScriptedServer([PLAIN]) as server:
@@ -96,7 +96,7 @@ def test_invalid_request_is_refused_by_field(change: dict[str, Any], words: str)
         {"response_format": {"type": "json_schema", "json_schema": {**SCHEMA, "strict": True}}},
         {"temperature": 0, "top_p": 1, "seed": 7, "stop": ["a"], "reasoning_effort": "high", "max_tokens": 900},
     ],
-    ids=lambda one: str(one)[:60],
+    ids=lambda value: str(value)[:60],
 )
 def test_documented_fields_are_accepted(change: dict[str, Any]) -> None:
     with ScriptedServer([PLAIN]) as server:
@@ -164,10 +164,10 @@ def test_failing_script_fails_the_test_without_retry() -> None:
         return PLAIN
 
     with (
-        asking(script) as (brain, server),
+        asking(script) as (atom, server),
         pytest.raises(motet.InvalidRequestError, match="the script failed: AssertionError: the wrong question"),
     ):
-        brain.ask("Hi")
+        atom.ask("Hi")
     assert len(server.requests) == 1
     with ScriptedServer([None]) as server:  # type: ignore[list-item]
         assert "the script failed: TypeError: a completion must be" in said(post(server, HELLO))
@@ -229,9 +229,9 @@ def test_whole_answer_has_the_shape_of_the_service() -> None:
     message = call["choices"][0]["message"]
     assert call["choices"][0]["finish_reason"] == "tool_calls"
     assert message["content"] == "Let me look."
-    (found,) = message["tool_calls"]
-    assert (type(found["index"]), found["index"]) == (float, 0.0)
-    assert found["function"] == {"name": "get_weather", "arguments": '{"city": "Zürich"}'}
+    (result,) = message["tool_calls"]
+    assert (type(result["index"]), result["index"]) == (float, 0.0)
+    assert result["function"] == {"name": "get_weather", "arguments": '{"city": "Zürich"}'}
 
 
 def test_content_beside_a_lone_call_is_null() -> None:
@@ -241,13 +241,13 @@ def test_content_beside_a_lone_call_is_null() -> None:
 
 
 def test_chunks_have_the_shape_of_the_service() -> None:
-    asked = {**HELLO, "tools": [WEATHER], "stream": True}
+    body = {**HELLO, "tools": [WEATHER], "stream": True}
     with ScriptedServer([CALL]) as server:
-        response = post(server, {**asked, "stream_options": {"include_usage": True}})
+        response = post(server, {**body, "stream_options": {"include_usage": True}})
     assert response.headers["content-type"].startswith("text/event-stream")
-    found = chunks(response)
-    assert {chunk["object"] for chunk in found} == {"chat.completion.chunk"}
-    deltas = [chunk["choices"][0]["delta"] for chunk in found if chunk["choices"]]
+    received_chunks = chunks(response)
+    assert {chunk["object"] for chunk in received_chunks} == {"chat.completion.chunk"}
+    deltas = [chunk["choices"][0]["delta"] for chunk in received_chunks if chunk["choices"]]
     assert deltas[0] == {"role": "assistant", "content": "", "token_id": None}
     assert "".join([delta.get("reasoning", "") for delta in deltas]) == "I need the weather."
     first, *later = [delta["tool_calls"][0] for delta in deltas if "tool_calls" in delta]
@@ -259,20 +259,20 @@ def test_chunks_have_the_shape_of_the_service() -> None:
     }
     assert type(first["index"]) is float
     # What came once does not come again.
-    assert {(one["id"], one["type"], one["function"]["name"], type(one["index"])) for one in later} == {
+    assert {(item["id"], item["type"], item["function"]["name"], type(item["index"])) for item in later} == {
         (None, None, None, float)
     }
-    assert "".join([one["function"]["arguments"] for one in later]) == '{"city": "Zürich"}'
-    assert [chunk["choices"][0]["finish_reason"] for chunk in found[-3:-1]] == [None, "tool_calls"]
-    assert found[-1]["choices"] == []
-    assert found[-1]["usage"]["completion_tokens"] == len(motet.encode(CALL, special="token"))
+    assert "".join([item["function"]["arguments"] for item in later]) == '{"city": "Zürich"}'
+    assert [chunk["choices"][0]["finish_reason"] for chunk in received_chunks[-3:-1]] == [None, "tool_calls"]
+    assert received_chunks[-1]["choices"] == []
+    assert received_chunks[-1]["usage"]["completion_tokens"] == len(motet.encode(CALL, special="token"))
 
 
 @pytest.mark.parametrize("options", [{}, {"stream_options": {"include_usage": False}}])
 def test_stream_has_usage_only_on_request(options: Any) -> None:
     with ScriptedServer([PLAIN]) as server:
-        found = chunks(post(server, {**HELLO, "stream": True, **options}))
-    assert all(chunk["choices"] and "usage" not in chunk for chunk in found)
+        received_chunks = chunks(post(server, {**HELLO, "stream": True, **options}))
+    assert all(chunk["choices"] and "usage" not in chunk for chunk in received_chunks)
 
 
 def test_raw_answers_have_ids_and_text_without_stop_token() -> None:
@@ -282,9 +282,9 @@ def test_raw_answers_have_ids_and_text_without_stop_token() -> None:
         whole = post(server, {**body, "stop_token_ids": [ids[-1]]}, "/v1/completions").json()["choices"][0]
         assert (whole["token_ids"], whole["text"]) == (ids, PLAIN.removesuffix("<|return|>"))
         assert (whole["finish_reason"], whole["stop_reason"]) == ("stop", ids[-1])
-        found = chunks(post(server, {**body, "stream": True}, "/v1/completions"))
-        assert [chunk["choices"][0]["token_ids"] for chunk in found] == [[token] for token in ids]
-        assert "".join([chunk["choices"][0]["text"] for chunk in found]) == PLAIN.removesuffix("<|return|>")
+        received_chunks = chunks(post(server, {**body, "stream": True}, "/v1/completions"))
+        assert [chunk["choices"][0]["token_ids"] for chunk in received_chunks] == [[token] for token in ids]
+        assert "".join([chunk["choices"][0]["text"] for chunk in received_chunks]) == PLAIN.removesuffix("<|return|>")
         bare = post(server, {"model": "m", "prompt": "Hi"}, "/v1/completions").json()["choices"][0]
         assert "<|" not in bare["text"]
         assert "token_ids" not in bare
@@ -338,10 +338,10 @@ def test_equal_requests_get_equal_bytes() -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_answer_is_sent_in_slices(size: int) -> None:
-    asked = {**HELLO, "stream": True}
+    body = {**HELLO, "stream": True}
     with ScriptedServer([PLAIN, Turn(PLAIN, slice=size)]) as server:
-        whole, sliced = post(server, asked), post(server, asked)
-        assert [one["choices"] for one in chunks(whole)] == [one["choices"] for one in chunks(sliced)]
+        whole, sliced = post(server, body), post(server, body)
+        assert [item["choices"] for item in chunks(whole)] == [item["choices"] for item in chunks(sliced)]
         server.add(Turn(PLAIN, slice=size))
         with motet.atom(SLUG, base_url=server.url, api_key=KEY).stream("Hi", lane="chat") as stream:
             list(stream)
@@ -352,7 +352,7 @@ def test_requests_are_recorded() -> None:
     with ScriptedServer([PLAIN]) as server:
         post(server, HELLO)
         httpx.get(f"{server.url}/v1/models", headers={"Authorization": "Bearer x"})
-        assert [(one.method, one.path, one.body) for one in server.requests] == [
+        assert [(request.method, request.path, request.body) for request in server.requests] == [
             ("POST", "/v1/chat/completions", HELLO),
             ("GET", "/v1/models", None),
         ]

@@ -27,11 +27,11 @@ def test_sdk_runs_the_whole_workflow(data: Path, tmp_path: Path, monkeypatch: py
 
     with ScriptedServer() as server:
         sdk = together.Together(api_key=KEY, base_url=server.url, max_retries=0)
-        found = sdk.files.upload(data)
-        assert [f"{one.method} {one.path}" for one in server.requests] == [
+        result = sdk.files.upload(data)
+        assert [f"{request.method} {request.path}" for request in server.requests] == [
             "POST /v1/files",
-            f"PUT /storage/{found.id}",
-            f"POST /v1/files/{found.id}/preprocess",
+            f"PUT /storage/{result.id}",
+            f"POST /v1/files/{result.id}/preprocess",
         ]
         assert server.requests[0].body == {
             "purpose": "fine-tune",
@@ -40,14 +40,21 @@ def test_sdk_runs_the_whole_workflow(data: Path, tmp_path: Path, monkeypatch: py
             "checksum": sha(data),
         }
         assert "Authorization" not in server.requests[1].headers
-        assert sdk.files.upload(data).id == found.id
-        assert [sdk.files.retrieve(found.id).processing_status for _ in range(3)][-1] == "COMPLETED"
+        assert sdk.files.upload(data).id == result.id
+        assert [sdk.files.retrieve(result.id).processing_status for _ in range(3)][-1] == "COMPLETED"
         assert sdk.files.list().data[0].bytes == data.stat().st_size
-        assert sdk.files.content(found.id).read() == data.read_bytes()
+        assert sdk.files.content(result.id).read() == data.read_bytes()
         assert sdk.fine_tuning.model_limits(model_name=MODEL).lora_training.max_rank == 64
-        job = sdk.fine_tuning.create(training_file=found.id, model=MODEL, train_on_inputs="auto")
-        seen = [sdk.fine_tuning.retrieve(job.id).status for _ in range(11)]
-        assert list(dict.fromkeys(seen)) == ["pending", "queued", "running", "compressing", "uploading", "completed"]
+        job = sdk.fine_tuning.create(training_file=result.id, model=MODEL, train_on_inputs="auto")
+        statuses = [sdk.fine_tuning.retrieve(job.id).status for _ in range(11)]
+        assert list(dict.fromkeys(statuses)) == [
+            "pending",
+            "queued",
+            "running",
+            "compressing",
+            "uploading",
+            "completed",
+        ]
         assert sdk.fine_tuning.list().data[0].id == job.id
         assert sdk.fine_tuning.list_events(job.id).data[-1].type == "job_complete"
         assert sdk.fine_tuning.list_metrics(job.id).metrics[0]["train/global_step"] == 1
@@ -56,7 +63,7 @@ def test_sdk_runs_the_whole_workflow(data: Path, tmp_path: Path, monkeypatch: py
         path, size = DownloadManager(sdk).download(url, tmp_path / "model", "model", fetch_metadata=True)
         assert Path(path).read_bytes() == server.training.archive
         assert size == len(server.training.archive)
-        assert sdk.files.delete(found.id).deleted
+        assert sdk.files.delete(result.id).deleted
         # In parts, as large files go.
         monkeypatch.setattr("together.lib.resources.files.MULTIPART_THRESHOLD_GB", 0)
         monkeypatch.setattr("together.lib.resources.files.TARGET_PART_SIZE_MB", 5)

@@ -42,10 +42,10 @@ pytestmark = pytest.mark.usefixtures("quick")
 def test_whole_answer_breaks_off(how: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
     body, (end, reason) = whole_of(lane), CUTS[kind]
     service = InMemoryService()
-    brain = service.atom(lane, max_retries=0)
+    atom = service.atom(lane, max_retries=0)
     for place in (0, 1, 2, 20, len(body) // 2, len(body) - 2, len(body) - 1):
         sent = service.tell(body[:place], end=end, headers={"content-type": "application/json"})
-        error = outcome(brain, how, runner=runner).error
+        error = outcome(atom, how, runner=runner).error
         if end is None:
             check_error(error, motet.BadPayloadError, status=200)
         elif place or how.endswith("stream"):
@@ -89,16 +89,16 @@ BODIES: dict[str, tuple[bytes, type[motet.MotetError] | None]] = {
 @pytest.mark.parametrize("how", HOWS)
 def test_invalid_whole_answers(how: str, lane: str, kind: str, runner: asyncio.Runner) -> None:
     service = InMemoryService()
-    brain = service.atom(lane)
+    atom = service.atom(lane)
     body, error = BODIES[kind]
-    for said in ("application/json", "text/html", "text/event-stream"):
-        service.tell(body, headers={"content-type": said, "x-request-id": "r-7"})
-        found = outcome(brain, how, runner=runner).error
-        if said == "text/event-stream" and body[:1] not in b"{[<":
+    for event in ("application/json", "text/html", "text/event-stream"):
+        service.tell(body, headers={"content-type": event, "x-request-id": "r-7"})
+        result = outcome(atom, how, runner=runner).error
+        if event == "text/event-stream" and body[:1] not in b"{[<":
             # Without anything to go by, what is said to be a stream is read as one.
-            check_error(found, motet.BadPayloadError)
+            check_error(result, motet.BadPayloadError)
             continue
-        check_error(found, error, status=200, partial=None, cost=None, usage=None, request_id="r-7")
+        check_error(result, error, status=200, partial=None, cost=None, usage=None, request_id="r-7")
         assert len(service.asked) == 1
 
 
@@ -107,7 +107,7 @@ def test_invalid_whole_answers(how: str, lane: str, kind: str, runner: asyncio.R
 def test_streams_are_detected_by_content(how: str, lane: str, runner: asyncio.Runner) -> None:
     """D13: whatever was asked for, and whatever the answer says that it is."""
     service = InMemoryService()
-    brain = service.atom(lane)
+    atom = service.atom(lane)
     stream = [*map(sse, chunks_of(lane)), DONE]
     for pieces in (
         stream,
@@ -116,12 +116,12 @@ def test_streams_are_detected_by_content(how: str, lane: str, runner: asyncio.Ru
         [b"\n\n  ", whole_of(lane)],
         [b": \n\n", *stream],
     ):
-        for said in ("application/json", "text/event-stream", "text/plain", ""):
-            service.tell(*pieces, headers={"content-type": said})
-            found = outcome(brain, how, runner=runner)
-            assert found.error is None
-            assert found.answer is not None
-            assert (found.answer.reasoning, found.answer.text) == WHOLE
+        for event in ("application/json", "text/event-stream", "text/plain", ""):
+            service.tell(*pieces, headers={"content-type": event})
+            result = outcome(atom, how, runner=runner)
+            assert result.error is None
+            assert result.answer is not None
+            assert (result.answer.reasoning, result.answer.text) == WHOLE
 
 
 ODD = [
@@ -175,14 +175,14 @@ def test_wrong_json_type_at_every_path(stream: bool, lane: str) -> None:
     for place, shape in [(place, shapes[place]) for place in kinds.values()]:
         for (path, _), value in itertools.product(places(shape), ODD):
             changed = [*shapes[:place], replaced(shape, path, value), *shapes[place + 1 :]]
-            made = exchange(lane, stream=stream)
+            machine = exchange(lane, stream=stream)
             bodies = [*map(sse_ascii, changed), DONE] if stream else [json.dumps(changed[0]).encode()]
-            _, error = drive(made, bodies)
+            _, error = drive(machine, bodies)
             try:
                 if error is None:
-                    answer = question.finish(made.reply)
+                    answer = question.finish(machine.reply)
                     assert answer.metrics.cost.cash.total is None or answer.metrics.cost.cash.total > 0
             except motet.OutputError as found:
                 error = found
-            if error is not None and KEY not in repr(made.reply.completion):
+            if error is not None and KEY not in repr(machine.reply.completion):
                 check_error(question.enrich_error(error), type(error))

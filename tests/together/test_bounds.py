@@ -66,16 +66,16 @@ def test_floods_use_bounded_memory(
     monkeypatch.setattr(sse_room, "MAX_EVENT_BYTES", 1_000_000)
     pieces, status, headers, error = FLOODS[kind]
     service = InMemoryService()
-    brain = service.atom(max_retries=0)
+    atom = service.atom(max_retries=0)
     sent = service.tell(*pieces() if pieces is bomb else (), status=status, headers=headers)
     sent.pieces = sent.pieces or pieces()
     tracemalloc.start()
     try:
-        found = outcome(brain, how, runner=runner)
+        result = outcome(atom, how, runner=runner)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    check_error(found.error, error, status=status)
+    check_error(result.error, error, status=status)
     assert peak < 12_000_000
     assert sent.closed
 

@@ -47,7 +47,7 @@ def fragment(
 
 def calls_in(*fragments: Any) -> list[tuple[str, str]]:
     answer = stream_of(
-        *[{"tool_calls": [one] if isinstance(one, dict) else one} for one in fragments], finish="tool_calls"
+        *[{"tool_calls": [item] if isinstance(item, dict) else item} for item in fragments], finish="tool_calls"
     )
     assert len({call.id for call in answer.calls}) == len(answer.calls)
     return [(call.name, call.arguments) for call in answer.calls]
@@ -196,7 +196,7 @@ def test_refusal_is_heard_and_noted() -> None:
 def test_call_ids_differ_between_turns_and_not_between_cuts() -> None:
     deltas = [[fragment(0, None, "get_weather", '{"city": "Bern"}')]]
     deltas += [[fragment(0, None, "get_weather", ""), *[fragment(0, None, None, char) for char in '{"city": "Bern"}']]]
-    answers = [stream_of(*[{"tool_calls": [one]} for one in cut], finish="tool_calls") for cut in deltas]
+    answers = [stream_of(*[{"tool_calls": [item]} for item in cut], finish="tool_calls") for cut in deltas]
     assert answers[0].calls == answers[1].calls
     ids = []
     for history in ([], [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]):

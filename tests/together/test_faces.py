@@ -48,12 +48,12 @@ def tokens_of(*completions: str) -> list[int]:
 @pytest.mark.parametrize("face", FACES)
 def test_answer_is_whole(face: str, how: str, servers: FaceServers) -> None:
     atom, server = servers.asking(face, PLAIN)
-    found = servers.ask(atom, how)
-    assert found.error is None
-    answer = found.answer
+    blocking_answer = servers.ask(atom, how)
+    assert blocking_answer.error is None
+    answer = blocking_answer.answer
     assert answer is not None
     assert (answer.reasoning, answer.output, answer.finish) == (THOUGHT, ANSWER, "stop")
-    assert how.endswith("ask") or found.heard == (THOUGHT, ANSWER)
+    assert how.endswith("ask") or blocking_answer.heard == (THOUGHT, ANSWER)
     assert (answer.lane, answer.notes) == (LANES[face], ())
     assert answer.usage is not None
     assert [answer.usage.output] == tokens_of(PLAIN)
@@ -73,11 +73,11 @@ def test_tool_loop_ends_with_the_answer(face: str, how: str, servers: FaceServer
     assert [step.metrics.size.tokens.output for step in run.steps] == tokens_of(CALL, PLAIN)
     _, second = completion_requests(server)
     if LANES[face] == "chat":
-        asked = second["messages"][1]
-        assert asked["tool_calls"][0]["function"] == {"name": "get_weather", "arguments": CALL_OUTPUT}
+        answer_message = second["messages"][1]
+        assert answer_message["tool_calls"][0]["function"] == {"name": "get_weather", "arguments": CALL_OUTPUT}
         # Reasoning goes back under a key that the service reads.
-        (sent,) = {"reasoning", "reasoning_content"} & set(asked)
-        assert asked[sent] == "I need the weather."
+        (sent,) = {"reasoning", "reasoning_content"} & set(answer_message)
+        assert answer_message[sent] == "I need the weather."
         assert sent in FACES[face].history_keys
 
 
@@ -135,10 +135,10 @@ def test_cut_stream_keeps_what_arrived(face: str, how: str, kind: str, servers: 
     kinds = (motet.ServerError, motet.ApiError) if is_error else (motet.StreamTruncatedError,)
     for place in (0, 6, 9):
         atom, _ = servers.asking(face, Turn(PLAIN, fault=Fault(kind, after=place)))
-        found = servers.ask(atom, how)
-        error: Any = found.error
+        answer = servers.ask(atom, how)
+        error: Any = answer.error
         assert type(error) in kinds or (type(error) is motet.BadPayloadError and place == 0 and not is_error)
-        reasoning, text = found.heard
+        reasoning, text = answer.heard
         assert (THOUGHT + ANSWER).startswith(reasoning + text)
         assert bool(reasoning) == (place > 0)
         partial = error.partial
@@ -256,8 +256,8 @@ def test_rules_for_tool_names(face: str, how: str, servers: FaceServers) -> None
 def test_prompt_beyond_the_context(face: str, how: str, servers: FaceServers) -> None:
     atom, server = servers.asking(face, PLAIN)
     with servers.context(server, 200):
-        found = servers.ask(atom, how, "word " * 300)
-    error = check_error(found.error, motet.ContextOverflowError, status=400, partial=None)
+        answer = servers.ask(atom, how, "word " * 300)
+    error = check_error(answer.error, motet.ContextOverflowError, status=400, partial=None)
     # Groq's message has no numbers.
     assert error.limit == (None if face == "groq" else 200)
     assert error.tokens is None or error.tokens > 300
@@ -283,9 +283,9 @@ def test_ollama_drops_the_oldest_messages_without_an_error(servers: FaceServers)
 def test_plain_question_is_not_cut(face: str, how: str, servers: FaceServers) -> None:
     words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
     atom, server = servers.asking(face, final(words))
-    found = servers.ask(atom, how)
-    assert found.answer is not None
-    assert found.answer.output == words
+    answer = servers.ask(atom, how)
+    assert answer.answer is not None
+    assert answer.answer.output == words
     (body,) = completion_requests(server)
     if face in ("vllm", "sglang"):
         # What the context leaves, from the list of models: these servers cut at 16 tokens by default.
@@ -307,7 +307,7 @@ def test_models_are_listed(face: str, how: str, servers: FaceServers) -> None:
     assert model.id == MODEL
     health = atom.health() if how == "sync" else servers.runner.run(atom.ahealth())
     assert (health.ok, health.serves, health.key_valid) == (True, True, True)
-    known = {"vllm": 131072, "sglang": 131072, "groq": 131072, "openrouter": 131072, "together": 131072}
-    assert model.context == known.get(face)
+    contexts = {"vllm": 131072, "sglang": 131072, "groq": 131072, "openrouter": 131072, "together": 131072}
+    assert model.context == contexts.get(face)
     prices = {"together": ("0.15", "0.6"), "openrouter": ("0.1", "0.5")}.get(face)
     assert (model.price.input, model.price.output) == (tuple(map(Decimal, prices)) if prices else (None, None))

@@ -51,23 +51,23 @@ class Bench:
 
     server: ScriptedServer
     cases: Cases
-    brain: motet.Atom
+    atom: motet.Atom
     runner: asyncio.Runner
 
-    def ask_all(self, how: str, asked: Sequence[tuple[str, dict[str, Any]]]) -> list[Outcome]:
+    def ask_all(self, how: str, requests: Sequence[tuple[str, dict[str, Any]]]) -> list[Outcome]:
         """The outcomes of prompts with options, all at once."""
         if how in ("ask", "stream"):
             with ThreadPoolExecutor(32) as pool:
-                return list(pool.map(lambda one: outcome(self.brain, how, one[0], **one[1]), asked))
+                return list(pool.map(lambda value: outcome(self.atom, how, value[0], **value[1]), requests))
 
         async def all_of_them() -> list[Outcome]:
-            return await asyncio.gather(*[aoutcome(self.brain, how, prompt, **options) for prompt, options in asked])
+            return await asyncio.gather(*[aoutcome(self.atom, how, prompt, **options) for prompt, options in requests])
 
         return self.runner.run(all_of_them())
 
     def check_closed(self) -> None:
         """That no connection is open but those that wait for the next request."""
-        backend: Any = self.brain.backend
+        backend: Any = self.atom.backend
 
         async def client_of_the_loop() -> Any:
             return backend.async_client
@@ -103,12 +103,12 @@ def bench() -> Iterator[Bench]:
     ):
         patch.setattr("motet.together.client.READ_TIMEOUT", SILENCE)
         patch.setattr("motet.together.transport.request_machine.FIRST_WAIT", 0.001)
-        brain = motet.atom(SLUG, base_url=server.url, api_key=KEY)
+        atom = motet.atom(SLUG, base_url=server.url, api_key=KEY)
         # What the server is, is asked once; and the SDK loads most of itself with the first request.
-        brain.ask(cases.add(SHORT), lane="ids")
-        runner.run(brain.aask(cases.add(SHORT), lane="chat"))
-        yield Bench(server, cases, brain, runner)
-        runner.run(brain.aclose())
+        atom.ask(cases.add(SHORT), lane="ids")
+        runner.run(atom.aask(cases.add(SHORT), lane="chat"))
+        yield Bench(server, cases, atom, runner)
+        runner.run(atom.aclose())
 
 
 # Within a stream.
@@ -134,7 +134,7 @@ SAID = {"bad_json", "bad_utf8", "html_event", "huge_event", "error_data", "error
 @pytest.mark.parametrize("kind", BREAKS)
 @pytest.mark.parametrize("how", ["stream", "astream"])
 def test_stream_breaks_off(how: str, kind: str, bench: Bench) -> None:
-    error, known, options = BREAKS[kind]
+    error, expected, options = BREAKS[kind]
     cells: list[tuple[str, int, str]] = []
     for lane in LANES:
         # On the chat lane at all places, on the others at one in three: there an event is a token.
@@ -145,18 +145,18 @@ def test_stream_breaks_off(how: str, kind: str, bench: Bench) -> None:
     began = time.monotonic()
     outcomes = bench.ask_all(how, [(prompt, {"lane": lane, **options}) for lane, _, prompt in cells])
     assert time.monotonic() - began < SILENCE + LATE + options.get("timeout", 0)
-    for (lane, place, prompt), found in zip(cells, outcomes, strict=True):
+    for (lane, place, prompt), result in zip(cells, outcomes, strict=True):
         assert bench.cases.asked[prompt] == 1, "there are no retries once an answer has begun"
         sent = chunks_of(lane)[:place]
         if finished(sent) and kind not in SAID:
-            assert found.error is None
-            assert found.answer is not None
-            assert found.heard == (found.answer.reasoning, found.answer.text) == WHOLE
-            assert (found.answer.usage is None) == all(chunk["choices"] for chunk in sent)
+            assert result.error is None
+            assert result.answer is not None
+            assert result.heard == (result.answer.reasoning, result.answer.text) == WHOLE
+            assert (result.answer.usage is None) == all(chunk["choices"] for chunk in sent)
             continue
-        check_error(found.error, error, **known)
-        check_partial(found, said_in(lane, sent))
-        assert [one.outcome for one in found.error.attempts] == ["200"]  # type: ignore[union-attr]
+        check_error(result.error, error, **expected)
+        check_partial(result, said_in(lane, sent))
+        assert [attempt.outcome for attempt in result.error.attempts] == ["200"]  # type: ignore[union-attr]
     bench.check_closed()
 
 
@@ -167,11 +167,11 @@ def test_stream_breaks_off(how: str, kind: str, bench: Bench) -> None:
 def test_unusual_complete_answers_are_read(how: str, kind: str, bench: Bench) -> None:
     turns = [Turn(SHORT.completion, fault=Fault(kind, 3), slice=size) for size in (None, 11)]
     cells = [(bench.cases.add(turn), {"lane": lane}) for turn in turns for lane in LANES]
-    for found in bench.ask_all(how, cells):
-        assert found.error is None
-        assert found.answer is not None
-        assert (found.answer.reasoning, found.answer.text) == WHOLE
-        assert (found.answer.usage is None) == (kind == "no_usage") == (found.answer.metrics.cost.cash.total is None)
+    for result in bench.ask_all(how, cells):
+        assert result.error is None
+        assert result.answer is not None
+        assert (result.answer.reasoning, result.answer.text) == WHOLE
+        assert (result.answer.usage is None) == (kind == "no_usage") == (result.answer.metrics.cost.cash.total is None)
     bench.check_closed()
 
 
@@ -180,11 +180,11 @@ def test_unusual_complete_answers_are_read(how: str, kind: str, bench: Bench) ->
 @pytest.mark.parametrize("how", HOWS)
 def test_answer_without_an_end(how: str, lane: str, kind: str, bench: Bench) -> None:
     prompt = bench.cases.add(Turn(SHORT.completion, fault=Fault(kind)))
-    (found,) = bench.ask_all(how, [(prompt, {"lane": lane})])
+    (result,) = bench.ask_all(how, [(prompt, {"lane": lane})])
     if kind == "no_choices" and not how.endswith("stream"):
-        check_error(found.error, motet.BadPayloadError, partial=None)
+        check_error(result.error, motet.BadPayloadError, partial=None)
     else:
-        error = check_error(found.error, motet.StreamTruncatedError, reason="no_finish")
+        error = check_error(result.error, motet.StreamTruncatedError, reason="no_finish")
         assert error.usage.output == len(SHORT.ids)
         if kind == "no_finish":
             assert (error.partial.reasoning, error.partial.text) == WHOLE
@@ -221,9 +221,9 @@ BEFORE: dict[str, tuple[Fault, type[motet.MotetError], int, dict[str, Any]]] = {
 def test_no_answer(how: str, kind: str, bench: Bench) -> None:
     fault, _, _, options = BEFORE[kind]
     cells = [(lane, bench.cases.add(fault), bench.cases.add(fault, SHORT)) for lane in LANES]
-    asked = [(prompt, {"lane": lane, **options}) for lane, *prompts in cells for prompt in prompts]
+    requests = [(prompt, {"lane": lane, **options}) for lane, *prompts in cells for prompt in prompts]
     began = time.monotonic()
-    outcomes = bench.ask_all(how, asked)
+    outcomes = bench.ask_all(how, requests)
     assert time.monotonic() - began < SILENCE + LATE + options.get("timeout", 0)
     for number, (_, lasting, passing) in enumerate(cells):
         check_no_answer(kind, lasting, passing, *outcomes[2 * number : 2 * number + 2], bench)
@@ -232,18 +232,21 @@ def test_no_answer(how: str, kind: str, bench: Bench) -> None:
 
 def check_no_answer(kind: str, lasting: str, passing: str, failed: Outcome, asked_again: Outcome, bench: Bench) -> None:
     _, error, attempts, _ = BEFORE[kind]
-    known = check_error(failed.error, error, partial=None, cost=None, usage=None)
-    assert len(known.attempts) == bench.cases.asked[lasting] == attempts
+    checked_error = check_error(failed.error, error, partial=None, cost=None, usage=None)
+    assert len(checked_error.attempts) == bench.cases.asked[lasting] == attempts
     if attempts == 1:
         check_error(asked_again.error, error)
     else:
         assert asked_again.answer is not None
         assert (asked_again.answer.reasoning, asked_again.answer.text) == WHOLE
-        assert asked_again.answer.attempts[0] == known.attempts[0] or kind in ("reset", "close", "500", "503")
-        assert [one.outcome for one in asked_again.answer.attempts] == [known.attempts[0].outcome, "200"]
+        assert asked_again.answer.attempts[0] == checked_error.attempts[0] or kind in ("reset", "close", "500", "503")
+        assert [attempt.outcome for attempt in asked_again.answer.attempts] == [
+            checked_error.attempts[0].outcome,
+            "200",
+        ]
     assert bench.cases.asked[passing] == min(attempts, 2)
     unsure = kind.startswith(("reset", "close", "silence"))
-    assert {one.may_be_billed for one in known.attempts} == {unsure}
+    assert {attempt.may_be_billed for attempt in checked_error.attempts} == {unsure}
 
 
 @pytest.mark.parametrize("kind", ["reset", "close", "silence", "silence, with a deadline"])
@@ -256,15 +259,15 @@ def test_whole_answer_breaks_off(how: str, kind: str, bench: Bench) -> None:
         for place in (0, 1, size // 4, size // 2, size - 1):
             fault = Fault(kind.partition(",")[0], place)
             cells.append((place, bench.cases.add(Turn(SHORT.completion, fault=fault)), {"lane": lane, **options}))
-    outcomes = bench.ask_all(how, [(prompt, given) for _, prompt, given in cells])
-    for (place, prompt, _), found in zip(cells, outcomes, strict=True):
+    outcomes = bench.ask_all(how, [(prompt, value) for _, prompt, value in cells])
+    for (place, prompt, _), result in zip(cells, outcomes, strict=True):
         if "," in kind or (kind == "silence" and place == 0):
-            check_error(found.error, motet.RequestTimeoutError, partial=None, cost=None)
+            check_error(result.error, motet.RequestTimeoutError, partial=None, cost=None)
         elif place == 0:
-            check_error(found.error, motet.ConnectionFailedError, partial=None, cost=None)
+            check_error(result.error, motet.ConnectionFailedError, partial=None, cost=None)
         else:
             reason = "silence" if kind == "silence" else "reset"
-            check_error(found.error, motet.StreamTruncatedError, reason=reason, partial=None, cost=None)
+            check_error(result.error, motet.StreamTruncatedError, reason=reason, partial=None, cost=None)
         assert bench.cases.asked[prompt] == 1
     bench.check_closed()
 
@@ -318,39 +321,39 @@ def test_deadline_holds_while_bytes_trickle_in(how: str, limit: str, bench: Benc
     options: Any = {limit: 0.4}
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(trickling(*heads, drop=drop)) for heads, drop in TRICKLES.values()]
-        brains = [built(motet.atom(SLUG, base_url=url, api_key=KEY, lane="chat", max_retries=0)) for url, _ in servers]
+        atoms = [built(motet.atom(SLUG, base_url=url, api_key=KEY, lane="chat", max_retries=0)) for url, _ in servers]
         began = time.monotonic()
-        outcomes = ask_each(how, brains, bench.runner, **options)
+        outcomes = ask_each(how, atoms, bench.runner, **options)
         assert 0.35 < time.monotonic() - began < LATE
-        for kind, found, (_, gone) in zip(TRICKLES, outcomes, servers, strict=True):
+        for kind, result, (_, gone) in zip(TRICKLES, outcomes, servers, strict=True):
             if kind == "a refusal":
                 # Its status came in time; the client that blocks can say so.
-                assert isinstance(found.error, motet.RequestTimeoutError | motet.ServerError)
+                assert isinstance(result.error, motet.RequestTimeoutError | motet.ServerError)
             else:
-                error = check_error(found.error, motet.RequestTimeoutError, partial=None, cost=None)
+                error = check_error(result.error, motet.RequestTimeoutError, partial=None, cost=None)
                 assert f"{limit}=0.4" in str(error)
             assert gone.wait(5), f"the connection is still open: {kind}"
-        for brain in brains:
-            bench.runner.run(brain.aclose())
+        for atom in atoms:
+            bench.runner.run(atom.aclose())
 
 
-def built(brain: motet.Atom) -> motet.Atom:
+def built(atom: motet.Atom) -> motet.Atom:
     """The atom with its clients, which take longer to build than some deadlines here are."""
-    backend: Any = brain.backend
+    backend: Any = atom.backend
     assert backend.client.api_key == backend.async_client.api_key
-    return brain
+    return atom
 
 
-def ask_each(how: str, brains: Sequence[motet.Atom], runner: asyncio.Runner, **options: Any) -> list[Outcome]:
+def ask_each(how: str, atoms: Sequence[motet.Atom], runner: asyncio.Runner, **options: Any) -> list[Outcome]:
     if how in ("ask", "stream"):
-        with ThreadPoolExecutor(len(brains)) as pool:
-            return list(pool.map(lambda brain: outcome(brain, how, **options), brains))
+        with ThreadPoolExecutor(len(atoms)) as pool:
+            return list(pool.map(lambda atom: outcome(atom, how, **options), atoms))
 
     async def each() -> list[Outcome]:
-        found = await asyncio.gather(*[aoutcome(brain, how, **options) for brain in brains])
+        answers = await asyncio.gather(*[aoutcome(atom, how, **options) for atom in atoms])
         # What was closed, the loop closes in its next turn.
         await asyncio.sleep(0.01)
-        return found
+        return answers
 
     return runner.run(each())
 
@@ -360,9 +363,9 @@ def test_deadline_holds_with_a_given_client(bench: Bench) -> None:
 
     for heads, drop in (TRICKLES["a header"], TRICKLES["a comment"]):
         with trickling(*heads, drop=drop) as (url, gone), together.Together(api_key=KEY, base_url=url) as client:
-            brain = motet.atom(SLUG, client=client, lane="chat")
+            atom = motet.atom(SLUG, client=client, lane="chat")
             began = time.monotonic()
-            check_error(outcome(brain, "stream", timeout=0.15).error, motet.RequestTimeoutError)
+            check_error(outcome(atom, "stream", timeout=0.15).error, motet.RequestTimeoutError)
             assert time.monotonic() - began < LATE
             assert gone.wait(5)
 
@@ -382,12 +385,12 @@ def test_first_token_timeout_applies_to_the_first_only(how: str, bench: Bench) -
 @pytest.mark.parametrize("how", HOWS)
 def test_lane_detection_counts_toward_the_timeout(how: str, bench: Bench) -> None:
     with trickling(*TRICKLES["a header"][0], drop=b"x") as (url, _):
-        brain = built(motet.atom(SLUG, base_url=url, api_key=KEY))
+        atom = built(motet.atom(SLUG, base_url=url, api_key=KEY))
         began = time.monotonic()
-        error = check_error(outcome(brain, how, timeout=0.3, runner=bench.runner).error, motet.RequestTimeoutError)
+        error = check_error(outcome(atom, how, timeout=0.3, runner=bench.runner).error, motet.RequestTimeoutError)
         assert time.monotonic() - began < LATE
         assert len(error.attempts) == 1, "there was time left for the answer itself"
-        bench.runner.run(brain.aclose())
+        bench.runner.run(atom.aclose())
 
 
 # Those who leave.
@@ -403,7 +406,7 @@ def test_streams_abandoned_at_random_close_connections(how: str, bench: Bench) -
     ]
 
     def left(lane: str, after: int, way: str) -> None:
-        stream = bench.brain.stream(bench.cases.add(LONG), lane=lane)
+        stream = bench.atom.stream(bench.cases.add(LONG), lane=lane)
         with contextlib.suppress(ZeroDivisionError), stream if way != "forget" else contextlib.nullcontext():
             for number, _ in enumerate(stream):
                 if number == after:
@@ -415,7 +418,7 @@ def test_streams_abandoned_at_random_close_connections(how: str, bench: Bench) -
         check_left(stream, after)
 
     async def aleft(lane: str, after: int, way: str) -> None:
-        stream = bench.brain.astream(bench.cases.add(LONG), lane=lane)
+        stream = bench.atom.astream(bench.cases.add(LONG), lane=lane)
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(contextlib.suppress(ZeroDivisionError))
             if way != "forget":
@@ -440,26 +443,26 @@ def test_streams_abandoned_at_random_close_connections(how: str, bench: Bench) -
 
     if how == "stream":
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda one: left(*one), leave))
+            list(pool.map(lambda value: left(*value), leave))
     else:
 
         async def all_of_them() -> None:
             for start in range(0, len(leave), 16):
-                await asyncio.gather(*[aleft(*one) for one in leave[start : start + 16]])
+                await asyncio.gather(*[aleft(*value) for value in leave[start : start + 16]])
 
         bench.runner.run(all_of_them())
     # What was forgotten is closed when it is found, and taken out of the pool with the next request.
     gc.collect()
-    assert bench.brain.ask(bench.cases.add(SHORT)).text == WHOLE[1]
+    assert bench.atom.ask(bench.cases.add(SHORT)).text == WHOLE[1]
     bench.check_closed()
 
 
 @pytest.mark.parametrize("lane", LANES)
 def test_collected_stream_does_not_wait_for_a_lock(lane: str, bench: Bench) -> None:
     """Garbage is collected anywhere, and so within the HTTP client's own lock."""
-    pool: Any = bench.brain.backend
+    pool: Any = bench.atom.backend
     pool = pool.client._client._transport._pool
-    stream = bench.brain.stream(bench.cases.add(LONG), lane=lane)
+    stream = bench.atom.stream(bench.cases.add(LONG), lane=lane)
     next(iter(stream))
     cycle: list[Any] = [stream]
     cycle.append(cycle)
@@ -476,7 +479,7 @@ def test_collected_stream_does_not_wait_for_a_lock(lane: str, bench: Bench) -> N
     thread.join(10)
     assert not thread.is_alive(), "it waits for the lock that its own thread holds"
     assert bench.server.hung_up.wait(10), "the service is still writing"
-    assert bench.brain.ask(bench.cases.add(SHORT), lane=lane).text == WHOLE[1]
+    assert bench.atom.ask(bench.cases.add(SHORT), lane=lane).text == WHOLE[1]
     bench.check_closed()
 
 
@@ -491,11 +494,11 @@ def test_tasks_cancelled_at_random_close_connections(how: str, bench: Bench) -> 
     prompts = [bench.cases.add(rng.choice(quiet)) for _ in range(60)]
 
     async def cancelled(prompt: str) -> None:
-        task = asyncio.create_task(aoutcome(bench.brain, how, prompt, lane=rng.choice(LANES), timeout=30))
+        task = asyncio.create_task(aoutcome(bench.atom, how, prompt, lane=rng.choice(LANES), timeout=30))
         await asyncio.sleep(rng.random() * 0.3)
         cancelled_in_time = task.cancel()
-        found = await task
-        assert isinstance(found.error, asyncio.CancelledError) or not cancelled_in_time
+        result = await task
+        assert isinstance(result.error, asyncio.CancelledError) or not cancelled_in_time
 
     async def all_of_them() -> None:
         before = asyncio.all_tasks()
@@ -518,7 +521,7 @@ def test_asyncio_timeout_of_the_caller_passes_through(bench: Bench) -> None:
 
     async def main() -> None:
         async with asyncio.timeout(0.1):
-            await bench.brain.aask(prompt, lane="chat", timeout=30)
+            await bench.atom.aask(prompt, lane="chat", timeout=30)
 
     with pytest.raises(TimeoutError) as caught:
         bench.runner.run(main())
@@ -534,29 +537,29 @@ def test_interrupt_keeps_the_partial_answer(how: str, lane: str, bench: Bench) -
     chunks = chunks_of(lane)
     place = len(chunks) // 2
     prompt = bench.cases.add(Turn(SHORT.completion, fault=Fault("silence", place)))
-    heard: list[motet.Event] = []
+    events: list[motet.Event] = []
     stream: Any = None
 
     def interrupt() -> None:
-        while "".join([event.delta for event in heard]) != "".join(said_in(lane, chunks[:place])):
+        while "".join([event.delta for event in events]) != "".join(said_in(lane, chunks[:place])):
             time.sleep(0.005)
         time.sleep(0.02)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     async def main() -> None:
         nonlocal stream
-        async with bench.brain.astream(prompt, lane=lane) as stream:
+        async with bench.atom.astream(prompt, lane=lane) as stream:
             async for event in stream:
-                heard.append(event)
+                events.append(event)
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt) as caught:
         if how == "astream":
             bench.runner.run(main())
         else:
-            with bench.brain.stream(prompt, lane=lane) as stream:
+            with bench.atom.stream(prompt, lane=lane) as stream:
                 for event in stream:
-                    heard.append(event)
+                    events.append(event)
     assert KEY not in str(caught.getrepr(style="short"))
     answer = stream.answer
     assert (answer.reasoning, answer.text) == said_in(lane, chunks[:place])

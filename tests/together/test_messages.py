@@ -24,9 +24,9 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 
 def error_of(service: InMemoryService, how: str, runner: asyncio.Runner) -> str:
-    found = outcome(service.atom("chat", max_retries=0), how, runner=runner)
-    assert found.error is not None
-    return f"{type(found.error).__name__}: {found.error}"
+    result = outcome(service.atom("chat", max_retries=0), how, runner=runner)
+    assert result.error is not None
+    return f"{type(result.error).__name__}: {result.error}"
 
 
 def encoded(body: Any) -> bytes:

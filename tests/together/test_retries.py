@@ -61,18 +61,18 @@ def test_deadlines(
     timeout: float | None, first: float | None, reads: list[Any], passed: float | None, named: str
 ) -> None:
     clock = FakeClock()
-    made = exchange(clock=clock, timeout=timeout, first_token_timeout=first)
+    machine = exchange(clock=clock, timeout=timeout, first_token_timeout=first)
     began = clock.time
-    events, error = drive(made, reads)
+    events, error = drive(machine, reads)
     if passed is None:
         assert error is None
-        assert made.reply.finish == "stop"
+        assert machine.reply.finish == "stop"
         return
     assert clock.time - began == pytest.approx(passed)
-    known = check_error(error, motet.RequestTimeoutError, retryable=True, attempts=(Attempt("200"),))
-    assert f"within {named} s" in str(known)
-    assert "".join([event.delta for event in events]) == made.reply.completion.text
-    assert (known.partial is None) == (events == [])
+    checked_error = check_error(error, motet.RequestTimeoutError, retryable=True, attempts=(Attempt("200"),))
+    assert f"within {named} s" in str(checked_error)
+    assert "".join([event.delta for event in events]) == machine.reply.completion.text
+    assert (checked_error.partial is None) == (events == [])
 
 
 WAITS: list[tuple[dict[str, str], float | None]] = [
@@ -109,24 +109,24 @@ WAITS: list[tuple[dict[str, str], float | None]] = [
 
 @pytest.mark.parametrize("timeout", [None, 100.0, 5.0, 0.0005])
 @pytest.mark.parametrize("status", [429, 503, 529])
-@pytest.mark.parametrize(("headers", "asked"), WAITS)
-def test_retry_after_values(headers: dict[str, str], asked: float | None, status: int, timeout: float | None) -> None:
+@pytest.mark.parametrize(("headers", "seconds"), WAITS)
+def test_retry_after_values(headers: dict[str, str], seconds: float | None, status: int, timeout: float | None) -> None:
     waits: list[float] = []
-    made = exchange(timeout=timeout, retries=1)
-    _, error = drive(made, [TOKEN, FINISH, DONE], opens=[refusal(status, **headers)], waits=waits)
+    machine = exchange(timeout=timeout, retries=1)
+    _, error = drive(machine, [TOKEN, FINISH, DONE], opens=[refusal(status, **headers)], waits=waits)
     kind = motet.RateLimitError if status == 429 else motet.OverloadedError
-    wanted = 0.001 if asked is None else asked
-    if wanted <= 60 and (timeout is None or wanted < timeout):
+    expected = 0.001 if seconds is None else seconds
+    if expected <= 60 and (timeout is None or expected < timeout):
         assert error is None
-        assert waits == [asked if asked is not None else pytest.approx(0.000875, abs=0.000125)]
-        assert made.reply.attempts == (Attempt(str(status), waits[0]), Attempt("200"))
-        assert made.reply.time.total == pytest.approx(waits[0])
-    elif asked is None and error is None:
+        assert waits == [seconds if seconds is not None else pytest.approx(0.000875, abs=0.000125)]
+        assert machine.reply.attempts == (Attempt(str(status), waits[0]), Attempt("200"))
+        assert machine.reply.time.total == pytest.approx(waits[0])
+    elif seconds is None and error is None:
         # What motet itself would wait is shorter than the time that is left, or not, by chance.
         assert timeout is not None
         assert waits[0] < timeout
     else:
-        check_error(error, kind, retry_after=asked, status=status, attempts=(Attempt(str(status)),))
+        check_error(error, kind, retry_after=seconds, status=status, attempts=(Attempt(str(status)),))
         assert waits == []
 
 
@@ -135,9 +135,9 @@ def test_retry_after_dates(seconds: float, retried: bool) -> None:
     waits: list[float] = []
     date = email.utils.formatdate(time.time() + seconds, usegmt=True)
     _, error = drive(exchange(), [TOKEN, FINISH, DONE], opens=[refusal(429, retry_after=date)], waits=waits)
-    asked = waits[0] if retried else check_error(error, motet.RateLimitError).retry_after
+    question = waits[0] if retried else check_error(error, motet.RateLimitError).retry_after
     assert (error is None) == retried
-    assert seconds - 20 < asked <= seconds
+    assert seconds - 20 < question <= seconds
 
 
 @pytest.mark.parametrize("retries", [0, 1, 2, 5])
@@ -145,13 +145,13 @@ def test_retry_after_dates(seconds: float, retried: bool) -> None:
 def test_every_attempt_is_recorded(status: int, retries: int) -> None:
     for succeeding in range(retries + 2):
         waits: list[float] = []
-        made = exchange(retries=retries)
-        _, error = drive(made, [TOKEN, FINISH, DONE], opens=[refusal(status)] * succeeding, waits=waits)
+        machine = exchange(retries=retries)
+        _, error = drive(machine, [TOKEN, FINISH, DONE], opens=[refusal(status)] * succeeding, waits=waits)
         billable = status in (408, 504, 524)
         failed = [Attempt(str(status), wait, billable) for wait in waits]
         if succeeding <= retries:
             assert error is None
-            assert made.reply.attempts == (*failed, Attempt("200"))
+            assert machine.reply.attempts == (*failed, Attempt("200"))
         else:
             assert len(waits) == retries
             check_error(error, type(error), status=status, attempts=(*failed, Attempt(str(status), 0.0, billable)))
@@ -182,7 +182,7 @@ def test_service_can_forbid_retries() -> None:
         (OSError("no route"), motet.ConnectionFailedError, 3, False),
         (RuntimeError("Event loop is closed"), motet.ConnectionFailedError, 3, False),
     ],
-    ids=lambda one: type(one).__name__ if isinstance(one, Exception) else None,
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 @pytest.mark.parametrize("how", HOWS)
 def test_request_without_an_answer(
@@ -191,7 +191,7 @@ def test_request_without_an_answer(
     """D4, D21: three attempts where nobody worked on it, or where it is not known; one where it may well be billed."""
     service = InMemoryService(cause)
     error = check_error(outcome(service.atom(), how, runner=runner).error, kind, status=None, partial=None, cost=None)
-    assert [(one.outcome, one.may_be_billed) for one in error.attempts] == [(kind.__name__, billable)] * attempts
+    assert [(value.outcome, value.may_be_billed) for value in error.attempts] == [(kind.__name__, billable)] * attempts
     assert len(service.asked) == attempts
     if isinstance(cause, httpx.ProxyError):
         assert "HTTP_PROXY" in str(error)
@@ -202,6 +202,6 @@ def test_causes_that_quote_the_key_are_dropped() -> None:
     shown, hidden = together.APIConnectionError(request=REQUEST), together.APIConnectionError(request=REQUEST)
     shown.__cause__ = httpx.ConnectError("refused")
     hidden.__cause__ = httpx.LocalProtocolError(f"Illegal header value {KEY}")
-    for cause, kept in ((shown, True), (hidden, False), (refusal(401), False), (refusal(307, location=KEY), False)):
+    for cause, rest in ((shown, True), (hidden, False), (refusal(401), False), (refusal(307, location=KEY), False)):
         error = check_error(drive(exchange(retries=0), [], opens=[cause])[1], type(from_exception(cause, KEY)))
-        assert (error.__cause__ is cause) == kept
+        assert (error.__cause__ is cause) == rest

@@ -37,19 +37,19 @@ def test_statuses(
     # Whole; broken off; and with the key where the excerpt ends: the status says enough.
     for pieces, end in (([data], None), ([data], httpx.ReadError("reset")), ([b"x" * 290, KEY.encode() * 900], None)):
         sent = service.tell(*pieces, end=end, status=status, headers=headers)
-        found = outcome(service.atom(lane), how, runner=runner)
+        result = outcome(service.atom(lane), how, runner=runner)
         if pieces[0] is not data and kind is motet.QuotaError and status == 429:
             continue
-        error = check_error(found.error, kind, status=status, request_id="r-7", partial=None, usage=None, cost=None)
-        assert [one.outcome for one in error.attempts] == [str(status)] * attempts
+        error = check_error(result.error, kind, status=status, request_id="r-7", partial=None, usage=None, cost=None)
+        assert [attempt.outcome for attempt in error.attempts] == [str(status)] * attempts
         assert len(service.asked) == attempts
         assert {request.url.host for request in service.asked} == {"service.test"}, "no redirect is followed"
         assert error.retryable == (attempts > 1)
         assert len(str(error)) < 600
         assert len(error.raw or "") <= 2000
         assert sent.closed
-        if found.left is not None:
-            assert (found.left.text, found.left.metrics.cost.cash.total) == ("", None)
+        if result.left is not None:
+            assert (result.left.text, result.left.metrics.cost.cash.total) == ("", None)
 
 
 OVERFLOWS: list[tuple[int, Any, int | None, int | None]] = [
@@ -231,13 +231,13 @@ def test_context_overflow(
 ) -> None:
     service = InMemoryService()
     service.tell(body.encode() if isinstance(body, str) else json.dumps(body).encode(), status=status)
-    found = outcome(service.atom(), how, runner=runner).error
-    error = check_error(found, motet.ContextOverflowError, status=status, tokens=tokens, limit=limit, retryable=False)
+    result = outcome(service.atom(), how, runner=runner).error
+    error = check_error(result, motet.ContextOverflowError, status=status, tokens=tokens, limit=limit, retryable=False)
     assert len(error.attempts) == len(service.asked) == 1
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
-@pytest.mark.parametrize(("status", "body", "kind"), [(one[0], one[1], one[2]) for one in STATUSES])
+@pytest.mark.parametrize(("status", "body", "kind"), [(item[0], item[1], item[2]) for item in STATUSES])
 def test_list_of_models(how: str, status: int, body: Any, kind: type[motet.ApiError], runner: asyncio.Runner) -> None:
     data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
     transport = httpx.MockTransport(
@@ -262,9 +262,9 @@ def test_list_of_models(how: str, status: int, body: Any, kind: type[motet.ApiEr
 @pytest.mark.parametrize("how", HOWS)
 def test_starting_server_is_probed_again(how: str, runner: asyncio.Runner) -> None:
     service = InMemoryService(models=[httpx.ReadTimeout("late"), httpx.Response(503)])
-    brain = service.atom("auto")
+    atom = service.atom("auto")
     for lane in ("chat", "chat", "ids", "ids"):
         service.tell(whole_of(lane))
-        found = outcome(brain, how, runner=runner).answer
-        assert found is not None
-        assert found.lane == lane
+        result = outcome(atom, how, runner=runner).answer
+        assert result is not None
+        assert result.lane == lane

@@ -75,16 +75,16 @@ def test_stream_breaks_off(mode: str, lane: str, kind: str, runner: asyncio.Runn
     end, reason = CUTS[kind]
     for chunks, before, event in cells(lane):
         rest = [event[: len(event) // 2]] if kind == "half an event" else []
-        found, _ = ask(*before, *rest, end=end)
+        result, _ = ask(*before, *rest, end=end)
         if finished(chunks):
-            check_complete(found, any(not chunk["choices"] for chunk in chunks))
+            check_complete(result, any(not chunk["choices"] for chunk in chunks))
             continue
         if kind == "the end" and not chunks:
-            check_error(found.error, motet.BadPayloadError, status=200, partial=None, cost=None, usage=None)
+            check_error(result.error, motet.BadPayloadError, status=200, partial=None, cost=None, usage=None)
         else:
-            check_error(found.error, motet.StreamTruncatedError, reason=reason, usage=None, retryable=True)
-        check_partial(found, said_in(lane, chunks))
-        assert [one.outcome for one in found.error.attempts] == ["200"]  # type: ignore[union-attr]
+            check_error(result.error, motet.StreamTruncatedError, reason=reason, usage=None, retryable=True)
+        check_partial(result, said_in(lane, chunks))
+        assert [attempt.outcome for attempt in result.error.attempts] == ["200"]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("kind", INSERTS)
@@ -97,11 +97,11 @@ def test_stream_with_foreign_data(
     ask = stream_in_memory(lane, mode, runner)
     inserted, error = INSERTS[kind]
     for chunks, before, event in cells(lane):
-        found, _ = ask(*before, inserted + event)
-        known = check_error(found.error, error, status=200)
-        check_partial(found, said_in(lane, chunks))
-        assert (known.usage is None) == all(chunk["choices"] for chunk in chunks)
-        assert known.request_id == (chunks[0]["id"] if chunks else None)
+        result, _ = ask(*before, inserted + event)
+        checked_error = check_error(result.error, error, status=200)
+        check_partial(result, said_in(lane, chunks))
+        assert (checked_error.usage is None) == all(chunk["choices"] for chunk in chunks)
+        assert checked_error.request_id == (chunks[0]["id"] if chunks else None)
 
 
 HARMLESS: dict[str, bytes] = {
@@ -127,9 +127,9 @@ def test_stream_with_harmless_data(mode: str, lane: str, kind: str, runner: asyn
     events = [*map(sse, chunks_of(lane)), DONE]
     sound = ask(*events)[0]
     for place in range(len(events)):
-        found, _ = ask(*events[:place], HARMLESS[kind], *events[place:])
-        check_complete(found, usage_came=True)
-        assert list(map(repr, found.events)) == list(map(repr, sound.events))
+        result, _ = ask(*events[:place], HARMLESS[kind], *events[place:])
+        check_complete(result, usage_came=True)
+        assert list(map(repr, result.events)) == list(map(repr, sound.events))
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -137,14 +137,14 @@ def test_stream_with_harmless_data(mode: str, lane: str, kind: str, runner: asyn
 def test_early_done(mode: str, lane: str, runner: asyncio.Runner) -> None:
     ask = stream_in_memory(lane, mode, runner)
     for chunks, before, event in cells(lane):
-        found, _ = ask(*before, DONE, event)
+        result, _ = ask(*before, DONE, event)
         if finished(chunks):
-            check_complete(found, any(not chunk["choices"] for chunk in chunks))
+            check_complete(result, any(not chunk["choices"] for chunk in chunks))
         elif chunks:
-            check_error(found.error, motet.StreamTruncatedError, reason="no_finish")
-            check_partial(found, said_in(lane, chunks))
+            check_error(result.error, motet.StreamTruncatedError, reason="no_finish")
+            check_partial(result, said_in(lane, chunks))
         else:
-            check_error(found.error, motet.BadPayloadError)
+            check_error(result.error, motet.BadPayloadError)
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -156,11 +156,11 @@ def test_stream_cut_at_every_byte(lane: str) -> None:
     for cut in range(len(body)):
         # The empty line after an event may be missing: what it holds is whole.
         whole = chunks[: sum(end - 2 <= cut for end in ends)]
-        made = exchange(lane)
-        heard, error = drive(made, [body[:cut]])
-        reply = made.reply
+        machine = exchange(lane)
+        deltas, error = drive(machine, [body[:cut]])
+        reply = machine.reply
         assert (reply.completion.reasoning, reply.completion.text) == said_in(lane, whole), cut
-        assert "".join([event.delta for event in heard]) == "".join(said_in(lane, whole))
+        assert "".join([event.delta for event in deltas]) == "".join(said_in(lane, whole))
         if finished(whole):
             assert error is None, cut
             assert reply.finish == "stop"
@@ -185,11 +185,11 @@ def test_stream_in_slices_of_every_size(lane: str, mark: bytes, ending: bytes, k
     assert error is None
     assert "".join([event.delta for event in sound]) == "".join(WHOLE)
     for size in (*range(1, 40), *range(40, len(body), 97)):
-        heard, error = drive(
+        deltas, error = drive(
             exchange(lane), [body[at : at + size] for at in range(0, len(body), size)], headers={"content-type": kind}
         )
         assert error is None, size
-        assert list(map(repr, heard)) == list(map(repr, sound)), size
+        assert list(map(repr, deltas)) == list(map(repr, sound)), size
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])
@@ -199,25 +199,27 @@ def test_unicode_line_separators_do_not_end_lines(char: str, ascii_only: bool) -
     shape = {"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}
     body = b"data: " + json.dumps(shape, ensure_ascii=ascii_only).encode() + b"\n\n" + DONE
     for size in (1, 2, 3, 7, 1000):
-        made = exchange()
-        _, error = drive(made, [body[at : at + size] for at in range(0, len(body), size)])
+        machine = exchange()
+        _, error = drive(machine, [body[at : at + size] for at in range(0, len(body), size)])
         assert error is None
-        assert made.reply.completion.text == text
+        assert machine.reply.completion.text == text
 
 
 @pytest.mark.parametrize("first", range(1, 10))
 def test_split_characters_are_joined(first: int) -> None:
     """As services in JavaScript cut them: within the surrogates of UTF-16."""
-    said = "a😀b🙃c\ud83d"
+    text = "a😀b🙃c\ud83d"
     units = [
-        said.encode("utf-16-le", "surrogatepass")[at : at + 2].decode("utf-16-le", "surrogatepass")
+        text.encode("utf-16-le", "surrogatepass")[at : at + 2].decode("utf-16-le", "surrogatepass")
         for at in range(0, 16, 2)
     ]
     pieces = ["".join(units[at : at + first]) for at in range(0, len(units), first)]
-    made = exchange()
-    heard, error = drive(made, [*[sse_ascii({"choices": [{"delta": {"content": piece}}]}) for piece in pieces], FINISH])
+    machine = exchange()
+    deltas, error = drive(
+        machine, [*[sse_ascii({"choices": [{"delta": {"content": piece}}]}) for piece in pieces], FINISH]
+    )
     assert error is None
-    assert made.reply.completion.text == "".join([event.delta for event in heard]) == "a😀b🙃c\ufffd"
+    assert machine.reply.completion.text == "".join([event.delta for event in deltas]) == "a😀b🙃c\ufffd"
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -226,18 +228,18 @@ def test_gzip_cut_at_every_byte(lane: str) -> None:
     body = b"".join([*map(sse, chunks), DONE])
     packed = gzip.compress(body)
     service = InMemoryService()
-    brain = service.atom(lane)
+    atom = service.atom(lane)
     headers = {**SSE, "content-encoding": "gzip"}
     for cut in range(0, len(packed) + 1, 7 if lane != "chat" else 1):
         service.tell(packed[: cut // 2], packed[cut // 2 : cut], headers=headers)
-        found = outcome(brain, "stream")
-        if found.error is None:
-            check_complete(found, usage_came=found.answer.usage is not None)  # type: ignore[union-attr]
+        result = outcome(atom, "stream")
+        if result.error is None:
+            check_complete(result, usage_came=result.answer.usage is not None)  # type: ignore[union-attr]
         else:
-            assert isinstance(found.error, motet.StreamTruncatedError | motet.BadPayloadError)
-            check_partial(found, found.heard)
-            assert WHOLE[1].startswith(found.heard[1])
-    assert found.error is None
+            assert isinstance(result.error, motet.StreamTruncatedError | motet.BadPayloadError)
+            check_partial(result, result.heard)
+            assert WHOLE[1].startswith(result.heard[1])
+    assert result.error is None
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -245,12 +247,12 @@ def test_gzip_cut_at_every_byte(lane: str) -> None:
 def test_answer_cut_at_every_length(how: str, lane: str, runner: asyncio.Runner) -> None:
     """D12: a call whose arguments were cut is not given out to be run."""
     service = InMemoryService()
-    brain = service.atom(lane)
+    atom = service.atom(lane)
     turn = Turn(CALL)
     for most in range(1, len(turn.ids)):
         chunks, whole = chunks_of(lane, turn, max_tokens=most), whole_of(lane, turn, max_tokens=most)
         service.tell(*([*map(sse, chunks), DONE] if how.endswith("stream") else [whole]))
-        error: Any = outcome(brain, how, tools=["get_weather"], max_tokens=most, runner=runner).error
+        error: Any = outcome(atom, how, tools=["get_weather"], max_tokens=most, runner=runner).error
         assert isinstance(error, motet.TruncatedOutputError)
         assert (error.partial.finish, error.partial.output, error.usage.output) == ("length", None, most)
         assert error.cost == error.partial.metrics.cost.cash.total > 0

@@ -137,8 +137,8 @@ def test_missing_zstandard_is_reported(tmp_path: Path) -> None:
 
 def test_checkpoint_is_unpacked_beside_its_archive(data: Path, tmp_path: Path) -> None:
     with service() as it:
-        found = tune.download(finished_job(it, data), f"{tmp_path}/m/", extract=True, **it.how)
-        assert [path.name for path in found.files] == ["adapter_config.json", "adapter_model.safetensors"]
-        assert found.files[0].parent == found.path.with_name(found.path.name.removesuffix(".tar.gz"))
+        download = tune.download(finished_job(it, data), f"{tmp_path}/m/", extract=True, **it.how)
+        assert [path.name for path in download.files] == ["adapter_config.json", "adapter_model.safetensors"]
+        assert download.files[0].parent == download.path.with_name(download.path.name.removesuffix(".tar.gz"))
     with service(archive=UNSAFE["symlink"]) as it, pytest.raises(UnsafeArchiveError):
         tune.download(finished_job(it, data), f"{tmp_path}/n/", extract=True, **it.how)

@@ -30,14 +30,18 @@ from tests.support.tune_service import (
 def test_checkpoint_is_downloaded(data: Path, tmp_path: Path) -> None:
     with service(archive=BIG) as it:
         job = finished_job(it, data)
-        told: list[tuple[int, int | None]] = []
-        found = tune.download(job, f"{tmp_path}/models/", on_progress=lambda *some: told.append(some), **it.how)
-        assert found.path == tmp_path / "models" / "scripted_gpt-oss-120b-00000001-merged.tar.gz"
-        assert found.path.read_bytes() == BIG
-        assert (found.bytes, found.sha256, found.verified) == (len(BIG), hashlib.sha256(BIG).hexdigest(), "sha256")
-        assert told[-1] == (len(BIG), len(BIG))
-        assert sorted(path.name for path in found.path.parent.iterdir()) == [found.path.name]
-        adapter = tune.download(job.id, tmp_path / "x.bin", kind="adapter", step=10, sha256=found.sha256, **it.how)
+        progress: list[tuple[int, int | None]] = []
+        download = tune.download(job, f"{tmp_path}/models/", on_progress=lambda *some: progress.append(some), **it.how)
+        assert download.path == tmp_path / "models" / "scripted_gpt-oss-120b-00000001-merged.tar.gz"
+        assert download.path.read_bytes() == BIG
+        assert (download.bytes, download.sha256, download.verified) == (
+            len(BIG),
+            hashlib.sha256(BIG).hexdigest(),
+            "sha256",
+        )
+        assert progress[-1] == (len(BIG), len(BIG))
+        assert sorted(path.name for path in download.path.parent.iterdir()) == [download.path.name]
+        adapter = tune.download(job.id, tmp_path / "x.bin", kind="adapter", step=10, sha256=download.sha256, **it.how)
         assert adapter.path == tmp_path / "x.bin"
 
 
@@ -53,13 +57,13 @@ def test_cut_download_is_resumed(data: Path, tmp_path: Path, kind: str, digest: 
         Fault(kind, after=7),
     ]
     with service(archive=BIG, digest=digest, faults={"download": cuts}) as it:
-        found = tune.download(finished_job(it, data), tmp_path / "m", **it.how)
-        assert found.path.read_bytes() == BIG
-        assert found.verified == ("sha256" if digest else "length")
-        ranges = [one.headers.get("Range") for one in it.server.requests if one.path.endswith("/download")]
+        download = tune.download(finished_job(it, data), tmp_path / "m", **it.how)
+        assert download.path.read_bytes() == BIG
+        assert download.verified == ("sha256" if digest else "length")
+        ranges = [request.headers.get("Range") for request in it.server.requests if request.path.endswith("/download")]
         assert ranges[0] is None
         assert len(ranges) == 7
-        starts = [int(one.removeprefix("bytes=").rstrip("-")) for one in ranges[1:] if one]
+        starts = [int(request.removeprefix("bytes=").rstrip("-")) for request in ranges[1:] if request]
         assert starts == sorted(starts)
         assert starts[-1] > 0
 
@@ -73,9 +77,9 @@ def test_download_is_resumed_by_another_process(data: Path, tmp_path: Path) -> N
         here = (tmp_path / "m.part").stat().st_size
         assert 0 < here <= 2000
         it.training.faults.clear()
-        found = tune.download(job, tmp_path / "m", **it.how)
-        assert found.resumed_at == here
-        assert found.path.read_bytes() == BIG
+        download = tune.download(job, tmp_path / "m", **it.how)
+        assert download.resumed_at == here
+        assert download.path.read_bytes() == BIG
         assert [path.name for path in tmp_path.glob("m*")] == ["m"]
 
 
@@ -88,9 +92,9 @@ def test_versions_are_not_mixed_in_a_download(data: Path, tmp_path: Path) -> Non
                 tune.download(job, tmp_path / "m", **it.how)
             it.training.faults.clear()
             it.training.archive = other
-            found = tune.download(job, tmp_path / "m", **it.how)
-            assert found.path.read_bytes() == other
-            assert found.resumed_at == 0
+            download = tune.download(job, tmp_path / "m", **it.how)
+            assert download.path.read_bytes() == other
+            assert download.resumed_at == 0
 
 
 def test_server_that_mixes_versions_is_detected(data: Path, tmp_path: Path) -> None:
@@ -99,8 +103,8 @@ def test_server_that_mixes_versions_is_detected(data: Path, tmp_path: Path) -> N
     rest = {"Content-Range": f"bytes 2000-{len(other) - 1}/{len(other)}", "ETag": '"other"'}
     mixing = Fault("status", status=206, headers=rest, body="x")
     with service(archive=BIG, faults={"download": [Fault("reset", after=2000), mixing]}) as it:
-        found = tune.download(finished_job(it, data), tmp_path / "m", **it.how)
-        assert (found.path.read_bytes(), found.resumed_at) == (BIG, 0)
+        download = tune.download(finished_job(it, data), tmp_path / "m", **it.how)
+        assert (download.path.read_bytes(), download.resumed_at) == (BIG, 0)
 
 
 def test_part_of_unknown_origin_is_not_resumed(data: Path, tmp_path: Path) -> None:
@@ -161,12 +165,12 @@ def test_wrong_range_response_is_refused(data: Path, tmp_path: Path, headers: di
 
 def test_key_is_not_sent_to_redirect_targets(data: Path, tmp_path: Path) -> None:
     with service(archive=BIG, redirect_downloads=True, faults={"stored": [Fault("reset", after=500)]}) as it:
-        found = tune.download(finished_job(it, data), tmp_path / "m", **it.how)
-        assert (found.path.read_bytes(), found.verified) == (BIG, "sha256")
-        stored = [one for one in it.server.requests if one.path == "/storage/checkpoint"]
+        download = tune.download(finished_job(it, data), tmp_path / "m", **it.how)
+        assert (download.path.read_bytes(), download.verified) == (BIG, "sha256")
+        stored = [request for request in it.server.requests if request.path == "/storage/checkpoint"]
         assert len(stored) == 2
         assert "Range" in stored[1].headers
-        assert not any(KEY in str(one.headers) for one in stored)
+        assert not any(KEY in str(request.headers) for request in stored)
 
 
 @pytest.mark.parametrize("place", ["ftp://elsewhere/x", "file:///etc/passwd", ""])
@@ -206,13 +210,13 @@ def test_model_names_cannot_leave_the_folder(data: Path, tmp_path: Path, name: s
     with service() as it:
         job = finished_job(it, data)
         it.training.jobs[job.id].shape["model_output_name"] = name
-        found = tune.download(job.id, f"{folder}/", **it.how)
-        assert found.path.parent == folder
-        assert not found.path.name.startswith(".")
+        download = tune.download(job.id, f"{folder}/", **it.how)
+        assert download.path.parent == folder
+        assert not download.path.name.startswith(".")
 
 
 def test_adapter_is_downloaded_if_there_is_no_merged_model(data: Path, tmp_path: Path) -> None:
     with service() as it:
         it.training.limits["merge_output_lora"] = False
-        found = tune.download(finished_job(it, data), f"{tmp_path}/m/", **it.how)
-        assert found.path.name.endswith("-adapter.tar.gz")
+        download = tune.download(finished_job(it, data), f"{tmp_path}/m/", **it.how)
+        assert download.path.name.endswith("-adapter.tar.gz")

@@ -34,27 +34,33 @@ from tests.support.tune_service import (
 def test_both_models_get_the_same_requests(data: Path) -> None:
     with service(answering) as it:
         job = finished_job(it, data)
-        told: list[str] = []
-        found = tune.compare(job, data, backend=it.backend, on_result=lambda model, _: told.append(model))
-        assert found.base is not None
-        assert (found.base.model, found.tuned.model) == (MODEL, job.output_model)
-        assert [found.tuned.share(name) for name in ("exact", "normalised", "f1", "calls")] == [1.0, 1.0, 1.0, None]
-        assert (found.base.share("exact"), found.base.failed) == (0.0, 0)
-        assert 0 < (found.base.share("f1") or 0) < 0.5
+        models: list[str] = []
+        comparison = tune.compare(job, data, backend=it.backend, on_result=lambda model, _: models.append(model))
+        assert comparison.base is not None
+        assert (comparison.base.model, comparison.tuned.model) == (MODEL, job.output_model)
+        assert [comparison.tuned.share(name) for name in ("exact", "normalised", "f1", "calls")] == [
+            1.0,
+            1.0,
+            1.0,
+            None,
+        ]
+        assert (comparison.base.share("exact"), comparison.base.failed) == (0.0, 0)
+        assert 0 < (comparison.base.share("f1") or 0) < 0.5
         # The base model has a price, the new one has none that anybody knows.
-        assert found.base.cost is not None
-        assert found.base.cost > 0
-        assert found.tuned.cost is None
-        assert found.tuned.output == sum(result.output or 0 for result in found.tuned.results)
-        assert [result.row.line for result in found.tuned.results] == [1, 2, 3, 4, 5, 6]
-        assert told == [job.output_model] * 6 + [MODEL] * 6
-        shape = json.loads(json.dumps(found.to_dict()))
+        assert comparison.base.cost is not None
+        assert comparison.base.cost > 0
+        assert comparison.tuned.cost is None
+        assert comparison.tuned.output == sum(result.output or 0 for result in comparison.tuned.results)
+        assert [result.row.line for result in comparison.tuned.results] == [1, 2, 3, 4, 5, 6]
+        assert models == [job.output_model] * 6 + [MODEL] * 6
+        shape = json.loads(json.dumps(comparison.to_dict()))
         assert [model["model"] for model in shape["models"]] == [MODEL, job.output_model]
-        assert shape["models"][0]["answers"][0]["scores"]["f1"] == found.base.results[0].scores.f1
+        assert shape["models"][0]["answers"][0]["scores"]["f1"] == comparison.base.results[0].scores.f1
         price = {"input": "1", "output": "2"}
         assert (
             tune.compare(job.id, data, limit=2, price=price, backend=it.backend).tuned.cost
-            == Decimal(sum((one.input or 0) + 2 * (one.output or 0) for one in found.tuned.results[:2])) / 1_000_000
+            == Decimal(sum((item.input or 0) + 2 * (item.output or 0) for item in comparison.tuned.results[:2]))
+            / 1_000_000
         )
         alone = tune.compare("scripted/another-model", data, backend=it.backend)
         assert (alone.base, len(alone.tallies)) == (None, 1)
@@ -91,8 +97,8 @@ def calling(arguments: str = '{"x": 1}', name: str = "f") -> dict[str, Any]:
 )
 def test_calls_are_compared_by_value(row: dict[str, Any], calls: float) -> None:
     with service(lambda _: CALLED) as it:
-        found = tune.compare(MODEL, [row], backend=it.backend)
-        assert found.tuned.share("calls") == calls
+        comparison = tune.compare(MODEL, [row], backend=it.backend)
+        assert comparison.tuned.share("calls") == calls
         assert it.server.requests[-1].body["tools"][0]["function"]["name"] == "f"
 
 
@@ -126,9 +132,9 @@ def test_calls_are_compared_by_value(row: dict[str, Any], calls: float) -> None:
 )
 def test_examples_of_every_form_can_be_evaluated(row: dict[str, Any], expected: str | None) -> None:
     with service(lambda _: final("Town 1")) as it:
-        found = tune.compare(MODEL, [row], backend=it.backend).tuned
-        assert found.results[0].row.expected == expected
-        assert found.share("exact") == (None if expected is None else 1.0)
+        tally = tune.compare(MODEL, [row], backend=it.backend).tuned
+        assert tally.results[0].row.expected == expected
+        assert tally.share("exact") == (None if expected is None else 1.0)
         assert it.server.requests[-1].body["messages"] == [{"role": "user", "content": "Hi 1?"}]
 
 
@@ -165,11 +171,11 @@ def test_example_without_an_answer_counts_as_wrong(data: Path) -> None:
         return status(400) if " 3?" in body["messages"][-1]["content"] else answering({**body, "model": "scripted/x"})
 
     with service(script) as it:
-        found = tune.compare(MODEL, data, parallel=1, backend=it.backend).tuned
-        assert (found.failed, found.share("exact")) == (1, 5 / 6)
-        assert "HTTP 400" in (found.results[3].error or "")
-        assert found.cost is not None
-        assert found.cost > 0
+        tally = tune.compare(MODEL, data, parallel=1, backend=it.backend).tuned
+        assert (tally.failed, tally.share("exact")) == (1, 5 / 6)
+        assert "HTTP 400" in (tally.results[3].error or "")
+        assert tally.cost is not None
+        assert tally.cost > 0
 
 
 def test_unserved_model_is_reported(data: Path) -> None:
@@ -187,20 +193,20 @@ def test_answers_are_kept_after_an_error(data: Path) -> None:
         return status(404) if body["model"] == MODEL else answering(body)
 
     with service(script) as it:
-        found = tune.compare("scripted/model", data, base=MODEL, backend=it.backend)
-        assert isinstance(found.stopped, NotFoundError)
-        assert found.base is not None
-        assert (len(found.tuned.results), found.base.results, found.base.cost) == (6, (), 0)
-        assert "no such model" in found.to_dict()["stopped"]
+        comparison = tune.compare("scripted/model", data, base=MODEL, backend=it.backend)
+        assert isinstance(comparison.stopped, NotFoundError)
+        assert comparison.base is not None
+        assert (len(comparison.tuned.results), comparison.base.results, comparison.base.cost) == (6, (), 0)
+        assert "no such model" in comparison.to_dict()["stopped"]
 
 
 def test_budget_ends_the_evaluation(data: Path) -> None:
     with service(answering) as it:
         whole = tune.compare(MODEL, data, parallel=1, backend=it.backend).tuned.cost
         assert whole is not None
-        found = tune.compare(MODEL, data, parallel=1, max_cost=whole * 2 / 3, backend=it.backend)
-        assert 0 < len(found.tuned.results) < 6
-        assert isinstance(found.stopped, MaxCostError)
+        comparison = tune.compare(MODEL, data, parallel=1, max_cost=whole * 2 / 3, backend=it.backend)
+        assert 0 < len(comparison.tuned.results) < 6
+        assert isinstance(comparison.stopped, MaxCostError)
         # What has no price cannot be held to one.
         with pytest.raises(motet.MotetError, match="price"):
             tune.compare("some/model", data, max_cost="1", backend=it.backend)
@@ -223,16 +229,16 @@ def test_budget_ends_the_evaluation(data: Path) -> None:
     ],
 )
 def test_answers_are_scored(text: str, expected: str, exact: float, normalised: float, f1: float) -> None:
-    found = score(text, (), expected, ())
-    assert (found.exact, found.normalised, found.f1) == (exact, normalised, pytest.approx(f1))
-    assert found.calls is None
+    scores = score(text, (), expected, ())
+    assert (scores.exact, scores.normalised, scores.f1) == (exact, normalised, pytest.approx(f1))
+    assert scores.calls is None
 
 
 @given(st.text(), st.text())
-def test_scores_are_shares_and_1_for_equal_texts(one: str, other: str) -> None:
-    found = score(one, (), other, ())
-    for value in (found.exact, found.normalised, found.f1):
+def test_scores_are_shares_and_1_for_equal_texts(first: str, other: str) -> None:
+    scores = score(first, (), other, ())
+    for value in (scores.exact, scores.normalised, scores.f1):
         assert value is None or 0 <= value <= 1
-    if one == other and one:
-        assert (found.exact, found.normalised, found.f1) == (1, 1, 1)
-    assert words(one) == words(one.upper().lower()) or not one.isascii()
+    if first == other and first:
+        assert (scores.exact, scores.normalised, scores.f1) == (1, 1, 1)
+    assert words(first) == words(first.upper().lower()) or not first.isascii()

@@ -37,12 +37,12 @@ def test_id_depends_on_trained_content_only() -> None:
         Example.of("Q", "A", tools=[TOOL]),
         Example.plain("Q"),
     ]
-    assert len({example.id, *[one.id for one in others]}) == 6
+    assert len({example.id, *[item.id for item in others]}) == 6
     assert len({example, Example.of("Q", "A")}) == 1
 
 
 def test_conversations_are_normalised_for_the_service() -> None:
-    made = Example.conversation(
+    example = Example.conversation(
         [
             {"role": "developer", "content": "S"},
             USER,
@@ -56,7 +56,7 @@ def test_conversations_are_normalised_for_the_service() -> None:
         ]
     )  # fmt: skip
     arguments = {"name": "f", "arguments": '{"a":1}'}
-    assert list(made.messages) == [
+    assert list(example.messages) == [
         {"role": "system", "content": "S"},
         USER,
         {

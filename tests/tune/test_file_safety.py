@@ -133,7 +133,7 @@ def test_files_are_old_or_new_after_any_fault(
             # What could not be taken back is half a line at the end: nobody's, and in nobody's way.
             check_torn(quick_path, before[0], state[0])
             continue
-        assert all(one in (old, new) for one, old, new in zip(state, before, after, strict=True))
+        assert all(item in (old, new) for item, old, new in zip(state, before, after, strict=True))
         assert not list(quick_path.glob(".*.part")) or call == "open"
         if state != after:
             work.act(quick_path)
@@ -152,8 +152,8 @@ def check_torn(folder: Path, before: bytes, state: bytes) -> None:
     assert examples.add(NEW) == len(NEW) - whole
     assert [*examples] == [*OLD, *NEW]
     tail = state.rpartition(b"\n")[2]
-    kept = folder / "examples.jsonl.torn"
-    assert not tail or kept.read_bytes() == tail + b"\n"
+    torn = folder / "examples.jsonl.torn"
+    assert not tail or torn.read_bytes() == tail + b"\n"
 
 
 @pytest.fixture
@@ -233,29 +233,29 @@ def test_file_size_limit_leaves_the_old_file(name: str, quick_path: Path) -> Non
     assert refused >= 2
 
 
-def adding(path: Path, told: Any) -> None:
+def adding(path: Path, reports: Any) -> None:
     examples, count = Examples(path), 0
     while True:
         batch = [Example.of(f"{os.getpid()} {count + n}?", "A" * 500) for n in range(20)]
         examples.add(batch)
         count += 20
-        told.send([example.id for example in batch])
+        reports.send([example.id for example in batch])
 
 
-def rebuilding(folder: Path, told: Any) -> None:
+def rebuilding(folder: Path, reports: Any) -> None:
     for count in range(1_000_000):
         build(folder / "examples.jsonl", folder / "train.jsonl", folder / "validation.jsonl", fraction=0.4)
-        told.send(count)
+        reports.send(count)
 
 
-def removing(path: Path, told: Any) -> None:
+def removing(path: Path, reports: Any) -> None:
     examples = Examples(path)
     extra = [Example.of(f"Extra {n}?", "A" * 500) for n in range(40)]
     while True:
         examples.add(extra)
         for example in extra:
             examples.remove(example.id)
-        told.send([])
+        reports.send([])
 
 
 @pytest.mark.parametrize("work", [adding, removing, rebuilding])
@@ -266,12 +266,12 @@ def test_killed_process_leaves_whole_lines(work: Any, quick_path: Path) -> None:
         build(path, quick_path / "train.jsonl", quick_path / "validation.jsonl", fraction=0.4)
         state = WORKS["build"].state(quick_path)
     seeded = random.Random(7)
-    known = {example.id for example in OLD}
+    known_ids = {example.id for example in OLD}
     for _ in range(20):
         mine, other = fork.Pipe(duplex=False)
         process = fork.Process(target=work, args=(quick_path if work is rebuilding else path, other))
         process.start()
-        told: list[Any] = [mine.recv()]
+        batches: list[Any] = [mine.recv()]
         time.sleep(seeded.uniform(0, 0.02))
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
@@ -279,20 +279,20 @@ def test_killed_process_leaves_whole_lines(work: Any, quick_path: Path) -> None:
         other.close()
         with contextlib.suppress(EOFError):
             while True:
-                told.append(mine.recv())
+                batches.append(mine.recv())
         # What it left unfinished is swept away by the next who writes there.
         assert len([*quick_path.glob(".*.part")]) <= 2
         if work is rebuilding:
             assert WORKS["build"].state(quick_path) == state
             continue
         # What was acknowledged is there; what is there is whole.
-        known |= {one for ids in told for one in ids}
+        known_ids |= {token for ids in batches for token in ids}
         ids = [example.id for example in Examples(path)]
-        assert known <= {*ids} and len(ids) == len({*ids})
+        assert known_ids <= {*ids} and len(ids) == len({*ids})
         for line in path.read_bytes().splitlines(keepends=True)[:-1]:
             json.loads(line)
         assert Examples(path).add(OLD) == 0
-    assert all(found.__class__ is Example for _, found in Examples(path).scan()) or work is adding
+    assert all(result.__class__ is Example for _, result in Examples(path).scan()) or work is adding
 
 
 def crowd(path: Path, own: int, ready: Any) -> None:
@@ -314,14 +314,16 @@ def test_concurrent_appends_lose_no_example(quick_path: Path) -> None:
     while any(process.is_alive() for process in processes):
         # A reader meanwhile sees whole examples only.
         if path.exists():
-            assert all(found.__class__ is Example for _, found in Examples(path).scan())
+            assert all(result.__class__ is Example for _, result in Examples(path).scan())
         time.sleep(0.2)
     for process in processes:
         process.join()
         assert process.exitcode == 0
-    asked = [example.messages[0]["content"] for example in Examples(path)]
-    assert len(asked) == 21_000
-    assert {*asked} == {f"{own} {n}?" for own in range(2) for n in range(10_000)} | {f"both {n}?" for n in range(1000)}
+    questions = [example.messages[0]["content"] for example in Examples(path)]
+    assert len(questions) == 21_000
+    assert {*questions} == {f"{own} {n}?" for own in range(2) for n in range(10_000)} | {
+        f"both {n}?" for n in range(1000)
+    }
 
 
 def test_readers_see_a_snapshot(quick_path: Path) -> None:
@@ -349,20 +351,20 @@ def test_stale_temp_files_are_removed_and_active_ones_kept(tmp_path: Path) -> No
 
 
 def test_several_files_are_replaced_all_or_none(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_text("old")
+    item, two = tmp_path / "one", tmp_path / "two"
+    item.write_text("old")
     link = tmp_path / "link"
-    link.symlink_to(one)
-    one.chmod(0o640)
+    link.symlink_to(item)
+    item.chmod(0o640)
     with pytest.raises(KeyError), atomic_write(link, two) as (first, second):
         first.write(b"new")
         second.write(b"new")
         raise KeyError
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "one"]
-    assert one.read_text() == "old"
+    assert item.read_text() == "old"
     with atomic_write(link, two) as (first, second):
         first.write(b"new")
         second.write(b"new " * 200_000)
-    assert one.read_text() == "new" and link.is_symlink()
-    assert one.stat().st_mode & 0o777 == 0o640
+    assert item.read_text() == "new" and link.is_symlink()
+    assert item.stat().st_mode & 0o777 == 0o640
     assert two.read_bytes() == b"new " * 200_000 and second.size == 800_000

@@ -37,16 +37,16 @@ from tests.support.tune_service import (
 
 def test_job_above_the_cost_limit_is_not_started(data: Path) -> None:
     with service() as it:
-        found = it.file(data)
-        price = tune.estimate(found, MODEL, **it.how).price
+        file = it.file(data)
+        price = tune.estimate(file, MODEL, **it.how).price
         assert price is not None
         with pytest.raises(MaxCostError, match="nothing was started") as caught:
-            tune.start(found, MODEL, max_cost=price - Decimal("0.0000001"), **it.how)
+            tune.start(file, MODEL, max_cost=price - Decimal("0.0000001"), **it.how)
         assert (caught.value.option, caught.value.cost) == ("max_cost", price)
         with pytest.raises(TypeError):
-            tune.start(found, MODEL, max_cost=0.5, **it.how)  # type: ignore[arg-type]
+            tune.start(file, MODEL, max_cost=0.5, **it.how)  # type: ignore[arg-type]
         assert not it.training.jobs
-        assert tune.start(found, MODEL, max_cost=price, **it.how).id in it.training.jobs
+        assert tune.start(file, MODEL, max_cost=price, **it.how).id in it.training.jobs
 
 
 def test_job_above_the_account_balance_is_not_started(data: Path) -> None:
@@ -59,14 +59,14 @@ def test_job_above_the_account_balance_is_not_started(data: Path) -> None:
 @pytest.mark.parametrize("fault", [LOST, RESET, status(500), status(503), HTML, Fault("empty"), Fault("list")], ids=str)
 def test_lost_response_starts_no_second_job(data: Path, fault: Fault) -> None:
     with service(faults={"create": [fault]}) as it:
-        made = fault.kind == "reset_after"
-        if made:
+        was_created = fault.kind == "reset_after"
+        if was_created:
             assert it.job(data).status == "pending"
         else:
             with pytest.raises(ApiError):
                 it.job(data)
-        assert len(it.training.jobs) == made
-        assert len([one for one in it.asked("POST") if one == "POST /v1/fine-tunes"]) == 1
+        assert len(it.training.jobs) == was_created
+        assert len([line for line in it.asked("POST") if line == "POST /v1/fine-tunes"]) == 1
 
 
 def test_unknown_job_creation_is_reported(data: Path) -> None:
@@ -115,9 +115,9 @@ def test_key_is_sent_only_to_the_service(data: Path, tmp_path: Path, caplog: pyt
         tune.download(done, f"{tmp_path}/m/", **it.how)
         assert KEY not in caplog.text + repr(caught.value) + repr(done) + repr(it.backend)
         assert not any(KEY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-        assert {KEY in one.headers.get("Authorization", "") for one in it.server.requests if one.method != "PUT"} == {
-            True
-        }
+        assert {
+            KEY in request.headers.get("Authorization", "") for request in it.server.requests if request.method != "PUT"
+        } == {True}
 
 
 ODD = (
@@ -185,9 +185,9 @@ def test_job_numbers_are_read_in_their_units() -> None:
 def test_jobs_are_listed_newest_first(data: Path) -> None:
     with service(faults={"list": [status(500), RESET]}) as it:
         assert tune.jobs(**it.how) == ()
-        made = [it.job(data, suffix=name).id for name in ("a", "b")]
-        assert [job.id for job in tune.jobs(**it.how)] == made[::-1]
-        assert tune.job(made[0], **it.how).suffix == "a"
+        job_ids = [it.job(data, suffix=name).id for name in ("a", "b")]
+        assert [job.id for job in tune.jobs(**it.how)] == job_ids[::-1]
+        assert tune.job(job_ids[0], **it.how).suffix == "a"
 
 
 @pytest.mark.parametrize("after", [0, 2, 4, 8])

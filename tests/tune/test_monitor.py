@@ -32,28 +32,33 @@ from tests.support.tune_service import (
 def test_job_is_watched_to_its_end(data: Path) -> None:
     with service() as it:
         job = it.job(data)
-        seen = states_of(it, job)
-        assert list(dict.fromkeys([one.phase for one in seen])) == ["waiting", "running", "finishing", "completed"]
-        last = seen[-1]
+        states = states_of(it, job)
+        assert list(dict.fromkeys([state.phase for state in states])) == [
+            "waiting",
+            "running",
+            "finishing",
+            "completed",
+        ]
+        last = states[-1]
         assert (last.ok, last.ended, last.step, last.total_steps, last.share) == (True, True, 20, 20, 1.0)
         assert last.price == Decimal("0.48") * (last.tokens or 0) / 1_000_000
         assert [point.loss for point in last.points].count(None) == 4
         assert [point.step for point in last.points if point.eval_loss is not None] == [5, 10, 15, 20]
         assert last.events[-1].type == "job_complete"
-        assert seen[4].seconds_left == 30
+        assert states[4].seconds_left == 30
         assert len(it.asked("GET", f"{job.id}/metrics")) <= 9
         assert pickle.loads(pickle.dumps(last)) == last
         # What changed is told each time, and nothing else.
-        assert all(one != other for one, other in itertools.pairwise(seen))
+        assert all(state != other for state, other in itertools.pairwise(states))
 
 
 @pytest.mark.parametrize("end", sorted(name for name, phase in PHASES.items() if phase in ENDED))
 def test_every_final_state_ends_the_watch(data: Path, end: str) -> None:
     """'cancelled' was waited for without end in the original."""
     with service(stages=stages(4, end=end)) as it:
-        told: list[str] = []
-        last = tune.watch(it.job(data), on_change=lambda job: told.append(job.status), **it.how)
-        assert (last.status, last.ok, told[-1]) == (end, end == "completed", end)
+        statuses: list[str] = []
+        last = tune.watch(it.job(data), on_change=lambda job: statuses.append(job.status), **it.how)
+        assert (last.status, last.ok, statuses[-1]) == (end, end == "completed", end)
         assert last.error == {"error": "Out of memory", "user_error": "Job error"}.get(end)
         looks = len(it.asked("GET", last.id))
         assert tune.watch(last, **it.how).status == end
@@ -70,16 +75,16 @@ def test_every_documented_state_is_known(name: str) -> None:
 def test_table_has_every_state_of_the_sdk() -> None:
     from together.types.finetune import COMPLETED_STATUSES, FinetuneJobStatus
 
-    assert {one.value for one in FinetuneJobStatus} == set(PHASES)
-    assert {one.value for one in COMPLETED_STATUSES} == {name for name, phase in PHASES.items() if phase in ENDED}
+    assert {item.value for item in FinetuneJobStatus} == set(PHASES)
+    assert {item.value for item in COMPLETED_STATUSES} == {name for name, phase in PHASES.items() if phase in ENDED}
 
 
 def test_unknown_state_is_shown_and_polled_again(data: Path) -> None:
     life = (Stage("pending"), Stage("defragmenting"), Stage("running", 2), Stage("completed", 2))
     with service(stages=life) as it:
-        seen = states_of(it, it.job(data))
-        assert [one.status for one in seen] == ["pending", "defragmenting", "running", "completed"]
-        assert (seen[1].phase, seen[1].ended) == ("unknown", False)
+        states = states_of(it, it.job(data))
+        assert [state.status for state in states] == ["pending", "defragmenting", "running", "completed"]
+        assert (states[1].phase, states[1].ended) == ("unknown", False)
 
 
 def test_unknown_state_has_a_deadline(data: Path) -> None:
@@ -117,11 +122,11 @@ FAILING = [
 @pytest.mark.parametrize("fault", FAILING, ids=str)
 def test_watching_survives_failed_requests(data: Path, fault: Fault) -> None:
     with service(faults={"retrieve": [None, fault, fault, None, fault]}) as it:
-        seen = states_of(it, it.job(data))
-        assert seen[-1].ok
-        troubled = [one for one in seen if one.trouble]
+        states = states_of(it, it.job(data))
+        assert states[-1].ok
+        troubled = [state for state in states if state.trouble]
         assert troubled
-        assert all(one.status for one in troubled)
+        assert all(state.status for state in troubled)
         if fault.status == 429:
             assert 90 in it.clock.slept
 

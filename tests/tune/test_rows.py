@@ -57,7 +57,7 @@ def test_valid_rows_pass_here_and_in_the_sdk(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("row", "path", "code"), BAD_ROWS, ids=lambda value: value if isinstance(value, str) else "")
 def test_each_row_rule_is_reported_at_its_path(row: dict[str, Any], path: str, code: str) -> None:
     findings = report_of(line_of(GOOD["text"]) + line_of(row)).findings
-    mine = [one for one in findings if (one.path, one.code, one.severity) == (path, code, "error")]
+    mine = [finding for finding in findings if (finding.path, finding.code, finding.severity) == (path, code, "error")]
     assert mine, findings
     assert mine[0].line == 2
     assert mine[0].message and mine[0].mend
@@ -81,7 +81,7 @@ def test_each_row_rule_is_reported_at_its_path(row: dict[str, Any], path: str, c
 )
 def test_suspicious_rows_are_warnings(row: dict[str, Any], path: str, code: str) -> None:
     report = report_of(line_of(row))
-    assert [(one.path, one.code, one.severity) for one in report.findings] == [(path, code, "warning")]
+    assert [(finding.path, finding.code, finding.severity) for finding in report.findings] == [(path, code, "warning")]
     assert report.ok
 
 
@@ -126,7 +126,7 @@ def test_each_file_rule_is_reported(data: bytes, findings: list[Any]) -> None:
 def test_check_reports_all_findings() -> None:
     rows = b"".join([line_of(row) for row, _, _ in BAD_ROWS]) * 2
     report = report_of(rows)
-    lines = {one.line for one in report.findings if one.severity == "error"}
+    lines = {finding.line for finding in report.findings if finding.severity == "error"}
     assert lines == set(range(1, 2 * len(BAD_ROWS) + 1))
     assert report.rows == report.lines == 2 * len(BAD_ROWS)
     # A row may have several faults.
@@ -137,9 +137,9 @@ def test_check_reports_all_findings() -> None:
 
 
 def test_findings_beyond_the_kept_ones_are_counted() -> None:
-    heard: list[Finding] = []
-    report = report_of(b"[]\n" * (MAX_FINDINGS + 5), on_finding=heard.append)
-    assert len(heard) == report.errors == report.counts["not_object"] == MAX_FINDINGS + 5
+    findings: list[Finding] = []
+    report = report_of(b"[]\n" * (MAX_FINDINGS + 5), on_finding=findings.append)
+    assert len(findings) == report.errors == report.counts["not_object"] == MAX_FINDINGS + 5
     assert len(report.findings) == MAX_FINDINGS
     assert f"{MAX_FINDINGS + 5 - 1000:,} more are not shown" in to_html(report)
 
@@ -147,25 +147,25 @@ def test_findings_beyond_the_kept_ones_are_counted() -> None:
 def test_file_name_and_size_rules(tmp_path: Path) -> None:
     path = tmp_path / "data.txt"
     path.write_bytes(T)
-    assert [one.code for one in check(path).findings] == ["suffix"]
+    assert [item.code for item in check(path).findings] == ["suffix"]
     assert not check_file(path)["is_check_passed"]
     path.rename(tmp_path / "data.JSONL")
     assert check(tmp_path / "data.JSONL").ok
     big = tmp_path / "big.jsonl"
     with big.open("wb") as file:
         os.truncate(file.fileno(), 51 * 2**30)
-    found = []
+    rejections = []
 
     class Enough(Exception):
         pass
 
     def stop(finding: Finding) -> None:
-        found.append(finding.code)
+        rejections.append(finding.code)
         raise Enough
 
     with pytest.raises(Enough):
         check(big, on_finding=stop)
-    assert found == ["file_too_big"]
+    assert rejections == ["file_too_big"]
     with pytest.raises(FileNotFoundError):
         check(tmp_path / "none.jsonl")
 
@@ -175,7 +175,7 @@ def test_length_limit_is_exact_to_the_token() -> None:
         data = dumps(row)
         longest = max(report_of(data).lengths)
         assert report_of(data, max_tokens=longest).ok
-        assert [one[2] for one in found(data, max_tokens=longest - 1)] == ["too_long"]
+        assert [item[2] for item in found(data, max_tokens=longest - 1)] == ["too_long"]
 
 
 def lengths_of(row: dict[str, Any]) -> tuple[int, ...]:
@@ -205,7 +205,7 @@ def nearly_plain(draw: st.DrawFn) -> list[Any]:
     )
     thoughts = st.fixed_dictionaries({}, optional={"reasoning": said, "weight": st.sampled_from([0, 1, 2, True])})
     heads: list[list[dict[str, Any]]] = [[], [SYSTEM], [USER], [{**SYSTEM, "content": MARKED}]]
-    messages: list[dict[str, Any]] = [dict(one) for one in draw(st.sampled_from(heads))]
+    messages: list[dict[str, Any]] = [dict(item) for item in draw(st.sampled_from(heads))]
     for _ in range(draw(st.integers(1, 3))):
         messages += [{**USER, "content": draw(said)}, {**ANSWER, "content": draw(said), **draw(thoughts)}]
     if draw(st.integers(0, 3)) == 0:

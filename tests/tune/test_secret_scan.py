@@ -28,7 +28,7 @@ def test_each_kind_of_secret_is_found_hidden_and_allowable(kind: str) -> None:
     for row in (chat(USER, {**ANSWER, "content": f"It is {real}."}), chat({**USER, "content": f'"{real}"'}, ANSWER)):
         for data in (dumps(row), json.dumps(row).replace("/", "\\/").encode() + b"\n"):
             report = report_of(data)
-            assert [one.code for one in report.findings] == ["secret"], report.findings
+            assert [finding.code for finding in report.findings] == ["secret"], report.findings
             assert f"({kind})" in report.findings[0].message
             assert report.findings[0].path in ("messages[0].content", "messages[1].content")
             assert real not in str(report.findings) and not report.ok

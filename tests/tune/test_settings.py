@@ -26,10 +26,10 @@ from tests.support.tune_service import (
 
 def test_limits_come_from_the_service() -> None:
     with service() as it:
-        found = tune.limits(MODEL, **it.how)
-        assert (found.max_epochs, found.max_rank, found.max_tokens, found.full) == (20, 64, 16384, False)
+        limits = tune.limits(MODEL, **it.how)
+        assert (limits.max_epochs, limits.max_rank, limits.max_tokens, limits.full) == (20, 64, 16384, False)
         # A slug of the catalogue is the same model.
-        assert tune.limits("together/gpt-oss/120b", **it.how) == found
+        assert tune.limits("together/gpt-oss/120b", **it.how) == limits
         it.training.limits = {"max_num_epochs": "many", "lora_training": 7, "max_learning_rate": None}
         assert tune.limits(MODEL, **it.how) == tune.Limits(MODEL)
 
@@ -72,7 +72,7 @@ def test_unsupported_settings_are_refused_before_sending(data: Path, settings: A
         for call in (tune.estimate, tune.start):
             with pytest.raises(ConfigError, match=f"invalid settings for .*: .*{says}"):
                 call(data, MODEL, **it.how, **settings)
-        assert {one.method for one in it.server.requests} == {"GET"}
+        assert {request.method for request in it.server.requests} == {"GET"}
 
 
 def test_supported_settings_are_sent_unchanged(data: Path) -> None:
@@ -93,28 +93,32 @@ def test_supported_settings_are_sent_unchanged(data: Path) -> None:
     with service() as it:
         held_out = it.file(written(data.with_name("held.jsonl"), rows(2)))
         job = tune.start(it.file(data), MODEL, validation=held_out, **it.how, **settings)
-        asked = [one.body for one in it.server.requests if one.path == "/v1/fine-tunes" and one.method == "POST"]
-        assert len(asked) == 1
-        assert asked[0]["training_type"] == {
+        bodies = [
+            request.body
+            for request in it.server.requests
+            if request.path == "/v1/fine-tunes" and request.method == "POST"
+        ]
+        assert len(bodies) == 1
+        assert bodies[0]["training_type"] == {
             "type": "Lora",
             "lora_r": 16,
             "lora_alpha": 32,
             "lora_dropout": 0.1,
             "lora_trainable_modules": "all-linear",
         }
-        assert {name: asked[0].get(name) for name in ("n_epochs", "n_evals", "random_seed", "suffix", "packing")} == {
+        assert {name: bodies[0].get(name) for name in ("n_epochs", "n_evals", "random_seed", "suffix", "packing")} == {
             "n_epochs": 3,
             "n_evals": 3,
             "random_seed": 7,
             "suffix": "v1",
             "packing": False,
         }
-        assert (asked[0]["validation_file"], asked[0]["max_seq_length"]) == (held_out.id, 4096)
+        assert (bodies[0]["validation_file"], bodies[0]["max_seq_length"]) == (held_out.id, 4096)
         assert (job.status, job.model, job.suffix) == ("pending", MODEL, "v1")
         # The estimate was for the same training.
-        priced = [one.body for one in it.server.requests if one.path.endswith("estimate-price")]
-        assert all(one == priced[0] for one in priced)
-        assert priced[0]["training_type"] == asked[0]["training_type"]
+        priced = [request.body for request in it.server.requests if request.path.endswith("estimate-price")]
+        assert all(request == priced[0] for request in priced)
+        assert priced[0]["training_type"] == bodies[0]["training_type"]
 
 
 SETTINGS: list[dict[str, Any]] = [
@@ -140,19 +144,19 @@ def test_job_request_equals_that_of_the_sdk(data: Path, settings: dict[str, Any]
     with service() as it:
         full = {"max_batch_size": 32, "max_batch_size_dpo": 32, "min_batch_size": 8}
         it.training.limits |= {"supports_full_training": True, "full_training": full, "supports_vision": vision}
-        found = it.file(data)
+        file = it.file(data)
         sdk = it.backend.client.fine_tuning
-        sdk.create(training_file=found.id, model=MODEL, lora=not settings.get("full"), **theirs)
-        tune.start(found, MODEL, **it.how, **settings)
-        jobs = [one.body for one in it.server.requests if one.path == "/v1/fine-tunes" and one.method == "POST"]
+        sdk.create(training_file=file.id, model=MODEL, lora=not settings.get("full"), **theirs)
+        tune.start(file, MODEL, **it.how, **settings)
+        jobs = [body.body for body in it.server.requests if body.path == "/v1/fine-tunes" and body.method == "POST"]
         assert len(jobs) == 2
         assert jobs[1] == jobs[0]
-        prices = [one.body for one in it.server.requests if one.path.endswith("/estimate-price")]
-        asked = [{name: value for name, value in one.items() if value not in ("", 0, 0.0)} for one in prices]
-        for one in asked:
-            one["training_method"] = {name: value for name, value in one["training_method"].items() if value}
-            one["training_type"] = {name: value for name, value in one["training_type"].items() if value}
-        assert asked[1] == asked[0]
+        prices = [body.body for body in it.server.requests if body.path.endswith("/estimate-price")]
+        bodies = [{name: value for name, value in body.items() if value not in ("", 0, 0.0)} for body in prices]
+        for body in bodies:
+            body["training_method"] = {name: value for name, value in body["training_method"].items() if value}
+            body["training_type"] = {name: value for name, value in body["training_type"].items() if value}
+        assert bodies[1] == bodies[0]
 
 
 @pytest.mark.parametrize("settings", [{}, {"method": "dpo", "dpo_beta": 0.2}, {"lora_rank": 8}], ids=str)
@@ -166,7 +170,11 @@ def test_request_from_a_checkpoint_equals_that_of_the_sdk(data: Path, settings: 
         file = it.file(data)
         it.backend.client.fine_tuning.create(training_file=file.id, from_checkpoint=checkpoint, **arguments)
         tune.start(file, from_checkpoint=checkpoint, **it.how, **settings)
-        theirs, ours = [one.body for one in it.server.requests if one.path == "/v1/fine-tunes" and one.method == "POST"]
+        theirs, ours = [
+            request.body
+            for request in it.server.requests
+            if request.path == "/v1/fine-tunes" and request.method == "POST"
+        ]
         assert ours == theirs and ours["from_checkpoint"] == checkpoint and "model" not in ours
         assert ("training_type" in ours) == ("lora_rank" in settings)
 
@@ -191,9 +199,9 @@ def test_full_and_preference_training_are_sent(data: Path) -> None:
         it.training.limits["supports_full_training"] = True
         it.training.limits["full_training"] = {"max_batch_size": 32, "max_batch_size_dpo": 32, "min_batch_size": 8}
         it.job(data, full=True, batch_size=32, method="dpo", dpo_beta=0.2)
-        asked = it.server.requests[-1].body
-        assert asked["training_type"] == {"type": "Full"}
-        assert (asked["training_method"]["method"], asked["training_method"]["dpo_beta"]) == ("dpo", 0.2)
+        bodies = it.server.requests[-1].body
+        assert bodies["training_type"] == {"type": "Full"}
+        assert (bodies["training_method"]["method"], bodies["training_method"]["dpo_beta"]) == ("dpo", 0.2)
 
 
 def test_unsupported_data_format_is_refused(data: Path) -> None:
@@ -208,18 +216,18 @@ def test_unsupported_data_format_is_refused(data: Path) -> None:
 
 def test_validation_data_must_differ_from_training_data(data: Path) -> None:
     with service() as it:
-        found = it.file(data)
+        file = it.file(data)
         with pytest.raises(ConfigError, match="training and validation are one file"):
-            tune.start(found, MODEL, validation=found.id, **it.how)
+            tune.start(file, MODEL, validation=file.id, **it.how)
 
 
 def test_estimated_price_is_exact(data: Path) -> None:
     with service(price="0.1") as it:
-        found = tune.estimate(it.file(data), MODEL, n_epochs=3, **it.how)
+        file = tune.estimate(it.file(data), MODEL, n_epochs=3, **it.how)
         tokens = 3 * motet.count(data.read_text())
-        assert (found.train_tokens, found.eval_tokens) == (tokens, 0)
-        assert found.price == Decimal("0.1") * tokens / 1_000_000
-        assert (found.user_limit, found.allowed, found.reason) == (Decimal(25), True, None)
+        assert (file.train_tokens, file.eval_tokens) == (tokens, 0)
+        assert file.price == Decimal("0.1") * tokens / 1_000_000
+        assert (file.user_limit, file.allowed, file.reason) == (Decimal(25), True, None)
         assert not it.training.jobs
 
 
@@ -243,9 +251,9 @@ def test_estimated_price_is_exact(data: Path) -> None:
 )
 def test_unknown_price_is_none_not_zero(data: Path, shape: Any, reason: str) -> None:
     with service(faults={"estimate": [status(200, body=shape)] * 9}) as it:
-        found = tune.estimate(it.file(data), MODEL, **it.how)
-        assert found.price is None
-        assert reason in (found.reason or "")
+        file = tune.estimate(it.file(data), MODEL, **it.how)
+        assert file.price is None
+        assert reason in (file.reason or "")
         with pytest.raises(MaxCostError, match=r"is unknown .*nothing was started"):
             tune.start(it.file(data), MODEL, max_cost=5, **it.how)
         assert not it.training.jobs

@@ -32,13 +32,13 @@ def test_training_data_of_each_format_is_read(tmp_path: Path) -> None:
         {"text": "T"},
         Example.of("Q", "A", quality=0.1, tags=["mine"]).to_dict(),
     ]  # fmt: skip
-    found = read(tmp_path, "\n".join([json.dumps(row) for row in [*rows]]), quality=0.9, tags=["new"])
-    assert [one.row[0] for one in found[:1]] == rows[:1]
-    assert found[1] == Example.of("P", "C", quality=0.9, tags=["new"], source=str(tmp_path / "source"))
-    assert found[2].row[0] == rows[2]
-    assert found[3].text == "T"
-    assert (found[4].quality, found[4].tags) == (0.1, ("mine",))
-    assert {one.quality for one in found[:4]} == {0.9}
+    examples = read(tmp_path, "\n".join([json.dumps(row) for row in [*rows]]), quality=0.9, tags=["new"])
+    assert [item.row[0] for item in examples[:1]] == rows[:1]
+    assert examples[1] == Example.of("P", "C", quality=0.9, tags=["new"], source=str(tmp_path / "source"))
+    assert examples[2].row[0] == rows[2]
+    assert examples[3].text == "T"
+    assert (examples[4].quality, examples[4].tags) == (0.1, ("mine",))
+    assert {item.quality for item in examples[:4]} == {0.9}
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_finished_saved_run_is_read(tmp_path: Path) -> None:
         """Adds."""
         return x + 1
 
-    brain, _ = fake_atom(turns(calls(("add", '{"x": 5}')), final("Six.")))
-    run = brain.run("Add.", tools=[add])
+    atom, _ = fake_atom(turns(calls(("add", '{"x": 5}')), final("Six.")))
+    run = atom.run("Add.", tools=[add])
     run.save(tmp_path / "run.json")
     (example,) = read_examples(tmp_path / "run.json", tools=[add])
     assert [message["role"] for message in example.messages] == ["user", "assistant", "tool", "assistant"]
@@ -113,24 +113,24 @@ def test_cassette_is_read(lane: str, stream: bool, tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     style = {"chat": "together", "text": "vllm", "ids": "vllm"}[lane]
     options = {"transport": Cassette(path, mode="record"), "lane": lane, "style": style}
-    with asking(PLAIN, CALL, **options) as (brain, _):
+    with asking(PLAIN, CALL, **options) as (atom, _):
         for question, tools in (("Why?", ()), ("Is Zürich warm?", [WEATHER])):
             if stream:
-                with brain.stream(question, tools=tools) as answer:
+                with atom.stream(question, tools=tools) as answer:
                     list(answer)
             else:
-                brain.ask(question, tools=tools)
-    found = [*read_examples(path, tools=[WEATHER])]
-    assert len(found) == 2
-    assert found[0].messages[-1] == {
+                atom.ask(question, tools=tools)
+    examples = [*read_examples(path, tools=[WEATHER])]
+    assert len(examples) == 2
+    assert examples[0].messages[-1] == {
         "role": "assistant",
         "reasoning": "The sky is blue: Rayleigh.",
         "content": "It scatters — the blue most: 青い.",
     }
-    call = found[1].messages[-1]
+    call = examples[1].messages[-1]
     assert call["tool_calls"][0]["function"] == {"name": "get_weather", "arguments": '{"city": "Zürich"}'}
     assert call["content"] == "Let me look." and call["reasoning"] == "I need the weather."
-    assert found[1].messages[0] == {"role": "user", "content": "Is Zürich warm?"}
+    assert examples[1].messages[0] == {"role": "user", "content": "Is Zürich warm?"}
     assert KEY not in path.read_text() and SLUG
 
 

@@ -35,33 +35,33 @@ def sha(path: Path) -> str:
 
 
 def test_file_is_uploaded_once_and_validated(data: Path) -> None:
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     states: list[str] = []
     with service() as it:
-        found = tune.upload(
-            data, on_progress=lambda done, all: told.append((done, all)), on_state=states.append, **OK, **it.how
+        file = tune.upload(
+            data, on_progress=lambda done, all: progress.append((done, all)), on_state=states.append, **OK, **it.how
         )
-        assert (found.status, found.bytes, found.lines) == ("COMPLETED", data.stat().st_size, 6)
-        assert found.report is not None and found.report["valid"] is True
-        assert found.name == f"train-{sha(data)[:16]}.jsonl"
-        assert told[-1] == (found.bytes, found.bytes)
+        assert (file.status, file.bytes, file.lines) == ("COMPLETED", data.stat().st_size, 6)
+        assert file.report is not None and file.report["valid"] is True
+        assert file.name == f"train-{sha(data)[:16]}.jsonl"
+        assert progress[-1] == (file.bytes, file.bytes)
         assert states == ["validation pending", "validation running"]
         # The bytes went where the service said, without the key.
-        put = next(one for one in it.server.requests if one.method == "PUT")
+        put = next(request for request in it.server.requests if request.method == "PUT")
         assert KEY not in str(put.headers)
         # The same bytes again, and under another name that means the same: nothing is sent.
-        assert tune.upload(data, **OK, **it.how).id == found.id
+        assert tune.upload(data, **OK, **it.how).id == file.id
         assert len(it.asked("PUT")) == 1
-        assert tune.to_file(found) is found
-        assert tune.to_file(found.id, **it.how) == found
+        assert tune.to_file(file) is file
+        assert tune.to_file(file.id, **it.how) == file
 
 
 def test_equal_bytes_reuse_the_uploaded_file(data: Path, tmp_path: Path) -> None:
     with service() as it:
-        found = it.file(data)
+        file = it.file(data)
         copied = tmp_path / "copy.jsonl"
         copied.write_bytes(data.read_bytes())
-        assert it.file(copied).id == found.id
+        assert it.file(copied).id == file.id
         assert len(it.storage.files) == len(it.asked("PUT")) == 1
 
 
@@ -91,11 +91,11 @@ def test_equal_bytes_reuse_the_uploaded_file(data: Path, tmp_path: Path) -> None
 )
 def test_any_upload_fault_leaves_one_file(data: Path, operation: str, fault: Fault, checksums: bool) -> None:
     with service(faults={operation: [fault, fault]}, storage=Storage(knows_checksums=checksums)) as it:
-        found = it.file(data)
-        assert found.status == "COMPLETED"
-        assert it.file(data).id == found.id
-        whole = [one for one in it.storage.files.values() if one.data]
-        assert [one.id for one in whole] == [found.id]
+        file = it.file(data)
+        assert file.status == "COMPLETED"
+        assert it.file(data).id == file.id
+        whole = [item for item in it.storage.files.values() if item.data]
+        assert [item.id for item in whole] == [file.id]
         assert whole[0].data == data.read_bytes()
         assert it.clock.slept
 
@@ -127,8 +127,8 @@ def test_leftovers_of_a_cut_upload_are_deleted(data: Path) -> None:
             it.file(data)
         (torn,) = it.storage.files
         it.training.faults.clear()
-        found = it.file(data)
-        assert list(it.storage.files) == [found.id] != [torn]
+        file = it.file(data)
+        assert list(it.storage.files) == [file.id] != [torn]
 
 
 def test_reservation_of_a_cut_upload_is_reclaimed(data: Path) -> None:
@@ -138,23 +138,23 @@ def test_reservation_of_a_cut_upload_is_reclaimed(data: Path) -> None:
         it.training.faults.clear()
         before = it.clock.time
         # The service says that it has these bytes, and has none of them. First it may be that somebody sends them.
-        found = it.file(data)
+        file = it.file(data)
         assert it.clock.time - before > 60
-        assert list(it.storage.files) == [found.id]
-        assert it.storage.files[found.id].data == data.read_bytes()
+        assert list(it.storage.files) == [file.id]
+        assert it.storage.files[file.id].data == data.read_bytes()
 
 
 def test_concurrent_equal_uploads_share_a_file(data: Path) -> None:
     with service() as it:
-        found: list[tune.File] = []
-        threads = [threading.Thread(target=lambda: found.append(it.file(data))) for _ in range(4)]
+        files: list[tune.File] = []
+        threads = [threading.Thread(target=lambda: files.append(it.file(data))) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len({one.id for one in found}) == 1
-        assert len(found) == 4
-        assert [one.data for one in it.storage.files.values()] == [data.read_bytes()]
+        assert len({file.id for file in files}) == 1
+        assert len(files) == 4
+        assert [file.data for file in it.storage.files.values()] == [data.read_bytes()]
 
 
 def test_file_changed_during_upload_is_refused(data: Path) -> None:
@@ -205,8 +205,8 @@ def test_service_refuses_a_bad_file_with_a_report(tmp_path: Path) -> None:
 def test_reports_of_any_shape_are_handled(data: Path, report: Any) -> None:
     shape = {"id": "file-1", "bytes": 3, "processing_status": "FAILED", "validation_report": report}
     with service(faults={"retrieve_file": [status(200, body=shape)] * 3}) as it:
-        said = "odd" if isinstance(report, dict) and "error" in report else "no reason given"
-        with pytest.raises(InvalidDatasetError, match=said):
+        reason = "odd" if isinstance(report, dict) and "error" in report else "no reason given"
+        with pytest.raises(InvalidDatasetError, match=reason):
             it.file(data)
 
 
@@ -232,10 +232,10 @@ def test_large_files_are_uploaded_in_parts(data: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(transfers, "PART", 64)
     faults = {"part": [None, RESET, Fault("reset", after=10), None, LOST], "multipart": [status(500), None, LOST]}
     with service(faults=faults) as it:
-        found = it.file(data)
-        assert it.storage.files[found.id].data == data.read_bytes()
-        assert sorted(it.storage.files[found.id].parts) == list(range(1, -(-data.stat().st_size // 64) + 1))
-        assert it.file(data).id == found.id
+        file = it.file(data)
+        assert it.storage.files[file.id].data == data.read_bytes()
+        assert sorted(it.storage.files[file.id].parts) == list(range(1, -(-data.stat().st_size // 64) + 1))
+        assert it.file(data).id == file.id
         assert len(it.storage.files) == 1
     with service(faults={"part": [None, *[RESET] * 9]}) as it:
         with pytest.raises(ConnectionFailedError):
@@ -279,9 +279,9 @@ def test_file_names_are_never_interpreted(tmp_path: Path, name: str) -> None:
     """The original put names of files, and the key, into a command for a shell."""
     data = written(tmp_path / name)
     with service() as it:
-        found = it.file(data)
-        assert found.name.rpartition("-")[2] == f"{sha(data)[:16]}.jsonl"
-        assert set(found.name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+        file = it.file(data)
+        assert file.name.rpartition("-")[2] == f"{sha(data)[:16]}.jsonl"
+        assert set(file.name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
         assert not list(tmp_path.glob("pwned"))
 
 
@@ -338,8 +338,8 @@ def test_echoed_key_is_not_shown(data: Path) -> None:
 
 def test_uploaded_file_is_used_by_id(data: Path) -> None:
     with service(storage=Storage(["RUNNING"] * 4)) as it:
-        found = it.file(data)
-        assert tune.to_file(found.id, **it.how).status == "COMPLETED"
+        file = it.file(data)
+        assert tune.to_file(file.id, **it.how).status == "COMPLETED"
         with pytest.raises(motet.NotFoundError):
             tune.to_file("file-none", **it.how)
 

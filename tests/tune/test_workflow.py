@@ -46,11 +46,11 @@ def test_any_single_fault_does_not_stop_the_workflow(data: Path, tmp_path: Path,
                 job = it.job(data)
             job = tune.watch(job, **it.how)
             assert job.ok
-            found = tune.download(job, tmp_path / f"{number}", **it.how)
-            assert (found.path.read_bytes(), found.verified) == (BIG, "sha256")
+            download = tune.download(job, tmp_path / f"{number}", **it.how)
+            assert (download.path.read_bytes(), download.verified) == (BIG, "sha256")
             cancelled = tune.cancel(it.job(data, suffix="second"), **it.how) if operation == "cancel" else None
             assert cancelled is None or cancelled.phase == "cancelled"
-            assert [one.data for one in it.storage.files.values()] == [data.read_bytes()]
+            assert [file.data for file in it.storage.files.values()] == [data.read_bytes()]
             assert len(it.training.jobs) == 1 + (cancelled is not None)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import motet
 from motet import catalog
-from motet.atoms import factory as brains
+from motet.atoms import factory as atoms
 from motet.catalog import Source
 from motet.metrics import Price
 from motet.testing import Fault, ScriptedServer
@@ -96,9 +96,9 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("MOTET_CATALOG", raising=False)
     yield
     catalog.forget()
-    for backend in brains._backends.values():
+    for backend in atoms._backends.values():
         backend.close()
-    brains._backends.clear()
+    atoms._backends.clear()
 
 
 def money(text: str | None) -> Decimal | None:
@@ -124,19 +124,19 @@ def test_capabilities_are_known_for_gpt_oss_only() -> None:
     for slug in KNOWN:
         gain = catalog.find(slug).gain
         skills = (gain.skills.tools, gain.skills.reasoning, gain.skills.vision)
-        known = slug.startswith("together/gpt-oss/")
-        assert (gain.cutoff, skills) == (("2024-06", (True, True, False)) if known else (None, (None, None, None)))
+        is_harmony = slug.startswith("together/gpt-oss/")
+        assert (gain.cutoff, skills) == (("2024-06", (True, True, False)) if is_harmony else (None, (None, None, None)))
 
 
 def test_catalogue_holds_exactly_the_seeds() -> None:
     assert [spec.slug for spec in catalog.specs()] == list(KNOWN)
     assert {f"together/{name}" for name in SEEDS.split()} < set(KNOWN)
-    assert [brain.slug for brain in motet.get_brain_atoms()] == list(KNOWN)
+    assert [atom.slug for atom in motet.get_brain_atoms()] == list(KNOWN)
 
 
 def figures(value: Any, path: str = "") -> Iterator[str]:
-    for one in fields(value):
-        inner, name = getattr(value, one.name), f"{path}.{one.name}" if path else one.name
+    for field in fields(value):
+        inner, name = getattr(value, field.name), f"{path}.{field.name}" if path else field.name
         if is_dataclass(inner):
             yield from figures(inner, name)
         elif inner is not None:
@@ -146,8 +146,8 @@ def figures(value: Any, path: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("slug", KNOWN)
 def test_each_figure_has_a_source_and_a_date(slug: str) -> None:
     spec = catalog.find(slug)
-    wanted = {*figures(spec.cost, "cost"), *figures(spec.gain, "gain")}
-    assert set(spec.sources) == wanted
+    names = {*figures(spec.cost, "cost"), *figures(spec.gain, "gain")}
+    assert set(spec.sources) == names
     for source in spec.sources.values():
         assert len(source.text) > 8
         year, *rest = map(int, source.as_of.split("-"))
@@ -179,10 +179,10 @@ def test_atoms_are_found_by_slug_and_by_model() -> None:
     for slug, (model, *_) in KNOWN.items():
         assert catalog.find(slug).slug == slug
         if model is not None:
-            found = catalog.find_by_model(model)
+            spec = catalog.find_by_model(model)
             assert catalog.find(model).slug == slug
-            assert found is not None
-            assert found.slug == slug
+            assert spec is not None
+            assert spec.slug == slug
     assert catalog.find_by_model("nobody/nothing") is None
     with pytest.raises(motet.UnknownAtomError, match="did you mean") as caught:
         catalog.find("together/qwen3/coder")
@@ -193,9 +193,9 @@ def test_atoms_are_found_by_slug_and_by_model() -> None:
 
 
 def test_unserved_atom_names_its_successor() -> None:
-    with asking(PLAIN, slug="together/deepseek/v3.2") as (brain, server):
+    with asking(PLAIN, slug="together/deepseek/v3.2") as (atom, server):
         with pytest.raises(motet.ConfigError, match=r"known to have .*; ask together/deepseek/v4.1-flash instead"):
-            brain.ask("Hi")
+            atom.ask("Hi")
         assert server.requests == []
 
 
@@ -214,8 +214,8 @@ def test_registered_atom_uses_its_own_model_and_price() -> None:
     assert catalog.find("mine/small") == catalog.find("me/small") == spec
     assert spec.sources["cost.cash.cached"] == Source("registered by the caller", "2026-11-20")
     assert (spec.harmony, spec.gain.size.context.tokens, spec.family) == (False, 4096, "mine/small")
-    with asking(PLAIN, slug="mine/small") as (brain, server):
-        answer = brain.ask("Hi")
+    with asking(PLAIN, slug="mine/small") as (atom, server):
+        answer = atom.ask("Hi")
         assert server.requests[0].body["model"] == "me/small"
     tokens, cash = answer.metrics.size.tokens, answer.metrics.cost.cash
     assert (cash.input, cash.output) == (Decimal(tokens.input) / 10**6, Decimal(2) * tokens.output / 10**6)  # type: ignore[arg-type,operator]
@@ -403,14 +403,14 @@ def service() -> Iterator[tuple[ScriptedServer, Backend]]:
 
 def test_service_prices_override_the_catalogue(service: tuple[ScriptedServer, Backend]) -> None:
     server, backend = service
-    found = motet.models(backend=backend)
-    assert (found.source, found.error, len(server.requests)) == ("service", None, 1)
-    assert found.fetched_at is not None
-    specs = {spec.slug: spec for spec in found}
+    result = motet.models(backend=backend)
+    assert (result.source, result.error, len(server.requests)) == ("service", None, 1)
+    assert result.fetched_at is not None
+    specs = {spec.slug: spec for spec in result}
     ours = specs[SLUG]
     assert ours.cost.cash == Price(Decimal("0.2"), Decimal("0.7"))
     assert ours.gain.size.context.tokens == 131000
-    assert ours.sources["cost.cash.input"] == Source("the service's list of models", str(found.fetched_at.date()))
+    assert ours.sources["cost.cash.input"] == Source("the service's list of models", str(result.fetched_at.date()))
     assert specs["together/glm/5.3"].cost.cash == Price(Decimal("1.5"), Decimal("4.5"), Decimal("0.3"))
     # A price of zero is none: what is sold by the hour alone is not served, and the catalogue's figures stay.
     small = specs["together/gpt-oss/20b"]
@@ -421,7 +421,7 @@ def test_service_prices_override_the_catalogue(service: tuple[ScriptedServer, Ba
     assert list(specs)[-2:] == ["new/model", "free/model-Free"]
     assert specs["new/model"].cost.cash == Price(Decimal("0.05"), Decimal("0.1"))
     assert specs["free/model-Free"].cost.cash == Price(Decimal(0), Decimal(0))
-    assert len(found) == len(KNOWN) + 2
+    assert len(result) == len(KNOWN) + 2
 
 
 def test_service_data_is_used_in_answers(service: tuple[ScriptedServer, Backend]) -> None:
@@ -432,9 +432,9 @@ def test_service_data_is_used_in_answers(service: tuple[ScriptedServer, Backend]
     assert before == Decimal("0.6")
     assert answer.metrics.cost.cash.output == Decimal("0.7") * answer.metrics.size.tokens.output / 10**6  # type: ignore[operator]
     assert motet.atom("new/model").spec.cost.cash.input == Decimal("0.05")
-    found = catalog.find_by_model("new/model")
-    assert found is not None
-    assert found.cost.cash.output == Decimal("0.1")
+    spec = catalog.find_by_model("new/model")
+    assert spec is not None
+    assert spec.cost.cash.output == Decimal("0.1")
     # What the caller says counts more.
     motet.register_atom("mine/oss", model="openai/gpt-oss-120b", price={"input": 9, "output": 9})
     assert motet.atom("mine/oss").spec.cost.cash.input == Decimal(9)
@@ -461,8 +461,8 @@ def test_model_list_is_cached_until_refreshed(service: tuple[ScriptedServer, Bac
     assert len(server.requests) == 1
     server.models = [{"id": "openai/gpt-oss-120b", "pricing": {"input": 0.3, "output": 0.9}}]
     assert catalog.find(SLUG).cost.cash.input == Decimal("0.2")
-    found = motet.models(backend=backend, refresh=True)
-    assert (found.source, len(server.requests)) == ("service", 2)
+    specs = motet.models(backend=backend, refresh=True)
+    assert (specs.source, len(server.requests)) == ("service", 2)
     assert catalog.find(SLUG).cost.cash.input == Decimal("0.3")
 
 
@@ -498,9 +498,9 @@ def test_catalogue_is_used_without_a_list(
 ) -> None:
     server, backend = service
     server.model_faults = [fault, fault]
-    found = motet.models(backend=backend)
-    assert (found.source, found.fetched_at, type(found.error)) == ("catalogue", None, error)
-    assert found.specs == catalog.specs()
+    specs = motet.models(backend=backend)
+    assert (specs.source, specs.fetched_at, type(specs.error)) == ("catalogue", None, error)
+    assert specs.specs == catalog.specs()
     with pytest.raises(error):
         backend.list_models()
 
@@ -508,8 +508,8 @@ def test_catalogue_is_used_without_a_list(
 def test_catalogue_is_used_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOGETHER_API_KEY", raising=False)
     monkeypatch.delenv("TOGETHER_BASE_URL", raising=False)
-    found = motet.models()
-    assert (found.source, type(found.error)) == ("catalogue", motet.MissingKeyError)
+    specs = motet.models()
+    assert (specs.source, type(specs.error)) == ("catalogue", motet.MissingKeyError)
 
 
 def test_equal_backends_share_a_model_list() -> None:
@@ -546,8 +546,8 @@ def test_malformed_model_lists_are_read_safely(
 ) -> None:
     server, backend = service
     server.models = [{"id": "some/model", **row}, {"no": "id"}, ["nonsense"], {"id": 7}]
-    found = asyncio.run(_alist(backend))
-    assert [(model.id, model.price, model.context) for model in found] == [("some/model", price, context)]
+    specs = asyncio.run(_alist(backend))
+    assert [(model.id, model.price, model.context) for model in specs] == [("some/model", price, context)]
 
 
 async def _alist(backend: Backend) -> Any:
@@ -566,28 +566,28 @@ def test_both_shapes_of_model_lists_are_read(style: Any) -> None:
 
 def test_health_reports_the_service() -> None:
     with ScriptedServer(key=KEY) as server:
-        with motet.atom(SLUG, base_url=server.url, api_key=KEY) as brain:
-            good = brain.health()
+        with motet.atom(SLUG, base_url=server.url, api_key=KEY) as atom:
+            good = atom.health()
             assert bool(good)
             assert (good.ok, good.status, good.key_valid, good.serves) == (True, 200, True, True)
             assert good.latency > 0
             server.model_faults = [Fault("status", status=503), Fault("html")]
-            down, odd = brain.health(), brain.health()
+            down, odd = atom.health(), atom.health()
             assert (down.ok, down.status, down.key_valid, down.serves) == (False, 503, None, None)
             assert isinstance(down.error, motet.OverloadedError)
             assert (bool(odd), odd.status) == (False, 200)
-        with motet.atom("together/kimi/k3", base_url=server.url, api_key=KEY) as brain:
-            other = asyncio.run(_ahealth(brain))
+        with motet.atom("together/kimi/k3", base_url=server.url, api_key=KEY) as atom:
+            other = asyncio.run(_ahealth(atom))
             assert (bool(other), other.status, other.serves) == (False, 200, False)
-        with motet.atom(SLUG, base_url=server.url, api_key="a-wrong-one") as brain:
-            wrong = brain.health()
+        with motet.atom(SLUG, base_url=server.url, api_key="a-wrong-one") as atom:
+            wrong = atom.health()
             assert (bool(wrong), wrong.status, wrong.key_valid) == (False, 401, False)
-    with motet.atom(SLUG, base_url=server.url, api_key=KEY) as brain:
-        gone = brain.health()
+    with motet.atom(SLUG, base_url=server.url, api_key=KEY) as atom:
+        gone = atom.health()
         assert (bool(gone), gone.status, gone.key_valid) == (False, None, None)
         assert isinstance(gone.error, motet.ConnectionFailedError)
 
 
-async def _ahealth(brain: motet.Atom) -> Any:
-    async with brain:
-        return await brain.ahealth()
+async def _ahealth(atom: motet.Atom) -> Any:
+    async with atom:
+        return await atom.ahealth()

@@ -47,10 +47,10 @@ def leaves(value: Any, path: str = "") -> dict[str, Any]:
     """Each figure under its path."""
     if not is_dataclass(value):
         return {path: value}
-    found: dict[str, Any] = {}
-    for one in fields(value):
-        found |= leaves(getattr(value, one.name), f"{path}.{one.name}" if path else one.name)
-    return found
+    collected: dict[str, Any] = {}
+    for field in fields(value):
+        collected |= leaves(getattr(value, field.name), f"{path}.{field.name}" if path else field.name)
+    return collected
 
 
 # What the service counted.
@@ -110,8 +110,8 @@ def test_invalid_counts_are_unknown(key: str, value: Any, count: int | None) -> 
         "cached_tokens": read.cached,
         "reasoning_tokens": read.reasoning,
     }
-    found = got.pop(key)
-    assert (found, type(found)) == (count, type(count))
+    result = got.pop(key)
+    assert (result, type(result)) == (count, type(count))
     assert set(got.values()) == {None}
 
 
@@ -129,8 +129,8 @@ def test_reading_usage_never_fails(shape: dict[str, Any]) -> None:
 def test_channel_costs_sum_to_the_total(
     usage: Usage, price: Price | None, channels: dict[str, int], own: bool, counted: int | None
 ) -> None:
-    found = measured(usage, price, channels, own_vocabulary=own, counted_input=counted)
-    tokens, cash = found.size.tokens, found.cost.cash
+    result = measured(usage, price, channels, own_vocabulary=own, counted_input=counted)
+    tokens, cash = result.size.tokens, result.cost.cash
     if usage.output is not None:
         assert tokens.by_channel is not None
         assert list(tokens.by_channel) == ["analysis", "commentary", "final", "markup"]
@@ -142,24 +142,24 @@ def test_channel_costs_sum_to_the_total(
     if cash.total is not None:
         assert None not in (cash.input, cash.cache, cash.output)
         assert cash.total == cash.input + cash.cache + cash.output  # type: ignore[operator]
-    if found.hidden_share is not None:
-        assert 0 <= found.hidden_share <= 1
+    if result.hidden_share is not None:
+        assert 0 <= result.hidden_share <= 1
 
 
 @given(USAGES, st.none() | PRICES, CHANNELS, st.booleans(), MAYBE)
 def test_unknown_costs_have_a_reason(
     usage: Usage, price: Price | None, channels: dict[str, int], own: bool, counted: int | None
 ) -> None:
-    found = measured(usage, price, channels, own_vocabulary=own, counted_input=counted)
-    figures = leaves(found)
+    result = measured(usage, price, channels, own_vocabulary=own, counted_input=counted)
+    figures = leaves(result)
     money = [value for path, value in figures.items() if path.startswith("cost.cash.")]
-    money += (found.cost.cash.by_channel or {}).values()
+    money += (result.cost.cash.by_channel or {}).values()
     assert {type(value) for value in money} <= {Decimal, type(None), dict}
     # Nobody can know these two.
     for path in ("size.tokens.cache.set", "cost.time.first_token", "unknown", "notes"):
         del figures[path]
-    assert {path for path, value in figures.items() if value is None} == set(found.unknown)
-    assert all(found.unknown.values())
+    assert {path for path, value in figures.items() if value is None} == set(result.unknown)
+    assert all(result.unknown.values())
 
 
 @given(COUNTS, COUNTS, MONEY, MONEY, MONEY, st.data())
@@ -188,10 +188,10 @@ def test_costs_ignore_the_decimal_context(count: int, price: Decimal) -> None:
 
 
 def test_excess_cached_tokens_are_noted_and_cost_nothing() -> None:
-    found = measured(Usage(10, 0, 50), Price(1, 1, 0))  # type: ignore[arg-type]
-    assert (found.cost.cash.input, found.cost.cash.cache) == (Decimal("0.00001"), 0)
-    assert any("50 cached tokens in a prompt of 10" in note for note in found.notes)
-    assert found.size.tokens.cache.get == 50
+    result = measured(Usage(10, 0, 50), Price(1, 1, 0))  # type: ignore[arg-type]
+    assert (result.cost.cash.input, result.cost.cash.cache) == (Decimal("0.00001"), 0)
+    assert any("50 cached tokens in a prompt of 10" in note for note in result.notes)
+    assert result.size.tokens.cache.get == 50
 
 
 def test_missing_cache_counts_are_noted() -> None:
@@ -201,29 +201,29 @@ def test_missing_cache_counts_are_noted() -> None:
 
 
 def test_reasoning_prefers_the_count_of_the_service() -> None:
-    seen = {"analysis": 30, "final": 10}
-    told = measured(Usage(5, 60, reasoning=40), channels=seen)
-    assert told.size.tokens.by_channel == {"analysis": 40, "commentary": 0, "final": 10, "markup": 10}
-    assert told.notes == ()
-    own = measured(Usage(5, 60), channels=seen)
+    entries = {"analysis": 30, "final": 10}
+    reports = measured(Usage(5, 60, reasoning=40), channels=entries)
+    assert reports.size.tokens.by_channel == {"analysis": 40, "commentary": 0, "final": 10, "markup": 10}
+    assert reports.notes == ()
+    own = measured(Usage(5, 60), channels=entries)
     assert own.size.tokens.by_channel == {"analysis": 30, "commentary": 0, "final": 10, "markup": 20}
     assert own.notes == ("the service gave no count of reasoning: motet counted it",)
 
 
 def test_reasoning_is_capped_at_the_output() -> None:
-    found = measured(Usage(5, 20, reasoning=70), channels={"final": 3})
-    assert found.size.tokens.by_channel == {"analysis": 20, "commentary": 0, "final": 0, "markup": 0}
+    result = measured(Usage(5, 20, reasoning=70), channels={"final": 3})
+    assert result.size.tokens.by_channel == {"analysis": 20, "commentary": 0, "final": 0, "markup": 0}
 
 
 def test_mismatched_counts_are_used_as_shares() -> None:
-    found = measured(Usage(5, 10), channels={"analysis": 30, "final": 30}, own_vocabulary=False)
-    assert found.size.tokens.by_channel == {"analysis": 5, "commentary": 0, "final": 5, "markup": 0}
-    assert any("shares" in note for note in found.notes)
+    result = measured(Usage(5, 10), channels={"analysis": 30, "final": 30}, own_vocabulary=False)
+    assert result.size.tokens.by_channel == {"analysis": 5, "commentary": 0, "final": 5, "markup": 0}
+    assert any("shares" in note for note in result.notes)
 
 
 def test_hidden_share_is_reasoning_and_markup() -> None:
-    found = measured(Usage(0, 100, 0, 50), Price(0, 1), {"final": 30})  # type: ignore[arg-type]
-    assert found.hidden_share == 0.7
+    result = measured(Usage(0, 100, 0, 50), Price(0, 1), {"final": 30})  # type: ignore[arg-type]
+    assert result.hidden_share == 0.7
     free = measured(Usage(10, 10), Price(0, 0))  # type: ignore[arg-type]
     assert (free.cost.cash.total, free.hidden_share) == (0, None)
     assert free.unknown["hidden_share"] == "the answer cost nothing"

@@ -200,8 +200,8 @@ TYPES: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
-def name_of(wanted: Any) -> str:
-    return getattr(wanted, "__name__", "") if isinstance(wanted, type) else str(wanted)[:60]
+def name_of(hint: Any) -> str:
+    return getattr(hint, "__name__", "") if isinstance(hint, type) else str(hint)[:60]
 
 
 def objects(schema: Any, named: bool = False) -> Iterator[dict[str, Any]]:
@@ -217,24 +217,24 @@ def objects(schema: Any, named: bool = False) -> Iterator[dict[str, Any]]:
                 yield from objects(inner, not named and key in ("properties", "$defs", "patternProperties"))
 
 
-@pytest.mark.parametrize("wanted", TYPES, ids=name_of)
+@pytest.mark.parametrize("hint", TYPES, ids=name_of)
 @examples(25)
 @given(data=st.data())
-def test_values_survive_their_json(wanted: Any, data: st.DataObject) -> None:
-    value = data.draw(TYPES[wanted])
-    output = Output.of(wanted)
+def test_values_survive_their_json(hint: Any, data: st.DataObject) -> None:
+    value = data.draw(TYPES[hint])
+    output = Output.of(hint)
     shape = json.loads(output._adapter.dump_json(value, by_alias=True))
-    found, note = output.read(json.dumps({"value": shape} if output.wrapped else shape))
-    assert (found, type(found), note) == (value, type(value), None)
+    result, note = output.read(json.dumps({"value": shape} if output.wrapped else shape))
+    assert (result, type(result), note) == (value, type(value), None)
 
 
-@pytest.mark.parametrize("wanted", TYPES, ids=name_of)
-def test_the_schema_is_strict_everywhere(wanted: Any) -> None:
-    output = Output.of(wanted)
+@pytest.mark.parametrize("hint", TYPES, ids=name_of)
+def test_the_schema_is_strict_everywhere(hint: Any) -> None:
+    output = Output.of(hint)
     assert output.schema is not None
     assert output.schema["type"] == "object"
-    found = list(objects(json.loads(json.dumps(output.schema))))
-    for schema in found:
+    schemas = list(objects(json.loads(json.dumps(output.schema))))
+    for schema in schemas:
         assert "default" not in schema
         if "properties" in schema:
             assert schema.get("required", []) == list(schema["properties"])
@@ -244,9 +244,9 @@ def test_the_schema_is_strict_everywhere(wanted: Any) -> None:
     assert output.wrapped is (list(output.schema.get("properties", ())) == ["value"])
 
 
-@pytest.mark.parametrize("wanted", TYPES, ids=name_of)
-def test_schema_name_is_valid_for_services(wanted: Any) -> None:
-    name = Output.of(wanted).name
+@pytest.mark.parametrize("hint", TYPES, ids=name_of)
+def test_schema_name_is_valid_for_services(hint: Any) -> None:
+    name = Output.of(hint).name
     assert 0 < len(name) <= 64
     assert name.isascii()
     assert name.replace("_", "").replace("-", "").isalnum()
@@ -314,7 +314,7 @@ def test_str_output_is_the_plain_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "text", "value", "note"),
+    ("hint", "text", "value", "note"),
     [
         (int, '{"value": 3}', 3, None),
         (int, " \n3 ", 3, "stands alone"),
@@ -330,10 +330,10 @@ def test_str_output_is_the_plain_text() -> None:
         (dict[str, int], '{"a": 1, "a": 2}', {"a": 2}, None),
     ],
 )
-def test_tolerated_output_deviations_are_reported(wanted: Any, text: str, value: Any, note: str | None) -> None:
-    found, said = Output.of(wanted).read(text)
-    assert found == value
-    assert said is None if note is None else note in str(said)
+def test_tolerated_output_deviations_are_reported(hint: Any, text: str, value: Any, note: str | None) -> None:
+    reading, report = Output.of(hint).read(text)
+    assert reading == value
+    assert report is None if note is None else note in str(report)
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_invalid_json_output_keeps_the_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "text", "problems"),
+    ("hint", "text", "problems"),
     [
         (Issue, '{"file": "a", "line": -1, "severity": "huge"}', ["line: ", "severity: "]),
         (Issue, "[]", ["the value: "]),
@@ -363,12 +363,12 @@ def test_invalid_json_output_keeps_the_text(text: str) -> None:
         (tuple[int, int], '{"value": [1]}', ["1: Field required"]),
     ],
 )
-def test_type_mismatches_are_listed_by_path(wanted: Any, text: str, problems: list[str]) -> None:
+def test_type_mismatches_are_listed_by_path(hint: Any, text: str, problems: list[str]) -> None:
     with pytest.raises(motet.SchemaMismatchError, match="the answer is not a ") as caught:
-        Output.of(wanted).read(text)
+        Output.of(hint).read(text)
     assert caught.value.raw == text
     for problem in problems:
-        assert any(one.startswith(problem) for one in caught.value.problems), caught.value.problems
+        assert any(item.startswith(problem) for item in caught.value.problems), caught.value.problems
 
 
 def test_validator_failures_are_mismatches() -> None:
@@ -388,15 +388,15 @@ def test_validator_failures_are_mismatches() -> None:
 
 @given(st.text())
 def test_any_text_gives_a_value_or_an_output_error(text: str) -> None:
-    for wanted in (int, Place, Any):
+    for hint in (int, Place, Any):
         try:
-            Output.of(wanted).read(text)
+            Output.of(hint).read(text)
         except motet.OutputError as error:
             assert error.raw == text
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "hint",
     [
         5,
         "Nobody",
@@ -408,11 +408,11 @@ def test_any_text_gives_a_value_or_an_output_error(text: str) -> None:
         threading.Lock,
         Iterable[threading.Thread],
     ],
-    ids=lambda one: type(one).__name__,
+    ids=lambda value: type(value).__name__,
 )
-def test_types_without_a_schema_are_refused(wanted: Any) -> None:
+def test_types_without_a_schema_are_refused(hint: Any) -> None:
     with pytest.raises(TypeError, match=r"^output=.* cannot be written as JSON Schema: "):
-        Output.of(wanted)
+        Output.of(hint)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes it there")

@@ -87,8 +87,8 @@ def goes_on(early: Any, late: Any) -> bool:
         return late.startswith(early)
     if isinstance(early, list) and isinstance(late, list):
         return len(early) <= len(late) and all(
-            same(one, other) if at + 1 < len(early) else goes_on(one, other)
-            for at, (one, other) in enumerate(zip(early, late, strict=False))
+            same(item, other) if at + 1 < len(early) else goes_on(item, other)
+            for at, (item, other) in enumerate(zip(early, late, strict=False))
         )
     if isinstance(early, dict) and isinstance(late, dict):
         keys = list(early)
@@ -98,8 +98,8 @@ def goes_on(early: Any, late: Any) -> bool:
     return same(early, late)
 
 
-def same(one: Any, other: Any) -> bool:
-    return repr(one) == repr(other)
+def same(first: Any, other: Any) -> bool:
+    return repr(first) == repr(other)
 
 
 @given(texts)
@@ -179,12 +179,12 @@ CASES: list[tuple[str, Any, list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "value", "said"), CASES, ids=lambda value: repr(value)[:30])
-def test_deviations_of_models_are_parsed_and_reported(text: str, value: Any, said: list[str]) -> None:
+@pytest.mark.parametrize(("text", "value", "changes"), CASES, ids=lambda value: repr(value)[:30])
+def test_deviations_of_models_are_parsed_and_reported(text: str, value: Any, changes: list[str]) -> None:
     reading = motet.ToolCall("f", text).repaired_args()
     assert same(reading.value, value)
-    assert len(reading.changes) == len(said), reading.changes
-    for change, piece in zip(reading.changes, said, strict=True):
+    assert len(reading.changes) == len(changes), reading.changes
+    for change, piece in zip(reading.changes, changes, strict=True):
         assert piece in change
 
 
@@ -256,15 +256,15 @@ def test_depth_is_bounded_and_time_is_linear() -> None:
 def test_arguments_are_parsed_while_they_arrive() -> None:
     parser = motet.StreamParser(tools=["write"])
     parser.feed("<|channel|>commentary to=functions.write <|constrain|>json<|message|>")
-    seen = []
+    values = []
     for piece in ['{"path": "no', 'tes.txt", "lines": [1', '2, 3], "text"', ': "Hel', 'lo"}']:
         parser.feed(piece)
-        seen.append(motet.partial_json(parser.completion.tool_calls[-1].arguments))
-    assert [reading.value for reading in seen] == [
+        values.append(motet.partial_json(parser.completion.tool_calls[-1].arguments))
+    assert [reading.value for reading in values] == [
         {"path": "no"},
         {"path": "notes.txt", "lines": []},
         {"path": "notes.txt", "lines": [12, 3]},
         {"path": "notes.txt", "lines": [12, 3], "text": "Hel"},
         {"path": "notes.txt", "lines": [12, 3], "text": "Hello"},
     ]
-    assert [reading.complete for reading in seen] == [False, False, False, False, True]
+    assert [reading.complete for reading in values] == [False, False, False, False, True]

@@ -27,8 +27,10 @@ def many(n: int, place: Place, when: datetime.date, color: Color = Color.RED, *,
 
 
 def test_arguments_are_converted_to_their_types() -> None:
-    given = '{"n": 1, "place": {"city": "Oslo"}, "when": "2026-11-21", "color": "blue", "node": {"meta": {"key": 1}}}'
-    n, place, when, color, node = called(many, given)
+    arguments = (
+        '{"n": 1, "place": {"city": "Oslo"}, "when": "2026-11-21", "color": "blue", "node": {"meta": {"key": 1}}}'
+    )
+    n, place, when, color, node = called(many, arguments)
     assert (n, place, when, color) == (1, {"city": "Oslo"}, datetime.date(2026, 11, 21), Color.BLUE)
     assert node == Node(meta=Meta(key=1))
 

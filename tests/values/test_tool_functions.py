@@ -51,8 +51,8 @@ def documented(
 def test_descriptions_come_from_the_docstring() -> None:
     tool = motet.tool(documented)
     assert tool.description == "The weather now.\n\nOf a city; `unit: kelvin` will do.\n\nAnd more."
-    said = {name: one.get("description") for name, one in tool.parameters["properties"].items()}
-    assert said == {
+    descriptions = {name: item.get("description") for name, item in tool.parameters["properties"].items()}
+    assert descriptions == {
         "city": "its name, note: in English",
         "unit": "celsius or fahrenheit",
         "deep": "how deep",
@@ -109,9 +109,9 @@ CALLABLES: list[tuple[Any, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "name", "result"), CALLABLES, ids=[name for _, name, _ in CALLABLES])
-def test_every_callable_can_be_a_tool(given: Any, name: str, result: Any) -> None:
-    tool = to_tool(given)
+@pytest.mark.parametrize(("source", "name", "result"), CALLABLES, ids=[name for _, name, _ in CALLABLES])
+def test_every_callable_can_be_a_tool(source: Any, name: str, result: Any) -> None:
+    tool = to_tool(source)
     assert tool.name == name
     assert tool.parameters["properties"]["x"]["type"] == "integer"
     assert set(tool.parameters["properties"]) <= {"x", "unit"}
@@ -177,7 +177,7 @@ def undefined(x: Nowhere) -> None: ...  # type: ignore[name-defined] # noqa: F82
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("tool", "message"),
     [
         (positional, "the tool positional takes x by position only"),
         (star, r"the tool star takes \*x by position only"),
@@ -193,9 +193,9 @@ def undefined(x: Nowhere) -> None: ...  # type: ignore[name-defined] # noqa: F82
         ({"type": "function", "function": {"name": "f"}}, "motet.tools_from"),
     ],
 )
-def test_invalid_tools_are_refused_by_name(given: Any, message: str) -> None:
+def test_invalid_tools_are_refused_by_name(tool: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
-        to_tool(given)
+        to_tool(tool)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "<|end|>", "a\n", "ä"])

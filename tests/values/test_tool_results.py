@@ -40,7 +40,7 @@ def test_dict_tools_share_one_handler() -> None:
         },
         {"name": "bare"},
     ]
-    kept = json.dumps(dicts)
+    text = json.dumps(dicts)
     tools = motet.tools_from(dicts, lambda name, values: (name, values))
     assert [tool.name for tool in tools] == ["a.b", "bare"]
     assert tools[0].to_dict() == dicts[0]
@@ -50,7 +50,7 @@ def test_dict_tools_share_one_handler() -> None:
     for wrong, problem in (("[1]", "must be an object"), ("{", "are not JSON")):
         with pytest.raises(motet.InvalidArgumentsError, match=problem):
             tools[0].bind(wrong)
-    assert json.dumps(dicts) == kept
+    assert json.dumps(dicts) == text
     assert "type a.b = (_: {\nx?: number,\n}) => any;" in shown(*tools)
 
     async def later(name: str, values: Any) -> Any:
@@ -132,7 +132,7 @@ RESULTS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "text"), RESULTS, ids=lambda one: repr(one)[:30])
+@pytest.mark.parametrize(("value", "text"), RESULTS, ids=lambda item: repr(item)[:30])
 def test_tool_result_becomes_text(value: Any, text: str) -> None:
     assert result_text(value) == (text, None)
 
@@ -144,7 +144,7 @@ LOOP.append(LOOP)
 @pytest.mark.parametrize(
     "value",
     [b"x", bytearray(b"x"), memoryview(b"x"), {"a": b"\xff"}, object(), int, print, LOOP, ValueError("x"), thing],
-    ids=lambda one: type(one).__name__,
+    ids=lambda item: type(item).__name__,
 )
 def test_result_without_a_text_form_is_refused(value: Any) -> None:
     with pytest.raises(motet.ToolResultError, match="the tool returned"):
@@ -180,6 +180,6 @@ def test_any_json_value_can_be_a_result(value: Any) -> None:
 def test_markers_in_a_result_stay_text_in_the_prompt(value: str) -> None:
     call = motet.ToolCall("f", "{}", "c")
     result = motet.ToolResult("c", result_text(value)[0], "f")
-    said = [motet.Message("user", "Hi"), motet.Message("assistant", (call,)), motet.Message("tool", (result,))]
-    parsed = motet.parse_conversation(motet.render(said).ids, strict=True)
+    messages = [motet.Message("user", "Hi"), motet.Message("assistant", (call,)), motet.Message("tool", (result,))]
+    parsed = motet.parse_conversation(motet.render(messages).ids, strict=True)
     assert parsed[-1].content[0].content == value  # type: ignore[union-attr]

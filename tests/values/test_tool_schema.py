@@ -111,7 +111,9 @@ SCHEMAS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "schema", "typescript"), SCHEMAS, ids=lambda one: getattr(one, "__name__", ""))
+@pytest.mark.parametrize(
+    ("function", "schema", "typescript"), SCHEMAS, ids=lambda value: getattr(value, "__name__", "")
+)
 def test_parameter_schema_is_that_of_its_type(function: Callable[..., Any], schema: Any, typescript: str) -> None:
     assert field(function) == schema
     assert f"type {function.__name__} = (_: {{\n{typescript}\n}}) => any;" in shown(function)
@@ -124,7 +126,7 @@ def grow(node: Node, more: list[Node] | None = None) -> None: ...
 
 def test_recursive_type_refs_resolve() -> None:
     schema = shape(grow)
-    pointers = [one for one in json.dumps(schema).split('"') if one.startswith("#/$defs/")]
+    pointers = [item for item in json.dumps(schema).split('"') if item.startswith("#/$defs/")]
     assert set(pointers) == {"#/$defs/Node"}
     assert schema["$defs"]["Node"]["properties"]["meta"] == META
     assert schema["properties"]["node"]["properties"]["labels"]["default"] == {"title": "kept"}
@@ -154,10 +156,10 @@ def odd(schema: int, json: int, self: int, _x: int, model_config: int, p0: int, 
 
 
 def test_any_parameter_name_is_allowed() -> None:
-    given = {name: number for number, name in enumerate(["schema", "json", "self", "_x", "model_config", "p0"])}
-    assert list(shape(odd)["properties"]) == list(given)
-    assert called(odd, json.dumps(given)) == given
-    assert called(odd, json.dumps({**given, "more": 9})) == {**given, "more": 9}
+    arguments = {name: number for number, name in enumerate(["schema", "json", "self", "_x", "model_config", "p0"])}
+    assert list(shape(odd)["properties"]) == list(arguments)
+    assert called(odd, json.dumps(arguments)) == arguments
+    assert called(odd, json.dumps({**arguments, "more": 9})) == {**arguments, "more": 9}
     assert shape(odd)["additionalProperties"] is True
     assert "_x: number" in shown(odd)
 
@@ -194,4 +196,4 @@ def test_mutable_default_is_not_shared_by_calls() -> None:
 def test_tool_without_parameters() -> None:
     assert shape(nothing) == {"type": "object", "properties": {}, "additionalProperties": False}
     assert "// Says nothing.\ntype nothing = () => any;" in shown(nothing)
-    assert [called(nothing, given) for given in ("", "{}")] == ["", ""]
+    assert [called(nothing, value) for value in ("", "{}")] == ["", ""]

@@ -110,12 +110,12 @@ class Atom(Closing, AsyncClosing):
         return await self._client.aask(self._prepare(prompt, output, options))
 
     def stream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> AnswerStream:
-        """The events of an answer while they arrive: `with brain.stream(...) as s: for event in s: ...`, then
+        """The events of an answer while they arrive: `with atom.stream(...) as s: for event in s: ...`, then
         `s.answer`. Arguments and errors are those of `ask`; the request is sent when the first event is read."""
         return self._client.stream(self._prepare(prompt, output, options))
 
     def astream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[Options]) -> AsyncAnswerStream:
-        """`stream`, awaited: `async with brain.astream(...) as s: async for event in s: ...`"""
+        """`stream`, awaited: `async with atom.astream(...) as s: async for event in s: ...`"""
         return self._client.astream(self._prepare(prompt, output, options))
 
     # Loops.
@@ -149,7 +149,7 @@ class Atom(Closing, AsyncClosing):
         return await AsyncRunStream(self._client, loop, stream_events=False).finish()
 
     def arun_stream(self, prompt: Prompt, *, output: Any = str, **options: Unpack[RunOptions]) -> AsyncRunStream:
-        """`run(stream=True)`, awaited: `async with brain.arun_stream(...) as s: async for event in s: ...`"""
+        """`run(stream=True)`, awaited: `async with atom.arun_stream(...) as s: async for event in s: ...`"""
         loop = self._loop(prompt, output, options)
         return AsyncRunStream(self._client, loop, stream_events=True)
 
@@ -206,7 +206,7 @@ class Atom(Closing, AsyncClosing):
         unfinished: Unfinished = "raise",
         **options: Unpack[RunOptions],
     ) -> StepLoop:
-        """A run by hand: `with brain.steps(...) as loop: for step in loop: step.approve()`. Each step is yielded before
+        """A run by hand: `with atom.steps(...) as loop: for step in loop: step.approve()`. Each step is yielded before
         its calls run; each call can be approved, denied, run with other arguments, or given a result. Calls without a
         decision are denied. `loop.run` is the run so far. `prompt` may be a `Run` to continue."""
         if isinstance(prompt, Run):

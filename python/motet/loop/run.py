@@ -137,7 +137,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Run:
-    """The state of a tool loop: an immutable value. `brain.resume(run)` continues it."""
+    """The state of a tool loop: an immutable value. `atom.resume(run)` continues it."""
 
     slug: str
     """Slug of the atom."""

@@ -1,8 +1,8 @@
 """Tests without a key and a network: a scripted server, and cassettes of real exchanges.
 
 with motet.testing.ScriptedServer(["<|channel|>final<|message|>Hi!<|return|>"]) as server:
-    brain = motet.atom("together/gpt-oss/120b", base_url=server.url)
-    assert brain.ask("Hello").output == "Hi!"
+    atom = motet.atom("together/gpt-oss/120b", base_url=server.url)
+    assert atom.ask("Hello").output == "Hi!"
 """
 
 from typing import TYPE_CHECKING
