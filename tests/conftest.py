@@ -40,7 +40,7 @@ def own_server_has_no_prices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_path() -> Iterator[Path]:
-    """A temporary folder in memory, where there is such a place: for tests that write thousands of files."""
+    """A temporary folder in memory if the system has one: for tests that write thousands of files."""
     shared = "/dev/shm"
     with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as name:
         yield Path(name)

@@ -95,7 +95,16 @@ from motet.errors import (
     UnknownToolError,
     UnsafeArchiveError,
 )
-from motet.harmony import Attribution, Prompt, Rendered, Training, render, render_frames, render_training
+from motet.harmony import (
+    Attribution,
+    Prompt,
+    Rendered,
+    Training,
+    TrainingSample,
+    render,
+    render_frames,
+    render_training,
+)
 from motet.message import (
     Completion,
     DeveloperContent,
@@ -265,6 +274,7 @@ __all__ = [
     "ToolResult",
     "ToolResultError",
     "Training",
+    "TrainingSample",
     "TruncatedOutputError",
     "TuneError",
     "UnfinishedCallError",

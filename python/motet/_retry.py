@@ -21,6 +21,7 @@ class Clock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
+        """Waits."""
         time.sleep(seconds)
 
 

@@ -206,7 +206,9 @@ class ReplyStream(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def __iter__(self) -> Iterator[Event]: ...
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Closes the connection; the rest of the answer does not arrive. Idempotent."""
+
     @property
     def reply(self) -> Reply:
         """The reply so far."""
@@ -220,9 +222,12 @@ class AsyncReplyStream(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def __aiter__(self) -> AsyncIterator[Event]: ...
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Closes the connection; the rest of the answer does not arrive. Idempotent."""
+
     @property
-    def reply(self) -> Reply: ...
+    def reply(self) -> Reply:
+        """The reply so far."""
 
 
 class Backend(Protocol):
@@ -231,13 +236,32 @@ class Backend(Protocol):
     def prepare(self, request: Request) -> Prepared:
         """Renders and counts a request, without I/O. Raises `ConfigError` or `RenderError` if it cannot be sent."""
 
-    def execute(self, request: Request | Prepared) -> Reply: ...
-    async def aexecute(self, request: Request | Prepared) -> Reply: ...
-    def stream(self, request: Request | Prepared) -> ReplyStream: ...
-    def astream(self, request: Request | Prepared) -> AsyncReplyStream: ...
-    def list_models(self, *, refresh: bool = False) -> ModelList: ...
-    async def alist_models(self, *, refresh: bool = False) -> ModelList: ...
-    def health(self, model: str | None = None) -> Health: ...
-    async def ahealth(self, model: str | None = None) -> Health: ...
-    def close(self) -> None: ...
-    async def aclose(self) -> None: ...
+    def execute(self, request: Request | Prepared) -> Reply:
+        """The whole reply to a request. Raises `ApiError`, and what `prepare` raises."""
+
+    async def aexecute(self, request: Request | Prepared) -> Reply:
+        """`execute`, awaited."""
+
+    def stream(self, request: Request | Prepared) -> ReplyStream:
+        """The events of a reply while they arrive. The request is sent when the stream is entered."""
+
+    def astream(self, request: Request | Prepared) -> AsyncReplyStream:
+        """`stream`, for `async with` and `async for`."""
+
+    def list_models(self, *, refresh: bool = False) -> ModelList:
+        """The models that the service lists, from a cache unless `refresh`. Raises `ApiError` if there is no list."""
+
+    async def alist_models(self, *, refresh: bool = False) -> ModelList:
+        """`list_models`, awaited."""
+
+    def health(self, model: str | None = None) -> Health:
+        """Whether the service responds, accepts the key, and has `model`. Errors are in the result."""
+
+    async def ahealth(self, model: str | None = None) -> Health:
+        """`health`, awaited."""
+
+    def close(self) -> None:
+        """Closes the connections."""
+
+    async def aclose(self) -> None:
+        """Closes the connections, those of the event loop included."""

@@ -400,7 +400,7 @@ class Frame(_Value):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Note(_Value):
-    """A remark on a rendered prompt: it says something that a model could misread, or that is not as it was given."""
+    """A remark on a rendered prompt: what a model could misread, or what differs from the input."""
 
     code: str
     """One of a closed set; see docs/reference/notes.md."""
@@ -412,7 +412,7 @@ class Note(_Value):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Repair(_Value):
-    """Something that does not follow the format, and what the parser made of it."""
+    """A deviation from the format, and how the parser reads it."""
 
     code: str
     """One of a closed set; see docs/reference/repairs.md."""

@@ -65,7 +65,7 @@ def test_forty_tasks_get_whole_answers_or_none() -> None:
 
 
 def test_a_request_inside_a_stream_never_waits_for_it() -> None:
-    """Waiting for the outer request would never end, as it ends only after the inner one."""
+    """The outer request ends after the inner one, so waiting for it would deadlock."""
     with asking(lambda _: ANSWER) as (atom, _):
         limit = worst_cost(atom, "Go.") * Decimal("1.5")
         with motet.budget(limit) as budget, atom.stream("Go.", max_tokens=MAX_TOKENS) as stream:

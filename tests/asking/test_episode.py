@@ -108,7 +108,7 @@ def test_exchange_has_its_own_hash() -> None:
 
 
 def test_results_without_an_id_keep_their_name() -> None:
-    """The name alone says then which tool spoke."""
+    """The tool is identified by name alone."""
 
     def episode(name: str) -> Episode:
         call = Message("assistant", (ToolCall("now", "{}", "c1"),))

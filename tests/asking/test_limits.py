@@ -50,7 +50,7 @@ def one_chunk_more(limit: Decimal) -> Decimal:
 
 
 def talk(*said: Any) -> Any:
-    """A script by how many answers a conversation has. Of a list the first comes once, and the last from then on."""
+    """A script indexed by the conversation's answers. Of a list, each turn is used once and the last repeatedly."""
     left = [list(total) if isinstance(total, list) else [total] for total in said]
 
     def script(body: Any) -> Any:
@@ -197,7 +197,7 @@ def test_output_limit_of_the_service_is_not_the_run_limit() -> None:
 
 
 def spend(atom: motet.Atom, prompt: str, **options: Any) -> tuple[bool, Decimal]:
-    """Whether the answer came, and what it cost."""
+    """Whether the answer arrived, and its cost."""
     try:
         answer = atom.ask(prompt, **options)
     except motet.MaxCostError as error:

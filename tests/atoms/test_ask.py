@@ -127,7 +127,7 @@ def test_invalid_options_are_refused_by_name(options: dict[str, Any], error: typ
 
 
 def test_unsupported_tool_choice_is_refused() -> None:
-    """The raw lanes cannot hold a model to a choice of tools."""
+    """The raw lanes cannot enforce a tool choice."""
     options: Any = {"tools": [WEATHER], "tool_choice": "required"}
     with asking(CALL, style="vllm", lane="ids") as (atom, server):
         with pytest.raises(motet.ConfigError, match="the ids lane has no place for tool_choice='required'"):

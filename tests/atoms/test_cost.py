@@ -103,7 +103,7 @@ def test_estimate_is_exact_for_the_prompt() -> None:
 
 
 def test_prompt_is_counted_before_the_lane_is_known() -> None:
-    """As long as nobody asked it, and in every lane it has as many tokens or about."""
+    """Before the first request, the estimate is exact or close to the tokens of every lane."""
     for style in ("together", "vllm"):
         with asking(PLAIN, style=style, lane="auto") as (atom, server):
             estimate = atom.estimate("Why is the sky blue? 青")

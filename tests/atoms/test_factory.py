@@ -157,7 +157,7 @@ def test_api_key_can_be_a_callable() -> None:
 
 
 def test_slug_must_be_text() -> None:
-    """None was the model id of those atoms that no service has."""
+    """Regression: atoms without a service had the model id `None`."""
     for wrong in (None, 5):
         with pytest.raises(TypeError, match="slug must be a str"):
             motet.atom(wrong)  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ async def _astream(atom: motet.Atom, **options: Any) -> motet.Answer[Point]:
 
 
 def locate(atom: motet.Atom, how: str, **options: Any) -> motet.Answer[Point]:
-    """The answer, in each of the ways to have one."""
+    """The answer by each method that returns one."""
     if how == "aask":
         return asyncio.run(_aask(atom, **options))
     if how == "astream":

@@ -22,7 +22,7 @@ def test_explain_shows_repairs() -> None:
     stray = "<|channel|>analysis<|message|>x<|end|> well<|start|>assistant<|channel|>final<|message|>Hi"
     printed = command("explain", stdin=stray).splitlines()
     assert printed[5].split(maxsplit=2)[2] == "' well'        between frames"
-    # Under the token that told, with the place that it is about.
+    # Under the token that shows it, with the position that it concerns.
     assert printed[7].split(maxsplit=4)[:4] == ["!", "stray_text", "at", "5"]
     assert printed[-1].strip() == "! truncated_content  the input ended before a stop token"
 

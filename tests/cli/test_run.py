@@ -48,7 +48,7 @@ SAID: list[Any] = [
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    """Says the same to the same conversation."""
+    """A pure function of the conversation."""
     with ScriptedServer(
         lambda question: SAID[sum(message["role"] == "assistant" for message in question["messages"])]
     ) as server:
@@ -57,7 +57,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def place(tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with tools, and a server that the environment names."""
+    """A folder with tools, and the server that the environment names."""
     (tmp_path / "mytools.py").write_text(TOOLS)
     monkeypatch.setenv("TOGETHER_API_KEY", KEY)
     monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
@@ -109,7 +109,7 @@ def test_limit_keeps_the_run(place: Path) -> None:
     out, _ = run("--checkpoint", "run.json")
     assert out == "Sunny in both.\n"
     assert (place / "work").read_text() == "Zürich\nBern\n"
-    # What is done is told again, and nobody is asked.
+    # A finished run is printed again without a request.
     assert run("--checkpoint", "run.json", "--base-url", "http://127.0.0.1:9")[0] == out
 
 

@@ -28,7 +28,7 @@ from tests.support.tune_service import BIG, MODEL, TuneService, answering, rows,
 
 @pytest.fixture
 def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[TuneService]:
-    """A service that the environment names, and waits that are told and not slept."""
+    """The service that the environment names, with a fake clock for waits."""
     with service(answering) as results:
         monkeypatch.setenv("TOGETHER_API_KEY", KEY)
         monkeypatch.setenv("TOGETHER_BASE_URL", results.server.url)
@@ -52,7 +52,7 @@ def start(it: TuneService, data: str, *more: str) -> str:
 
 
 class Out:
-    """What was printed."""
+    """The standard output."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -130,7 +130,7 @@ def test_start_without_a_terminal_needs_yes(
 
 
 class Terminal:
-    """Standard input with a person in front of it."""
+    """An interactive standard input."""
 
     def __init__(self, *answers: str) -> None:
         self.answers = [*answers]
@@ -375,7 +375,7 @@ def test_ctrl_c_leaves_the_job_running(data: str) -> None:
 
 
 def killed(server: ScriptedServer, *arguments: str, when: Callable[[], bool]) -> None:
-    """Runs a command until something is so, and then kills it."""
+    """Runs a command until a condition holds, then kills it."""
     environment = {**os.environ, "TOGETHER_API_KEY": KEY, "TOGETHER_BASE_URL": server.url}
     with subprocess.Popen([sys.executable, "-m", "motet.cli", *arguments], env=environment) as process:
         ends = time.monotonic() + 60

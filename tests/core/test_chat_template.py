@@ -34,7 +34,7 @@ def render(messages: Any, **settings: Any) -> motet.Prompt:
 
 
 def behind(text: str, start: str) -> str:
-    """What follows a text, up to the next marker."""
+    """The text after `before`, up to the next marker."""
     return text.split(start, 1)[1].split("<|", 1)[0]
 
 
@@ -53,7 +53,7 @@ def test_rendered_text_equals_the_goldens(golden: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("golden", GOLDENS, ids=range(len(GOLDENS)))
 def test_reference_rules_equal_the_goldens(golden: dict[str, Any]) -> None:
-    """The witness of the other tests is itself to be believed."""
+    """The reference that other tests compare with is itself correct."""
     golden_input = golden["input"]
     prompt = rules.prompt(
         golden_input["messages"],
@@ -76,7 +76,7 @@ enums = st.lists(schema_text | st.integers() | st.booleans() | st.none(), max_si
 
 @st.composite
 def schemas(draw: st.DrawFn, depth: int = 3) -> dict[str, Any]:
-    """Of those for which the template does not fail."""
+    """Conversations for which the template does not fail."""
     schema: dict[str, Any] = draw(st.fixed_dictionaries({}, optional={"title": schema_text, "minimum": st.integers()}))
     for key, choices in {
         "description": schema_text,
@@ -109,7 +109,7 @@ values = st.recursive(
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Chat dicts that the template does not refuse."""
+    """Chat dicts that the template accepts."""
     messages: list[dict[str, Any]] = []
     if draw(st.booleans()):
         messages.append({"role": draw(st.sampled_from(["system", "developer"])), "content": draw(text)})
@@ -400,7 +400,7 @@ def test_unescaped_text_of_schemas_is_noted(schema: Any) -> None:
 
 
 def test_line_breaks_of_a_tool_description_are_noted() -> None:
-    """Most tools of real servers have them, and the template writes them as they are."""
+    """Most tools of real servers have them, and the template writes them unchanged."""
     tool = {"name": "read", "description": "Reads.\nTwo lines."}
     for prompt in (render([USER], tools=[tool]), render([{"role": "system", "content": "x"}], tools=[tool])):
         assert "\n\n// Reads.\nTwo lines.\ntype read = () => any;\n\n}" in prompt.text

@@ -1,4 +1,4 @@
-"""Reading lists of ids, which goes past PyO3: whatever is in them, and whoever changes them meanwhile."""
+"""Reading lists of ids without PyO3: with arbitrary items, and while other threads change them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ OPENING = motet.encode("<|channel|>final<|message|>", special="token")
 
 
 class Sub(int):
-    """No exact int: its own code may run."""
+    """A subclass of int, whose own code may run."""
 
 
 class Index:
-    """An id, that does something when it is read."""
+    """An id with a side effect on reading."""
 
     def __init__(self, value: int, act: Callable[[], object] = lambda: None) -> None:
         self.value = value
@@ -93,7 +93,7 @@ def test_another_thread_may_change_the_list_of_ids() -> None:
 
 
 def test_kept_events_do_not_change() -> None:
-    """What nobody keeps is used again; what somebody keeps is not."""
+    """Event objects are recycled unless the caller keeps a reference."""
     parser, words = motet.StreamParser(), motet.encode("one two one two two one " * 50)
     for token in OPENING:
         parser.feed(token)

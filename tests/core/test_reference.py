@@ -157,7 +157,7 @@ def change(frames: list[Read], at: int, **values: Any) -> None:
 
 
 def set_piece(name: str, write: Callable[[str], str]) -> Damage:
-    """A damage to the wire that does not change the frames."""
+    """A damage that does not change the frames."""
 
     def damage(wire: list[Pieces], frames: list[Read], at: int) -> bool:
         before = getattr(wire[at], name)

@@ -322,7 +322,7 @@ PLACES: list[Any] = [
 
 
 def skeleton(text: str) -> str:
-    """TypeScript with its comments and strings taken out: what a reader would take for structure."""
+    """TypeScript without its comments and strings: its structure."""
     out, at = [], 0
     while at < len(text):
         if text.startswith("//", at):
@@ -343,7 +343,7 @@ def skeleton(text: str) -> str:
 
 @pytest.mark.parametrize("place", range(len(PLACES)))
 def test_tool_texts_cannot_become_structure(place: int) -> None:
-    """Goal: whatever stands in a schema, the structure around it is that of a harmless one."""
+    """The structure around a schema does not depend on the schema's texts."""
     make = PLACES[place]
     harmless = {}
     for probe in ("plain", "two words"):

@@ -42,7 +42,7 @@ def declared_names(schema: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_types_of_real_schemas(kind: str) -> None:
-    """Each file of tools beside the text that a model reads. `UPDATE=1` writes it anew, to be read by a person."""
+    """Each file of tools beside its rendering. `UPDATE=1` rewrites it, for review."""
     tools = json.loads((FOLDER / f"{kind}.json").read_text())
     path = FOLDER / f"{kind}.txt"
     text = developer_text(tools) + "\n"

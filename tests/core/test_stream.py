@@ -1,4 +1,4 @@
-"""Streaming: however the input is cut, and whoever reads meanwhile."""
+"""Streaming: any chunk boundaries, and snapshots at any time."""
 
 from __future__ import annotations
 

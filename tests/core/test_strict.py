@@ -33,7 +33,7 @@ def test_strict_error_has_position_and_expectation() -> None:
 
 
 def _spelled(ids: list[int]) -> str:
-    """What ids stand for, as the parser reads them: invalid UTF-8 and unknown ids are replacement characters."""
+    """The text of ids as the parser reads them: invalid UTF-8 and unknown ids are replacement characters."""
     token_bytes = [motet.decode_bytes([t]) if 0 <= t < motet.VOCAB_SIZE else "\ufffd".encode() for t in ids]
     return b"".join(token_bytes).decode("utf-8", "replace")
 
@@ -53,7 +53,7 @@ def _escaped(text: str) -> str:
 @example("\x7f" * 60 + "<|message|>", None)
 @given(wild_text | wild_ids, st.data())
 def test_excerpt_underlines_the_fault(raw: Any, data: Any) -> None:
-    """However the input is cut: the line holds the 48 characters before the position, and what is underlined begins
+    """For any chunk boundaries, the line holds the 48 characters before the position, and the underlined part begins
     there, or behind blanks that a token has before its word."""
     for chunks in ([raw], cut(data.draw, raw) if data else [raw[:5], raw[5:]]):
         parser, read = motet.StreamParser(strict=True), raw[:0]

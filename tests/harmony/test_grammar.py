@@ -116,7 +116,7 @@ json_type = st.sampled_from(["", " json", " <|constrain|>json", "<|constrain|>js
 
 
 def dumped(value: Any, style: int) -> str:
-    """JSON as every form takes it."""
+    """JSON that every form accepts."""
     indent, separators = [(None, (", ", ": ")), (None, (",", ":")), (2, (",", ": "))][style]
     # llguidance takes escapes only where JSON needs them, and needs one more of them than JSON: for U+007F.
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
@@ -314,7 +314,7 @@ def test_spelled_markers_are_text(form: str, quoting: bool) -> None:
     opening, stop = ids_of("<|channel|>final<|message|>"), [RETURN]
     matcher = engine(form, quoting=quoting)
     assert matcher.accepts([*opening, *motet.encode(echo), *stop]) == (quoting and form != "gbnf")
-    # Nearly one is none, and a marker itself is never content.
+    # A near-marker is content; a marker never is.
     assert matcher.accepts([*opening, *motet.encode("<|end| <|en<|enD|> |> <<|>"), *stop])
     assert not matcher.accepts([*opening, motet.SPECIAL_TOKENS["<|start|>"], *stop])
     assert not matcher.accepts([*opening, motet.SPECIAL_TOKENS["<|reserved_200050|>"], *stop]) or form == "gbnf"

@@ -37,7 +37,7 @@ LOCAL_SERVERS = {
 
 
 def answer(body: Mapping[str, Any]) -> str:
-    """What a model might answer to the questions of the pages."""
+    """Plausible answers to the questions of the pages."""
     if "messages" not in body:
         return PLAIN
     if body.get("response_format"):
@@ -50,7 +50,7 @@ def answer(body: Mapping[str, Any]) -> str:
 @pytest.fixture(autouse=True)
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TOGETHER_API_KEY", KEY)
-    # A job that has ended at the first look: nobody waits.
+    # The job has ended at the first poll, so that nothing waits.
     with ScriptedServer(answer, training=Training(stages=[Stage("completed", 20)])) as server:
         monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
         yield

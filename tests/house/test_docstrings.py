@@ -16,7 +16,11 @@ from motet import _core
 
 STUB_DOCS = runpy.run_path(str(Path(__file__).parents[2] / "rust" / "python" / "stub_docs.py"))
 STUB = STUB_DOCS["STUB"].read_text()
-MODULES = ["motet", *(f"motet.{name}" for name in ["errors", "harmony", "limits", "metrics", "tolerant_json", "trace"])]
+MODULES = [
+    "motet",
+    *(f"motet.{name}" for name in ("backend", "errors", "harmony", "limits", "message", "metrics", "testing")),
+    *(f"motet.{name}" for name in ("together", "tolerant_json", "trace", "tune")),
+]
 
 
 def test_stub_has_the_docstrings_of_the_extension() -> None:

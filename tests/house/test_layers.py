@@ -93,14 +93,14 @@ def test_no_module_imports_itself_through_others() -> None:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=below)
 def test_no_submodule_has_the_name_of_a_public_attribute(path: Path) -> None:
-    """Importing such a submodule would replace the attribute."""
+    """Otherwise importing the submodule would replace the attribute."""
     package = importlib.import_module(module(path))
     submodules = {file.name.removesuffix(".py") for file in path.parent.iterdir() if file.suffix in ("", ".py")}
     assert submodules & set(getattr(package, "__all__", ())) == set()
 
 
 def test_modules_that_users_do_not_need_begin_with_an_underscore() -> None:
-    """A single module without one defines a name that `motet` hands on, or is documented by its own name."""
+    """A module without an underscore defines a name that `motet` re-exports, or is documented by its own name."""
     pages = "".join([page.read_text() for page in (PACKAGE.parents[1] / "docs/reference").rglob("*.md")])
     public = set(importlib.import_module("motet").__all__)
     for path in PACKAGE.glob("*.py"):
@@ -148,7 +148,7 @@ def foreign(path: Path) -> list[tuple[str, bool]]:
     ],
 )
 def test_packages_are_imported_only_where_allowed(package: str, rooms: str, late: str) -> None:
-    """`late`: only within functions, so that whoever does not need it does not load it."""
+    """`late`: modules that import it within functions only, so that it loads on use."""
     importers = {(room(module(path)), within) for path in FILES for name, within in foreign(path) if name == package}
     assert importers, f"nobody imports {package}"
     allowed = {(name, within) for name in rooms.split() for within in (True, False)}
@@ -201,7 +201,7 @@ def test_http_statuses_are_read_in_one_file() -> None:
 
 
 def test_prices_are_multiplied_in_one_file() -> None:
-    """A sum of money is made nowhere else: elsewhere nothing is multiplied or divided by what a price says."""
+    """Money is computed in one place: elsewhere a price is neither multiplied nor divided."""
     for path in {*FILES} - {PACKAGE / "metrics.py"}:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
@@ -254,7 +254,7 @@ print(*sys.modules)
 
 
 def test_import_reads_no_files_and_no_environment() -> None:
-    """Python's side of it; that the native code has no way to read anything is for `tidy.rs`."""
+    """The Python side; `tidy.rs` checks that the native code does no I/O."""
     program = """
 import os, sys
 read = []

@@ -19,7 +19,7 @@ NAMES = {
         Rendered Repair RepeatedCallError RequestTimeoutError Run RunOptions RunStream SPECIAL_TOKENS
         STOP_TOKENS SchemaMismatchError SecretsError ServerError Spec SpecialTokenError Step StreamEncoder
         StreamError StreamParser StreamTruncatedError SystemContent Text Tool ToolCall ToolConstraintError
-        ToolError ToolResult ToolResultError Training TruncatedOutputError TuneError UnfinishedCallError
+        ToolError ToolResult ToolResultError Training TrainingSample TruncatedOutputError TuneError UnfinishedCallError
         UnknownAtomError UnknownToolError UnsafeArchiveError Usage VOCAB_SIZE __version__ atom budget count
         decode decode_bytes encode encode_array encode_batch frames gen_brain_atom get_brain_atoms grammar
         models parse parse_batch parse_conversation partial_json register_atom render render_frames
@@ -43,7 +43,7 @@ NAMES = {
         Cache Cash Chars Cost Metrics Price Size Time Tokens Usage measure to_money
     """,
     "motet.harmony": """
-        Prompt Rendered Tools Training read_response_format render render_frames render_training
+        Prompt Rendered Tools Training TrainingSample read_response_format render render_frames render_training
     """,
     "motet.backend": """
         AsyncReplyStream Attempt Backend Health LaneChoice Model ModelList Reply ReplyStream Request

@@ -86,7 +86,7 @@ def pairs() -> dict[str, Pair]:
 
 @functools.cache
 def renamed() -> dict[str, str]:
-    """The async names of the package, and what they are without."""
+    """The async names of the package, and their sync counterparts."""
     names = [key.rpartition("::")[2].rpartition(".")[2] for key in pairs()]
     return {name: sync_name(name) or name for name in names} | WORDS
 
@@ -140,7 +140,7 @@ class WithoutAwait(ast.NodeTransformer):
 
 
 def plain(node: ast.stmt) -> str:
-    """Its source without the words of asyncio."""
+    """The source without asyncio's names."""
     copy = ast.parse(ast.unparse(node))
     text = ast.unparse(ast.fix_missing_locations(WithoutAwait().visit(copy)))
     text = re.sub(r"^(\s*)\.\.\.$", r"\1pass", text, flags=re.M)

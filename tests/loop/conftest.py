@@ -23,6 +23,6 @@ def lane(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def hanging_tools_end() -> Iterator[None]:
-    """Lets the threads of tools that hang end with the tests, and not before: later modules use the same tools."""
+    """Ends the threads of hanging tools after the last test: later modules use the same tools."""
     yield
     WAKE.set()

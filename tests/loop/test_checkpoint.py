@@ -216,7 +216,7 @@ def test_resume_can_write_to_another_checkpoint(tmp_path: Path) -> None:
 
 
 class Disk:
-    """Makes the n-th write, or sync, fail as a full disk does: wholly, or after half of it."""
+    """Makes the n-th write or sync fail as on a full disk: entirely, or after half the bytes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, call: str, half: bool) -> None:
         self.left = -1

@@ -98,7 +98,7 @@ values = st.builds(
 
 
 def wire(run: Run) -> str:
-    """All of it, with what equality does not look at."""
+    """All attributes, with those that equality ignores."""
     return json.dumps(run.to_dict())
 
 
@@ -187,7 +187,7 @@ def test_run_exposes_messages_and_episode() -> None:
     with pytest.raises(motet.RepeatedCallError) as caught:
         fake_atom(turns(calls("add"), calls("add"), final("A")))[0].run("Go.", tools=[counter.add], max_repeats=1)
     state = caught.value.state
-    # A call without its result is said, but the conversation does not hold it: nobody could answer it.
+    # A call without a result is in the step but not in the conversation, where it would be invalid.
     assert [message.role for message in state.messages] == ["user", "assistant", "tool", "assistant"]
     assert [message.role for message in state.episode.messages] == ["user", "assistant"]
     assert (state.done, state.text, state.next_input) == (False, "", ())

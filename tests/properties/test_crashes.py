@@ -1,4 +1,4 @@
-"""Crashes of tool loops, everywhere: no finished step is lost, and no tool does its work twice without being told so."""
+"""Crashes of tool loops at every point: finished steps are kept, and a call runs twice only by the caller's choice."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CONVERSATIONS: dict[str, tuple[str, ...]] = {
 
 
 def adder(world: World, kind: str, *, awaited: bool) -> Any:
-    """The tool `add` of a kind; it acts on the world."""
+    """The tool `add` of a kind, with side effects that are counted."""
 
     def act(x: int) -> str:
         world.act(x, seconds=0.002 if kind == "slow" else 0)
@@ -71,7 +71,7 @@ KINDS = ["once", "idempotent", "slow", "raising"]
 
 
 def go_on(kind: str, add: Any, path: Path, script: tuple[str, ...], policy: Any, awaited: bool) -> motet.Run:
-    """A process: begins the run, or resumes it from what is on the disk."""
+    """One process: starts the run, or resumes it from the disk."""
     atom, backend = fake_atom(turns(*script))
     backend.before = CRASH_POINT.tick
     options: Any = {"tools": [add], "parallel": kind != "once"}
@@ -83,7 +83,7 @@ def go_on(kind: str, add: Any, path: Path, script: tuple[str, ...], policy: Any,
 
 
 def calls_of(script: tuple[str, ...]) -> collections.Counter[int]:
-    """How often the answers call `add` with each valid `x`."""
+    """The number of calls of `add` with each valid `x`."""
     return collections.Counter(
         call.args()["x"]
         for turn in script
@@ -93,7 +93,7 @@ def calls_of(script: tuple[str, ...]) -> collections.Counter[int]:
 
 
 def crash_and_go_on(folder: Path, name: str, kind: str, n: int, world: World, tools: dict[bool, Any]) -> bool:
-    """One cell: crashes at the n-th tick, and again while it resumes; then to the end. False if nothing crashed."""
+    """One case: crashes at the n-th crash point and again while resuming, then ends. False if nothing crashed."""
     script, path = CONVERSATIONS[name], folder / f"{n}.json"
     expected = calls_of(script)
     world.done.clear()
@@ -197,7 +197,7 @@ def die() -> None:
 
 
 def ten_steps(url: str, path: str, n: int, place: str) -> None:
-    """A process that kills itself: in the n-th step, at a place in it."""
+    """A process that kills itself at a place in the n-th step."""
 
     def there(here: str) -> Callable[[int], None]:
         return lambda x: die() if x == n and place == here else None

@@ -25,7 +25,7 @@ SHARED = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def tools_of(world: World) -> list[motet.Tool]:
-    """One tool of each kind that exists; they act on the world."""
+    """One tool of each kind, with side effects that are counted."""
 
     def once(x: int) -> int:
         return world.act(x)
@@ -47,7 +47,7 @@ def tools_of(world: World) -> list[motet.Tool]:
 
 
 class Loops(RuleBasedStateMachine):
-    """A conversation that is begun once and gone on with until it is done, whatever happens on the way."""
+    """A run that is resumed after any interruption until it is done."""
 
     @initialize(
         conversation=st.lists(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3), max_size=4),
@@ -81,7 +81,7 @@ class Loops(RuleBasedStateMachine):
         self.done = False
 
     def attempt(self, how: str, crash: int, **options: Any) -> motet.Run | None:
-        """A process: begins the run or goes on with it, and may crash."""
+        """One process: starts or resumes the run, and may crash."""
         options = {"tools": self.tools, "max_steps": 20, **options}
         CRASH_POINT.left = crash
         try:
@@ -132,7 +132,7 @@ class Loops(RuleBasedStateMachine):
 
     @rule(events=st.integers(1, 30))
     def leave(self, events: int) -> None:
-        """Somebody listens for a while."""
+        """A stream is read in part, then closed."""
         options: Any = {"tools": self.tools, "max_steps": 20}
         if self.path.exists():
             stream = self.atom.resume(self.path, stream=True, unfinished=self.policy, **options)
@@ -152,7 +152,7 @@ class Loops(RuleBasedStateMachine):
     @precondition(lambda self: self.path.exists())
     @rule(data=st.data())
     def fork(self, data: st.DataObject) -> None:
-        """Another run goes on from one of its steps, and this one does not notice."""
+        """A fork continues from one of the steps and leaves this run unchanged."""
         run = motet.Run.load(self.path)
         content = self.path.read_bytes()
         n = data.draw(st.integers(0, len(run.steps)))
@@ -169,7 +169,7 @@ class Loops(RuleBasedStateMachine):
     @precondition(lambda self: self.path.exists())
     @rule()
     def move(self) -> None:
-        """Its files are copied to another machine, and what is here is lost."""
+        """The files move to another machine; the memory is lost."""
         other = Path(tempfile.mkdtemp(dir=SHARED))
         for path in self.folder.iterdir():
             if not path.name.endswith(".part"):

@@ -40,7 +40,7 @@ class Number(BaseModel):
 
 @pytest.mark.parametrize("spec", SERVED, ids=lambda spec: spec.slug)
 def test_every_atom_answers_and_calls_tools(spec: catalog.Spec) -> None:
-    """A slug that the table knows and the service does not was a TypeError at run time."""
+    """A slug in the table that the service lacks was a TypeError at run time."""
     with asking(CALL, final("54"), slug=spec.slug) as (atom, server), warnings.catch_warnings():
         warnings.simplefilter("ignore", motet.RemovedAtomWarning)
         first = atom.ask("How warm?", briefs=["ZEBRA42"], tools=[WEATHER])
@@ -57,7 +57,7 @@ def test_every_atom_answers_and_calls_tools(spec: catalog.Spec) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_lone_call_has_no_content(stream: bool) -> None:
-    """The content is null then; `content.map` of null was the end of the reply."""
+    """The content is null then; `content.map` of null failed."""
     with asking(ALONE) as (atom, server):
         if stream:
             with atom.stream("Warm?", tools=[WEATHER]) as result:
@@ -68,7 +68,7 @@ def test_lone_call_has_no_content(stream: bool) -> None:
             answer = atom.ask("Warm?", tools=[WEATHER])
         assert server.requests[0].body["tools"] == [WEATHER], "tools are sent, not passed over"
     assert [call.args() for call in answer.calls] == [{"city": "Oslo"}]
-    # Not `stop`: whoever goes on by this word would stop here.
+    # Not `stop`: loops that continue by this word would end here.
     assert (answer.finish, answer.output, answer.text, answer.completion.stop) == ("tool_calls", None, "", "call")
     assert answer.usage is not None
 
@@ -94,7 +94,7 @@ def test_dotted_tool_name_is_restored(style: str, lane: str) -> None:
 
 @pytest.mark.parametrize("arguments", ['{"city": "Os', "", "Oslo", "{'city': 1}"])
 def test_call_with_broken_arguments_keeps_its_cost(arguments: str) -> None:
-    """A bare SyntaxError lost the call, and the metrics of what was paid for."""
+    """A bare SyntaxError lost the call and its paid metrics."""
     call = ALONE.replace('{"city": "Oslo"}', arguments)
     with asking(call, PLAIN) as (atom, _):
         answer = atom.ask("Warm?", tools=[WEATHER])
@@ -104,7 +104,7 @@ def test_call_with_broken_arguments_keeps_its_cost(arguments: str) -> None:
             result.args()
         assert caught.value.raw == arguments
         assert answer.metrics.cost.cash.total is not None
-        # And it can be told so.
+        # The model receives the reason.
         assert (
             atom.ask([motet.ToolResult(result.id, "that is not valid JSON")], on=answer, tools=[WEATHER]).output
             == ANSWER
@@ -220,7 +220,7 @@ def test_model_without_figures_has_no_estimated_cost() -> None:
     assert estimate.tokens.output.high == 50
 
 
-# Shapes that servers could send, and that nobody had tried.
+# Untested shapes of earlier implementations.
 
 
 def test_message_beside_a_null_delta_is_read() -> None:
@@ -240,7 +240,7 @@ def test_text_beside_empty_ids_is_read() -> None:
 
 @pytest.mark.parametrize("lane", ["ids", "text"])
 def test_together_gets_text_prompts(lane: Any) -> None:
-    """Its completions take nothing else, and none of the fields of vLLM."""
+    """Its completions accept no other field, vLLM's included."""
     request = Request.of("openai/gpt-oss-120b", [{"role": "user", "content": "Hi"}])
     rendered = raw.prompt(request)
     arguments = raw.body(request, rendered, lane, SERVICES["together"], None)
@@ -267,7 +267,7 @@ def test_filtered_answer_is_reported() -> None:
 
 
 def test_cassette_is_never_bypassed(tmp_path: Path) -> None:
-    """Given as the transport alone, it once let what was awaited go out to the network."""
+    """Passed as the sync transport alone, it let async requests go to the network."""
     path = tmp_path / "answers.jsonl"
     with (
         ScriptedServer([PLAIN]) as server,

@@ -56,7 +56,7 @@ def run(*arguments: str, stdin: str | bytes = b"", folder: Path | None = None) -
 
 
 def command(*arguments: str, stdin: str | bytes = b"", folder: Path | None = None, code: int = 0) -> str:
-    """What a command prints; what it says on stderr, if it is to fail. An error is one line, and what strict parsing
+    """The standard output of a command; for a failure, its standard error. An error is one line, and what strict parsing
     refuses is shown in two more."""
     result = run(*arguments, stdin=stdin, folder=folder)
     assert result.code == code, result.err

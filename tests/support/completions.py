@@ -46,7 +46,7 @@ def stream(chunks: list[Any], **settings: Any) -> tuple[list[Event], Completion]
 
 
 def joined(events: list[Event]) -> list[Any]:
-    """Events with neighbouring deltas joined: what does not depend on how the input was cut."""
+    """Events with neighbouring deltas joined: independent of chunk boundaries."""
     out: list[Any] = []
     for event in events:
         if event.type == "delta" and out and out[-1][0] == ("delta", event.index):

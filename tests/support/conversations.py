@@ -23,7 +23,7 @@ _ENDINGS = ["", "a\nb", "a\r\nb", "\u2028", 'say "x"', "C:\\dir", "} // namespac
 
 @st.composite
 def schema_texts(draw: st.DrawFn) -> str:
-    """Any text, among it what ends comments, strings and lines. (A function, as its short repr is written often.)"""
+    """Any text, including what ends comments, strings and lines. (A function, for its short repr.)"""
     return draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(_ENDINGS))
 
 

@@ -13,11 +13,11 @@ from unittest import mock
 
 
 class Crash(BaseException):
-    """The process ends here: no handler of `Exception` sees it, and what was in memory is gone."""
+    """Simulates the end of the process: not an `Exception`, and the memory is discarded."""
 
 
 class CrashPoint:
-    """Counts what touches the world, and goes off at the n-th time."""
+    """Counts side effects, and raises at the n-th."""
 
     def __init__(self) -> None:
         self.left = 0
@@ -36,7 +36,7 @@ CRASH_POINT = CrashPoint()
 
 @contextmanager
 def crash_points() -> Iterator[None]:
-    """Each write to a file ticks before it, and in the middle of it. Nothing waits for the disk: it is not the machine
+    """Each write has a crash point before it and one in the middle. Nothing waits for the disk: it is not the machine
     that crashes here."""
     real: dict[str, Any] = {name: getattr(os, name) for name in ("write", "replace", "ftruncate")}
 
@@ -70,7 +70,7 @@ def crash_points() -> Iterator[None]:
 
 
 class World:
-    """The effects of tool calls, which outlive the crashes of the process that makes them."""
+    """The side effects of tool calls, which survive crashes."""
 
     def __init__(self) -> None:
         self.done: collections.Counter[int] = collections.Counter()

@@ -69,7 +69,7 @@ class FaceServers:
     @staticmethod
     @contextmanager
     def context(server: ScriptedServer, tokens: int) -> Iterator[None]:
-        """A smaller context of a server, of which the atom does not know."""
+        """A smaller context of a server, unknown to the atom."""
         before = server.face
         server.face = before.with_context(tokens)
         try:

@@ -29,7 +29,7 @@ def calls(*made: str | tuple[str, str], thought: str = "I need a tool.") -> str:
 
 
 class FakeBackend:
-    """A backend that says what a script says of the conversation: the same again, whoever asks and how often."""
+    """A backend whose answer is a function of the conversation, for any number of callers."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -135,13 +135,13 @@ class AsyncFakeStream(FakeStream):
 
 
 def fake_atom(script: Script) -> tuple[motet.Atom, FakeBackend]:
-    """An atom that is moved by a script."""
+    """An atom over a scripted backend."""
     backend = FakeBackend(script)
     return motet.Atom(motet.atom(SLUG).spec, backend), backend
 
 
 def turns(*said: str) -> Script:
-    """The n-th answer, by how many the conversation has since the user's last word: the same in each process."""
+    """The n-th answer, where n counts the answers since the last user message: equal in each process."""
 
     def script(messages: tuple[Message, ...]) -> str:
         last_question = max(place for place, message in enumerate(messages) if message.role == "user")

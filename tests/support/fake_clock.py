@@ -8,7 +8,7 @@ __all__ = ["FakeClock"]
 
 
 class FakeClock(tune.Clock):
-    """For fine-tunes, which take a clock, and for requests, which take a function."""
+    """A clock for fine-tunes, and a function for requests."""
 
     def __init__(self) -> None:
         self.time = 1000.0

@@ -56,7 +56,7 @@ RAW_LIMIT = {"max_tokens": 1000}
 
 
 def body_of(lane: str) -> dict[str, Any]:
-    """A request, as far as what answers it has to know it."""
+    """The fields of a request that its answer depends on."""
     body: dict[str, Any] = {"model": "openai/gpt-oss-120b", "stream_options": {"include_usage": True}}
     if lane == "chat":
         return {**body, "messages": [{"role": "user", "content": "Hi"}]}
@@ -78,7 +78,7 @@ def whole_of(lane: str, turn: Turn = SHORT, face: Face = FACES["together"], **as
 
 
 def said_in(lane: str, chunks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """The reasoning and the text that chunks hold, told without the code that is tested."""
+    """The reasoning and the text of chunks, read without the tested code."""
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
     if lane == "chat":
         deltas = [choice["delta"] for choice in choices]
@@ -96,7 +96,7 @@ def finished(chunks: Sequence[Mapping[str, Any]]) -> bool:
 
 
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """Pieces of a body, and what comes after the last: its end, or an exception."""
+    """Chunks of a body, and its end: `None` or an exception."""
 
     def __init__(self, pieces: Iterable[bytes], end: BaseException | None = None) -> None:
         self.pieces, self.end, self.closed = pieces, end, False
@@ -119,14 +119,14 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 @dataclass
 class InMemoryService:
-    """Answers every request with what it is told, without a socket."""
+    """Answers every request from a list, without a socket."""
 
     answer: httpx.Response | Exception = field(default_factory=lambda: httpx.Response(500))
     asked: list[httpx.Request] = field(default_factory=list)
     script: list[httpx.Response | Exception] = field(default_factory=list)
-    """What is answered before `answer`, one by one."""
+    """Answers before `answer`, one by one."""
     models: list[httpx.Response | Exception] = field(default_factory=list)
-    """What is answered to the question which models there are, before vLLM's list."""
+    """Answers to requests for the list of models, before vLLM's list."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
@@ -146,7 +146,7 @@ class InMemoryService:
         status: int = 200,
         headers: Mapping[str, str | bytes] = SSE,
     ) -> Body:
-        """Answers with these pieces from now on."""
+        """Answers with these chunks from then on."""
         body = Body(pieces, end)
         self.asked.clear()
         self.answer = httpx.Response(status, headers=dict(headers), stream=body)
@@ -162,7 +162,7 @@ class InMemoryService:
 
 
 class Cases:
-    """What a scripted server answers to which prompt; the last turn of a case stays."""
+    """The turns of a scripted server by prompt; the last turn of a case repeats."""
 
     def __init__(self) -> None:
         self._turns: dict[str, list[Any]] = {}
@@ -191,13 +191,13 @@ class Cases:
 
 @dataclass
 class Outcome:
-    """What came of a question."""
+    """The outcome of a request."""
 
     events: list[motet.Event] = field(default_factory=list)
     error: BaseException | None = None
     answer: motet.Answer[Any] | None = None
     left: motet.Answer[Any] | None = None
-    """What the stream says afterwards that its answer is. `None`: it does not know, or there was no stream."""
+    """The stream's `answer` afterwards. `None`: unavailable, or not a stream."""
 
     @property
     def heard(self) -> tuple[str, str]:
@@ -210,7 +210,7 @@ class Outcome:
 
 
 async def aoutcome(atom: motet.Atom, how: str, prompt: str = "Hi", **options: Any) -> Outcome:
-    """Asks, in one of `HOWS`."""
+    """Sends the request by one of `HOWS`."""
     result = Outcome()
     stream: Any = None
     try:
@@ -252,7 +252,7 @@ def outcome(
 
 
 def check_error(error: BaseException | None, kind: type[BaseException], **known: Any) -> Any:
-    """That an error is of a type and knows what it should, pickles, and says the key nowhere."""
+    """Asserts an error's type and attributes, that it pickles, and that it does not contain the key."""
     assert type(error) is kind, f"{kind.__name__} expected, not {error!r}"
     assert isinstance(error, motet.MotetError)
     shown = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
@@ -267,7 +267,7 @@ def check_error(error: BaseException | None, kind: type[BaseException], **known:
 
 
 def check_partial(result: Outcome, received: tuple[str, str]) -> None:
-    """That what came was delivered before the error, is in it, and cost something or an unknown sum."""
+    """Asserts that the received part was delivered before the error and is in it, at a positive or unknown cost."""
     error: Any = result.error
     partial = error.partial
     assert ((partial.reasoning, partial.text) if partial else ("", "")) == received
@@ -284,7 +284,7 @@ def check_partial(result: Outcome, received: tuple[str, str]) -> None:
 
 @contextmanager
 def no_key_in_logs() -> Iterator[None]:
-    """Fails if any logger says the key, down to DEBUG."""
+    """Fails if a log record contains the key, down to DEBUG."""
     lines: list[str] = []
 
     class Ear(logging.Handler):
@@ -326,7 +326,7 @@ def drive(
     headers: Mapping[str, str] = SSE,
     waits: list[float] | None = None,
 ) -> tuple[list[motet.Event], motet.MotetError | None]:
-    """Does what an exchange asks for. What is read is bytes, an exception, or a number: seconds in which nothing comes."""
+    """Runs the commands of a request machine. A read is bytes, an exception, or a number: seconds of silence."""
     clock: FakeClock = results._clock  # type: ignore[assignment]
     steps, reads, opens = results.steps(), iter(reads), iter(opens)
     events: list[motet.Event] = []
@@ -370,7 +370,7 @@ CUTS: dict[str, tuple[Exception | None, str]] = {
 
 
 def cells(lane: str) -> Iterator[tuple[list[dict[str, Any]], list[bytes], bytes]]:
-    """For each place of a stream: the chunks before it, the same as bytes, and the event that is next."""
+    """For each position of a stream: the chunks before it, their bytes, and the next event."""
     chunks = chunks_of(lane)
     events = [*map(sse, chunks), DONE]
     for place, event in enumerate(events):

@@ -21,10 +21,10 @@ RETURN, CALL = motet.STOP_TOKENS[0], motet.STOP_TOKENS[2]
 
 
 class Engine:
-    """A grammar that was read; each matcher begins anew."""
+    """A compiled grammar; each matcher starts at its beginning."""
 
     def accepts(self, ids: list[int]) -> bool:
-        """Whether each id is allowed where it stands, and nothing is missing at the end."""
+        """Whether each id is allowed in turn, and the end is reached."""
         matcher = self.matcher()
         return all(self.take(matcher, token) for token in ids) and self.is_done(matcher, ids)
 
@@ -69,7 +69,7 @@ class Llguidance(Engine):
 
 @functools.cache
 def _xgrammar() -> Any:
-    """xgrammar without torch, which it imports for masks on a GPU: gigabytes that no grammar needs."""
+    """xgrammar without torch, which it imports for masks on a GPU only."""
     import tvm_ffi  # noqa: F401  # It must not see what stands in for torch.
 
     class StandIn(types.ModuleType):

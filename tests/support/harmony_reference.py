@@ -25,11 +25,11 @@ MARKERS = {
     "<|call|>": 200012,
     "<|endoftext|>": 199999,
 }
-# The last characters of Unicode are no text.
+# The last code points of Unicode are not characters.
 _CHARS = {spelling: chr(0x10FFF0 + index) for index, spelling in enumerate(MARKERS)}
 START, END, MESSAGE, CHANNEL, CONSTRAIN, RETURN, CALL, _ = _CHARS.values()
 NO_TEXT = chr(0x10FFFF)
-"""What stands for tokens that are no text: reserved ones, and bytes that are no UTF-8."""
+"""Stands for tokens that are not text: reserved ones, and invalid UTF-8."""
 TEXT = f"[^{''.join(_CHARS.values())}{NO_TEXT}]"
 
 ROLES = ("system", "developer", "user", "assistant")
@@ -52,7 +52,7 @@ TAIL = re.compile(f"{START} *{AUTHOR} *")
 
 @dataclass(frozen=True)
 class Read:
-    """A frame, with the values that the page knows."""
+    """A frame with the values that the page defines."""
 
     role: str
     name: str | None
@@ -113,7 +113,7 @@ def _with_tail(frames: list[Read], rest: str) -> list[Read] | None:
 
 
 def _frame(result: re.Match[str], role: str | None) -> Read | None:
-    """The frame that was found, if its values can stand there."""
+    """The frame of a match, if its values are allowed there."""
     groups = result.groupdict()
     author = (role, None) if role else _author(result)
     header = result[0].split(MESSAGE)[0].replace(CHANNEL, "<|channel|>").replace(CONSTRAIN, "<|constrain|>")
@@ -155,7 +155,7 @@ NO_RECIPIENTS = ("none", "null", "nil", "nobody", "undefined", "n/a", "self", "m
 
 
 def _is_recipient(recipient: str) -> bool:
-    """Whether it is a tool, `all` or a role: not a word that means neither, whatever surrounds or separates it."""
+    """Whether the recipient is a tool, `all` or a role, with any separators."""
     bare = recipient.strip(".:/").lower()
     return recipient in ("all", *ROLES) or (bare != "" and bare not in NO_RECIPIENTS)
 

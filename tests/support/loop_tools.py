@@ -55,7 +55,7 @@ class House:
 
 
 def ran(house: House, atom: motet.Atom, how: str, prompt: Any, **options: Any) -> motet.Run:
-    """The run, in each of the ways to have one."""
+    """The run by each method that returns one."""
     options = {"allow_text_calls": True, **options}
     if how == "run":
         return atom.run(prompt, **options)
@@ -182,7 +182,7 @@ def as_async(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def render_each_step(run: motet.Run) -> None:
-    """The transcript is a prompt that says the same, at every step."""
+    """At every step the transcript is a prompt with the same messages."""
     for n in range(len(run.steps) + 1):
         messages = run.fork(n).messages
         prompt = motet.render(messages, keep_analysis="all")
@@ -220,4 +220,4 @@ def heard(events: list[Any]) -> list[tuple[str, str]]:
 
 
 class Fatal(BaseException):
-    """What no handler of `Exception` sees."""
+    """Not an `Exception`."""

@@ -13,7 +13,7 @@ __all__ = ["message_of"]
 
 
 def message_of(call: Callable[[], Any]) -> str:
-    """What a call that fails says, with the class of its error."""
+    """The error class and message of a failing call."""
     with pytest.raises((motet.MotetError, LookupError, OSError, TypeError, ValueError)) as caught:
         call()
     return f"{type(caught.value).__name__}: {caught.value}"

@@ -10,5 +10,5 @@ __all__ = ["environment"]
 
 
 def environment() -> dict[str, str]:
-    """An environment in which a program finds `tests` and what this process finds."""
+    """An environment in which a program can import `tests` and what this process can import."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}

@@ -22,7 +22,7 @@ SAID = (calls("add", ("add", '{"x": 5}')), calls(("add", '{"x": 7}')), final("A"
 
 
 class Counter:
-    """Tools that say how often they were called."""
+    """Tools that count their calls."""
 
     def __init__(self) -> None:
         self.made: list[int] = []
@@ -41,7 +41,7 @@ def begun(path: Path | None = None, **options: Any) -> tuple[motet.Atom, FakeBac
 
 
 def interrupted(path: Path, **flags: Any) -> tuple[motet.Atom, Counter, Any]:
-    """A run whose second call was begun and did not end; its tool, and how often it was called."""
+    """A run whose second call has started but not ended; its tool, and the number of calls."""
     counter = Counter()
 
     @motet.tool(**flags)

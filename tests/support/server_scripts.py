@@ -58,6 +58,6 @@ LANES = [
 
 
 async def aask(atom: motet.Atom, prompt: str, **options: Any) -> motet.Answer[Any]:
-    """Asks, and closes the atom's connections, which belong to the running event loop."""
+    """Sends a request, and closes the atom's connections, which belong to the running event loop."""
     async with atom:
         return await atom.aask(prompt, **options)

@@ -31,7 +31,7 @@ examples = st.one_of(
 
 
 def data_command(folder: Path, *words: str, stdin: str | bytes = "", code: int = 0) -> str:
-    """What `motet data` prints in a folder; and what it says on stderr, if it is to fail."""
+    """The standard output of `motet data` in a folder; for a failure, its standard error."""
     result = run("data", *words, stdin=stdin, folder=folder)
     assert result.code == code, result.err
     return result.out + (result.err if code else "")

@@ -92,7 +92,7 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 def changed(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A row with something else at paths such as `messages__1__role`; `...` takes it out."""
+    """A row with other values at paths such as `messages__1__role`; `...` removes a key."""
     row = copy.deepcopy(row)
     for path, value in changes.items():
         at: Any = row

@@ -20,7 +20,7 @@ from tests.support.server_scripts import KEY, PLAIN, final
 
 MODEL = "openai/gpt-oss-120b"
 OK: dict[str, Any] = {"check": False}
-"""For uploads whose file is no matter."""
+"""For uploads of any content."""
 
 RESET = Fault("reset_before")
 LOST = Fault("reset_after")
@@ -32,7 +32,7 @@ def status(code: int, **more: Any) -> Fault:
 
 
 class TuneService:
-    """A scripted server, how to reach it, and what it was asked."""
+    """A scripted server, its address, and its requests."""
 
     def __init__(self, server: ScriptedServer) -> None:
         self.server = server
@@ -88,7 +88,7 @@ BIG = checkpoint_archive({"model.safetensors": b"".join([hashlib.sha256(b"%d" % 
 
 
 def answering(body: dict[str, Any]) -> str:
-    """The trained model knows; the other one knows half."""
+    """The trained model answers all questions, the base model half of them."""
     number = body["messages"][-1]["content"].rpartition(" ")[2].rstrip("?")
     if "scripted/" in body["model"]:
         return final(f"The capital of country {number} is Town {number}.")

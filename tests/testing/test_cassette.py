@@ -16,13 +16,13 @@ from tests.support.server_scripts import CALL, KEY, PLAIN, SLUG, WEATHER, asking
 
 
 def recorded(path: Path, ask: Any, *script: Any, **settings: Any) -> Any:
-    """What `ask` gives over a server, with a cassette that records."""
+    """The result of `ask` over a server, with a recording cassette."""
     with asking(*script, transport=Cassette(path, mode="record"), **settings) as (atom, _):
         return ask(atom)
 
 
 def replayed(path: Path, ask: Any, mode: Any = "replay", **settings: Any) -> Any:
-    """What `ask` gives where there is no server any more."""
+    """The result of `ask` without the server."""
     with motet.atom(SLUG, base_url="http://127.0.0.1:9", transport=Cassette(path, mode=mode), **settings) as atom:
         return ask(atom)
 

@@ -46,7 +46,7 @@ def test_plugin_is_registered_with_pytest() -> None:
 
 
 def test_plugin_works_without_its_extra() -> None:
-    """pytest loads it for everybody who has motet."""
+    """pytest loads it in every environment with motet."""
     program = f"""
 import sys
 sys.path.insert(0, {str(Path(motet.__file__).parent.parent)!r})

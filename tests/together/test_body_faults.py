@@ -105,7 +105,7 @@ def test_invalid_whole_answers(how: str, lane: str, kind: str, runner: asyncio.R
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", HOWS)
 def test_streams_are_detected_by_content(how: str, lane: str, runner: asyncio.Runner) -> None:
-    """D13: whatever was asked for, and whatever the answer says that it is."""
+    """D13: for any request, and any content type of the answer."""
     service = InMemoryService()
     atom = service.atom(lane)
     stream = [*map(sse, chunks_of(lane)), DONE]

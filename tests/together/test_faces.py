@@ -22,7 +22,7 @@ CALL_OUTPUT = '{"city": "Zürich"}'
 
 @pytest.fixture(autouse=True)
 def quiet() -> None:
-    """Replaces the search of all logs for the key, which takes half of the time; other tests of the room do it."""
+    """Replaces the search of all logs for the key, which takes half the time; other tests of this folder do it."""
 
 
 @pytest.fixture(scope="module")

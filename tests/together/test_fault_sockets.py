@@ -1,4 +1,4 @@
-"""The matrix of faults on real sockets: connections that end, reset, hang and trickle, and who closes them."""
+"""The matrix of faults on real sockets: connections that end, reset, hang and trickle, and when they are closed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Bench:
         return self.runner.run(all_of_them())
 
     def check_closed(self) -> None:
-        """That no connection is open but those that wait for the next request."""
+        """Asserts that only idle connections are open."""
         backend: Any = self.atom.backend
 
         async def client_of_the_loop() -> Any:
@@ -86,7 +86,7 @@ class Bench:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_ssl_context() -> Iterator[None]:
-    """Reading the certificates takes longer than a test, and nothing here is encrypted."""
+    """Skips reading the certificates, which takes longer than a test: nothing here is encrypted."""
     context = ssl.create_default_context()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("httpx._transports.default.create_ssl_context", lambda **_: context)
@@ -393,7 +393,7 @@ def test_lane_detection_counts_toward_the_timeout(how: str, bench: Bench) -> Non
         bench.runner.run(atom.aclose())
 
 
-# Those who leave.
+# Streams that are closed early.
 
 LONG = Turn("<|channel|>analysis<|message|>" + "word " * 400 + "<|end|>", delay=0.002)
 
@@ -459,7 +459,7 @@ def test_streams_abandoned_at_random_close_connections(how: str, bench: Bench) -
 
 @pytest.mark.parametrize("lane", LANES)
 def test_collected_stream_does_not_wait_for_a_lock(lane: str, bench: Bench) -> None:
-    """Garbage is collected anywhere, and so within the HTTP client's own lock."""
+    """Garbage collection can run while the HTTP client's lock is held."""
     pool: Any = bench.atom.backend
     pool = pool.client._client._transport._pool
     stream = bench.atom.stream(bench.cases.add(LONG), lane=lane)

@@ -188,7 +188,7 @@ def test_service_can_forbid_retries() -> None:
 def test_request_without_an_answer(
     how: str, cause: Exception, kind: type[motet.ApiError], attempts: int, billable: bool, runner: asyncio.Runner
 ) -> None:
-    """D4, D21: three attempts where nobody worked on it, or where it is not known; one where it may well be billed."""
+    """D4, D21: three attempts if the request was not processed, or if that is unknown; one if it may be billed."""
     service = InMemoryService(cause)
     error = check_error(outcome(service.atom(), how, runner=runner).error, kind, status=None, partial=None, cost=None)
     assert [(value.outcome, value.may_be_billed) for value in error.attempts] == [(kind.__name__, billable)] * attempts
@@ -198,7 +198,7 @@ def test_request_without_an_answer(
 
 
 def test_causes_that_quote_the_key_are_dropped() -> None:
-    """A traceback shows the causes of an error; the SDK's own quote what they got."""
+    """A traceback shows the causes of an error; the SDK's exceptions quote responses."""
     shown, hidden = together.APIConnectionError(request=REQUEST), together.APIConnectionError(request=REQUEST)
     shown.__cause__ = httpx.ConnectError("refused")
     hidden.__cause__ = httpx.LocalProtocolError(f"Illegal header value {KEY}")

@@ -53,7 +53,7 @@ def test_statuses(
 
 
 OVERFLOWS: list[tuple[int, Any, int | None, int | None]] = [
-    # As services have written it, each in an issue that somebody filed; none at all for Together's gpt-oss.
+    # As services write it, from public issues; Together's gpt-oss sends none.
     (
         422,
         {

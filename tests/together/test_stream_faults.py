@@ -245,7 +245,7 @@ def test_gzip_cut_at_every_byte(lane: str) -> None:
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", HOWS)
 def test_answer_cut_at_every_length(how: str, lane: str, runner: asyncio.Runner) -> None:
-    """D12: a call whose arguments were cut is not given out to be run."""
+    """D12: a call with cut arguments is not run."""
     service = InMemoryService()
     atom = service.atom(lane)
     turn = Turn(CALL)
@@ -262,7 +262,7 @@ def test_answer_cut_at_every_length(how: str, lane: str, runner: asyncio.Runner)
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", HOWS)
 def test_other_model_answers(how: str, lane: str, runner: asyncio.Runner) -> None:
-    """D26: what came is priced as what it is, or not at all."""
+    """D26: a partial answer is priced exactly, or its cost is unknown."""
     service = InMemoryService()
     for model, output_price in (("openai/gpt-oss-20b", Decimal("0.2")), ("new/model", None), (KEY[:4], None)):
         turn = Turn(SHORT.completion, model=model)

@@ -84,7 +84,7 @@ def test_download_is_resumed_by_another_process(data: Path, tmp_path: Path) -> N
 
 
 def test_versions_are_not_mixed_in_a_download(data: Path, tmp_path: Path) -> None:
-    """What is at the service changed between two halves of a download."""
+    """The checkpoint at the service changes during a download."""
     for other in (BIG[:900] + bytes(len(BIG) - 900), BIG[:1500], BIG + b"more"):
         with service(archive=BIG, faults={"download": [Fault("reset", after=2000), *[RESET] * 9]}) as it:
             job = finished_job(it, data)
@@ -98,7 +98,7 @@ def test_versions_are_not_mixed_in_a_download(data: Path, tmp_path: Path) -> Non
 
 
 def test_server_that_mixes_versions_is_detected(data: Path, tmp_path: Path) -> None:
-    """It sends the rest of other bytes, whatever version was asked for."""
+    """The store sends the rest of another version, and ignores If-Range."""
     other = BIG[:900] + bytes(len(BIG) - 900)
     rest = {"Content-Range": f"bytes 2000-{len(other) - 1}/{len(other)}", "ETag": '"other"'}
     mixing = Fault("status", status=206, headers=rest, body="x")

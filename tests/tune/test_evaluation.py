@@ -46,7 +46,7 @@ def test_both_models_get_the_same_requests(data: Path) -> None:
         ]
         assert (comparison.base.share("exact"), comparison.base.failed) == (0.0, 0)
         assert 0 < (comparison.base.share("f1") or 0) < 0.5
-        # The base model has a price, the new one has none that anybody knows.
+        # The base model has a price, that of the new one is unknown.
         assert comparison.base.cost is not None
         assert comparison.base.cost > 0
         assert comparison.tuned.cost is None
@@ -158,7 +158,7 @@ def test_invalid_example_is_named_by_line(tmp_path: Path, row: Any) -> None:
         with pytest.raises(InvalidDatasetError, match="line 3 of"):
             tune.compare(MODEL, path, backend=it.backend)
         path.write_text("{")
-        with pytest.raises(InvalidDatasetError, match=r"line 1 of .* is not valid JSON"):
+        with pytest.raises(InvalidDatasetError, match=r"line 1 of .*: not valid JSON"):
             tune.compare(MODEL, path, backend=it.backend)
         path.write_text("\n")
         with pytest.raises(ConfigError, match="no examples"):
@@ -179,7 +179,7 @@ def test_example_without_an_answer_counts_as_wrong(data: Path) -> None:
 
 
 def test_unserved_model_is_reported(data: Path) -> None:
-    """And not once for each example."""
+    """Not once for each example."""
     with service(lambda _: status(404)) as it:
         with pytest.raises(NotFoundError):
             tune.compare(MODEL, data, parallel=1, backend=it.backend)
@@ -187,7 +187,7 @@ def test_unserved_model_is_reported(data: Path) -> None:
 
 
 def test_answers_are_kept_after_an_error(data: Path) -> None:
-    """A base model may not be served any more, when the one that was trained from it is."""
+    """A base model may be removed while the model trained from it is served."""
 
     def script(body: dict[str, Any]) -> Any:
         return status(404) if body["model"] == MODEL else answering(body)

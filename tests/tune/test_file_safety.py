@@ -32,14 +32,14 @@ NEW = [Example.of(f"Another {n}?", "Answer. " * (5 + n % 7)) for n in range(12)]
 
 @dataclass
 class Work:
-    """Something that is done to files, over and over from the same beginning."""
+    """An operation on files, repeated from the same state."""
 
     act: Callable[[Path], object]
     names: tuple[str, ...]
-    """The files that it changes."""
+    """The files that the operation changes."""
 
     def begin(self, folder: Path) -> None:
-        """Files as they were before: each is there."""
+        """The files before the operation, all present."""
         for path in folder.iterdir():
             if path.is_file():
                 path.unlink()
@@ -68,7 +68,7 @@ WORKS = {
 
 
 class Disk:
-    """Makes the n-th call of one kind fail: wholly; after half of it; or with all that would undo it, too."""
+    """Makes the n-th call of one kind fail: entirely, after half of it, or together with the calls that would undo it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = -1
@@ -130,7 +130,7 @@ def test_files_are_old_or_new_after_any_fault(
         disk.left, disk.call = -1, ""
         state = work.state(quick_path)
         if how == "and no way back" and name == "add" and state not in (before, after):
-            # What could not be taken back is half a line at the end: nobody's, and in nobody's way.
+            # If truncating back fails, too, a partial line stays at the end, and readers skip it.
             check_torn(quick_path, before[0], state[0])
             continue
         assert all(item in (old, new) for item, old, new in zip(state, before, after, strict=True))
@@ -280,7 +280,7 @@ def test_killed_process_leaves_whole_lines(work: Any, quick_path: Path) -> None:
         with contextlib.suppress(EOFError):
             while True:
                 batches.append(mine.recv())
-        # What it left unfinished is swept away by the next who writes there.
+        # The next writer removes the temporary file.
         assert len([*quick_path.glob(".*.part")]) <= 2
         if work is rebuilding:
             assert WORKS["build"].state(quick_path) == state

@@ -85,7 +85,7 @@ def test_other_job_is_not_mistaken_for_the_lost_one(data: Path) -> None:
 
 
 def test_job_id_comes_from_the_response(data: Path) -> None:
-    """The original looked for it in what a command printed."""
+    """Regression: an earlier program searched a command's output for it."""
     for body in ({"object": "fine-tune"}, {"id": 7}, {"message": "created ft-00000001-9e8d"}):
         with service(faults={"create": [status(200, body=body)]}) as it, pytest.raises(BadPayloadError):
             it.job(data)
@@ -105,7 +105,7 @@ def test_excessive_retry_after_is_not_waited_for(data: Path) -> None:
 
 
 def test_key_is_sent_only_to_the_service(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """In the original it stood in a command line and in the log."""
+    """Regression: an earlier program had it in a command line and in the log."""
     caplog.set_level("DEBUG")
     with service(faults={"retrieve": [status(400, body={"error": f"bad key {KEY}"})]}) as it:
         job = it.job(data)

@@ -48,13 +48,13 @@ def test_job_is_watched_to_its_end(data: Path) -> None:
         assert states[4].seconds_left == 30
         assert len(it.asked("GET", f"{job.id}/metrics")) <= 9
         assert pickle.loads(pickle.dumps(last)) == last
-        # What changed is told each time, and nothing else.
+        # Each change is reported once.
         assert all(state != other for state, other in itertools.pairwise(states))
 
 
 @pytest.mark.parametrize("end", sorted(name for name, phase in PHASES.items() if phase in ENDED))
 def test_every_final_state_ends_the_watch(data: Path, end: str) -> None:
-    """'cancelled' was waited for without end in the original."""
+    """Regression: an earlier program waited for 'cancelled' forever."""
     with service(stages=stages(4, end=end)) as it:
         statuses: list[str] = []
         last = tune.watch(it.job(data), on_change=lambda job: statuses.append(job.status), **it.how)

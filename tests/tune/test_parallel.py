@@ -25,7 +25,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def pools(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The process pools that are made."""
+    """The process pools that are created."""
     pools: list[Any] = []
 
     class Recorded(parallel.ProcessPoolExecutor):

@@ -199,7 +199,7 @@ said = st.sampled_from(["", " ", "A a", "é 青\n", "<|channel|>", MARKED, "<|en
 
 @st.composite
 def nearly_plain(draw: st.DrawFn) -> list[Any]:
-    """Texts in turn, each perhaps with something else about it."""
+    """Alternating messages, some with a deviation."""
     odd = st.fixed_dictionaries(
         {}, optional={"content": said | st.none(), "name": st.just("n"), "role": st.just("tool")}
     )
@@ -251,7 +251,7 @@ names = st.sampled_from(["f", "get_weather", "a.b"])
 
 @st.composite
 def conversations(draw: st.DrawFn) -> dict[str, Any]:
-    """What passes, and what nearly does."""
+    """Valid and almost valid values."""
     messages: list[dict[str, Any]] = [dict(SYSTEM)] if draw(st.booleans()) else []
     tools = draw(st.booleans())
     for _ in range(draw(st.integers(1, 3))):

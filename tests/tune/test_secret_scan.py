@@ -50,7 +50,7 @@ def test_prefilter_passes_every_secret(kind: str, before: str, after: str, escap
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_secret_ends_at_other_scripts(kind: str) -> None:
-    """So that what is found does not depend on what else is on the line."""
+    """Findings do not depend on the rest of the line."""
     for text in (f"é{SECRETS[kind][0]} é", f"鍵{SECRETS[kind][0]}鍵"):
         for more in ("", " a_long_run_of_letters_that_keys_are_made_of"):
             row = {"text": text + more}

@@ -136,7 +136,7 @@ SETTINGS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("vision", [False, True])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_job_request_equals_that_of_the_sdk(data: Path, settings: dict[str, Any], vision: bool) -> None:
-    """Field for field what its own `create` sends, and the same estimate before."""
+    """Field for field what the SDK's `create` sends, and the same estimate before."""
     named = {"lora_rank": "lora_r", "seed": "random_seed", "method": "training_method"}
     theirs = {named.get(name, name): value for name, value in settings.items() if name != "full"}
     if theirs.get("training_method") != "dpo":

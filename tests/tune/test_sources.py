@@ -135,7 +135,7 @@ def test_cassette_is_read(lane: str, stream: bool, tmp_path: Path) -> None:
 
 
 def test_source_of_a_file_without_a_name_is_text(tmp_path: Path) -> None:
-    """The number of a descriptor as `source` made a file of examples that could not be read again."""
+    """Regression: a descriptor's number as `source` made a file of examples unreadable."""
     with tempfile.TemporaryFile() as file:
         file.write(b'{"prompt": "P", "completion": "C"}\n')
         file.seek(0)

@@ -121,7 +121,7 @@ def test_undeletable_file_is_named(data: Path) -> None:
 
 
 def test_leftovers_of_a_cut_upload_are_deleted(data: Path) -> None:
-    """As after a process that was killed: nobody took away what it had begun."""
+    """As after a killed process: its incomplete upload is still there."""
     with service(faults={"put": [RESET] * 9, "delete_file": [RESET]}, storage=Storage(knows_checksums=False)) as it:
         with pytest.raises(ConnectionFailedError):
             it.file(data)
@@ -137,7 +137,7 @@ def test_reservation_of_a_cut_upload_is_reclaimed(data: Path) -> None:
             it.file(data)
         it.training.faults.clear()
         before = it.clock.time
-        # The service says that it has these bytes, and has none of them. First it may be that somebody sends them.
+        # The service reports these bytes as known but does not have them: at first another upload may be sending them.
         file = it.file(data)
         assert it.clock.time - before > 60
         assert list(it.storage.files) == [file.id]
@@ -158,7 +158,7 @@ def test_concurrent_equal_uploads_share_a_file(data: Path) -> None:
 
 
 def test_file_changed_during_upload_is_refused(data: Path) -> None:
-    """Between the hash that was checked and the bytes that are sent, somebody wrote to it."""
+    """The file changes between its check and its upload."""
     before = data.read_bytes()
     for change in (before[:-3] + b" }\n", before + b"{}\n", before[:40]):
         data.write_bytes(before)
@@ -276,7 +276,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_file_names_are_never_interpreted(tmp_path: Path, name: str) -> None:
-    """The original put names of files, and the key, into a command for a shell."""
+    """Regression: an earlier program put file names and the key into a shell command."""
     data = written(tmp_path / name)
     with service() as it:
         file = it.file(data)
@@ -313,7 +313,7 @@ def test_invalid_upload_target_is_an_error(data: Path, headers: dict[str, str]) 
 
 
 def test_wrong_key_is_an_authentication_error(data: Path) -> None:
-    """The SDK takes it for credits that are used up."""
+    """The SDK reads it as exhausted credits."""
     with service() as it:
         it.backend.client.api_key = "tgp_v1_wrong_0123456789abcdef"
         with pytest.raises(AuthenticationError, match="check TOGETHER_API_KEY") as caught:
@@ -345,7 +345,7 @@ def test_uploaded_file_is_used_by_id(data: Path) -> None:
 
 
 def test_file_without_validation_is_accepted(data: Path) -> None:
-    """Of a service that has none."""
+    """The service has no validation."""
     shape = {"id": "file-1", "bytes": 3, "filename": "x"}
     with service(faults={"preprocess": [status(200, body=shape)]}) as it:
         assert it.file(data).status is None

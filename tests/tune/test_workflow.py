@@ -30,8 +30,8 @@ BREAKING = [RESET, LOST, status(500), HTML, Fault("empty"), Fault("close", after
 
 @pytest.mark.parametrize("operation", Training.OPERATIONS)
 def test_any_single_fault_does_not_stop_the_workflow(data: Path, tmp_path: Path, operation: str) -> None:
-    """Each request of the way fails once, in each of the ways, and after one that went well. Only a new job is not
-    asked for twice: who starts it again after an error that says that there is none gets one."""
+    """Each request of the workflow fails once, in each way, also after a success. Only a new job is not
+    requested twice: a second start after an error without a job creates one."""
     for number, fault in enumerate([*BREAKING, RESET, LOST]):
         sound = [None] * (number >= len(BREAKING))
         if operation in ("put", "part") and fault.kind in ("html", "empty"):

@@ -412,7 +412,7 @@ def test_service_prices_override_the_catalogue(service: tuple[ScriptedServer, Ba
     assert ours.gain.size.context.tokens == 131000
     assert ours.sources["cost.cash.input"] == Source("the service's list of models", str(result.fetched_at.date()))
     assert specs["together/glm/5.3"].cost.cash == Price(Decimal("1.5"), Decimal("4.5"), Decimal("0.3"))
-    # A price of zero is none: what is sold by the hour alone is not served, and the catalogue's figures stay.
+    # A listed price of zero means unknown: the model is sold by the hour only, and the catalogue's figures stay.
     small = specs["together/gpt-oss/20b"]
     assert small.cost.cash.input == Decimal("0.05")
     assert "removed" in (small.removal_notice() or "")

@@ -1,4 +1,4 @@
-"""What an answer took: figures that are read, summed and priced, and figures that nobody knows."""
+"""Metrics of an answer: counted, summed and priced figures, and unknown ones."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_unknown_costs_have_a_reason(
     money = [value for path, value in figures.items() if path.startswith("cost.cash.")]
     money += (result.cost.cash.by_channel or {}).values()
     assert {type(value) for value in money} <= {Decimal, type(None), dict}
-    # Nobody can know these two.
+    # Unknowable here.
     for path in ("size.tokens.cache.set", "cost.time.first_token", "unknown", "notes"):
         del figures[path]
     assert {path for path, value in figures.items() if value is None} == set(result.unknown)

@@ -79,7 +79,7 @@ class Renamed(BaseModel):
 
 
 class Words(BaseModel):
-    """Names that are words of JSON Schema, too."""
+    """Names that are also JSON Schema keywords."""
 
     default: int
     required: bool
@@ -205,7 +205,7 @@ def name_of(hint: Any) -> str:
 
 
 def objects(schema: Any, named: bool = False) -> Iterator[dict[str, Any]]:
-    """Each schema within a schema. `named`: what the keys here name is the user's."""
+    """Each schema within a schema. `named`: the keys here are user-defined names."""
     if isinstance(schema, list):
         for inner in schema:
             yield from objects(inner)

@@ -82,7 +82,7 @@ def is_json(text: str) -> bool:
 
 
 def goes_on(early: Any, late: Any) -> bool:
-    """Whether a value can have been the other one while it arrived."""
+    """Whether a partial value is a prefix of the other."""
     if isinstance(early, str) and isinstance(late, str):
         return late.startswith(early)
     if isinstance(early, list) and isinstance(late, list):

@@ -1,4 +1,4 @@
-"""Results of tools as text, and tools that are no functions."""
+"""Results of tools as text, and tools that are not functions."""
 
 from __future__ import annotations
 

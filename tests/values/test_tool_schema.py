@@ -1,4 +1,4 @@
-"""Functions as tools: what the model is shown of them, what is made of its arguments, what it is told of results."""
+"""Functions as tools: their schema, the reading of arguments, the text of results."""
 
 from __future__ import annotations
 

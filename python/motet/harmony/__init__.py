@@ -24,6 +24,7 @@ __all__ = [
     "Rendered",
     "Tools",
     "Training",
+    "TrainingSample",
     "read_response_format",
     "render",
     "render_frames",
@@ -317,7 +318,7 @@ def _replayed(messages: tuple[Message, ...], options: Mapping[str, Any], steps: 
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class TrainingSample:
     """A conversation as a training sample."""
 
     ids: list[int]
@@ -338,6 +339,10 @@ class Training:
         return self._prompt.loss_mask(tokens)
 
 
+Training = TrainingSample
+"""The earlier name."""
+
+
 def render_training(
     messages: Messages,
     *,
@@ -352,7 +357,7 @@ def render_training(
     keep_analysis: KeepAnalysis = "all",
     dialect: Dialect = "motet",
     strict: bool = False,
-) -> Training:
+) -> TrainingSample:
     """The training sample of a conversation: as `render`, but the reasoning of every turn is kept, unless
     `keep_analysis` says otherwise, and a final answer at the end is ended by `<|return|>`.
     """
@@ -372,7 +377,7 @@ def render_training(
         strict=strict,
     )
     native = prompt._native
-    return Training(native.training_ids(), list(native.loss_mask("assistant")), prompt.spans, prompt)
+    return TrainingSample(native.training_ids(), list(native.loss_mask("assistant")), prompt.spans, prompt)
 
 
 @dataclass(frozen=True, slots=True)

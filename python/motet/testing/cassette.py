@@ -75,6 +75,7 @@ class Cassette(httpx.BaseTransport, httpx.AsyncBaseTransport):
                 raise ConfigError(f"line {number} of the cassette {self.path} cannot be read: {error!r}") from error
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The recorded response, or the server's while recording. Raises `CassetteMissError` for neither."""
         key = _prepare(request)
         description = _described(request, request.read(), key)
         recording = self._recording(description)
@@ -87,6 +88,7 @@ class Cassette(httpx.BaseTransport, httpx.AsyncBaseTransport):
         return httpx.Response(response.status_code, headers=response.headers, stream=stream, request=request)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """`handle_request`, awaited."""
         key = _prepare(request)
         description = _described(request, await request.aread(), key)
         recording = self._recording(description)
@@ -126,11 +128,13 @@ class Cassette(httpx.BaseTransport, httpx.AsyncBaseTransport):
             self._recordings.setdefault(_digest(description), []).append(shape)
 
     def close(self) -> None:
+        """Closes the connections of a recording cassette. httpx calls it."""
         if self._inner is not None:
             self._inner.close()
             self._inner = None
 
     async def aclose(self) -> None:
+        """`close`, awaited."""
         if self._async_inner is not None:
             await self._async_inner.aclose()
             self._async_inner = None

@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from motet.tune.finding import Finding
-from motet.tune.lines import Line, fingerprint, name_of, normalised, parse, read_lines
+from motet.tune.lines import MAX_FILE_BYTES, Line, fingerprint, name_of, normalised, parse, read_lines
 from motet.tune.parallel import ordered_map
 from motet.tune.rows import Format, inspect_row
 from motet.tune.secret_scan import check_kinds, scan_line
 
-__all__ = ["MAX_BYTES", "MAX_FINDINGS", "Report", "check"]
+__all__ = ["MAX_FINDINGS", "Report", "check"]
 
 MAX_FINDINGS = 10_000
 """Findings that a report holds. All are counted, and all are given to `on_finding`."""
 _PROGRESS_BYTES = 1 << 20
-MAX_BYTES = 50 * 2**30
-"""The largest file that the service takes: its pages say less than 50 GB, its SDK 50.1 GiB."""
 
 
 @dataclass(slots=True)
@@ -71,6 +69,7 @@ class Report:
         return max(self.lengths, default=None)
 
     def add(self, finding: Finding) -> None:
+        """Counts a finding, and keeps it if it is among the first of its severity."""
         self.counts[finding.code] += 1
         if finding.severity == "error":
             self.errors += 1
@@ -198,8 +197,8 @@ class _Check:
         report = self.report
         if suffix.lower() != ".jsonl":
             self._add(Finding("suffix", f"the file name ends in {suffix!r}", "rename it to end in .jsonl"))
-        if size is not None and size > MAX_BYTES:
-            message = f"{size} bytes; the service takes {MAX_BYTES} at most"
+        if size is not None and size > MAX_FILE_BYTES:
+            message = f"{size} bytes; the service takes {MAX_FILE_BYTES} at most"
             self._add(Finding("file_too_big", message, "split it into several files"))
         for result in ordered_map(checker, self._count(read_lines(file), size), workers):
             self._take(result)

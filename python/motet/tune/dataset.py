@@ -49,6 +49,7 @@ class BuiltFile:
         return sum([length * times for length, times in self.lengths.items()])
 
     def to_dict(self) -> dict[str, Any]:
+        """For JSON: the counts, with `tokens` in all and of the `longest` sequence."""
         longest = max(self.lengths, default=None)
         shape = {"path": self.path, "rows": self.rows, "bytes": self.bytes, "sha256": self.sha256}
         return {**shape, "tokens": self.tokens, "longest": longest}
@@ -82,6 +83,7 @@ class Built:
     """The first hundred that were left out, without duplicates and filters."""
 
     def to_dict(self) -> dict[str, Any]:
+        """For JSON: the files, the counts, and the cases that were left out."""
         return {
             "format": self.format,
             "examples": self.examples,

@@ -38,6 +38,7 @@ from motet.errors import (
     StreamError,
 )
 from motet.limits import Budget
+from motet.tune.lines import parse, read_lines
 from motet.tune.rows import without_nulls
 
 __all__ = ["Comparison", "ComparisonRow", "Evaluation", "Result", "Scores", "Tally", "read_rows", "score"]
@@ -182,6 +183,7 @@ class Comparison:
 
     @property
     def tallies(self) -> tuple[Tally, ...]:
+        """The models that were asked, the base model first."""
         return (self.tuned,) if self.base is None else (self.base, self.tuned)
 
     def to_dict(self) -> dict[str, Any]:
@@ -261,18 +263,16 @@ def read_rows(examples: str | Path | Iterable[Mapping[str, Any]], limit: int | N
 
 def _rows(examples: str | Path | Iterable[Mapping[str, Any]]) -> Iterator[ComparisonRow]:
     if not isinstance(examples, str | Path):
-        for line, shape in enumerate(examples, 1):
-            yield _row(shape, line, "the examples")
+        for number, shape in enumerate(examples, 1):
+            yield _row(shape, number, "the examples")
         return
-    with Path(examples).open(encoding="utf-8") as file:
-        for line, text in enumerate(file, 1):
-            if not text.strip():
-                continue
-            try:
-                shape = json.loads(text)
-            except ValueError as error:
-                raise InvalidDatasetError(f"line {line} of {examples} is not valid JSON: {error}") from error
-            yield _row(shape, line, str(examples))
+    with Path(examples).open("rb") as file:
+        for line in read_lines(file):
+            shape, findings = parse(line)
+            if findings:
+                raise InvalidDatasetError(f"line {line.number} of {examples}: {findings[0]}")
+            if shape is not None:
+                yield _row(shape, line.number, str(examples))
 
 
 def _row(shape: Any, line: int, source: str) -> ComparisonRow:

@@ -130,6 +130,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
+        """True if the phase is `completed`, `failed` or `cancelled`."""
         return self.phase in ENDED
 
     @property

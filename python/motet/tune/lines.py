@@ -18,10 +18,12 @@ from typing import Any, BinaryIO, NamedTuple
 
 from motet.tune.finding import MAX_FINDINGS, Finding, shortened
 
-__all__ = ["MAX_LINE", "Line", "dumps", "fingerprint", "name_of", "normalised", "parse", "read_lines"]
+__all__ = ["MAX_FILE_BYTES", "MAX_LINE", "Line", "dumps", "fingerprint", "name_of", "normalised", "parse", "read_lines"]
 
 MAX_LINE = 8 * 1024 * 1024
 """Bytes. A longer line has millions of tokens, more than any model is trained on; it is not held in memory."""
+MAX_FILE_BYTES = 50 * 2**30
+"""The largest file that the service takes: its pages say less than 50 GB, its SDK 50.1 GiB."""
 MAX_DEPTH = 200
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, TypedDict
 
@@ -57,36 +57,45 @@ class TrainingSettings(TypedDict, total=False):
     seed: int
 
 
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _limit(key: str, read: Callable[[object], object] = count_of) -> Any:
+    """A field of `Limits`, with its key in the service's JSON; `group.key` for one in an inner object."""
+    return field(default=None, metadata={"key": key, "read": read})
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a model can be trained with, as the service says today. `None`: it does not say."""
 
     model: str
-    max_epochs: int | None = None
-    max_evals: int | None = None
-    max_checkpoints: int | None = None
-    min_learning_rate: float | None = None
-    max_learning_rate: float | None = None
-    max_tokens: int | None = None
+    max_epochs: int | None = _limit("max_num_epochs")
+    max_evals: int | None = _limit("max_num_evals")
+    max_checkpoints: int | None = _limit("max_num_checkpoints")
+    min_learning_rate: float | None = _limit("min_learning_rate", number_of)
+    max_learning_rate: float | None = _limit("max_learning_rate", number_of)
+    max_tokens: int | None = _limit("max_seq_length_sft")
     """Of an example."""
-    max_tokens_dpo: int | None = None
+    max_tokens_dpo: int | None = _limit("max_seq_length_dpo")
     """Of an example of preference data."""
-    min_tokens: int | None = None
+    min_tokens: int | None = _limit("min_max_seq_length")
     """The smallest `max_seq_length`."""
-    max_rank: int | None = None
-    default_rank: int | None = None
-    min_batch: int | None = None
-    max_batch: int | None = None
-    max_batch_dpo: int | None = None
-    full: bool | None = None
+    max_rank: int | None = _limit("lora_training.max_rank")
+    default_rank: int | None = _limit("lora_training.default_rank")
+    min_batch: int | None = _limit("lora_training.min_batch_size")
+    max_batch: int | None = _limit("lora_training.max_batch_size")
+    max_batch_dpo: int | None = _limit("lora_training.max_batch_size_dpo")
+    full: bool | None = _limit("supports_full_training", _flag)
     """Whether all weights can be trained."""
-    full_min_batch: int | None = None
-    full_max_batch: int | None = None
-    full_max_batch_dpo: int | None = None
-    reasoning: bool | None = None
-    tools: bool | None = None
-    vision: bool | None = None
-    merges: bool | None = None
+    full_min_batch: int | None = _limit("full_training.min_batch_size")
+    full_max_batch: int | None = _limit("full_training.max_batch_size")
+    full_max_batch_dpo: int | None = _limit("full_training.max_batch_size_dpo")
+    reasoning: bool | None = _limit("supports_reasoning", _flag)
+    tools: bool | None = _limit("supports_tools", _flag)
+    vision: bool | None = _limit("supports_vision", _flag)
+    merges: bool | None = _limit("merge_output_lora", _flag)
     """Whether a trained adapter can be downloaded merged into the model."""
 
     def longest(self, settings: TrainingSettings) -> int | None:
@@ -96,42 +105,12 @@ class Limits:
     @classmethod
     def read(cls, model: str, shape: Mapping[str, Any]) -> Limits:
         """From the service's JSON."""
-        fields: dict[str, Any] = {}
-        for name, (key, read) in _LIMIT_KEYS.items():
-            group, _, inner = key.rpartition(".")
-            values = shape.get(group) if group else shape
-            fields[name] = read(values.get(inner)) if isinstance(values, Mapping) else None
-        return cls(model, **fields)
-
-
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-_LIMIT_KEYS: dict[str, tuple[str, Callable[[object], object]]] = {
-    "max_epochs": ("max_num_epochs", count_of),
-    "max_evals": ("max_num_evals", count_of),
-    "max_checkpoints": ("max_num_checkpoints", count_of),
-    "min_learning_rate": ("min_learning_rate", number_of),
-    "max_learning_rate": ("max_learning_rate", number_of),
-    "max_tokens": ("max_seq_length_sft", count_of),
-    "max_tokens_dpo": ("max_seq_length_dpo", count_of),
-    "min_tokens": ("min_max_seq_length", count_of),
-    "max_rank": ("lora_training.max_rank", count_of),
-    "default_rank": ("lora_training.default_rank", count_of),
-    "min_batch": ("lora_training.min_batch_size", count_of),
-    "max_batch": ("lora_training.max_batch_size", count_of),
-    "max_batch_dpo": ("lora_training.max_batch_size_dpo", count_of),
-    "full": ("supports_full_training", _flag),
-    "full_min_batch": ("full_training.min_batch_size", count_of),
-    "full_max_batch": ("full_training.max_batch_size", count_of),
-    "full_max_batch_dpo": ("full_training.max_batch_size_dpo", count_of),
-    "reasoning": ("supports_reasoning", _flag),
-    "tools": ("supports_tools", _flag),
-    "vision": ("supports_vision", _flag),
-    "merges": ("merge_output_lora", _flag),
-}
-"""The key of each limit in the service's JSON."""
+        values: dict[str, Any] = {}
+        for limit in fields(cls)[1:]:
+            group, _, key = limit.metadata["key"].rpartition(".")
+            source = shape.get(group) if group else shape
+            values[limit.name] = limit.metadata["read"](source.get(key)) if isinstance(source, Mapping) else None
+        return cls(model, **values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from motet.errors import (
 )
 from motet.tune import archives
 from motet.tune.job_states import Job
+from motet.tune.lines import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
     from motet.together.admin.files import Files, UploadTarget
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "Download", "File", "Transfers"]
 
-MAX_BYTES = 50 * 1024**3
-"""The largest file that the service takes."""
 ONE_PIECE = 5 * 1024**3
 """Larger files are sent in parts."""
 PART = 256 * 1024**2
@@ -181,12 +180,12 @@ class Transfers:
         if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
             raise ConfigError(f"sha256 must be 64 hexadecimal digits: {sha256!r}")
         kind = kind or ("model" if job.full else self._default_kind(job.id))
-        target = DownloadTarget.of(to, job, kind, step)
-        with _PartialFile.open(target.path, {"job": job.id, "kind": kind, "step": step}) as part:
+        target, is_named = _target(to, job, kind, step)
+        with _PartialFile.open(target, {"job": job.id, "kind": kind, "step": step}) as part:
             selector = "model_output_path" if kind == "model" else kind
             _Fetch(self.jobs, self.retry, job.id, selector, step, part, on_progress).run()
             verified = part.verify(sha256)
-            path = target.path_for(part)
+            path = target if is_named else target.with_name(target.name + part.archive_suffix())
             part.replace(path)
         files = archives.unpack(path, _unpacked_folder(path)) if extract else ()
         return Download(path, part.size, part.sha256, verified, part.resumed_at, files)
@@ -205,8 +204,8 @@ def _size_and_type(path: Path) -> tuple[int, str]:
     size = path.stat().st_size
     if not path.is_file():
         raise ConfigError(f"not a file: {path}")
-    if not 0 < size <= MAX_BYTES:
-        raise ConfigError(f"training data must have 1 to {MAX_BYTES} bytes: {path} has {size}")
+    if not 0 < size <= MAX_FILE_BYTES:
+        raise ConfigError(f"training data must have 1 to {MAX_FILE_BYTES} bytes: {path} has {size}")
     return size, kind
 
 
@@ -354,28 +353,17 @@ class _Upload:
                 self.on_progress(start + length - left, self.size)
 
 
-@dataclass(frozen=True)
-class DownloadTarget:
-    """Where a checkpoint is written."""
-
-    path: Path
-    needs_suffix: bool
-    """Whether the suffix depends on the first bytes of the archive."""
-
-    @classmethod
-    def of(cls, to: str | Path, job: Job, kind: str, step: int | None) -> DownloadTarget:
-        """A file, or a file in a folder, named after the model."""
-        path = Path(to)
-        # `Path` drops the slash that marks a folder.
-        if not path.is_dir() and not str(to).endswith(("/", os.sep)):
-            return cls(path, needs_suffix=False)
-        path.mkdir(parents=True, exist_ok=True)
-        words = [job.output_model or job.id, kind, *([] if step is None else [f"step-{step}"])]
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(words)).lstrip(".")
-        return cls(path / name[:200], needs_suffix=True)
-
-    def path_for(self, part: _PartialFile) -> Path:
-        return self.path.with_name(self.path.name + part.archive_suffix()) if self.needs_suffix else self.path
+def _target(to: str | Path, job: Job, kind: str, step: int | None) -> tuple[Path, bool]:
+    """The file that the caller names, and true; or one named after the model in the caller's folder, and false: its
+    suffix depends on the first bytes of the archive."""
+    path = Path(to)
+    # `Path` drops the slash that marks a folder.
+    if not path.is_dir() and not str(to).endswith(("/", os.sep)):
+        return path, True
+    path.mkdir(parents=True, exist_ok=True)
+    words = [job.output_model or job.id, kind, *([] if step is None else [f"step-{step}"])]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(words)).lstrip(".")
+    return path / name[:200], False
 
 
 def _unpacked_folder(path: Path) -> Path:

@@ -114,7 +114,7 @@ class TrainingRoutes:
 
     async def _reserve(self, request: web.Request) -> web.StreamResponse:
         fields = form(request.headers.get("Content-Type", ""), await request.read())
-        existing = self._storage.known(fields["checksum"])
+        existing = self._storage.id_of(fields["checksum"])
         if existing is not None:
             raise Refusal(409, "file already exists", file_id=existing)
         file = self._storage.reserve(fields)
@@ -151,7 +151,7 @@ class TrainingRoutes:
     async def _multipart(self, request: web.Request) -> web.StreamResponse:
         body, verb = await request.json(), request.match_info["verb"]
         if verb == "initiate":
-            existing = self._storage.known(body["checksum"])
+            existing = self._storage.id_of(body["checksum"])
             if existing is not None:
                 raise Refusal(409, "file already exists", file_id=existing)
             file = self._storage.reserve(body)

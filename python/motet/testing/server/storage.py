@@ -72,7 +72,7 @@ class Storage:
         self.knows_checksums = knows_checksums
         self._count = 0
 
-    def known(self, checksum: str) -> str | None:
+    def id_of(self, checksum: str) -> str | None:
         """The id of the file with this checksum."""
         if not self.knows_checksums:
             return None

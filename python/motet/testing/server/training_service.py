@@ -274,6 +274,7 @@ class TrainingService:
         ]
 
     def etag(self) -> str:
+        """The MD5 of the checkpoint, as object stores send it."""
         return f'"{hashlib.md5(self.archive, usedforsecurity=False).hexdigest()}"'
 
 
