@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from motet.schema.subschemas import map_keyword
+
 __all__ = ["inline_definitions"]
 
-_VALUE_KEYWORDS = ("default", "const", "enum", "examples", "example")
-"""Keywords whose values are data, not schemas."""
 _MAX_SCHEMAS = 20_000
 """Schemas in an inlined one; more raise `TypeError`."""
 
@@ -56,11 +56,7 @@ class _Inliner:
         return self._inline({**self._definitions[name], **siblings}, (*open_references, name))
 
     def _keyword(self, keyword: str, value: Any, open_references: tuple[str, ...]) -> Any:
-        if keyword in _VALUE_KEYWORDS:
-            return value
-        if keyword in ("properties", "patternProperties"):
-            # The keys are names of the user, and one of them may be `$ref`.
-            return {name: self._inline(item, open_references) for name, item in value.items()}
         if keyword == "discriminator":
+            # Its mapping refers to definitions.
             return {"propertyName": value["propertyName"]}
-        return self._inline(value, open_references)
+        return map_keyword(keyword, value, lambda schema: self._inline(schema, open_references))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 from motet.errors import ConfigError, InvalidJsonError, SchemaMismatchError
+from motet.schema.subschemas import map_keyword
 
 __all__ = ["Output", "known_type", "problems_of"]
 
@@ -171,22 +172,13 @@ def _strict(schema: Any) -> Any:
         return [_strict(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    strict = {key: _strict_keyword(key, value) for key, value in schema.items() if key != "default"}
+    strict = {key: map_keyword(key, value, _strict) for key, value in schema.items() if key != "default"}
     if strict.get("properties"):
         strict["required"] = list(strict["properties"])
         strict["additionalProperties"] = False
     elif "properties" in strict:
         strict.setdefault("additionalProperties", False)
     return strict
-
-
-def _strict_keyword(keyword: str, value: Any) -> Any:
-    if keyword in ("properties", "patternProperties", "$defs"):
-        # The keys are names of the user, not keywords.
-        return {name: _strict(inner) for name, inner in value.items()}
-    # Lists of data are unchanged.
-    is_data = keyword in ("enum", "const", "example", "examples", "required", "discriminator")
-    return value if is_data else _strict(value)
 
 
 _FENCED = re.compile(r"```[a-zA-Z0-9]*[ \t]*\n(.*?)\n?```", re.DOTALL)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["normalised", "without_inner_patterns"]
+from motet.schema.subschemas import map_keyword
 
-_DATA_KEYWORDS = ("const", "enum", "default", "examples", "example", "required", "x-guidance")
-_NAME_KEYWORDS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+__all__ = ["normalised", "without_inner_patterns"]
 
 
 def normalised(schema: Any) -> Any:
@@ -20,7 +19,7 @@ def normalised(schema: Any) -> Any:
         return [normalised(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    rewritten = {keyword: _keyword(keyword, value) for keyword, value in schema.items()}
+    rewritten = {keyword: map_keyword(keyword, value, normalised) for keyword, value in schema.items()}
     if isinstance(schema.get("items"), list):
         rewritten["prefixItems"] = rewritten.pop("items")
         if "additionalItems" in rewritten:
@@ -31,14 +30,6 @@ def normalised(schema: Any) -> Any:
             if is_exclusive and bound in rewritten:
                 rewritten[exclusive] = rewritten.pop(bound)
     return _with_null(rewritten) if rewritten.pop("nullable", False) is True else rewritten
-
-
-def _keyword(keyword: str, value: Any) -> Any:
-    if keyword in _DATA_KEYWORDS:
-        return value
-    if keyword in _NAME_KEYWORDS and isinstance(value, Mapping):
-        return {name: normalised(inner) for name, inner in value.items()}
-    return normalised(value)
 
 
 def _with_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -56,14 +47,8 @@ def without_inner_patterns(schema: Any) -> Any:
         return [without_inner_patterns(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    keywords = {}
-    for keyword, value in schema.items():
-        if keyword == "pattern" and isinstance(value, str) and not (value.startswith("^") and value.endswith("$")):
-            continue
-        if keyword in _DATA_KEYWORDS:
-            keywords[keyword] = value
-        elif keyword in _NAME_KEYWORDS and isinstance(value, Mapping):
-            keywords[keyword] = {name: without_inner_patterns(inner) for name, inner in value.items()}
-        else:
-            keywords[keyword] = without_inner_patterns(value)
-    return keywords
+    return {
+        keyword: map_keyword(keyword, value, without_inner_patterns)
+        for keyword, value in schema.items()
+        if keyword != "pattern" or not isinstance(value, str) or (value.startswith("^") and value.endswith("$"))
+    }
