@@ -34,6 +34,8 @@ LOCAL_SERVERS = {
     "http://localhost:11434": "ollama",
 }
 """Servers that the pages ask, and the face of the scripted one that stands in for each."""
+REQUIREMENTS = {"frameworks.md": ("pydantic_ai", "dbos", "langchain_core", "litellm", "llm")}
+"""Packages of pages that `make frameworks` runs."""
 
 
 def answer(body: Mapping[str, Any]) -> str:
@@ -48,8 +50,11 @@ def answer(body: Mapping[str, Any]) -> str:
 
 
 @pytest.fixture(autouse=True)
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("TOGETHER_API_KEY", KEY)
+    # The folder of llm's keys and logs, and a table of prices that LiteLLM fetches otherwise.
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     # The job has ended at the first poll, so that nothing waits.
     with ScriptedServer(answer, training=Training(stages=[Stage("completed", 20)])) as server:
         monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
@@ -61,6 +66,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_python_blocks_of_pages_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for package in REQUIREMENTS.get(page.name, ()):
+        pytest.importorskip(package)
     blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
     scope: dict[str, object] = {"__name__": page.stem}
     with ExitStack() as stack:
