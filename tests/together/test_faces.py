@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -226,6 +227,17 @@ def test_broken_call_of_the_model_does_not_end_the_run(face: str, how: str, serv
         # The record keeps what the model wrote.
         assert run.steps[0].calls[0].call.arguments == arguments
         assert len(completion_requests(server)) == 2
+
+
+@pytest.mark.parametrize("face", ["llamacpp", "ollama", "openrouter"])
+def test_resumed_run_has_a_history_that_servers_accept(face: str, servers: FaceServers) -> None:
+    call = "<|channel|>commentary to=functions.weather.now! <|constrain|>json<|message|>{'city': <|call|>"
+    atom, server = servers.asking(face, call, PLAIN, lane="chat")
+    with pytest.raises(motet.MaxStepsError) as caught:
+        servers.run(atom, "run", [get_weather], max_steps=1)
+    assert atom.resume(caught.value.state, tools=[get_weather], max_steps=5).output == ANSWER
+    (sent,) = completion_requests(server)[-1]["messages"][1]["tool_calls"]
+    assert isinstance(json.loads(sent["function"]["arguments"]), dict)
 
 
 @pytest.mark.parametrize("how", ["ask", "astream"])

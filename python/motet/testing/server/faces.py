@@ -40,7 +40,7 @@ class Face:
     # /v1/completions
     has_completions: bool = True
     completion_tokens: int | None = None
-    """Default of `max_tokens`. `None`: what the context leaves."""
+    """Default of an absent `max_tokens`. `None`, or `null` where it is accepted: what the context leaves."""
     refuses_null: frozenset[str] = frozenset()
     """Keys of a completions request that must not be `null`."""
     id_prompts: bool = False
@@ -167,7 +167,6 @@ FACES: Mapping[str, Face] = {
             spare_tokens=0,
             model_fields={"root": "openai/gpt-oss-120b", "parent": None, "max_model_len": 131072},
             completion_tokens=16,
-            refuses_null=frozenset(("max_tokens",)),
             id_prompts=True,
             id_key="return_token_ids",
             markers_key="skip_special_tokens",

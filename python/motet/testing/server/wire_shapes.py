@@ -40,7 +40,7 @@ def generated(turn: Turn, request: Mapping[str, Any], face: Face) -> tuple[list[
     ids = turn.ids
     limits = [request.get("max_tokens"), request.get("max_completion_tokens")]
     maxima = [limit for limit in limits if limit is not None]
-    if not maxima and face.completion_tokens is not None and "messages" not in request:
+    if not maxima and face.completion_tokens is not None and not {"messages", "max_tokens"} & set(request):
         maxima = [face.completion_tokens]
     room = max(face.context - prompt_tokens(request), 1)
     most = min([*maxima, room])
