@@ -6,6 +6,7 @@ Atoms depend on `Backend` only; which SDK implements it is unknown here.
 from __future__ import annotations
 
 import datetime
+from array import array
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -45,6 +46,8 @@ class Request:
     model: str
     """The service's name of the model."""
     messages: tuple[Message, ...]
+    sampled: Mapping[int, array[int]] = field(default_factory=dict)
+    """For answers among the messages, by their index, the ids that the model sampled: the ids lane sends them again."""
     tools: tuple[Mapping[str, Any], ...] = ()
     """OpenAI tool dicts."""
     builtin_tools: tuple[Literal["browser", "python"], ...] = ()
@@ -142,6 +145,9 @@ class Reply:
     """Remarks on how the response was read."""
     response_format: Literal["service", "prompt"] | None = None
     """Where the schema of the answer was sent: in a field of the request, or in the prompt. `None`: no schema."""
+    sampled: array[int] | None = field(default=None, compare=False)
+    """The ids that the model sampled, stop token included. `None`: the service sent none, or numbers outside of the
+    vocabulary."""
 
     @property
     def is_complete(self) -> bool:

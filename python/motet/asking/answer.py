@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Generic, Literal, TypeVar
 
@@ -74,6 +75,8 @@ class Answer(Generic[T]):
     """Usage as the service sent it. `None`: not sent."""
     response_format: Literal["service", "prompt"] | None = None
     """Where the output schema was sent: in a field of the request, or in the prompt. `None`: no schema."""
+    sampled: array[int] | None = field(default=None, compare=False)
+    """The ids that the model sampled, stop token included. `None`: the service sent none."""
     notes: tuple[str, ...] = ()
     """Remarks on how the answer was read and priced."""
     rejected: tuple[Answer[Any], ...] = ()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from motet.message import DeveloperContent, Message
 
-__all__ = ["Episode", "Exchange"]
+__all__ = ["Episode", "Exchange", "sampled_from_list"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Exchange:
 
     input: tuple[Message, ...]
     output: Message
+    sampled: array[int] | None = field(default=None, compare=False, repr=False)
+    """The ids that the model sampled for the answer: they stand in later prompts of the ids lane. `None`: not known."""
 
     @cached_property
     def hash(self) -> str:
@@ -68,16 +71,28 @@ class Episode:
         developer = [Message("developer", (DeveloperContent(self.system),))] if self.system else []
         return (*developer, *exchanged)
 
-    def add(self, input_messages: Iterable[Message], output: Message) -> Episode:
+    @property
+    def sampled(self) -> dict[int, array[int]]:
+        """The sampled ids of answers, by the index of the answer in `messages`."""
+        sampled, index = {}, int(bool(self.system)) - 1
+        for exchange in self.exchanges:
+            index += len(exchange.input) + 1
+            if exchange.sampled is not None:
+                sampled[index] = exchange.sampled
+        return sampled
+
+    def add(self, input_messages: Iterable[Message], output: Message, sampled: array[int] | None = None) -> Episode:
         """The episode with one more exchange."""
-        return Episode((*self.exchanges, Exchange(tuple(input_messages), output)), self.system)
+        return Episode((*self.exchanges, Exchange(tuple(input_messages), output, sampled)), self.system)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: `{"system": ..., "exchanges": [{"input": [...], "output": ...}]}`."""
+        """The JSON form: `{"system": ..., "exchanges": [{"input": [...], "output": ..., "sampled": [...]}]}`; `sampled`
+        only where the ids are known."""
         exchanges = [
             {
                 "input": [message.to_dict(wire=True) for message in exchange.input],
                 "output": exchange.output.to_dict(wire=True),
+                **({} if exchange.sampled is None else {"sampled": list(exchange.sampled)}),
             }
             for exchange in self.exchanges
         ]
@@ -91,15 +106,21 @@ class Episode:
                 Exchange(
                     tuple([Message.from_dict(message, wire=True) for message in exchange["input"]]),
                     Message.from_dict(exchange["output"], wire=True),
+                    sampled_from_list(exchange.get("sampled")),
                 )
                 for exchange in shape["exchanges"]
             ]
             system = shape["system"]
             if not isinstance(system, str):
                 raise TypeError("system must be a text")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"not the dict of an episode: {shape!r:.200}") from error
         return cls(tuple(exchanges), system)
 
     def __len__(self) -> int:
         return len(self.exchanges)
+
+
+def sampled_from_list(ids: Iterable[int] | None) -> array[int] | None:
+    """Sampled ids of a JSON form. Raises `OverflowError` or `TypeError` for anything but a list of ids, or `None`."""
+    return None if ids is None else array("I", list(ids))

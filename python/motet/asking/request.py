@@ -166,7 +166,7 @@ class PreparedRequest:
             calls=completion.tool_calls,
             completion=completion,
             metrics=metrics,
-            episode=self.episode.add(self.input_messages, completion.message),
+            episode=self.episode.add(self.input_messages, completion.message, reply.sampled),
             model=reply.model,
             lane=reply.lane,
             lane_reason=reply.lane_reason,
@@ -175,6 +175,7 @@ class PreparedRequest:
             attempts=reply.attempts,
             usage=reply.usage,
             response_format=reply.response_format,
+            sampled=reply.sampled,
             notes=tuple(notes),
         )
 
@@ -203,12 +204,15 @@ class PreparedRequest:
             if timeout <= 0:
                 error.args = (f"{error}; it is not asked for again, because the timeout leaves no time",)
                 return None
-        request = replace(self.request, messages=(*answer.episode.messages, correction), timeout=timeout)
+        episode = answer.episode
+        request = replace(
+            self.request, messages=(*episode.messages, correction), sampled=episode.sampled, timeout=timeout
+        )
         return replace(
             self,
             request=request,
             input_messages=(correction,),
-            episode=answer.episode,
+            episode=episode,
             max_cost=max_cost,
             retries=self.retries - 1,
             rejected=(*self.rejected, answer),
@@ -256,6 +260,7 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
     request = Request(
         model=spec.model,
         messages=(*episode.messages, *input_messages),
+        sampled=episode.sampled,
         tools=options.tools,
         builtin_tools=options.builtin_tools,
         tool_choice=options.tool_choice,

@@ -360,7 +360,8 @@ class Loop:
     def _add_step(self, answer: Answer[Any], correction: Message | None = None) -> None:
         message = self._with_unique_ids(answer.message)
         calls = tuple([CallRecord(call) for call in message.tool_calls])
-        step = Step(len(self.run.steps) + 1, message, calls, answer.metrics, answer.model, correction)
+        number = len(self.run.steps) + 1
+        step = Step(number, message, calls, answer.metrics, answer.model, correction, answer.sampled)
         self.run = replace(self.run, steps=(*self.run.steps, step), output=answer.output)
         self._save()
 
@@ -423,7 +424,8 @@ class Loop:
         step = self.run.steps[-1]
         calls = iter(step.calls)
         parts = tuple([next(calls).call if isinstance(part, ToolCall) else part for part in step.message.content])
-        done = replace(step, message=replace(step.message, content=parts))
+        sampled = step.sampled if parts == step.message.content else None
+        done = replace(step, message=replace(step.message, content=parts), sampled=sampled)
         self.run = replace(self.run, steps=(*self.run.steps[:-1], done))
         self._save()
         yield ToolResultsReady(done)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import operator
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from motet._atomic_files import write_whole
-from motet.asking.episode import Episode
+from motet.asking.episode import Episode, sampled_from_list
 from motet.errors import ConfigError
 from motet.message import Message, ToolCall, ToolResult, part_from_dict, part_to_dict
 from motet.metrics import Metrics
@@ -96,6 +97,8 @@ class Step:
     """Model name in the response, `None` if the response has none."""
     correction: Message | None = None
     """What the model was told about its invalid output, to answer again. `None`: the answer was accepted."""
+    sampled: array[int] | None = field(default=None, compare=False, repr=False)
+    """The ids that the model sampled, for later prompts of the ids lane. `None`: not known, or calls were changed."""
 
     @property
     def done(self) -> bool:
@@ -119,11 +122,13 @@ class Step:
             "metrics": self.metrics.to_dict(),
             "model": self.model,
             **({} if self.correction is None else {"correction": self.correction.to_dict(wire=True)}),
+            **({} if self.sampled is None else {"sampled": list(self.sampled)}),
         }
 
     @classmethod
     def from_dict(cls, shape: Mapping[str, Any]) -> Step:
-        """The inverse of `to_dict`. Raises `KeyError`, `TypeError` or `ValueError` for any other shape."""
+        """The inverse of `to_dict`. Raises `ArithmeticError`, `KeyError`, `TypeError` or `ValueError` for any other
+        shape."""
         correction = shape.get("correction")
         return cls(
             shape["n"],
@@ -132,6 +137,7 @@ class Step:
             Metrics.from_dict(shape["metrics"]),
             shape.get("model"),
             None if correction is None else Message.from_dict(correction, wire=True),
+            sampled_from_list(shape.get("sampled")),
         )
 
 
@@ -184,7 +190,7 @@ class Run:
             steps, episode = (), self.prior_episode
         for place in range(len(steps), len(done)):
             input_messages = done[place - 1].results if place else self.initial_messages
-            episode = episode.add(input_messages, done[place].message)
+            episode = episode.add(input_messages, done[place].message, done[place].sampled)
         object.__setattr__(self, "_folded", (done, episode))
         return episode
 

@@ -104,7 +104,7 @@ def _prepare_chat(request: Request, lane_reason: str, server: Server) -> Prepare
 
 
 def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: str, server: Server) -> Prepared:
-    prompt = raw.prompt(request)
+    prompt = raw.prompt(request, sampled=lane == "ids" and server.service.takes_id_prompts)
     body = {**raw.body(request, prompt, lane, server.service, server.context(request)), **request.extra}
     notes: tuple[str, ...] = ()
     if "max_tokens" not in body and server.service.completion_tokens is not None:

@@ -210,6 +210,11 @@ class ChatLane:
         return events
 
     @property
+    def sampled(self) -> None:
+        """`None`: the service parsed the ids."""
+        return None
+
+    @property
     def completion(self) -> Completion:
         """The completion so far, as one message. Text beside calls is a preamble."""
         parts: list[Part] = []

@@ -5,6 +5,7 @@ For servers that return harmony as the model wrote it: vLLM, SGLang and llama.cp
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -22,8 +23,9 @@ RETURN, _, CALL = _core.STOP_TOKENS
 _STOP_MARKERS = {token: _core.decode([token]) for token in (RETURN, CALL)}
 
 
-def prompt(request: Request) -> Prompt:
-    """The prompt of a request, as motet renders it. Raises `RenderError`."""
+def prompt(request: Request, *, sampled: bool = False) -> Prompt:
+    """The prompt of a request, as motet renders it. `sampled`: with the ids of `request.sampled` in their places, for a
+    service that takes ids. Raises `RenderError`."""
     schema = request.schema and {
         "type": "json_schema",
         "json_schema": {"name": request.schema_name, "schema": request.schema},
@@ -35,6 +37,7 @@ def prompt(request: Request) -> Prompt:
         response_format=schema or None,
         reasoning_effort=request.reasoning_effort or "medium",
         current_date=request.current_date,
+        sampled=request.sampled if sampled else None,
     )
 
 
@@ -83,8 +86,7 @@ class RawLane:
         self._parser = StreamParser(tools=tools, turn=turn)
         self._open_kind: str | None = None
         """Kind of the frame that is being written."""
-        self._last_token: int | None = None
-        self._has_ids = False
+        self._ids: list[int] = []
         self.notes: list[str] = []
 
     def read(self, choice: Mapping[str, Any]) -> list[Event]:
@@ -98,18 +100,17 @@ class RawLane:
         if self.lane == "text":
             return self._track(self._parser.feed(text)) if text else []
         ids = _ids(choice)
-        if ids is None or (text and not ids and not self._has_ids):
+        if ids is None or (text and not ids and not self._ids):
             if not text:
                 return []
-            if self._has_ids:
+            if self._ids:
                 raise ValueError("token ids came for the beginning of the answer, and for a later chunk none did")
             self.notes.append("the server sent no token ids, so its text was read")
             self.lane = "text"
             return self._track(self._parser.feed(text))
         if not ids:
             return []
-        self._has_ids = True
-        self._last_token = ids[-1]
+        self._ids += ids
         return self._track(self._parser.feed(ids))
 
     def _track(self, events: list[Event]) -> list[Event]:
@@ -126,11 +127,16 @@ class RawLane:
         events: list[Event] = []
         token = self._removed_stop_token(finish, stop_reason)
         if token is not None:
+            self._ids += [token] if self.lane == "ids" else []
             events += self._track(self._parser.feed([token] if self.lane == "ids" else _STOP_MARKERS[token]))
         return events + self._track(self._parser.close())
 
     def _removed_stop_token(self, finish: str | None, stop_reason: object) -> int | None:
-        if finish not in COMPLETE_REASONS or self._open_kind is None or self._last_token in _core.STOP_TOKENS:
+        if (
+            finish not in COMPLETE_REASONS
+            or self._open_kind is None
+            or (self._ids and self._ids[-1] in _core.STOP_TOKENS)
+        ):
             return None
         for token, marker in _STOP_MARKERS.items():
             if stop_reason in (token, marker):
@@ -140,6 +146,12 @@ class RawLane:
             return None
         # Calls end with `<|call|>`, and only calls do.
         return CALL if self._open_kind == "tool_call" else RETURN
+
+    @property
+    def sampled(self) -> array[int] | None:
+        """The ids of the answer. `None`: it came as text, or with numbers outside of the vocabulary."""
+        is_sampled = self.lane == "ids" and self._ids and min(self._ids) >= 0 and max(self._ids) < _core.VOCAB_SIZE
+        return array("I", self._ids) if is_sampled else None
 
     @property
     def completion(self) -> Completion:

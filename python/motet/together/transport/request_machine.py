@@ -147,6 +147,7 @@ class RequestMachine:
             call.prompt_tokens,
             (*call.notes, *body.notes, *call.reader.notes),
             call.response_format,
+            call.reader.sampled,
         )
 
     def steps(self) -> Generator[Step, Any, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -32,6 +33,8 @@ class ChoiceReader(Protocol):
     def close(self, finish: str | None, stop_reason: object) -> list[Event]: ...
     @property
     def completion(self) -> Completion: ...
+    @property
+    def sampled(self) -> array[int] | None: ...
 
 
 class ResponseBody:
