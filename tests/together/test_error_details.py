@@ -102,6 +102,12 @@ IN_STREAM: list[tuple[bytes, type[motet.ApiError], str]] = [
         motet.RateLimitError,
         "slow down",
     ),
+    # Groq.
+    (
+        sse({"choices": [{"index": 0, "delta": {}}], "x_groq": {"id": "req_1", "error": "internal server error"}}),
+        motet.ServerError,
+        "internal server error",
+    ),
     # LM Studio.
     (
         b'event: error\ndata: {"error":{"message":"Compute error."},"message":"Compute error."}\n\n',

@@ -131,7 +131,7 @@ CUTS = ("error_data", "reset", "close", "half_event")
 @pytest.mark.parametrize("how", ["stream", "astream"])
 @pytest.mark.parametrize("face", FACES)
 def test_cut_stream_keeps_what_arrived(face: str, how: str, kind: str, servers: FaceServers) -> None:
-    # Ollama sends an empty chunk in place of an error, and LM Studio one without a kind.
+    # Ollama sends an empty chunk in place of an error, and LM Studio and Groq one without a kind.
     is_error = kind == "error_data" and face != "ollama"
     kinds = (motet.ServerError, motet.ApiError) if is_error else (motet.StreamTruncatedError,)
     for place in (0, 6, 9):

@@ -262,6 +262,13 @@ FACES: Mapping[str, Face] = {
             error=lambda status, message, kind, code: {
                 "error": {"message": message, "type": kind, **({"code": code} if code else {})}
             },
+            stream_error=lambda message: (
+                "",
+                {
+                    "choices": [{"index": 0, "delta": {}, "finish_reason": None}],
+                    "x_groq": {"id": "req_scripted", "error": message},
+                },
+            ),
             overflow_message="Please reduce the length of the messages or completion.",
             overflow_code="context_length_exceeded",
         ),

@@ -140,6 +140,10 @@ class ResponseBody:
             raise self._bad_payload(f"an object was expected, not {_json_type(shape)}", shape)
         if shape.get("error") or shape.get("object") == "error":
             raise from_error_object(shape, self._key)
+        groq = shape.get("x_groq")
+        if isinstance(groq, Mapping) and groq.get("error"):
+            # Why Groq stopped a stream early.
+            raise from_error_object(groq, self._key)
         if isinstance(shape.get("id"), str):
             self.id = shape["id"]
         if isinstance(shape.get("model"), str) and shape["model"]:
