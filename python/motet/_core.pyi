@@ -52,6 +52,7 @@ __all__ = [
     "tokens_by_channel",
     "tool_dicts",
     "truncate",
+    "wire_names",
 ]
 
 __version__: Final[str]
@@ -79,6 +80,13 @@ def name_of(recipient: str) -> str:
     """The name of the tool that a recipient or an author stands for: `get_weather` for `functions.get_weather`.
 
     A name without the prefix `functions.` is returned unchanged.
+    """
+
+def wire_names(names: list[str]) -> list[str]:
+    """The names under which tools stand in prompts: valid names unchanged, others with `_` for the characters that
+    headers cannot hold. No two different names of the list share one.
+
+    Valid are 1 to 64 of `A-Z a-z 0-9 _ . -` that are not a role's name.
     """
 
 _Special: TypeAlias = Literal["text", "token", "error"] | Collection[str] | SpecialChoice

@@ -302,7 +302,7 @@ def test_only_the_template_names_unnamed_results() -> None:
         ([USER, RESULT], {}, "no tool call stands before it", 1),
         ([USER, CALL, RESULT, ANSWER, RESULT], {}, "no tool call stands before it", 4),
         ([USER, Message("assistant", (ToolCall("f", "[" * 300 + "]" * 300),))], {}, "nested too deep", 1),
-        ([USER, Message("assistant", (ToolCall("f<|end|>", "{}"),))], {}, "cannot stand in a header", 1),
+        ([USER, Message("assistant", (ToolCall("f<|end|>", "{}"),))], {"strict": True}, "cannot stand in a header", 1),
         ([USER], {"next_role": "user"}, "prompts for the assistant only", None),
         (
             [USER],

@@ -306,8 +306,8 @@ INVALID_PROMPTS: dict[str, Callable[[], Any]] = {
     "call": lambda: motet.render([{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}, 3]}]),
     "result": lambda: motet.render([USER, {"role": "tool", "content": object()}]),
     "tool": lambda: motet.render([USER], tools=[{"type": "function"}]),
-    "tool name": lambda: motet.render([USER], tools=["a b"]),
-    "tool name of a role": lambda: motet.render([USER], tools=["assistant"]),
+    "tool name": lambda: motet.render([USER], tools=["a b"], strict=True),
+    "empty tool name": lambda: motet.render([USER], tools=[""]),
     "tool twice": lambda: motet.render([USER], tools=["f", "f"]),
     "built-in tool": lambda: motet.render([USER], builtin_tools=["shell"]),  # type: ignore[list-item]
     "effort": lambda: motet.render([USER], reasoning_effort="extreme"),  # type: ignore[arg-type]
@@ -332,8 +332,8 @@ def test_messages_of_rendering() -> None:
             "call": 'RenderError: messages[0][\'tool_calls[1]\'] must be {"id": ..., "function": {"name": ..., "arguments": ...}}',
             "result": "RenderError: messages[1] is a tool's result and needs a tool_call_id or a name",
             "tool": "TypeError: tools[0] has no name",
-            "tool name": 'RenderError: tool "a b": tool name "a b" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and not a role',
-            "tool name of a role": 'RenderError: tool "assistant": tool name "assistant" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and not a role',
+            "tool name": 'RenderError: tool "a b": its name cannot stand in a header; it is written as "a_b"',
+            "empty tool name": 'RenderError: tool "": tool name "" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and not a role',
             "tool twice": 'RenderError: two tools are named "f": a model could not tell them apart',
             "built-in tool": "ValueError: builtin_tools can be 'browser' and 'python', not \"shell\"",
             "effort": "ValueError: reasoning_effort must be one of 'low', 'medium', 'high', not \"extreme\"",

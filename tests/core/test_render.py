@@ -388,26 +388,37 @@ HEADER_PAYLOADS = [
 
 
 @pytest.mark.parametrize("payload", HEADER_PAYLOADS)
-@pytest.mark.parametrize(
-    "field", ["name", "author", "recipient", "channel", "content_type", "user", "tool", "call", "frame"]
-)
+@pytest.mark.parametrize("field", ["author", "channel", "content_type", "user", "frame"])
 def test_header_values_that_could_be_structure_are_refused(field: str, payload: str) -> None:
     message: Any = {
-        "name": lambda: Message("tool", (ToolResult("", "x", payload),)),
         "author": lambda: Message("tool", (ToolResult("", "x", author=payload),)),
-        "recipient": lambda: turn(ToolCall("f", "{}", recipient=payload or " ")),
         "channel": lambda: turn(ToolCall("f", "{}", channel=payload or " ")),
         "content_type": lambda: turn(ToolCall("f", "{}", content_type=payload or " ")),
         "user": lambda: Message("user", (Text("x"),), payload),
-        "call": lambda: turn(ToolCall(payload or " ", "{}")),
     }.get(field, lambda: None)()
     with pytest.raises(motet.RenderError):
-        if field == "tool":
-            motet.render([], tools=[{"name": payload}])
-        elif field == "frame":
+        if field == "frame":
             motet.render_frames([Frame("assistant", "x", channel=payload)])
         else:
             motet.render([Message("user", "x"), message])
+
+
+@pytest.mark.parametrize("payload", HEADER_PAYLOADS)
+@pytest.mark.parametrize("field", ["name", "recipient", "call", "tool"])
+def test_tool_names_that_could_be_structure_are_renamed(field: str, payload: str) -> None:
+    def prompt(name: str) -> motet.Rendered:
+        message: Any = {
+            "name": lambda: Message("tool", (ToolResult("", "x", name),)),
+            "recipient": lambda: turn(ToolCall("f", "{}", recipient=name)),
+            "call": lambda: turn(ToolCall(name, "{}")),
+            "tool": lambda: Message("user", "y"),
+        }[field]()
+        return motet.render([Message("user", "x"), message], tools=[name] if field == "tool" else [])
+
+    renamed = prompt(payload or " ")
+    assert [frame.content for frame in renamed.frames[-2:]] == [frame.content for frame in prompt("f").frames[-2:]]
+    markers = [[token for token in one.ids if token >= 199_998] for one in (renamed, prompt("f"))]
+    assert markers[0] == markers[1]
 
 
 @pytest.mark.parametrize("author", ["user_lookup", "assistant.f", "final", "tool:x"])
@@ -420,11 +431,11 @@ def test_ambiguous_tool_authors_are_refused(author: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "tool"])
-def test_tool_names_equal_to_roles_are_refused(role: str) -> None:
+def test_roles_are_not_tool_names(role: str) -> None:
     with pytest.raises(motet.RenderError, match="tool author"):
         motet.render([Message("tool", (ToolResult("", "x", author=role),))])
-    with pytest.raises(motet.RenderError, match="tool name"):
-        motet.render([], tools=[role])
+    renamed = motet.render([], tools=[role])
+    assert f"type {role}_ = " in renamed.text and renamed.notes
 
 
 def test_an_error_names_the_field_the_value_and_the_message() -> None:

@@ -59,7 +59,7 @@ def test_dict_tools_share_one_handler() -> None:
     assert motet.tools_from(dicts, later)[0].is_async
 
 
-@pytest.mark.parametrize("wrong", [3, {}, {"function": 3}, {"function": {"name": "a b"}}, "f", {"name": 3}])
+@pytest.mark.parametrize("wrong", [3, {}, {"function": 3}, {"function": {"name": ""}}, "f", {"name": 3}])
 def test_dict_that_is_not_a_tool_is_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"^tools\[0\]|needs a name|not names"):
         motet.tools_from([wrong], print)

@@ -7,35 +7,71 @@ names outside of `[A-Za-z0-9_-]{1,64}`. A model's own mistake would then end the
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from motet import _core
 from motet.errors import InvalidArgumentsError
 from motet.tolerant_json import repaired_json, strict_json
 
-__all__ = ["acceptable_arguments", "acceptable_name", "make_acceptable"]
-
-_INVALID_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
-_MAX_NAME_CHARS = 64
+__all__ = ["ToolNames", "acceptable_arguments", "acceptable_name", "make_acceptable"]
 
 
-def make_acceptable(chat_dict: dict[str, Any]) -> None:
+class ToolNames:
+    """The names under which a service is offered tools, as their own may have characters that it refuses."""
+
+    def __init__(self, tools: Sequence[Mapping[str, Any]]) -> None:
+        """`tools`: OpenAI tool dicts."""
+        self._tools = tools
+        names = [str(_function(tool).get("name", "")) for tool in tools]
+        self._accepted = dict(zip(names, _core.wire_names(names), strict=True))
+
+    def accepted(self, name: str) -> str:
+        """The name of a tool as the service knows it; of any other name, one that it accepts."""
+        return self._accepted.get(name) or acceptable_name(name)
+
+    def offered(self) -> list[Mapping[str, Any]]:
+        """The tool dicts with these names."""
+        if all(name == accepted for name, accepted in self._accepted.items()):
+            return list(self._tools)
+        return [_with_name(tool, self.accepted(str(_function(tool).get("name", "")))) for tool in self._tools]
+
+    def chosen(self, choice: Any) -> Any:
+        """A `tool_choice` with the accepted name."""
+        function = choice.get("function") if isinstance(choice, Mapping) else None
+        if not isinstance(function, Mapping):
+            return choice
+        return {**choice, "function": {**function, "name": self.accepted(str(function.get("name")))}}
+
+
+def _function(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    function = tool.get("function")
+    return function if isinstance(function, Mapping) else tool
+
+
+def _with_name(tool: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    function = {**_function(tool), "name": name}
+    return {**tool, "function": function} if "function" in tool else function
+
+
+def make_acceptable(chat_dict: dict[str, Any], names: ToolNames) -> None:
     """Replaces invalid names and arguments of a chat dict's tool calls, the name of a tool result, and the content of
     an answer without text and calls, in place."""
     for call in chat_dict.get("tool_calls", ()):
         function = call["function"]
-        function["name"] = acceptable_name(function["name"])
+        function["name"] = names.accepted(function["name"])
         function["arguments"] = acceptable_arguments(function["arguments"])
     if chat_dict["role"] == "assistant" and chat_dict["content"] is None and not chat_dict.get("tool_calls"):
         # The OpenAI API requires content where there are no calls.
         chat_dict["content"] = ""
     if chat_dict["role"] == "tool" and "name" in chat_dict:
-        chat_dict["name"] = acceptable_name(chat_dict["name"])
+        chat_dict["name"] = names.accepted(chat_dict["name"])
 
 
 def acceptable_name(name: str) -> str:
-    """A tool name that servers accept: other characters become `_`, and an empty name `unknown_tool`."""
-    return _INVALID_IN_NAME.sub("_", name)[:_MAX_NAME_CHARS] or "unknown_tool"
+    """A tool name that servers accept, by the rule of prompts: `_` for other characters, `unknown_tool` for an empty
+    name."""
+    return _core.wire_names([name])[0]
 
 
 def acceptable_arguments(arguments: str) -> str:

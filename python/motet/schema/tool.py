@@ -207,7 +207,8 @@ def to_tool(value: Any) -> Tool:
 def tools_from(dicts: Iterable[Mapping[str, Any]], dispatch: Callable[[str, dict[str, Any]], Any]) -> list[Tool]:
     """Tools from the tool dicts of OpenAI, MCP or Anthropic, all implemented by `dispatch(name, arguments)`.
 
-    `dispatch` may be sync or async. Objects with `model_dump`, as MCP's SDK lists them, are read, too.
+    `dispatch` may be sync or async. Names may have any characters, as those of MCP servers: prompts and services get
+    a valid form of them, calls the declared one. Objects with `model_dump`, as MCP's SDK lists them, are read, too.
 
     The arguments are parsed and checked to be an object; `dispatch` checks them against the schema.
     """
@@ -220,8 +221,8 @@ def tools_from(dicts: Iterable[Mapping[str, Any]], dispatch: Callable[[str, dict
     for shape in tool_dicts(dicts):
         function = shape["function"]
         name, description = function["name"], function.get("description") or ""
-        if not NAME.fullmatch(name):
-            raise TypeError(f"a tool needs a name of 1 to 64 letters, digits, _, - and dots, not {name!r}")
+        if not name:
+            raise TypeError("a tool needs a name, and this one is empty")
         parameters = function.get("parameters") or {"type": "object", "properties": {}}
         tools.append(Tool(name, description, parameters, dispatch, _bind=_bind_dispatched))
     return tools

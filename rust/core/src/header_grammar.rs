@@ -30,9 +30,15 @@ pub(crate) fn is_type(value: &str) -> bool {
     fits(value, 64, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | '+'))
 }
 
-fn is_tool_name(value: &str) -> bool {
-    fits(value, 64, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
-        && Role::from_name(value).is_none()
+/// Characters of a tool's name.
+pub(crate) const MAX_TOOL_NAME: usize = 64;
+
+pub(crate) const fn is_tool_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
+}
+
+pub(crate) fn is_tool_name(value: &str) -> bool {
+    fits(value, MAX_TOOL_NAME, is_tool_name_char) && Role::from_name(value).is_none()
 }
 
 pub(crate) fn is_user_name(value: &str) -> bool {
@@ -49,9 +55,14 @@ fn fits(value: &str, longest: usize, allowed: impl Fn(char) -> bool) -> bool {
 
 /// The message that rejects a value.
 pub(crate) fn refusal(what: &str, value: &str, allowed: &str) -> String {
+    format!("{what} {} cannot stand in a header: it must be {allowed}", excerpt(value))
+}
+
+/// The beginning of a value, quoted.
+pub(crate) fn excerpt(value: &str) -> String {
     let shown: String = value.chars().take(60).collect();
     let cut = if shown.len() < value.len() { "..." } else { "" };
-    format!("{what} {shown:?}{cut} cannot stand in a header: it must be {allowed}")
+    format!("{shown:?}{cut}")
 }
 
 const NAME: &str = "1 to 128 of A-Z a-z 0-9 _ . : / @ -";
@@ -62,19 +73,10 @@ pub(crate) fn header(header: &Header, at: Option<usize>) -> Result<(), RenderErr
         Err(RenderError { message: refusal(what, value, allowed), at })
     };
     match (header.role, header.name.as_deref()) {
+        (Role::Tool, Some(author)) if is_author(author) => {}
         (Role::Tool, Some(author)) => {
-            let name = name_of(author);
-            if name.is_empty()
-                || !is_name(author)
-                || Role::from_name(name).is_some()
-                || reads_as_another(author)
-            {
-                return refuse(
-                    "tool author",
-                    author,
-                    &format!("{NAME}, and neither begin as a role nor be a channel"),
-                );
-            }
+            let allowed = format!("{NAME}, and neither begin as a role nor be a channel");
+            return refuse("tool author", author, &allowed);
         }
         (Role::Tool, None) => return refuse("tool author", "", NAME),
         (_, Some(name)) if !is_user_name(name) => {
@@ -99,6 +101,17 @@ pub(crate) fn header(header: &Header, at: Option<usize>) -> Result<(), RenderErr
         }
     }
     Ok(())
+}
+
+/// Whether a value can be the author of a tool's result.
+pub(crate) fn is_author(author: &str) -> bool {
+    is_callable(author) && !reads_as_another(author)
+}
+
+/// Whether a value can be the recipient of a call and, behind `functions.`, the author of its result.
+pub(crate) fn is_callable(recipient: &str) -> bool {
+    let name = name_of(recipient);
+    !name.is_empty() && is_name(recipient) && Role::from_name(name).is_none()
 }
 
 /// Whether the parser would read this author of a tool frame as something else: `user:alice` as a user, `user_lookup`

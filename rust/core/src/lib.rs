@@ -17,6 +17,7 @@ pub mod parser;
 pub mod render;
 pub mod tokenizer;
 pub mod tool_name;
+pub mod wire_name;
 
 pub use continuation::extend_ids;
 pub use error::excerpt::Excerpt;

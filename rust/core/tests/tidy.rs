@@ -83,7 +83,7 @@ fn files_stay_readable() {
 }
 
 /// The rooms of the core in order: a file imports from its own room and from those on lower floors.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("tokenizer", 0),
     ("marker", 0),
     ("tool_name", 0),
@@ -91,6 +91,7 @@ const FLOORS: [(&str, u8); 12] = [
     ("error", 1),
     ("message", 1),
     ("header_grammar", 2),
+    ("wire_name", 2),
     ("parser", 3),
     ("render", 3),
     ("openai_harmony", 4),

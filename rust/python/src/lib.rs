@@ -23,7 +23,7 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::names::{function_recipient, name_of, recipient_of};
+    use super::names::{function_recipient, name_of, recipient_of, wire_names};
 
     #[pymodule_export]
     use super::special::SpecialChoice;

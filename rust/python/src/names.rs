@@ -1,9 +1,11 @@
 //! Spellings that Python shares with the core: markers, and the recipients of tools.
 
+use crate::from_python::text::utf8;
 use motet::marker::Marker;
-use motet::tool_name;
+use motet::{tool_name, wire_name};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyMappingProxy};
+use pyo3::types::{PyDict, PyMappingProxy, PyString};
+use std::borrow::Cow;
 
 /// Adds `MARKERS`: the spelling of each marker by the word in it.
 pub(crate) fn constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -34,4 +36,14 @@ pub(crate) fn function_recipient(name: &str) -> String {
 #[pyfunction]
 pub(crate) fn name_of(recipient: &str) -> &str {
     tool_name::name_of(recipient)
+}
+
+/// The names under which tools stand in prompts: valid names unchanged, others with `_` for the characters that
+/// headers cannot hold. No two different names of the list share one.
+///
+/// Valid are 1 to 64 of `A-Z a-z 0-9 _ . -` that are not a role's name.
+#[pyfunction]
+pub(crate) fn wire_names(names: Vec<Bound<'_, PyString>>) -> PyResult<Vec<String>> {
+    let names = names.iter().map(utf8).collect::<PyResult<Vec<_>>>()?;
+    Ok(wire_name::wire_names(names.iter().map(AsRef::as_ref)).into_iter().map(Cow::into_owned).collect())
 }

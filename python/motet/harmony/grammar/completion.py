@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from motet._core import MARKERS, SPECIAL_TOKENS, function_recipient, name_of, tool_dicts
+from motet._core import MARKERS, SPECIAL_TOKENS, function_recipient, name_of, tool_dicts, wire_names
 from motet.harmony.grammar.json_schema import normalised
 from motet.harmony.grammar.nodes import (
     BLANK,
@@ -70,12 +70,12 @@ class StopTokens:
 def call_nodes(tools: Sequence[Any], builtin_tools: Iterable[str]) -> dict[str, Node]:
     """The frame of a call of each tool, by name, without the stop token."""
     calls: dict[str, Node] = {}
-    for tool in tool_dicts(tools):
-        fields = tool["function"]
-        name = name_of(fields["name"])
+    functions = [tool["function"] for tool in tool_dicts(tools)]
+    names = [name_of(fields["name"]) for fields in functions]
+    for fields, name, wire_name in zip(functions, names, wire_names(names), strict=True):
         schema = normalised(fields.get("parameters") or {"type": "object"})
         calls[name] = _call(
-            function_recipient(name), ("commentary",), "json-type", JsonValue(schema, f"arguments-{len(calls)}")
+            function_recipient(wire_name), ("commentary",), "json-type", JsonValue(schema, f"arguments-{len(calls)}")
         )
     builtin_channels = ("analysis", "commentary")
     for builtin in builtin_tools:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from motet.backend import Request
-from motet.dialects.acceptable import make_acceptable
+from motet.dialects.acceptable import ToolNames, make_acceptable
 from motet.dialects.chat import to_chat
 from motet.message import DeveloperContent, Message
 from motet.together.services import Service
@@ -29,12 +29,13 @@ def body(request: Request, service: Service, sent_reasoning_key: str | None) -> 
     reasoning_key: str | None = service.reasoning_key
     if reasoning_key == "auto":
         reasoning_key = sent_reasoning_key or "reasoning"
-    chat_dicts = _chat_dicts(messages, reasoning_key, service)
+    names = ToolNames(request.tools)
+    chat_dicts = _chat_dicts(messages, names, reasoning_key, service)
     body: dict[str, Any] = {"model": request.model, "messages": chat_dicts, **request.sampling}
     if request.tools:
-        body["tools"] = list(request.tools)
+        body["tools"] = names.offered()
     if request.tool_choice is not None:
-        body["tool_choice"] = request.tool_choice
+        body["tool_choice"] = names.chosen(request.tool_choice)
     if request.reasoning_effort is not None:
         body["reasoning_effort"] = request.reasoning_effort
     if request.max_tokens is not None:
@@ -79,14 +80,16 @@ def _with_schema(messages: list[Message], request: Request) -> list[Message]:
     return [Message("developer", (DeveloperContent(text),)), *messages]
 
 
-def _chat_dicts(messages: Sequence[Message], reasoning_key: str | None, service: Service) -> list[dict[str, Any]]:
+def _chat_dicts(
+    messages: Sequence[Message], names: ToolNames, reasoning_key: str | None, service: Service
+) -> list[dict[str, Any]]:
     """Chat dicts as services accept them: no `developer`, numbered calls, no `null` content, and reasoning within the
     running turn only, under the service's key."""
     # Servers take tools beside the messages only.
     shapes = [{key: value for key, value in shape.items() if key != "tools"} for shape in to_chat(messages)]
     last_end = max([i for i, shape in enumerate(shapes) if _ends_turn(shape)], default=-1)
     for index, shape in enumerate(shapes):
-        make_acceptable(shape)
+        make_acceptable(shape, names)
         if shape["role"] == "developer":
             shape["role"] = "system"
         reasoning = shape.pop("reasoning", None)

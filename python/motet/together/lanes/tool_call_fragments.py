@@ -17,7 +17,7 @@ __all__ = ["CallFragments", "OpenCall"]
 class OpenCall:
     """A tool call while its fragments arrive."""
 
-    def __init__(self, index: int | None, tools: frozenset[str]) -> None:
+    def __init__(self, index: int | None, tools: Mapping[str, str]) -> None:
         self.index = index
         """The service's own number. `None`: it gave none."""
         self.id = ""
@@ -64,7 +64,8 @@ class OpenCall:
         """A remark on a name that the service sent damaged."""
         if not self.name:
             return "the service sent a tool call without a name"
-        if _core.name_of(self.name) != self.resolved_name:
+        bare = _core.name_of(self.name)
+        if self._tools.get(bare, bare) != self.resolved_name:
             return f"the service named a tool call {self.name!r:.100}, read as {self.resolved_name!r}"
         return None
 
@@ -73,7 +74,9 @@ class CallFragments:
     """The tool calls of one answer."""
 
     def __init__(self, tools: Iterable[Mapping[str, Any]], turn: int) -> None:
-        self._tools = frozenset(_tool_names(tools))
+        names = list(_tool_names(tools))
+        # The service was offered names that it accepts, and the caller knows the tools by their own.
+        self._tools = {**dict(zip(_core.wire_names(names), names, strict=True)), **{name: name for name in names}}
         self._turn = turn
         self._calls: list[OpenCall] = []
 
@@ -172,7 +175,7 @@ def _tool_names(tools: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             yield name
 
 
-def _joined_name(name: str, fragment: str, tools: frozenset[str]) -> str:
+def _joined_name(name: str, fragment: str, tools: Mapping[str, str]) -> str:
     """A name with its next fragment, which may also be the name so far or the whole name again."""
     if not name or not fragment:
         return name or fragment
@@ -189,20 +192,18 @@ _MARKER = re.compile("|".join(map(re.escape, _core.MARKERS.values())))
 _RECIPIENT = re.compile(r"\bto=(\S+)")
 
 
-def _resolved_name(name: str, tools: frozenset[str]) -> str:
+def _resolved_name(name: str, tools: Mapping[str, str]) -> str:
     """The tool that a name stands for. Services leave parts of the header in it: a marker and what follows, the prefix
     of the recipient, or the content type."""
     bare = _core.name_of(name)
     if bare in tools or name in tools:
-        return bare if bare in tools else name
+        return tools[bare if bare in tools else name]
     bare, *rest = _MARKER.split(bare, maxsplit=1)
     if not bare.strip() and rest and (recipient := _RECIPIENT.search(_MARKER.sub(" ", rest[0]))):
         bare = _core.name_of(recipient[1])
     bare = bare.strip()
-    if bare in tools:
-        return bare
-    candidates = (bare.removesuffix("json"), bare.removesuffix("code"), *bare.split()[:1])
-    return next((candidate for candidate in candidates if candidate.strip() in tools), bare).strip()
+    candidates = (bare, bare.removesuffix("json"), bare.removesuffix("code"), *bare.split()[:1])
+    return next((tools[name] for name in map(str.strip, candidates) if name in tools), bare)
 
 
 def _is_index(value: object) -> bool:

@@ -59,14 +59,14 @@ pub enum Addressee<'a> {
 pub fn addressee<'a>(recipient: &'a str, tools: &'a ToolNames) -> Addressee<'a> {
     let name = name_of(recipient);
     let in_functions = name.len() < recipient.len();
-    if tools.contains(name) {
+    if let Some(tool) = tools.get(name) {
         let code = match (in_functions, is_built_in(name)) {
             (false, false) => Some(Code::BareRecipient),
             // A function may be named as a built-in tool: `functions.python` is the function.
             (true, true) => name.contains('.').then_some(Code::WrongNamespace),
             _ => None,
         };
-        return Addressee::Tool(name, code);
+        return Addressee::Tool(tool, code);
     }
     let bare = recipient.trim_matches(SEPARATORS);
     if !in_functions && let Some(other) = not_a_tool(recipient, bare) {

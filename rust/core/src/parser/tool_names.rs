@@ -4,7 +4,9 @@ use crate::error::Code;
 use crate::frame::CHANNELS;
 use crate::header_grammar::is_name;
 use crate::tool_name::{function_of, name_of};
-use std::collections::{HashMap, HashSet};
+use crate::wire_name::wire_names;
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 /// Characters that separate a namespace from a name; the format itself writes a dot.
@@ -20,6 +22,8 @@ const MAX_SCANNED: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub struct ToolNames {
     names: Vec<String>,
+    /// The names under which prompts offer tools whose own names headers cannot hold, each with its tool.
+    wires: Vec<(String, usize)>,
     /// Made by the first lookup that needs it, so that the cost of a lookup does not grow with the number of tools.
     index: OnceLock<Index>,
 }
@@ -27,27 +31,30 @@ pub struct ToolNames {
 /// Tools by what of their names a damaged name still has.
 #[derive(Clone, Debug, Default)]
 struct Index {
-    exact: HashSet<String>,
+    /// The place of each tool, by its name and by its name in prompts.
+    exact: HashMap<String, usize>,
     /// By the name in lower case with dots for all separators. `None`: several tools.
-    loose: HashMap<String, Option<String>>,
+    loose: HashMap<String, Option<usize>>,
     /// By the part behind the last dot. `None`: several tools.
-    last: HashMap<String, Option<String>>,
+    last: HashMap<String, Option<usize>>,
     /// Names with characters that recipients do not have, sorted, and their lengths in bytes, the longest first.
     odd: Vec<String>,
     odd_lengths: Vec<usize>,
 }
 
 impl Index {
-    fn new(names: &[String]) -> Index {
+    fn new(names: &[String], wires: &[(String, usize)]) -> Index {
         let mut index = Index::default();
-        for name in names {
-            if !index.exact.insert(name.clone()) {
+        let names = names.iter().zip(0..);
+        for (name, at) in names.clone().chain(wires.iter().map(|(wire, at)| (wire, *at))) {
+            if index.exact.contains_key(name) {
                 continue;
             }
-            let only = |entry: &mut Option<String>| *entry = None;
-            index.loose.entry(loosely(name)).and_modify(only).or_insert_with(|| Some(name.clone()));
+            index.exact.insert(name.clone(), at);
+            let only = |entry: &mut Option<usize>| *entry = entry.filter(|other| *other == at);
+            index.loose.entry(loosely(name)).and_modify(only).or_insert(Some(at));
             let last = name.rsplit('.').next().unwrap_or(name);
-            index.last.entry(last.to_owned()).and_modify(only).or_insert_with(|| Some(name.clone()));
+            index.last.entry(last.to_owned()).and_modify(only).or_insert(Some(at));
             if !is_name(name) && !name.is_empty() {
                 index.odd.push(name.clone());
                 index.odd_lengths.push(name.len());
@@ -62,8 +69,11 @@ impl Index {
 
 impl ToolNames {
     pub fn new(names: impl IntoIterator<Item = String>) -> ToolNames {
-        let names = names.into_iter().map(|name| name_of(&name).to_owned()).collect();
-        ToolNames { names, index: OnceLock::new() }
+        let names: Vec<String> = names.into_iter().map(|name| name_of(&name).to_owned()).collect();
+        let wires = wire_names(names.iter().map(String::as_str)).into_iter().enumerate();
+        let renamed = |(at, wire)| if let Cow::Owned(wire) = wire { Some((wire, at)) } else { None };
+        let wires = wires.filter_map(renamed).collect();
+        ToolNames { names, wires, index: OnceLock::new() }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -71,14 +81,26 @@ impl ToolNames {
     }
 
     pub fn contains(&self, name: &str) -> bool {
-        if self.names.len() <= MAX_SCANNED {
-            return self.names.iter().any(|known| known == name);
-        }
-        self.index().exact.contains(name)
+        self.get(name).is_some()
+    }
+
+    /// The tool of this name, which may be its name in prompts.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let at = if self.names.len() <= MAX_SCANNED {
+            let renamed = || self.wires.iter().find(|(wire, _)| wire == name).map(|(_, at)| *at);
+            self.names.iter().position(|known| known == name).or_else(renamed)
+        } else {
+            self.index().exact.get(name).copied()
+        };
+        at.and_then(|at| self.name_at(at))
+    }
+
+    fn name_at(&self, at: usize) -> Option<&str> {
+        self.names.get(at).map(String::as_str)
     }
 
     fn index(&self) -> &Index {
-        self.index.get_or_init(|| Index::new(&self.names))
+        self.index.get_or_init(|| Index::new(&self.names, &self.wires))
     }
 
     /// Whether a word is the name of a tool, with or without `functions.`.
@@ -98,7 +120,7 @@ impl ToolNames {
         let ends = |length: &usize| {
             let (name, behind) = name.split_at_checked(*length)?;
             let is_border = behind.chars().next().is_none_or(|c| !c.is_alphanumeric() && c != '_');
-            (is_border && index.exact.contains(name)).then_some(text.len() - behind.len())
+            (is_border && index.exact.contains_key(name)).then_some(text.len() - behind.len())
         };
         index.odd_lengths.iter().find_map(ends)
     }
@@ -139,7 +161,7 @@ impl ToolNames {
         }
         // `search` for `browser.search`.
         let last = bare.rsplit(SEPARATORS).next()?;
-        let tool = self.index().last.get(last)?.as_deref()?;
+        let tool = self.name_at((*self.index().last.get(last)?)?)?;
         Some((tool, Code::WrongNamespace))
     }
 
@@ -148,11 +170,11 @@ impl ToolNames {
         let mut rest = text;
         loop {
             let tool = if is_loose {
-                self.index().loose.get(&loosely(rest)).and_then(Option::as_deref)
+                self.index().loose.get(&loosely(rest)).copied().flatten()
             } else {
-                self.index().exact.get(rest).map(String::as_str)
+                self.index().exact.get(rest).copied()
             };
-            if let Some(tool) = tool {
+            if let Some(tool) = tool.and_then(|at| self.name_at(at)) {
                 return Some((tool, rest));
             }
             rest = rest.split_once(SEPARATORS)?.1;

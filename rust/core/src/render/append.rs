@@ -122,8 +122,7 @@ impl State {
         let base = Conversation::base(self);
         if self.options.dialect == Dialect::ChatTemplate {
             let earlier = Earlier { base, entries: &self.entries };
-            let last_tool = chat_template::last_tool(earlier);
-            let frames = chat_template::frames_behind(&messages, last_tool, &self.options)
+            let frames = chat_template::frames_behind(&messages, earlier, &self.options)
                 .map_err(|error| RenderError { at: error.at.map(|at| first + at), ..error })?;
             return Ok(messages.into_iter().zip(frames).collect());
         }

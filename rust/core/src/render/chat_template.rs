@@ -5,6 +5,7 @@ use super::draft::{Draft, Earlier, refusal};
 use super::notes::Notes;
 use super::options::{KeepAnalysis, RenderOptions};
 use super::python_json::{Fault, Json};
+use super::renamed;
 use super::schema::namespace;
 use super::system_text;
 use crate::error::RenderError;
@@ -54,7 +55,9 @@ pub(crate) fn frames(
         preface.push(Arc::new(draft));
     }
     let ends_with_message = options.next_role.is_none() || options.continue_final_message;
-    let mut history = History { last_tool: None, last_answer: messages.iter().rposition(is_answer) };
+    let earlier = Earlier { base: None, entries: &[] };
+    let last_answer = messages.iter().rposition(is_answer);
+    let mut history = History { first, earlier, options, last_tool: None, last_answer };
     for (at, message) in messages.iter().enumerate().skip(frames.len()) {
         let is_last = ends_with_message && at + 1 == messages.len();
         let place = |error: RenderError| RenderError { at: Some(at), ..error };
@@ -63,14 +66,16 @@ pub(crate) fn frames(
     Ok((preface, frames))
 }
 
-/// The frames of messages that stand behind others. `last_tool`: see [`last_tool`].
+/// The frames of messages that stand behind others.
 pub(crate) fn frames_behind(
     messages: &[Message],
-    last_tool: Option<&str>,
+    earlier: Earlier<'_>,
     options: &RenderOptions,
 ) -> Result<Vec<MessageFrames>, RenderError> {
     let ends_with_message = options.next_role.is_none() || options.continue_final_message;
-    let mut history = History { last_tool, last_answer: messages.iter().rposition(is_answer) };
+    let last_answer = messages.iter().rposition(is_answer);
+    let mut history = History { first: None, earlier, options, last_tool: None, last_answer };
+    history.last_tool = last_tool(earlier).map(|name| history.name_in_prompt(name));
     let frames = messages.iter().enumerate().map(|(at, message)| {
         let is_last = ends_with_message && at + 1 == messages.len();
         history.message(at, message, is_last).map_err(|error| RenderError { at: Some(at), ..error })
@@ -79,7 +84,7 @@ pub(crate) fn frames_behind(
 }
 
 /// The tool after which the template names the next result.
-pub(crate) fn last_tool(earlier: Earlier<'_>) -> Option<&str> {
+fn last_tool(earlier: Earlier<'_>) -> Option<&str> {
     let mut said = earlier.messages_backwards().filter(|message| {
         message.role == Role::Assistant && (is_answer(message) || calls(message).next().is_some())
     });
@@ -219,8 +224,12 @@ impl FrameBuilder {
 
 /// The template's state between messages.
 struct History<'a> {
-    /// The tool of the last call, until the assistant answers.
-    last_tool: Option<&'a str>,
+    /// The message of the developer frame; `None` if there is none, or if it is in `earlier`.
+    first: Option<&'a Message>,
+    earlier: Earlier<'a>,
+    options: &'a RenderOptions,
+    /// The name of the last called tool in the prompt, until the assistant answers.
+    last_tool: Option<String>,
     /// The index of the last message in which the assistant answers.
     last_answer: Option<usize>,
 }
@@ -280,8 +289,9 @@ impl<'a> History<'a> {
             if !analysis.text.is_empty() && self.last_answer < Some(at) {
                 builder.put(Draft::new(on("analysis"), analysis.text), &analysis.parts)?;
             }
-            builder.put(call_draft(call)?, &[part])?;
-            self.last_tool = Some(name_of(&call.name));
+            let name = self.name_in_prompt(name_of(&call.name));
+            builder.put(self.call_draft(call, &name)?, &[part])?;
+            self.last_tool = Some(name);
         } else if is_answer(message) {
             // Reasoning alone is an answer with empty content, as in the dict.
             let mut answer = Draft::new(on("final"), content.text);
@@ -297,9 +307,34 @@ impl<'a> History<'a> {
         Ok(())
     }
 
+    fn name_in_prompt(&self, name: &str) -> String {
+        let first = || self.first.or_else(|| self.earlier.messages_backwards().last());
+        renamed::name_in_prompt(name, std::iter::once_with(first).flatten(), self.options)
+    }
+
+    fn call_draft(&self, call: &ToolCall, wire: &str) -> Result<Draft, RenderError> {
+        let mut notes = Notes::new(self.options.strict);
+        let name = name_of(&call.name);
+        if wire != name {
+            let subject = format!("the name {} of the called tool", header_grammar::excerpt(name));
+            renamed::note(&mut notes, &subject, wire)?;
+        }
+        let header = Header {
+            recipient: Some(function_recipient(wire)),
+            recipient_at: Some(RecipientPosition::Role),
+            channel: Some("commentary".to_owned()),
+            content_type: Some("json".to_owned()),
+            ..Header::new(Role::Assistant)
+        };
+        let mut draft = Draft::new(header, python_json(&call.arguments)?);
+        draft.frame.stop = Some(Stop::Call);
+        draft.notes = notes.finish();
+        Ok(draft)
+    }
+
     /// The header of a result, named after the last call whatever name the result has.
     fn author(&self) -> Result<Header, RenderError> {
-        let name = self.last_tool.ok_or_else(|| {
+        let name = self.last_tool.as_deref().ok_or_else(|| {
             refusal(
                 "is a tool's result, and no tool call stands before it: the chat template names results after \
                  the last call",
@@ -313,19 +348,6 @@ impl<'a> History<'a> {
             ..Header::new(Role::Tool)
         })
     }
-}
-
-fn call_draft(call: &ToolCall) -> Result<Draft, RenderError> {
-    let header = Header {
-        recipient: Some(function_recipient(name_of(&call.name))),
-        recipient_at: Some(RecipientPosition::Role),
-        channel: Some("commentary".to_owned()),
-        content_type: Some("json".to_owned()),
-        ..Header::new(Role::Assistant)
-    };
-    let mut draft = Draft::new(header, python_json(&call.arguments)?);
-    draft.frame.stop = Some(Stop::Call);
-    Ok(draft)
 }
 
 /// JSON text as Python writes its value; other text as a JSON string.

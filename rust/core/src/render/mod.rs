@@ -16,6 +16,7 @@ mod piece_writer;
 mod preface;
 mod prompt;
 mod python_json;
+mod renamed;
 mod retention;
 mod sampled;
 mod schema;

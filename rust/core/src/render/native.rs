@@ -3,10 +3,11 @@
 use super::draft::{Draft, Earlier, refusal};
 use super::notes::Notes;
 use super::options::{Dialect, RenderOptions};
+use super::renamed;
 use super::system_text;
 use crate::error::RenderError;
 use crate::frame::{Header, RecipientPosition, Role, Stop};
-use crate::header_grammar;
+use crate::header_grammar::{self, excerpt, is_author, is_callable, is_tool_name};
 use crate::marker::Marker;
 use crate::message::{Developer, Message, Part, Tool, ToolCall, ToolResult};
 use crate::tool_name::{function_recipient, is_built_in, name_of, recipient_of};
@@ -56,7 +57,7 @@ fn part_draft(
             Draft::new(assistant_header("commentary", content_type), text.clone())
         }
         Part::Text { text, channel, content_type } => text_draft(message, text, channel, content_type)?,
-        Part::ToolCall(call) => call_draft(call, earlier, options),
+        Part::ToolCall(call) => call_draft(call, earlier, options)?,
         Part::ToolResult(result) => result_draft(result, message, earlier, options)?,
         Part::System { text } => Draft::system(text.clone()),
         Part::Developer(developer) => developer_draft(developer, options)?,
@@ -107,8 +108,14 @@ fn header_value(value: &Option<String>, default: Option<&str>) -> Option<String>
     value.as_deref().or(default).filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
-fn call_draft(call: &ToolCall, earlier: Earlier<'_>, options: &RenderOptions) -> Draft {
+fn call_draft(call: &ToolCall, earlier: Earlier<'_>, options: &RenderOptions) -> Result<Draft, RenderError> {
+    let mut notes = Notes::new(options.strict);
     let recipient = call_recipient(call, earlier, options);
+    let written = if call.recipient.is_empty() { &call.name } else { name_of(&call.recipient) };
+    if name_of(&recipient) != name_of(written) {
+        let subject = format!("the name {} of the called tool", excerpt(written));
+        renamed::note(&mut notes, &subject, name_of(&recipient))?;
+    }
     let built_in = is_built_in(&recipient);
     // Models call built-in tools on analysis with code, and functions on commentary with JSON.
     let (channel, content_type) = if built_in {
@@ -129,7 +136,8 @@ fn call_draft(call: &ToolCall, earlier: Earlier<'_>, options: &RenderOptions) ->
     };
     let mut draft = Draft::new(header, call.arguments.clone());
     draft.frame.stop = Some(Stop::Call);
-    draft
+    draft.notes = notes.finish();
+    Ok(draft)
 }
 
 fn result_draft(
@@ -160,6 +168,15 @@ fn result_draft(
             call_recipient(call, earlier, options)
         }
     };
+    let mut notes = Notes::new(options.strict);
+    let author = if result.author.is_some() || is_author(&author) {
+        author
+    } else {
+        let name = renamed_recipient(name_of(&author), earlier, options);
+        let subject = format!("the name {} of a result's tool", excerpt(name_of(&author)));
+        renamed::note(&mut notes, &subject, name_of(&name))?;
+        name
+    };
     let header = Header {
         name: Some(author),
         recipient: header_value(&result.recipient, Some("assistant")),
@@ -168,7 +185,7 @@ fn result_draft(
         content_type: header_value(&result.content_type, None),
         ..Header::new(Role::Tool)
     };
-    Ok(Draft::new(header, result.content.clone()))
+    Ok(Draft { notes: notes.finish(), ..Draft::new(header, result.content.clone()) })
 }
 
 /// The last call with this id.
@@ -184,18 +201,37 @@ fn last_call<'m>(id: &str, message: &'m Message, earlier: Earlier<'m>) -> Option
 fn call_recipient(call: &ToolCall, earlier: Earlier<'_>, options: &RenderOptions) -> String {
     if call.recipient.is_empty() {
         tool_recipient(&call.name, earlier, options)
-    } else {
+    } else if is_callable(&call.recipient) {
         call.recipient.clone()
+    } else {
+        renamed_recipient(name_of(&call.recipient), earlier, options)
     }
+}
+
+/// The recipient of a tool whose name headers cannot hold.
+fn renamed_recipient(name: &str, earlier: Earlier<'_>, options: &RenderOptions) -> String {
+    let messages = || {
+        let mut messages: Vec<_> = earlier.messages_backwards().collect();
+        messages.reverse();
+        messages
+    };
+    let name = renamed::name_in_prompt(name, std::iter::once_with(messages).flatten(), options);
+    if is_built_in(&name) { name } else { function_recipient(&name) }
 }
 
 /// The recipient of calls of a tool. A function that the prompt defines stays one even if it is named as a built-in
 /// tool.
 fn tool_recipient(name: &str, earlier: Earlier<'_>, options: &RenderOptions) -> String {
-    let is_defined = |tools: &[Tool]| tools.iter().any(|tool| tool.name == name);
+    let has = |tools: &[Tool]| tools.iter().any(|tool| tool.name == name);
     let mut parts = earlier.parts_backwards();
-    let is_function = is_built_in(name)
-        && (is_defined(&options.tools)
-            || parts.any(|part| matches!(part, Part::Developer(developer) if is_defined(&developer.tools))));
-    if is_function { function_recipient(name) } else { recipient_of(name) }
+    let is_declared = (is_built_in(name) || !is_tool_name(name))
+        && (has(&options.tools)
+            || parts.any(|part| matches!(part, Part::Developer(developer) if has(&developer.tools))));
+    let is_function = is_declared && is_built_in(name);
+    let recipient = if is_function { function_recipient(name) } else { recipient_of(name) };
+    if is_tool_name(name) || (is_callable(&recipient) && !is_declared) {
+        recipient
+    } else {
+        renamed_recipient(name, earlier, options)
+    }
 }

@@ -9,6 +9,8 @@ pub enum NoteCode {
     UnescapedText,
     /// Two tools have one name.
     DuplicateTool,
+    /// A tool's name that a header cannot hold is written as another.
+    RenamedTool,
     /// A schema refers to a definition that it does not hold; its type is `any`.
     UnresolvedReference,
 }
@@ -18,6 +20,7 @@ impl NoteCode {
         match self {
             NoteCode::UnescapedText => "unescaped_text",
             NoteCode::DuplicateTool => "duplicate_tool",
+            NoteCode::RenamedTool => "renamed_tool",
             NoteCode::UnresolvedReference => "unresolved_reference",
         }
     }
