@@ -42,8 +42,8 @@ class FaceServers:
 
     def _opened(self, face: Any, lane: Any) -> tuple[motet.Atom, ScriptedServer]:
         server = ScriptedServer([], face=face, **self._settings).start()
-        # Groq is recognised by its host, which a server on this machine does not have.
-        service = {"service": face} if face in ("groq", "openrouter", "together") else {}
+        # Hosted services are recognised by their hosts, and own servers are asked only where the lane depends on it.
+        service = {"service": face} if lane == "chat" or face in ("groq", "openrouter", "together") else {}
         return motet.atom(MODEL, base_url=server.base_url, api_key=KEY, price=FREE, lane=lane, **service), server
 
     def ask(self, atom: motet.Atom, how: str, prompt: str = "Why is the sky blue?", **options: Any) -> Outcome:

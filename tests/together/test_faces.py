@@ -82,6 +82,27 @@ def test_tool_loop_ends_with_the_answer(face: str, how: str, servers: FaceServer
         assert sent in FACES[face].history_keys
 
 
+@pytest.mark.parametrize("face", ["llamacpp", "vllm"])
+def test_tool_loop_of_the_chat_lane_on_own_servers(face: str, servers: FaceServers) -> None:
+    atom, server = servers.asking(face, CALL, PLAIN, lane="chat")
+    assert servers.run(atom, "run", [get_weather]).output == ANSWER
+    asked = completion_requests(server)[1]["messages"][1]
+    # The published chat template refuses text and reasoning beside calls.
+    assert ("content" in asked) == (face == "vllm")
+    assert {"reasoning", "reasoning_content"} & set(asked) == {FACES[face].reasoning_key}
+
+
+def test_text_that_is_not_sent_is_noted(servers: FaceServers) -> None:
+    atom, _ = servers.asking("llamacpp", CALL, PLAIN, lane="chat")
+    first = atom.ask("How is the weather?", tools=[get_weather])
+    assert first.completion.preamble == "Let me look."
+    answer = atom.ask([motet.ToolResult(first.calls[0].id, "rain")], on=first, tools=[get_weather])
+    assert any("not sent: 1" in note for note in answer.notes)
+    # The prompt is counted as it was sent.
+    assert answer.usage is not None
+    assert not any("against motet's own count" in note for note in answer.metrics.notes)
+
+
 # Faults, in the shapes of each service.
 
 STATUSES: list[tuple[int, type[motet.ApiError]]] = [

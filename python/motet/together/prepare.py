@@ -90,6 +90,8 @@ def _prepare_chat(request: Request, lane_reason: str, server: Server) -> Prepare
     notes: tuple[str, ...] = ()
     if request.harmony and _quotes_markers(request):
         notes = ("the conversation quotes control tokens, and the service may take them for structure",)
+    if request.harmony and not server.service.keeps_preambles and (dropped := chat.drop_preambles(body["messages"])):
+        notes += (f"texts before calls that the server's chat template refuses beside reasoning, not sent: {dropped}",)
     tokens = _template_tokens(request, body["messages"]) if request.harmony else None
     return Prepared(
         request=request,

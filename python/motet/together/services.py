@@ -44,6 +44,9 @@ class Service:
     """True: tool calls of the history have an `index`, which Together requires."""
     dotted_names: bool = True
     """False: names of calls in the history get `_` for dots, which OpenAI's API and services that follow it refuse."""
+    keeps_preambles: bool = True
+    """False: text beside reasoning and calls of gpt-oss is left out of the history, because the server renders it with
+    the published chat template, which refuses the three together."""
     strict_schemas: bool | None = None
     """`strict` of response formats. `None`: true for schemas that follow the rules of strict mode (each object closed,
     all its properties required), else absent."""
@@ -112,6 +115,7 @@ SERVICES: Mapping[str, Service] = {
             completion_tokens=None,
             raw_keys={"preserved_tokens": list(_core.MARKERS.values())},
             reasoning_key="reasoning_content",
+            keeps_preambles=False,
         ),
         Service(
             name="ollama",

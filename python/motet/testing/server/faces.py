@@ -57,6 +57,8 @@ class Face:
     history_keys: frozenset[str] = frozenset(("reasoning", "reasoning_content"))
     """Keys in which an assistant message of the history may carry reasoning."""
     unknown_keys: Literal["refuse", "ignore"] = "ignore"
+    has_template: bool = False
+    """True: the published chat template renders the messages; it refuses text and reasoning beside calls."""
     parses_arguments: bool = True
     """True: arguments of the history's calls must be a JSON object."""
     tool_name: str | None = None
@@ -216,6 +218,7 @@ FACES: Mapping[str, Face] = {
             markers_key="preserved_tokens",
             reasoning_key="reasoning_content",
             history_keys=frozenset(("reasoning_content",)),
+            has_template=True,
             timings=True,
             error=_llamacpp_error,
             stream_error=lambda message: ("", _llamacpp_error(500, message, "server_error", None)),

@@ -233,6 +233,8 @@ def _message_problems(place: int, message: Mapping[str, Any], face: Face) -> Ite
             rule = f"{where} : property '{key}' is unsupported"
             yield f"{where} : for 'role:{message.get('role')}' the following must be satisfied[({rule})]"
     calls = message.get("tool_calls") or ()
+    if face.has_template and calls and message.get("content") and message.get(face.reasoning_key):
+        yield f"{where}: cannot pass both content and thinking in an assistant message with tool calls"
     if message.get("content") is None and not calls:
         yield f"{where}: content is missing"
     for call in calls:

@@ -13,7 +13,9 @@ from motet.dialects.chat import to_chat
 from motet.message import DeveloperContent, Message
 from motet.together.services import Service
 
-__all__ = ["body"]
+__all__ = ["body", "drop_preambles"]
+
+_REASONING_KEYS = {"reasoning", "reasoning_content"}
 
 
 def body(request: Request, service: Service, sent_reasoning_key: str | None) -> tuple[dict[str, Any], bool]:
@@ -105,6 +107,12 @@ def _chat_dicts(
             if not service.dotted_names:
                 call["function"]["name"] = call["function"]["name"].replace(".", "_")
     return shapes
+
+
+def drop_preambles(chat_dicts: Sequence[dict[str, Any]]) -> int:
+    """Removes text beside reasoning and calls, in place. Returns the number of texts."""
+    holders = [shape for shape in chat_dicts if shape.get("tool_calls") and _REASONING_KEYS & set(shape)]
+    return len([shape.pop("content") for shape in holders if "content" in shape])
 
 
 def _ends_turn(shape: Mapping[str, Any]) -> bool:
