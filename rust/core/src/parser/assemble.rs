@@ -1,4 +1,4 @@
-//! Frames become parts, and parts messages.
+//! Assembles frames into parts, and parts into messages.
 
 use crate::frame::{Frame, Header, Role, Stop};
 use crate::message::{Developer, Message, Part, ToolCall, ToolResult};
@@ -39,7 +39,7 @@ pub fn conversation(frames: &[ClassifiedFrame]) -> Vec<Message> {
     messages
 }
 
-/// A frame as far as it has been read.
+/// A frame, possibly incomplete.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
     pub header: &'a Header,

@@ -1,4 +1,4 @@
-//! What a frame is: the recipient decides first, then the channel.
+//! Classifies frames: by the recipient first, then by the channel.
 
 use crate::error::Code;
 use crate::frame::{CHANNELS, Header, Role};
@@ -6,7 +6,7 @@ use crate::marker::Marker;
 use crate::parser::tool_names::{SEPARATORS, ToolNames};
 use crate::tool_name::{behind_namespace, is_built_in, name_of};
 
-/// What becomes of a frame in a message.
+/// The kind of part that a frame becomes in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     Reasoning,
@@ -42,7 +42,7 @@ const KNOWN_TYPES: [&str; 3] = ["json", "code", "text"];
 const PLACEHOLDERS: [&str; 9] =
     ["none", "null", "nil", "nobody", "undefined", "n/a", "self", "me", Role::Tool.as_str()];
 
-/// What a recipient stands for.
+/// The meaning of a recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressee<'a> {
     /// A tool by its name without `functions.`, and what is odd about the recipient.
@@ -75,7 +75,7 @@ pub fn addressee<'a>(recipient: &'a str, tools: &'a ToolNames) -> Addressee<'a> 
     if let Some((tool, code)) = tools.find(name) {
         return Addressee::Tool(tool, Some(code));
     }
-    // Of an unknown name only what is part of no name is removed.
+    // From an unknown name, only characters outside of names are removed.
     let mut inner = bare;
     while let Some(rest) = without_functions(inner) {
         inner = rest;
@@ -120,7 +120,7 @@ fn without_functions(name: &str) -> Option<&str> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(SEPARATORS) }
 }
 
-/// What a header says about its frame.
+/// The classification of a frame by its header.
 #[derive(Clone, Debug)]
 pub struct Classification {
     pub kind: Kind,
@@ -131,7 +131,7 @@ pub struct Classification {
 }
 
 impl Classification {
-    /// Of a frame without a header that says what it is.
+    /// The classification of a frame without a header.
     pub(super) const fn of_kind(kind: Kind) -> Classification {
         Classification { kind, tool: None, codes: Vec::new() }
     }

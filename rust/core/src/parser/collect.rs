@@ -1,4 +1,4 @@
-//! Events become frames.
+//! Collects events into frames.
 
 use crate::error::Repair;
 use crate::frame::{Frame, Header, Stop};
@@ -6,12 +6,12 @@ use crate::parser::classify::{ChannelBucket, Kind, bucket_of};
 use crate::parser::{ChannelTokens, FrameStart, Sink};
 use crate::tokenizer;
 
-/// A frame, and what it is.
+/// A frame and its classification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassifiedFrame {
     pub frame: Frame,
     pub kind: Kind,
-    /// What is known of a call from its start on.
+    /// The call, as known from its start on.
     pub call: Option<Call>,
     /// Where the frame begins in the input: at this id, or at this byte of a text; up to 2³² - 1. It fills what would be
     /// padding: there may be many frames.
@@ -33,7 +33,7 @@ pub struct Call {
     pub id: String,
     /// The name of the tool, without `functions.`.
     pub name: String,
-    /// Whether no quoted or misread text can have made the call.
+    /// Whether the call cannot result from quoted or misread text.
     pub trusted: bool,
 }
 

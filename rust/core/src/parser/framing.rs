@@ -1,4 +1,4 @@
-//! Frames begin and end: the events of it, what is odd about a header's values or a content, and the counts of tokens.
+//! Begins and ends frames: their events, the repairs for header values and contents, and the counts of tokens.
 
 use super::classify::{self, ChannelBucket, Classification, Kind};
 use super::machine::{CurrentFrame, Parser, State};
@@ -9,7 +9,7 @@ use crate::marker::Marker;
 use crate::tool_name::function_of;
 
 impl Parser {
-    /// Opens the frame of a header. `certain`: a call that no misread word can have made.
+    /// Opens the frame of a header. `certain`: its call cannot result from a misread word.
     pub(super) fn enter(
         &mut self,
         header: Header,
@@ -88,7 +88,7 @@ impl Parser {
         self.delta(marker.spelling(), sink);
     }
 
-    /// Ends the open frame, and reports what is odd about how it ended.
+    /// Ends the open frame, and emits the repairs for its end.
     pub(super) fn end_frame(&mut self, stop: Option<Stop>, at: usize, sink: &mut impl Sink) {
         if let Some(current) = self.current.clone() {
             self.remark_content(&current, at, sink);

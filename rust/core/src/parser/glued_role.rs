@@ -17,8 +17,8 @@ const MAX_HELD: usize = 176;
 /// Where the end of a text begins that may be the beginning of a header without `<|start|>`; `before` gives the
 /// character before the text.
 ///
-/// The first place counts from which the text is such a beginning up to its end, so that the result does not depend on
-/// how the text was cut.
+/// The first position counts from which the text is such a beginning up to its end, so that the result does not depend on
+/// chunk boundaries.
 fn glued_start(text: &str, before: impl Fn() -> Option<char>) -> Option<usize> {
     let last = *text.as_bytes().last()?;
     let follows_border = |at: usize| {
@@ -145,7 +145,7 @@ mod tests {
         ];
         for (text, start) in cases {
             assert_eq!(glued_start(text, || None), start, "{text}");
-            // One character after the other gives the same.
+            // Equal to reading it character by character.
             let mut held = None;
             for end in (1..=text.len()).filter(|end| text.is_char_boundary(*end)) {
                 let from = held.unwrap_or(0);

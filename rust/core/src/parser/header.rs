@@ -1,4 +1,4 @@
-//! A [`HeaderBuffer`] becomes a [`Header`], and what is odd about it becomes repairs.
+//! Parses a [`HeaderBuffer`] into a [`Header`], and its deviations into repairs.
 //!
 //! ```text
 //! header  = role [":" name] [recipient] [<|channel|> channel [recipient]] [type] <|message|>
@@ -24,12 +24,12 @@ mod words;
 pub(super) use recipient::is_garbage_word;
 pub(super) use words::{is_longer_word, may_become_longer_word};
 
-/// What a header says, and what is odd about it.
+/// A parsed header and its deviations.
 #[derive(Clone, Debug)]
 pub struct ParsedHeader {
     pub header: Header,
     pub evidence: Evidence,
-    /// Each fault, and the bytes of the buffer's text that it is about.
+    /// Each deviation, and its bytes in the buffer's text.
     pub faults: Vec<(Code, Range<usize>)>,
     /// Where in the buffer's text the content begins, if the header ran into it.
     pub rest: Option<usize>,
@@ -78,14 +78,14 @@ impl ParsedHeader {
         self.header.recipient.as_deref().is_some_and(|to| recipient::has_namespace(to) || is_offered(to))
     }
 
-    /// Whether anything in it was understood.
+    /// Whether at least one word has a meaning.
     pub fn says_something(&self) -> bool {
         let header = &self.header;
         header.channel.is_some() || header.recipient.is_some() || header.content_type.is_some()
     }
 }
 
-/// How a header is to be read.
+/// The context in which a header is parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderContext<'a> {
     /// The role, if it stands before the buffer (in the prompt) or is implied.

@@ -1,14 +1,14 @@
-//! What may be a header: its text, the markers between it, and where each came from.
+//! A possible header: its text, the markers between it, and their positions in the input.
 
 use crate::marker::Marker;
 use crate::tokenizer;
 
-/// The pieces of what may be a header, in order: text, with markers between its bytes.
+/// The text of a possible header, with markers between its bytes.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderBuffer {
     pub text: String,
     pub marks: Vec<Mark>,
-    /// Where each run of text came from.
+    /// The position of each run of text.
     runs: Vec<Run>,
     /// The number of tokens in it, markers included. Zero in the text lane.
     pub tokens: u64,
@@ -48,7 +48,7 @@ impl HeaderBuffer {
         self.preset = 0;
     }
 
-    /// Says that all text so far stands in the prompt.
+    /// Marks all text so far as part of the prompt.
     pub(super) fn close_preset(&mut self) {
         self.preset = self.text.len();
     }

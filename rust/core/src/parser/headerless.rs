@@ -24,7 +24,8 @@ impl Parser {
         self.repair(Code::StrayText, at, text, sink);
     }
 
-    /// Text without a header that is an answer: all of a completion, or what follows the reasoning. Gives whether it is.
+    /// Reads text without a header as the answer if it is one: all of a completion, or the text behind the reasoning. Returns
+    /// whether it is.
     pub(super) fn headerless_text(&mut self, stop: Option<Stop>, sink: &mut impl Sink) -> bool {
         let blank = self.buffer.text.trim().is_empty();
         let only = self.current.is_none() && !self.marked && stop.is_none() && !self.options.transcript;
@@ -105,7 +106,7 @@ impl Parser {
         }
     }
 
-    /// Holds the text that `<|end|>` ended until something shows what it is.
+    /// Holds the text that `<|end|>` ended until the next marker or the end of the input decides what it is.
     fn leave_undecided(&mut self) {
         let buffer: HeaderBuffer = std::mem::take(&mut self.buffer);
         let at = buffer.start();
@@ -145,7 +146,7 @@ impl Parser {
     }
 }
 
-/// Enough of a text to tell what it is; all of it is kept elsewhere.
+/// A prefix that suffices to classify a text; the buffer holds all of it.
 pub(super) fn shown(text: &str) -> String {
     text.chars().take(80).collect()
 }

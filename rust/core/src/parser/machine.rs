@@ -84,7 +84,7 @@ pub(super) struct CurrentFrame {
     pub(super) has_recipient: bool,
     pub(super) wants_json: bool,
     pub(super) empty: bool,
-    /// Nothing tells where it ends: it has no markers.
+    /// Its end is unknown: it has no markers.
     pub(super) unmarked: bool,
     pub(super) stop: Option<Stop>,
 }
@@ -94,7 +94,7 @@ pub(super) struct CurrentFrame {
 #[derive(Clone, Debug)]
 pub(super) struct Undecided {
     pub(super) header: Header,
-    /// What is wrong about it: the repairs of its header, and the one that says that a header or its end is missing.
+    /// Its repairs: those of its header, and the one for a missing header or end.
     pub(super) faults: Vec<(Code, usize, String)>,
     pub(super) at: usize,
     /// Where its frame begins.
@@ -160,7 +160,7 @@ impl Parser {
         }
     }
 
-    /// The fault that strict parsing stopped at.
+    /// The fault at which strict parsing stopped.
     pub fn error(&self) -> Option<&ParseError> {
         self.error.as_ref()
     }
@@ -174,15 +174,15 @@ impl Parser {
         self.error.as_mut()
     }
 
-    /// The stop token that was read last, if nothing followed it.
+    /// The stop token at the end of the input so far.
     pub fn stop(&self) -> Option<Stop> {
         self.stop
     }
 
-    /// Tokens counted so far. In the text lane only markers and headers are counted.
+    /// The tokens counted so far. The text lane counts markers and headers only.
     pub fn tokens(&self) -> ChannelTokens {
         let mut tokens = self.tokens;
-        // What is held back is counted where it would belong if the input ended here.
+        // Held-back tokens are counted as if the input ended here.
         if self.holds_content() {
             *tokens.of(self.bucket()) += self.buffer.tokens;
         } else {
@@ -192,7 +192,7 @@ impl Parser {
         tokens
     }
 
-    /// The role of the frames without one.
+    /// The role of frames without a role.
     pub(super) fn own_role(&self) -> Role {
         self.options.role.unwrap_or(Role::Assistant)
     }
@@ -214,7 +214,7 @@ impl Parser {
 
     fn held_text(&mut self, text: &str, at: usize, tokens: u64, sink: &mut impl Sink) {
         self.begin_opened(sink);
-        // Cut where it is inspected, so that the result does not depend on how the input was cut.
+        // Split where it is inspected, so that chunk boundaries do not change the result.
         let (mut text, mut at, mut tokens) = (text, at, tokens);
         while self.holds_text() && (!text.is_empty() || tokens > 0) {
             let room = self.inspected_length().saturating_sub(self.buffer.len()).max(1);
@@ -237,12 +237,12 @@ impl Parser {
         }
     }
 
-    /// Whether text is held until something shows what it is.
+    /// Whether text is held back undecided.
     const fn holds_text(&self) -> bool {
         !matches!(self.state, State::Content | State::Closed)
     }
 
-    /// The length of the buffer at which something may be decided.
+    /// The length of the buffer from which a decision is possible.
     fn inspected_length(&self) -> usize {
         match self.state {
             State::Header(_) | State::Between if self.is_start() => {
@@ -261,8 +261,8 @@ impl Parser {
         }
     }
 
-    /// Whether text is content that nothing can take back. Lexers may then emit it in long runs; elsewhere they go
-    /// token by token, so that counts and positions do not depend on how the input was cut.
+    /// Whether text is content for certain. Lexers may then emit it in long runs; elsewhere they go
+    /// token by token, so that chunk boundaries do not change counts and positions.
     pub fn in_content(&self) -> bool {
         self.state == State::Content
     }
@@ -329,7 +329,7 @@ impl Parser {
         }
     }
 
-    /// A marker shows what the text before it is.
+    /// Decides the held text before a marker.
     fn end_text(&mut self, marker: Marker, sink: &mut impl Sink) {
         if self.undecided.is_some() {
             let opens =
@@ -429,7 +429,7 @@ impl Parser {
         self.state = State::Closed;
     }
 
-    /// Reports what is not text. Lexers call it, too.
+    /// Emits a repair. The lexers call it, too.
     pub fn repair(&mut self, code: Code, at: usize, text: String, sink: &mut impl Sink) {
         if self.error.is_some() {
             return;
@@ -474,7 +474,7 @@ impl Parser {
         HeaderContext { role, ending, in_completion: !self.options.transcript, tools: &self.options.tools }
     }
 
-    /// Decides what is held as far as its length tells.
+    /// Decides held text that has reached a length limit.
     fn inspect_held(&mut self, sink: &mut impl Sink) {
         match self.state {
             State::Stripped => self.read_stripped(Follows::More, sink),
@@ -496,7 +496,7 @@ impl Parser {
         }
     }
 
-    /// Abandons what became too long to be a header.
+    /// Abandons a header over the length limit.
     pub(super) fn keep_limit(&mut self, sink: &mut impl Sink) {
         if self.buffer.len() <= self.held_limit()
             && (self.state != State::Candidate || self.buffer.marks.len() <= MAX_CANDIDATE_MARKS)
@@ -535,7 +535,7 @@ impl Parser {
         self.enter(parsed.header, certain, matches!(opening, FrameOpening::Implied(_)), at, &text, sink);
     }
 
-    /// Where the frame of the header that is held begins.
+    /// The position at which the frame of the held header begins.
     pub(super) fn opened_at(&self, opening: FrameOpening) -> usize {
         match opening {
             FrameOpening::Preset(_) if self.current.is_none() => 0,
@@ -544,7 +544,7 @@ impl Parser {
         }
     }
 
-    /// The faults of a header, each with its place and what stood there.
+    /// The repairs for a header's faults, each with its position and text.
     pub(super) fn described(&self, parsed: &ParsedHeader) -> Vec<(Code, usize, String)> {
         let faults = parsed.faults.iter().map(|(code, range)| {
             let marker = match code {

@@ -1,4 +1,4 @@
-//! Ids or text to events, frames and messages. What all stages of the parser share: the options, the events that it
+//! Token ids or text to events, frames and messages. This file has what the stages share: the options, the events that it
 //! emits, and the counts of tokens.
 
 use self::classify::{ChannelBucket, Kind};
@@ -24,8 +24,8 @@ pub mod stream;
 pub mod stripped;
 pub mod tool_names;
 
-/// A header, or a candidate for one, is abandoned beyond this many bytes (markers spelled). The longest header that the
-/// grammar allows has about 300 bytes.
+/// Bytes of a header, or of a candidate for one, with markers spelled; longer ones are abandoned. The longest header of the
+/// grammar has about 300 bytes.
 pub const HEADER_LIMIT: usize = 1024;
 
 /// The start of a text that may have lost its markers is held back up to this many bytes, until a second header shows
@@ -51,13 +51,13 @@ pub struct FrameStart {
     pub implied: bool,
     /// The tool that a call calls, without `functions.`.
     pub tool: Option<String>,
-    /// Whether no quoted or misread text can have made this call.
+    /// Whether the call cannot result from quoted or misread text.
     pub trusted: bool,
     /// Where the frame begins in the input: at its `<|start|>`, or at the first piece of what stands in its place.
     pub at: usize,
 }
 
-/// How an input is to be parsed.
+/// The options of parsing.
 #[derive(Clone, Debug, Default)]
 pub struct ParseOptions {
     /// The role whose header the prompt began. `None`: the input begins with its own `<|start|>`.
@@ -69,12 +69,12 @@ pub struct ParseOptions {
     pub strict: bool,
     pub stripped: Stripped,
     pub tools: ToolNames,
-    /// How many turns of the conversation came before. It is part of the ids of calls, so that equal completions of
+    /// The number of earlier turns in the conversation. It is part of the ids of calls, so that equal completions of
     /// several turns have calls with different ids.
     pub turn: u64,
 }
 
-/// Tokens by what they are part of.
+/// The number of tokens by channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChannelTokens {
     pub analysis: u64,

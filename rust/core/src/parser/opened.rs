@@ -1,4 +1,4 @@
-//! What a prompt contains of the frame that the completion goes on with: its header, or the beginning of it.
+//! The part of a completion's first frame that the prompt contains: its header, or the beginning of it.
 
 use crate::frame::{CHANNELS, Role};
 use crate::marker::Marker;
@@ -16,7 +16,7 @@ pub struct Opened {
     pub(super) says_role: bool,
 }
 
-/// Why a text is not the end of a prompt.
+/// The reason for which a text is not the end of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenedError {
     /// Content stands behind `<|message|>`.

@@ -1,4 +1,4 @@
-//! Input that follows no transition: headers that lead nowhere, and markers in content. No text is lost: it ends up in a
+//! Input outside of the transitions: headers without content, and markers in content. All text is kept, in a
 //! frame or in a repair.
 
 use super::Sink;
@@ -225,7 +225,7 @@ impl Parser {
         self.repair(code, at, text, sink);
     }
 
-    /// `<|message|>` behind a candidate: does a header stand before it?
+    /// `<|message|>` behind a candidate: decides whether a header precedes it.
     pub(super) fn decide(&mut self, at: usize, sink: &mut impl Sink) {
         for anchor in self.anchors() {
             let candidate = self.candidate(anchor);

@@ -332,7 +332,7 @@ impl<'a> History<'a> {
         Ok(draft)
     }
 
-    /// The header of a result, named after the last call whatever name the result has.
+    /// The header of a result, named after the last call, as the template does.
     fn author(&self) -> Result<Header, RenderError> {
         let name = self.last_tool.as_deref().ok_or_else(|| {
             refusal(

@@ -15,7 +15,7 @@ pub(crate) struct Draft {
     /// The index of the part in its message; `None` for frames made from the options.
     pub(crate) part: Option<usize>,
     pub(crate) is_reasoning: bool,
-    /// What its text writes although a reader could misread it.
+    /// Notes on its text.
     pub(crate) notes: Vec<Note>,
     /// The ids that a model sampled for it; they stand for the frame.
     pub(crate) sampled: Option<SampledIds>,

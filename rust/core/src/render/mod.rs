@@ -1,6 +1,6 @@
-//! Messages become frames, frames become markers and text, and these ids or text.
+//! Renders messages as frames, and frames as token ids or text.
 //!
-//! A message takes one way: `prompt` asks `preface` and `native` (or `chat_template`) for drafts of frames, `retention`
+//! `prompt` takes drafts of frames from `preface` and `native` (or `chat_template`), `retention`
 //! drops reasoning, and `incremental` encodes the frames that are new.
 
 mod append;

@@ -150,7 +150,7 @@ fn result_draft(
         (Some(author), _) => author.clone(),
         (None, Some(name)) => {
             let name = name_of(name);
-            // Only the call tells a built-in tool from a function of the same name.
+            // The call decides whether the name is a built-in tool or a function.
             let call = is_built_in(name)
                 .then(|| last_call(&result.tool_call_id, message, earlier))
                 .flatten()

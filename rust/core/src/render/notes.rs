@@ -1,8 +1,8 @@
-//! Notes on a prompt: what its dialect writes although a reader could misread it.
+//! Notes on a prompt: texts that its dialect writes although a model could misread them.
 
 use crate::error::RenderError;
 
-/// What a note is about.
+/// The kind of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoteCode {
     /// Text of a tool leaves its comment, string or name, as in the implementation that the dialect stands in for.

@@ -4,7 +4,7 @@ use crate::frame::Role;
 use crate::message::Tool;
 use serde_json::Value;
 
-/// Whose rules the prompt's text follows.
+/// The rules that the prompt's text follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// Headers in the order in which models write them; every construct of JSON Schema.

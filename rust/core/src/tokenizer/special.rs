@@ -1,4 +1,4 @@
-//! Special tokens that are spelled in a text, and what becomes of them.
+//! Spellings of special tokens in a text, and the policy for them.
 
 use super::vocabulary::{self, MAX_SPELLING_BYTES, SPELLING_COUNT};
 

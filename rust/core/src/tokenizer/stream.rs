@@ -59,7 +59,7 @@ impl StreamEncoder {
     }
 }
 
-/// What ids decode to that is not UTF-8.
+/// Decoded bytes that are not UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeError {
     InvalidId(InvalidId),

@@ -1,4 +1,4 @@
-//! Single words of a header: which are channels, types or the beginnings of either, and what is attached to them.
+//! Classifies single words of a header: channels, content types, their prefixes, and text attached to them.
 
 use crate::frame::CHANNELS;
 use crate::parser::tool_names::TYPES;
@@ -15,7 +15,7 @@ const SHORT_COMMENTARY: &str = "comment";
 /// What models write where a marker cannot be sampled, as under a grammar that excludes special tokens.
 const MASKED_MARKER: char = '?';
 
-/// Whether what stands behind `final` goes on with the word: `ly is done` behind `final`.
+/// Whether the text behind `final` continues the word: `ly is done`.
 pub(in crate::parser) fn is_longer_word(behind: &str) -> bool {
     let length = behind.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(behind.len());
     let suffix = behind.split_at(length).0;

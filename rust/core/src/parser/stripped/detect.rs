@@ -427,7 +427,7 @@ impl<'a> StrippedHeaderDetector<'a> {
         })
     }
 
-    /// The words of a header are attached to something, on one side at least. What stands apart is spoken of: `the text
+    /// The words of a header are attached to other text on at least one side. Words that stand apart are prose: `the text
     /// has assistantfinal in it`.
     fn is_not_quoted(self, header: &Header, before: Option<char>, rest: &str) -> Result<(), Miss> {
         if header.recipient.is_some() {

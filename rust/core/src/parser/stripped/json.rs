@@ -1,4 +1,4 @@
-//! How far the JSON of a call's arguments goes, in content whose markers were removed: words within a string are no
+//! Finds the end of a call's JSON arguments in content whose markers were removed: words within a string are not
 //! headers, and what follows the value is not part of it.
 
 /// Follows a JSON value byte by byte. It checks as little as is needed to tell strings from what stands between them.
@@ -21,7 +21,7 @@ enum Place {
     BehindString,
     /// Behind the whole value.
     Done,
-    /// What was read is not JSON: nothing is known of what follows.
+    /// The input is not JSON: its strings and its end are unknown.
     Broken,
 }
 
@@ -30,7 +30,7 @@ impl JsonTracker {
         matches!(self.place, Place::InString | Place::Escape)
     }
 
-    /// Reads a text; gives where something stands behind the value that is neither white space nor JSON.
+    /// Reads a text; returns the offset of the first byte behind the value that is neither white space nor JSON.
     pub(crate) fn read(&mut self, text: &str) -> Option<usize> {
         for (at, byte) in text.bytes().enumerate() {
             if self.step(byte) {

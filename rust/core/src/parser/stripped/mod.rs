@@ -1,4 +1,4 @@
-//! Completions whose markers were removed, as a server does that leaves out special tokens when it decodes.
+//! Completions whose markers were removed, by a server that skips special tokens when decoding.
 
 pub(super) mod detect;
 mod json;
@@ -19,7 +19,7 @@ pub enum Stripped {
     Never,
 }
 
-/// What is known of the content that is read for headers without markers.
+/// The state of detection in content without markers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::parser) struct StrippedProgress {
     /// The length of the held start of a completion at which it is inspected again.
@@ -30,7 +30,7 @@ pub(in crate::parser) struct StrippedProgress {
     behind_json: Option<usize>,
     /// Whether only calls of offered tools are headers.
     only_offered: bool,
-    /// Whether headers were found by their words, so that no call that follows is beyond doubt.
+    /// Whether a header was detected by its words: calls after it are not trusted.
     guessed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the machine does about text whose markers were removed: its first header, and the frames between the next ones.
+//! Transitions of the machine for text whose markers were removed: its first header, and the frames between later ones.
 //! Which words are headers is decided in `detect.rs`.
 
 use super::detect::{Next, StrippedHeader, StrippedHeaderDetector};
@@ -174,7 +174,7 @@ impl Parser {
             is_call = current.kind == Kind::ToolCall;
         }
         if is_answer && !is_call {
-            // The answer ends the turn: what looks like a header in it is spoken of.
+            // The answer ends the turn: header words in it are prose.
             self.emit_held(sink);
         } else {
             self.stripped.json = (is_call && takes_json).then(JsonTracker::default);
@@ -249,7 +249,7 @@ impl Parser {
     }
 
     /// Text behind the arguments of a call, up to the next header: the call has ended there, and no frame has begun.
-    /// Gives whether there was a header.
+    /// Returns whether there was a header.
     fn read_behind_json(&mut self, follows: Follows, sink: &mut impl Sink) -> bool {
         let scanned = self.stripped.behind_json.unwrap_or(0);
         let (head, tail) = self.buffer.text.split_at(scanned);

@@ -170,7 +170,7 @@ pub(super) fn whole_char_token(code_point: usize, before: u8, after: u8) -> u32 
     if entry == NO_TOKEN || splits_before || splits_after { NO_TOKEN } else { entry & 0x3_ffff }
 }
 
-/// The two tokens that an ordinary token is the merge of. The token of a single byte is its own two parents.
+/// The two tokens that merge into an ordinary token. The token of a single byte is its own two parents.
 pub(super) fn merge_parents(id: u32) -> (u32, u32) {
     (u32_at(MERGE_PARENTS, id as usize * 8), u32_at(MERGE_PARENTS, id as usize * 8 + 4))
 }
