@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test snapshots test-free-threaded frameworks check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test snapshots test-free-threaded frameworks engines check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -27,6 +27,10 @@ frameworks: $(VENV)/frameworks-tools
 	$(VENV)/frameworks/bin/pytest -W ignore \
 		'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/frameworks.md]'
 	$(VENV)/frameworks/bin/mypy --package motet.integrations
+
+# Parsers inside of engines, with the parser modules of their wheels; `make test` skips these tests.
+engines: $(VENV)/engines-tools
+	MOTET_VLLM=$(VENV)/engines/wheels/vllm $(VENV)/engines/bin/pytest -W ignore tests/engines
 
 # Rewrites the messages and outputs that the tests quote, after a rewording; look at `git diff tests`.
 snapshots: $(VENV)/tools
@@ -122,6 +126,15 @@ $(VENV)/docs-tools: pyproject.toml | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/docs
 	$(VENV)/docs/bin/pip install --quiet --upgrade pip
 	$(VENV)/docs/bin/pip install --quiet --group docs
+	touch $@
+
+# The engines' wheels without what they require, gigabytes for a GPU: their parsers need little of it.
+$(VENV)/engines-tools: $(SOURCES) | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/engines
+	$(VENV)/engines/bin/pip install --quiet --upgrade pip
+	$(VENV)/engines/bin/pip install --quiet --editable '.[together]' --group engines
+	$(VENV)/engines/bin/pip install --quiet --no-deps xgrammar==0.2.8
+	$(VENV)/engines/bin/pip install --quiet --no-deps --target $(VENV)/engines/wheels/vllm vllm==0.33.0
 	touch $@
 
 # In an environment of their own: they bring a hundred packages along, and release often.

@@ -1,0 +1,1 @@
+"""Inside inference engines: parsers for the plugins of vLLM and SGLang."""
