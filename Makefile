@@ -119,6 +119,8 @@ $(VENV)/tools: $(VENV)/built
 	$(BIN)/pip install --quiet --group dev
 	# xgrammar asks for torch and transformers, gigabytes that reading a grammar does not need.
 	$(BIN)/pip install --quiet --no-deps xgrammar==0.2.8
+	# It has the import name of openai-harmony: in a folder of its own, from which the tests load it.
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/oss-harmony oss-harmony==0.0.11
 	touch $@
 
 # In an environment of its own, without motet: the reference is read from the sources.

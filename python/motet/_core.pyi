@@ -513,7 +513,7 @@ class _HarmonyEncoding:
         """The ids of a message as JSON."""
 
     def parse_messages(
-        self, tokens: list[int], role: str | None, strict: bool | None
+        self, tokens: list[int], role: str | None, strict: bool | None, mode: str
     ) -> list[tuple[_HarmonyRole, str | None, str | None, str | None, str | None, str]]:
         """The messages of a completion: `(role, name, channel, recipient, content_type, text)` of each."""
 
@@ -551,8 +551,8 @@ class _StreamableParser:
     """The native half of `motet.openai_harmony.StreamableParser`, which begins with `_begin`."""
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Self: ...
-    def _begin(self, encoding: _HarmonyEncoding, role: str | None, strict: bool | None) -> None:
-        """Begins a completion."""
+    def _begin(self, encoding: _HarmonyEncoding, role: str | None, strict: bool | None, mode: str) -> None:
+        """Begins a completion. `mode`: `"exact"` or `"tolerant"`."""
 
     def process(self, token: int) -> Self:
         """Reads one token, and returns the parser.
@@ -593,6 +593,10 @@ class _StreamableParser:
     @property
     def tokens(self) -> list[int]:
         """All tokens that were read."""
+
+    @property
+    def repairs(self) -> list[Repair]:
+        """In the mode `"tolerant"`, what did not follow the format: `motet.message.Repair`."""
 
     @property
     def state_data(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ FLOORS = [
     "catalog schema dialects",
     "harmony limits",
     "backend tiktoken openai_harmony",
-    "trace engines",
+    "trace oss_harmony engines",
     "together asking",
     "loop",
     "atoms",

@@ -52,6 +52,10 @@ NAMES = {
         Author Content Conversation DeveloperContent HarmonyEncoding HarmonyEncodingName HarmonyError Message Role
         StreamState StreamableParser SystemContent TextContent ToolDescription load_harmony_encoding
     """,
+    "motet.oss_harmony": """
+        Author Content Conversation DeveloperContent HarmonyEncoding HarmonyEncodingName HarmonyError Message Role
+        StreamState StreamableParser SystemContent TextContent ToolDescription load_harmony_encoding
+    """,
     "motet.limits": """
         Budget Limits active budget
     """,

@@ -1,49 +1,65 @@
-"""`motet.openai_harmony` beside openai-harmony 0.0.8: the same states, messages, ids and errors for any input."""
+"""`motet.openai_harmony` beside openai-harmony 0.0.8, and `motet.oss_harmony` beside oss-harmony 0.0.11.
+
+The states, messages, ids and errors are the same for any input.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import openai_harmony as peer_library
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet import openai_harmony as library
+from motet import openai_harmony, oss_harmony
 from tests.support import harmony_streams
+from tests.support import oss_harmony as oss_peer
 from tests.support.harmony_streams import conversation_values, message_values, outcome, token_streams
 from tests.support.hypothesis_profiles import examples
 
-ENCODING = library.load_harmony_encoding("HarmonyGptOss")
+Pair = tuple[tuple[Any, Any], tuple[Any, Any]]
+"""motet's module and its encoding; the peer and its encoding."""
+
+
+@pytest.fixture(scope="module", params=["openai_harmony", "oss_harmony"])
+def pair(request: pytest.FixtureRequest, lent_vocabulary: Path) -> Pair:
+    ours, theirs = openai_harmony, peer_library
+    if request.param == "oss_harmony":
+        ours, theirs = oss_harmony, oss_peer.load()
+    return tuple((each, each.load_harmony_encoding("HarmonyGptOss")) for each in (ours, theirs))
+
 
 roles = st.sampled_from(["assistant", "assistant", None, "user", "tool", "system"])
 
 
-@examples(300)
+@examples(200)
 @given(token_streams(), roles, st.booleans(), st.lists(st.integers(0, 80), max_size=1))
 def test_states_equal_after_each_token(
-    peer: Any, tokens: list[Any], role: str | None, strict: bool, ends: list[int]
+    pair: Pair, tokens: list[Any], role: str | None, strict: bool, ends: list[int]
 ) -> None:
     for at in ends:
         tokens.insert(at, None)
     tokens.append(None)
-    ours = harmony_streams.states(library, ENCODING, tokens, role, strict)
-    theirs = harmony_streams.states(peer_library, peer, tokens, role, strict)
+    ours = harmony_streams.states(*pair[0], tokens, role, strict)
+    theirs = harmony_streams.states(*pair[1], tokens, role, strict)
     for at, (our_state, their_state) in enumerate(zip(ours, theirs, strict=True)):
         assert our_state == their_state, (at, tokens[: at + 1])
 
 
-@examples(150)
-@given(token_streams(), roles, st.booleans())
-def test_parsed_messages_equal(peer: Any, tokens: list[int], role: str | None, strict: bool) -> None:
-    ours = harmony_streams.parsed(library, ENCODING, tokens, role, strict)
-    assert ours == harmony_streams.parsed(peer_library, peer, tokens, role, strict)
-
-
 @examples(100)
+@given(token_streams(), roles, st.booleans())
+def test_parsed_messages_equal(pair: Pair, tokens: list[int], role: str | None, strict: bool) -> None:
+    ours = harmony_streams.parsed(*pair[0], tokens, role, strict)
+    assert ours == harmony_streams.parsed(*pair[1], tokens, role, strict)
+
+
+@examples(60)
 @given(conversation_values, st.booleans())
-def test_rendered_ids_equal(peer: Any, values: list[dict[str, Any]], drop: bool) -> None:
-    ours = harmony_streams.rendered(library, ENCODING, values, drop)
-    assert ours == harmony_streams.rendered(peer_library, peer, values, drop)
+def test_rendered_ids_equal(pair: Pair, values: list[dict[str, Any]], drop: bool) -> None:
+    ours = harmony_streams.rendered(*pair[0], values, drop)
+    assert ours == harmony_streams.rendered(*pair[1], values, drop)
 
 
 wrong_values = (
@@ -52,16 +68,16 @@ wrong_values = (
 surrogates = st.text(st.characters(codec=None), max_size=4) | st.just("\ud800 \udc00\ud83d\ude00")
 
 
-@examples(150)
+@examples(80)
 @given(message_values(), st.data())
-def test_invalid_fields_give_the_same_error(peer: Any, values: dict[str, Any], data: Any) -> None:
+def test_invalid_fields_give_the_same_error(pair: Pair, values: dict[str, Any], data: Any) -> None:
     """Models do not validate assignments, so that any value reaches the renderer."""
     value = data.draw(wrong_values | surrogates)
     field = data.draw(
         st.sampled_from(["channel", "recipient", "content_type", "name", "role", "text", "tools", "effort"])
     )
-    pair = []
-    for each, encoding in ((library, ENCODING), (peer_library, peer)):
+    results = []
+    for each, encoding in pair:
         message = harmony_streams.make_message(each, values)
         match field:
             case "name" | "role":
@@ -79,13 +95,13 @@ def test_invalid_fields_give_the_same_error(peer: Any, values: dict[str, Any], d
                 setattr(message, field, value)
         conversation = each.Conversation()
         conversation.messages = [message]
-        pair.append(
+        results.append(
             [
                 outcome(lambda encoding=encoding, message=message: encoding.render(message)),
                 outcome(lambda encoding=encoding, all=conversation: encoding.render_conversation(all)),
             ]
         )
-    assert pair[0] == pair[1]
+    assert results[0] == results[1]
 
 
 specials = st.sampled_from(
@@ -100,12 +116,13 @@ texts = st.lists(
 ).map("".join)
 
 
+@examples(120)
 @given(texts, specials, specials | st.just("none"))
-def test_any_text_encodes_equally(peer: Any, text: str, allowed: Any, disallowed: Any) -> None:
+def test_any_text_encodes_equally(pair: Pair, text: str, allowed: Any, disallowed: Any) -> None:
     def encoded(encoding: Any) -> Any:
         return outcome(lambda: encoding.encode(text, allowed_special=allowed, disallowed_special=disallowed))
 
-    ours, theirs = encoded(ENCODING), encoded(peer)
+    ours, theirs = encoded(pair[0][1]), encoded(pair[1][1])
     if isinstance(ours, tuple) and isinstance(theirs, tuple):
         # Of two strings that begin at one place, the order of a set decides.
         assert ours[0] == theirs[0]
@@ -113,14 +130,15 @@ def test_any_text_encodes_equally(peer: Any, text: str, allowed: Any, disallowed
         assert ours == theirs
 
 
+@examples(120)
 @given(
     st.lists(st.integers(0, 201_089) | st.integers(0, 255) | st.sampled_from([200_018, 201_088, -1, 2**32]), max_size=6)
 )
-def test_any_ids_decode_equally(peer: Any, ids: list[int]) -> None:
+def test_any_ids_decode_equally(pair: Pair, ids: list[int]) -> None:
     for call in (
         lambda encoding: encoding.decode(ids),
         lambda encoding: encoding.decode(ids, "strict"),
         lambda encoding: encoding.decode_utf8(ids),
         lambda encoding: [encoding.is_special_token(token) for token in ids],
     ):
-        assert outcome(lambda call=call: call(ENCODING)) == outcome(lambda call=call: call(peer))
+        assert outcome(lambda call=call: call(pair[0][1])) == outcome(lambda call=call: call(pair[1][1]))

@@ -5,6 +5,7 @@ Conversations are described by plain values, from which each library makes its o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -176,7 +177,12 @@ def outcome(call: Callable[[], Any]) -> Any:
         return call()
     # openai-harmony panics for some inputs, which is no `Exception`.
     except BaseException as error:
-        return type(error).__name__, str(error)
+        return type(error).__name__, _unescaped(str(error))
+
+
+def _unescaped(text: str) -> str:
+    """Errors quote text as Rust does, which escapes characters that are newer than its tables."""
+    return re.sub(r"\\u\{([0-9a-f]+)\}", lambda match: chr(int(match[1], 16)), text)
 
 
 def observed(library: Any, parser: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ Messages: TypeAlias = Iterable[Message | Mapping[str, Any]]
 Tools: TypeAlias = Sequence[Any]
 Effort: TypeAlias = Literal["low", "medium", "high"]
 KeepAnalysis: TypeAlias = Literal["turn", "all", "none", "openai_harmony"]
-Dialect: TypeAlias = Literal["motet", "openai_harmony", "chat_template"]
+Dialect: TypeAlias = Literal["motet", "openai_harmony", "oss_harmony", "chat_template"]
 
 _IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
 
@@ -250,9 +250,10 @@ def render(
     - `next_role`: whose header the prompt ends with. `None`: it ends with the last message.
     - `keep_analysis`: which reasoning the model sees again. `"turn"`: that of the running turn, what stands before a
       final answer is dropped. `"all"`, `"none"`. `"openai_harmony"`: the rule of openai-harmony 0.0.8.
-    - `dialect`: `"motet"`, `"openai_harmony"` for the ids that openai-harmony 0.0.8 gives, or `"chat_template"` for
-      the text of gpt-oss's published chat template. That one has its own rules for the cutoff and the reasoning, so
-      `knowledge_cutoff` and `keep_analysis` do nothing there; without `current_date` it names today.
+    - `dialect`: `"motet"`, `"openai_harmony"` or `"oss_harmony"` for the ids that openai-harmony 0.0.8 or oss-harmony
+      0.0.11 gives, or `"chat_template"` for the text of gpt-oss's published chat template. That one has its own rules
+      for the cutoff and the reasoning, so `knowledge_cutoff` and `keep_analysis` do nothing there; without
+      `current_date` it names today.
     - `continue_final_message`: leave the last frame open, for the model to continue its text (a prefill). The last
       message must be the assistant's. `next_role` is ignored.
     - `strict`: refuse what would be a note on the prompt, such as text of a tool that `openai_harmony` or

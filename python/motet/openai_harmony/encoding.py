@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from enum import StrEnum
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeAlias, get_args
 
 from motet import _core
 from motet.errors import SpecialTokenError
@@ -27,6 +27,11 @@ __all__ = ["HarmonyEncoding", "HarmonyEncodingName", "load_harmony_encoding", "r
 _Specials = Literal["all"] | AbstractSet[str]
 _Disallowed = Literal["all"] | Collection[str]
 
+Dialect: TypeAlias = Literal["openai_harmony", "oss_harmony"]
+"""Whose ids and headers: those of openai-harmony 0.0.8, or of oss-harmony 0.0.11."""
+Mode: TypeAlias = Literal["exact", "tolerant"]
+"""How completions are read: as that library does, or as motet does, which repairs what does not follow the format."""
+
 
 class HarmonyEncodingName(StrEnum):
     """The names of encodings."""
@@ -37,11 +42,19 @@ class HarmonyEncodingName(StrEnum):
 class HarmonyEncoding:
     """gpt-oss's encoding. `load_harmony_encoding` returns one."""
 
+    mode: Mode = "exact"
+    """How completions are read where nothing else is said: see `StreamableParser`."""
+
     def __init__(self, inner: _core._HarmonyEncoding) -> None:
         self._inner = inner
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _harmony_encoding, (self._inner.dialect,)
+        return make_encoding, (self.dialect, self.mode)
+
+    @property
+    def dialect(self) -> Dialect:
+        """Whose ids and headers these are."""
+        return self._inner.dialect
 
     @property
     def name(self) -> str:
@@ -86,15 +99,15 @@ class HarmonyEncoding:
         return self._inner.render_message(message.to_json(), has_tools)
 
     def parse_messages_from_completion_tokens(
-        self, tokens: Sequence[int], role: Role | None = None, *, strict: bool = True
+        self, tokens: Sequence[int], role: Role | None = None, *, strict: bool = True, mode: Mode | None = None
     ) -> list[Message]:
         """The messages of a completion; what `StreamableParser` reads.
 
-        `role`: that with which the prompt ended; `None`: the tokens begin with `<|start|>`. `strict`: see
+        `role`: that with which the prompt ended; `None`: the tokens begin with `<|start|>`. `strict`, `mode`: see
         `StreamableParser`. Raises `HarmonyError` for tokens that do not follow the format.
         """
         role_name = None if role is None else str(role.value)
-        return list(map(make_message, self._inner.parse_messages(list(tokens), role_name, strict)))
+        return list(map(make_message, self._inner.parse_messages(list(tokens), role_name, strict, mode or self.mode)))
 
     def decode_utf8(self, tokens: Sequence[int]) -> str:
         """The text of tokens. Raises `HarmonyError` for bytes that are not UTF-8, and for an unknown token."""
@@ -183,15 +196,26 @@ def raise_disallowed_special_token(token: str) -> NoReturn:
     ) from None
 
 
-def load_harmony_encoding(name: str | HarmonyEncodingName) -> HarmonyEncoding:
+def load_harmony_encoding(name: str | HarmonyEncodingName, *, mode: Mode = "exact") -> HarmonyEncoding:
     """The encoding of a name; `HarmonyEncodingName.HARMONY_GPT_OSS` is the only one.
 
-    Reads and downloads nothing: the vocabulary is part of the package. Raises `ValueError` for another name.
+    `mode`: how completions are read where nothing else is said: see `StreamableParser`. Reads and downloads nothing:
+    the vocabulary is part of the package. Raises `ValueError` for another name.
     """
+    check_name(name)
+    return make_encoding("openai_harmony", mode)
+
+
+def check_name(name: str | HarmonyEncodingName) -> None:
+    """Raises `ValueError` for a name that no encoding has."""
     if str(name) != HarmonyEncodingName.HARMONY_GPT_OSS.value:
         raise ValueError(f"Invalid HarmonyEncodingName: {name}")
-    return _harmony_encoding("openai_harmony")
 
 
-def _harmony_encoding(dialect: Literal["openai_harmony", "oss_harmony"]) -> HarmonyEncoding:
-    return HarmonyEncoding(_core._HarmonyEncoding(dialect))
+def make_encoding(dialect: Dialect, mode: Mode) -> HarmonyEncoding:
+    """An encoding of either library."""
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode must be 'exact' or 'tolerant', not {mode!r}")
+    encoding = HarmonyEncoding(_core._HarmonyEncoding(dialect))
+    encoding.mode = mode
+    return encoding

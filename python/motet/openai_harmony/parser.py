@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from motet import _core
 from motet.openai_harmony.content import Message, Role
-from motet.openai_harmony.encoding import HarmonyEncoding, make_message
+from motet.openai_harmony.encoding import HarmonyEncoding, Mode, make_message
 
 __all__ = ["StreamState", "StreamableParser"]
 
@@ -26,10 +26,17 @@ class StreamableParser(_core._StreamableParser):
     `role`: that with which the prompt ended; `None`: the tokens begin with `<|start|>`. `strict=False`: a stop token
     within a header ends a message of the header's text. Raises `HarmonyError` for tokens that do not follow the format,
     and can be used after it.
+
+    `mode="tolerant"` (by default the mode of the encoding, which is `"exact"`): reads as `motet.StreamParser` does, and
+    raises for no token. What does not follow the format is repaired and listed in `repairs`; `strict` has no effect.
+    Text may be held for a few tokens, until it is certain that it is content. It is then part of the delta of the token
+    that decides; if that token ends the message, `current_channel` and its like still show that message.
     """
 
-    def __init__(self, encoding: HarmonyEncoding, role: Role | None, *, strict: bool = True) -> None:
-        self._begin(encoding._inner, None if role is None else str(role.value), strict)
+    def __init__(
+        self, encoding: HarmonyEncoding, role: Role | None, *, strict: bool = True, mode: Mode | None = None
+    ) -> None:
+        self._begin(encoding._inner, None if role is None else str(role.value), strict, mode or encoding.mode)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot pickle {type(self).__name__!r} object")

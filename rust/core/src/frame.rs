@@ -29,8 +29,15 @@ impl Role {
     }
 }
 
+/// Reasoning.
+pub const ANALYSIS: &str = "analysis";
+/// Tool calls, and text to the user that precedes them.
+pub const COMMENTARY: &str = "commentary";
+/// The answer.
+pub const FINAL: &str = "final";
+
 /// The channels that the format defines.
-pub const CHANNELS: [&str; 3] = ["analysis", "commentary", "final"];
+pub const CHANNELS: [&str; 3] = [ANALYSIS, COMMENTARY, FINAL];
 
 /// Where in its header the recipient (` to=...`) stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

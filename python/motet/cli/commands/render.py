@@ -55,7 +55,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="which reasoning of the conversation stays (turn)",
     )
     parser.add_argument(
-        "--dialect", choices=("motet", "openai_harmony", "chat_template"), help="the way of writing (motet)"
+        "--dialect",
+        choices=("motet", "openai_harmony", "oss_harmony", "chat_template"),
+        help="the way of writing (motet)",
     )
     parser.add_argument("--ids", action="store_true", help="print the token ids as a JSON list")
     add_output(parser)

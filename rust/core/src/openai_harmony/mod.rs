@@ -11,6 +11,7 @@ mod header;
 mod parser;
 mod render;
 mod sections;
+mod tolerant;
 pub mod vocabulary;
 
 pub use content::{
@@ -22,3 +23,4 @@ pub use parser::{ParsedMessage, StreamState, StreamableParser};
 pub use render::{
     render_conversation, render_conversation_for_completion, render_conversation_for_training, render_message,
 };
+pub use tolerant::TolerantParser;

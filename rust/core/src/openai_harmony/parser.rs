@@ -157,6 +157,11 @@ impl StreamableParser {
         self.messages
     }
 
+    /// The number of the open message.
+    pub fn current_index(&self) -> Option<usize> {
+        self.current_header().map(|_| self.messages.len())
+    }
+
     /// The header of the open message.
     pub fn current_header(&self) -> Option<&ParsedHeader> {
         match &self.state {

@@ -3,14 +3,10 @@
 use super::content::{Content, Library, Message};
 use super::error::HarmonyError;
 use super::sections;
-use crate::frame::{CHANNELS, Role};
+use crate::frame::{ANALYSIS, COMMENTARY, FINAL, Role};
 use crate::marker::Marker;
 use crate::render::Writer;
 use crate::tool_name::FUNCTIONS_NAMESPACE;
-
-const ANALYSIS: &str = CHANNELS[0];
-const COMMENTARY: &str = CHANNELS[1];
-const FINAL: &str = CHANNELS[2];
 
 /// Appends the ids of a conversation.
 ///

@@ -1,4 +1,4 @@
-//! The frames of a message in the dialects `motet` and `openai_harmony`.
+//! The frames of a message in the dialects `motet`, `openai_harmony` and `oss_harmony`.
 
 use super::draft::{Draft, Earlier, refusal};
 use super::notes::Notes;
@@ -6,7 +6,7 @@ use super::options::{Dialect, RenderOptions};
 use super::renamed;
 use super::system_text;
 use crate::error::RenderError;
-use crate::frame::{Header, RecipientPosition, Role, Stop};
+use crate::frame::{COMMENTARY, Header, RecipientPosition, Role, Stop};
 use crate::header_grammar::{self, excerpt, is_author, is_callable, is_tool_name};
 use crate::marker::Marker;
 use crate::message::{Developer, Message, Part, Tool, ToolCall, ToolResult};
@@ -28,7 +28,10 @@ pub(crate) fn drafts(
             last.frame.content.push_str(text);
             continue;
         }
-        let draft = part_draft(message, part, earlier, options)?;
+        let mut draft = part_draft(message, part, earlier, options)?;
+        if options.dialect == Dialect::OssHarmony {
+            draft.frame.header = as_oss_harmony(draft.frame.header);
+        }
         header_grammar::header(&draft.frame.header, None)?;
         drafts.push(draft.of(at));
     }
@@ -62,6 +65,17 @@ fn part_draft(
         Part::System { text } => Draft::system(text.clone()),
         Part::Developer(developer) => developer_draft(developer, options)?,
     })
+}
+
+/// The header with its values where oss-harmony writes them, whoever its author is.
+fn as_oss_harmony(header: Header) -> Header {
+    let is_commentary = header.channel.as_deref() == Some(COMMENTARY);
+    let position = if is_commentary { RecipientPosition::Channel } else { RecipientPosition::Role };
+    let marker = Marker::Constrain.spelling();
+    let constrained = |content_type: String| {
+        if content_type.starts_with(marker) { content_type } else { format!("{marker}{content_type}") }
+    };
+    Header { recipient_at: Some(position), content_type: header.content_type.map(constrained), ..header }
 }
 
 fn developer_draft(developer: &Developer, options: &RenderOptions) -> Result<Draft, RenderError> {
@@ -125,7 +139,7 @@ fn call_draft(call: &ToolCall, earlier: Earlier<'_>, options: &RenderOptions) ->
     };
     let position = match options.dialect {
         Dialect::OpenaiHarmony => Some(RecipientPosition::Role),
-        Dialect::Motet | Dialect::ChatTemplate => call.recipient_at,
+        Dialect::Motet | Dialect::OssHarmony | Dialect::ChatTemplate => call.recipient_at,
     };
     let header = Header {
         recipient: Some(recipient),

@@ -12,6 +12,9 @@ pub enum Dialect {
     Motet,
     /// The ids of openai-harmony 0.0.8.
     OpenaiHarmony,
+    /// The ids of oss-harmony 0.0.11: the recipient behind the channel if that is commentary, behind the author
+    /// otherwise, and each content type behind `<|constrain|>`.
+    OssHarmony,
     /// The text of gpt-oss's published chat template, with its own rule for which reasoning is kept.
     ChatTemplate,
 }

@@ -69,9 +69,10 @@ const KEEP_ANALYSIS: [(&str, KeepAnalysis); 4] = [
     ("none", KeepAnalysis::None),
     ("openai_harmony", KeepAnalysis::OpenaiHarmony),
 ];
-const DIALECTS: [(&str, Dialect); 3] = [
+const DIALECTS: [(&str, Dialect); 4] = [
     ("motet", Dialect::Motet),
     ("openai_harmony", Dialect::OpenaiHarmony),
+    ("oss_harmony", Dialect::OssHarmony),
     ("chat_template", Dialect::ChatTemplate),
 ];
 

@@ -1,7 +1,7 @@
 //! The encoding of `motet.openai_harmony`: conversations to ids, ids to messages and text.
 
 use super::json::{Conversation, Message};
-use super::{harmony_error, message_tuple, read_library, read_role};
+use super::{harmony_error, is_tolerant, message_tuple, read_library, read_role};
 use crate::ffi;
 use crate::from_python::text::utf8;
 use crate::special::special_token_error;
@@ -148,10 +148,17 @@ impl HarmonyEncoding {
         tokens: Tokens,
         role: Option<&str>,
         strict: Option<bool>,
+        mode: &str,
     ) -> PyResult<Bound<'py, PyList>> {
-        let strict = strict.unwrap_or(true);
+        let (strict, tolerant) = (strict.unwrap_or(true), is_tolerant(mode)?);
         let role = role.map(read_role).transpose()?;
         let parse = || {
+            if tolerant {
+                let mut parser = core::TolerantParser::new(role);
+                tokens.0.iter().for_each(|token| parser.process(*token));
+                parser.process_eos();
+                return Ok(parser.messages().to_vec());
+            }
             let mut parser = core::StreamableParser::new(role, strict, self.0);
             tokens.0.iter().try_for_each(|token| parser.process(*token))?;
             parser.process_eos()?;

@@ -23,6 +23,15 @@ fn read_library(name: &str) -> PyResult<Library> {
     }
 }
 
+/// Reads the argument `mode`.
+fn is_tolerant(mode: &str) -> PyResult<bool> {
+    match mode {
+        "exact" => Ok(false),
+        "tolerant" => Ok(true),
+        _ => Err(PyValueError::new_err(format!("mode must be 'exact' or 'tolerant', not {mode:?}"))),
+    }
+}
+
 fn read_role(name: &str) -> PyResult<Role> {
     Role::from_name(name).ok_or_else(|| PyValueError::new_err(format!("unknown role: {name}")))
 }

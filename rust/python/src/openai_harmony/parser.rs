@@ -1,19 +1,58 @@
 //! The parser of `motet.openai_harmony`. What servers read after each token is made once for each message.
 
 use super::encoding::{HarmonyEncoding, Token};
-use super::{harmony_error, message_tuple, read_role, role_object};
+use super::{harmony_error, is_tolerant, message_tuple, read_role, role_object};
 use crate::ffi;
+use crate::to_python::frame::make_repair;
 use crate::to_python::interned;
-use motet::openai_harmony::{self as core, ParsedHeader, StreamState};
+use motet::openai_harmony::{self as core, HarmonyError, ParsedHeader, StreamState};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 /// The native half of `motet.openai_harmony.StreamableParser`, which begins with `_begin`.
 #[pyclass(subclass, module = "motet._core", name = "_StreamableParser")]
 pub(crate) struct StreamableParser {
-    parser: core::StreamableParser,
-    /// The values of the open message.
-    header: Option<HeaderObjects>,
+    parser: Parser,
+    /// The number of the message that the parser shows, and its values.
+    header: Option<(usize, HeaderObjects)>,
+}
+
+/// A parser of either mode.
+enum Parser {
+    Exact(core::StreamableParser),
+    Tolerant(Box<core::TolerantParser>),
+}
+
+impl Parser {
+    fn process(&mut self, token: u32) -> Result<(), HarmonyError> {
+        match self {
+            Parser::Exact(parser) => parser.process(token),
+            Parser::Tolerant(parser) => {
+                parser.process(token);
+                Ok(())
+            }
+        }
+    }
+
+    fn process_eos(&mut self) -> Result<(), HarmonyError> {
+        match self {
+            Parser::Exact(parser) => parser.process_eos(),
+            Parser::Tolerant(parser) => {
+                parser.process_eos();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What both parsers show.
+macro_rules! of_either {
+    ($parser:expr, $($call:tt)+) => {
+        match $parser {
+            Parser::Exact(parser) => parser.$($call)+,
+            Parser::Tolerant(parser) => parser.$($call)+,
+        }
+    };
 }
 
 struct HeaderObjects {
@@ -38,11 +77,17 @@ impl HeaderObjects {
 impl StreamableParser {
     /// Follows the parser into a message and out of it.
     fn update_header(&mut self, py: Python<'_>) -> PyResult<()> {
-        let header = self.parser.current_header();
-        if header.is_some() != self.header.is_some() {
-            self.header = header.map(|header| HeaderObjects::new(py, header)).transpose()?;
+        let index = of_either!(&self.parser, current_index());
+        if index != self.header.as_ref().map(|(index, _)| *index) {
+            let header = of_either!(&self.parser, current_header());
+            let objects = header.map(|header| HeaderObjects::new(py, header)).transpose()?;
+            self.header = index.zip(objects);
         }
         Ok(())
+    }
+
+    fn header(&self) -> Option<&HeaderObjects> {
+        self.header.as_ref().map(|(_, objects)| objects)
     }
 }
 
@@ -53,18 +98,23 @@ impl StreamableParser {
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> StreamableParser {
         let parser = core::StreamableParser::new(None, true, core::Library::default());
-        StreamableParser { parser, header: None }
+        StreamableParser { parser: Parser::Exact(parser), header: None }
     }
 
-    /// Begins a completion.
+    /// Begins a completion. `mode`: `"exact"` or `"tolerant"`.
     fn _begin(
         &mut self,
         encoding: &HarmonyEncoding,
         role: Option<&str>,
         strict: Option<bool>,
+        mode: &str,
     ) -> PyResult<()> {
         let role = role.map(read_role).transpose()?;
-        self.parser = core::StreamableParser::new(role, strict.unwrap_or(true), encoding.0);
+        self.parser = if is_tolerant(mode)? {
+            Parser::Tolerant(Box::new(core::TolerantParser::new(role)))
+        } else {
+            Parser::Exact(core::StreamableParser::new(role, strict.unwrap_or(true), encoding.0))
+        };
         self.header = None;
         Ok(())
     }
@@ -94,55 +144,66 @@ impl StreamableParser {
     /// The content of the open message so far.
     #[getter]
     fn current_content(&self) -> &str {
-        self.parser.current_content()
+        of_either!(&self.parser, current_content())
     }
 
     /// The role of the open message, or of the message to come if it is known.
     #[getter]
     fn current_role<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if let Some(header) = &self.header {
+        if let Some(header) = self.header() {
             return Ok(Some(header.role.bind(py).clone()));
         }
-        let role = self.parser.current_role().map(|role| role_object(py, role)).transpose()?;
+        let role = of_either!(&self.parser, current_role()).map(|role| role_object(py, role)).transpose()?;
         Ok(role.map(|role| role.bind(py).clone()))
     }
 
     /// The channel of the open message.
     #[getter]
     fn current_channel(&self) -> Option<&Py<PyString>> {
-        self.header.as_ref()?.channel.as_ref()
+        self.header()?.channel.as_ref()
     }
 
     /// The recipient of the open message.
     #[getter]
     fn current_recipient(&self) -> Option<&Py<PyString>> {
-        self.header.as_ref()?.recipient.as_ref()
+        self.header()?.recipient.as_ref()
     }
 
     /// The content type of the open message.
     #[getter]
     fn current_content_type(&self) -> Option<&Py<PyString>> {
-        self.header.as_ref()?.content_type.as_ref()
+        self.header()?.content_type.as_ref()
     }
 
     /// The text that the last token added; `None` outside of content, and while a character is incomplete.
     #[getter]
     fn last_content_delta(&self) -> Option<&str> {
-        self.parser.last_content_delta()
+        of_either!(&self.parser, last_content_delta())
     }
 
     /// All tokens that were read.
     #[getter]
     fn tokens<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        ffi::list(py, self.parser.tokens())
+        ffi::list(py, of_either!(&self.parser, tokens()))
+    }
+
+    /// In the mode `"tolerant"`, what did not follow the format: `motet.message.Repair`.
+    #[getter]
+    fn repairs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let repairs = match &self.parser {
+            Parser::Exact(_) => &[],
+            Parser::Tolerant(parser) => parser.repairs(),
+        };
+        let repairs = repairs.iter().map(|repair| make_repair(py, repair));
+        PyList::new(py, repairs.collect::<PyResult<Vec<_>>>()?)
     }
 
     /// The state with its tokens, as JSON would hold it.
     #[getter]
     fn state_data<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let data = PyDict::new(py);
-        data.set_item("state", self.parser.state_name())?;
-        match self.parser.state() {
+        data.set_item("state", of_either!(&self.parser, state_name()))?;
+        match of_either!(&mut self.parser, state()) {
             StreamState::ExpectStart => {}
             StreamState::Header { tokens } => data.set_item("header_tokens", ffi::list(py, tokens)?)?,
             StreamState::Content { header, tokens } => {
@@ -156,13 +217,13 @@ impl StreamableParser {
     /// The name of the state.
     #[getter]
     fn _state(&self) -> &'static str {
-        self.parser.state_name()
+        of_either!(&self.parser, state_name())
     }
 
     /// The messages that have ended: `(role, name, channel, recipient, content_type, text)` of each.
     #[getter]
     fn _messages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let tuples = self.parser.messages().iter().map(|message| message_tuple(py, message));
+        let tuples = of_either!(&self.parser, messages()).iter().map(|message| message_tuple(py, message));
         PyList::new(py, tuples.collect::<PyResult<Vec<_>>>()?)
     }
 }

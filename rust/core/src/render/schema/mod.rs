@@ -45,7 +45,7 @@ pub(crate) fn namespace(tools: &[Tool], dialect: Dialect, notes: &mut Notes) -> 
             }
             match dialect {
                 Dialect::Motet => native::function(tool, tools, &mut types, notes),
-                Dialect::OpenaiHarmony => openai_harmony::function(tool, notes),
+                Dialect::OpenaiHarmony | Dialect::OssHarmony => openai_harmony::function(tool, notes),
                 Dialect::ChatTemplate => chat_template::function(tool, notes),
             }
         })?);
