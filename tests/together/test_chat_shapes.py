@@ -38,9 +38,8 @@ def stream_of(*deltas: dict[str, Any], finish: str = "stop", usage: Any = USAGE,
     return answer
 
 
-def fragment(
-    index: int | None = None, id: str | None = None, name: str | None = None, arguments: str | None = None
-) -> Any:
+def fragment(index: Any = None, id: str | None = None, name: str | None = None, arguments: Any = None) -> Any:
+    """A fragment of a call, without the keys that are `None`."""
     function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
     return {key: value for key, value in (("index", index), ("id", id), ("function", function)) if value is not None}
 
@@ -94,6 +93,41 @@ BOTH = [("get_weather", '{"city": "Bern"}'), ("get_time", "{}")]
 )
 def test_parallel_calls_stay_apart(fragments: list[Any]) -> None:
     assert calls_in(*fragments) == BOTH
+
+
+WHOLE = '{"city": "Bern"}'
+
+
+@pytest.mark.parametrize(
+    ("fragments", "arguments"),
+    [
+        # An event that arrives twice, and arguments that grow from one fragment to the next.
+        ([fragment(0, "a", "get_weather", WHOLE)] * 2, WHOLE),
+        ([fragment(0, "a", "get_weather", WHOLE[:size]) for size in (2, 9, 9, 16)], WHOLE),
+        ([fragment(0, "a", "get_weather", "[["), fragment(0, "a", "get_weather", "[]]]")], "[[[]]]"),
+        ([fragment(0, "a", "get_weather", part) for part in ('{"city"', ': "Bern"', "}")], WHOLE),
+        # Values that are no text.
+        ([fragment("0", "a", "get_weather", WHOLE)], WHOLE),
+        ([fragment(0, "a", "get_weather", {"city": "Bern"})], WHOLE),
+        ([fragment(0, "a", "get_weather", 5)], "5"),
+        ([fragment(0, "a", "get_weather", False)], "false"),
+    ],
+)
+def test_arguments_are_read_once_and_whole(fragments: list[Any], arguments: str) -> None:
+    assert calls_in(*fragments) == [("get_weather", arguments)]
+
+
+def test_fragments_of_the_deprecated_function_call_are_joined() -> None:
+    deltas = [{"function_call": {"name": "get_weather", "arguments": ""}}]
+    deltas += [{"function_call": {"arguments": part}} for part in ('{"city"', ': "Bern"}')]
+    answer = stream_of(*deltas, finish="function_call")
+    assert [(call.name, call.arguments) for call in answer.calls] == [("get_weather", WHOLE)]
+
+
+def test_missing_call_is_noted() -> None:
+    answer = stream_of({"content": "Warm."}, finish="tool_calls")
+    assert answer.output == "Warm."
+    assert any("sent no call" in note for note in answer.notes)
 
 
 def test_fragment_without_a_name_begins_no_call() -> None:

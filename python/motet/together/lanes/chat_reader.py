@@ -207,6 +207,8 @@ class ChatLane:
             self.notes.append("the service left markers of the format in the answer; it is kept as it came")
         if self._refused:
             self.notes.append("the service sent the answer as a refusal")
+        if finish in ("tool_calls", "function_call") and not self._call_frames:
+            self.notes.append(f"the service ended the answer with finish_reason {finish!r}, and sent no call")
         return events
 
     @property

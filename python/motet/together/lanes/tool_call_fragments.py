@@ -27,15 +27,20 @@ class OpenCall:
         """The name as the service wrote it."""
         self.resolved_name = ""
         self.arguments: list[str] = []
+        self._size = 0
         self._pending: list[str] = []
         self._tools = tools
 
     def add(self, identifier: str, name: str, arguments: str) -> None:
         self.id = self.id or identifier
+        if 1 < self._size <= len(arguments) and name == self.name and identifier == self.id:
+            # Services that repeat the id and the name in each fragment may repeat the arguments, too.
+            arguments = arguments.removeprefix("".join(self.arguments))
         if self.frame is None:
             self.name = _joined_name(self.name, name, self._tools)
         self.arguments.append(arguments)
         self._pending.append(arguments)
+        self._size += len(arguments)
 
     def take_pending(self) -> str:
         """The arguments since the last call."""
@@ -89,16 +94,18 @@ class CallFragments:
             raise ValueError(f"tool_calls[{place}] must be an object, not {type(fragment).__name__}")
         function = fragment.get("function") or {}
         index = fragment.get("index")
+        if isinstance(index, str) and index.isdecimal() and len(index) < 10:
+            index = int(index)
         if not isinstance(function, Mapping) or not _is_index(index):
             raise ValueError(f"tool_calls[{place}] must have a function and a number as its index")
         arguments = function.get("arguments")
-        if isinstance(arguments, Mapping | list):
+        if arguments is not None and not isinstance(arguments, str):
             arguments = json.dumps(arguments, ensure_ascii=False)
         texts = [
             _text(place, key, value) for key, value in (("id", fragment.get("id")), ("name", function.get("name")))
         ]
         identifier, name = map(joined_surrogates, texts)
-        arguments = arguments if isinstance(arguments, str) else ""
+        arguments = arguments or ""
         # The index may be a float.
         call = self._call_for(None if index is None else int(index), place, identifier, name, arguments)
         call.add(identifier, name, arguments)
