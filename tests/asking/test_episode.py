@@ -29,7 +29,7 @@ EXCHANGES = st.builds(Exchange, st.lists(ASKED, max_size=3).map(tuple), ANSWERS)
 EPISODES = st.builds(Episode, st.lists(EXCHANGES, max_size=3).map(tuple), TEXT)
 
 
-def said(role: Any, text: str) -> Message:
+def message_of(role: Any, text: str) -> Message:
     return Message(role, (Text(text),))
 
 
@@ -66,19 +66,22 @@ def test_hash_depends_on_the_order_of_exchanges(episode: Episode, data: st.DataO
     ("first", "other"),
     [
         # Joined with a line's end, or put side by side, these would be the same.
-        (([said("user", "a\nb")], "c"), ([said("user", "a")], "b\nc")),
-        (([said("user", "a"), said("user", "b")], "c"), ([said("user", "ab")], "c")),
-        (([said("user", "a"), said("user", "")], "c"), ([said("user", ""), said("user", "a")], "c")),
-        (([said("user", "a")], "b"), ([said("developer", "a")], "b")),
+        (([message_of("user", "a\nb")], "c"), ([message_of("user", "a")], "b\nc")),
+        (([message_of("user", "a"), message_of("user", "b")], "c"), ([message_of("user", "ab")], "c")),
+        (
+            ([message_of("user", "a"), message_of("user", "")], "c"),
+            ([message_of("user", ""), message_of("user", "a")], "c"),
+        ),
+        (([message_of("user", "a")], "b"), ([message_of("developer", "a")], "b")),
     ],
 )
 def test_distinct_conversations_have_distinct_bytes(first: Any, other: Any) -> None:
-    hashes = [Episode().add(question, said("assistant", answered)).hash for question, answered in (first, other)]
+    hashes = [Episode().add(question, message_of("assistant", answered)).hash for question, answered in (first, other)]
     assert hashes[0] != hashes[1]
 
 
 def test_briefs_come_first_and_count_in_the_hash() -> None:
-    exchange = Exchange((said("user", "a"),), said("assistant", "b"))
+    exchange = Exchange((message_of("user", "a"),), message_of("assistant", "b"))
     plain, briefed = Episode((exchange,)), Episode((exchange,), "Be brief.")
     assert plain.hash != briefed.hash
     assert [message.role for message in plain.messages] == ["user", "assistant"]
@@ -87,23 +90,23 @@ def test_briefs_come_first_and_count_in_the_hash() -> None:
 
 def test_adding_returns_a_new_episode() -> None:
     first = Episode(system="Be brief.")
-    messages = [said("user", "a")]
-    second = first.add(messages, said("assistant", "b"))
-    messages.append(said("user", "never"))
-    third = second.add([said("user", "c")], said("assistant", "d"))
+    messages = [message_of("user", "a")]
+    second = first.add(messages, message_of("assistant", "b"))
+    messages.append(message_of("user", "never"))
+    third = second.add([message_of("user", "c")], message_of("assistant", "d"))
     assert [len(episode) for episode in (first, second, third)] == [0, 1, 2]
-    assert second.exchanges[0].input == (said("user", "a"),)
+    assert second.exchanges[0].input == (message_of("user", "a"),)
     assert third.exchanges[:1] == second.exchanges
     assert third.system == "Be brief."
     with pytest.raises(dataclasses.FrozenInstanceError):
         first.system = "other"  # type: ignore[misc]
-    assert len({first, second, third, second.add([said("user", "c")], said("assistant", "d"))}) == 3
+    assert len({first, second, third, second.add([message_of("user", "c")], message_of("assistant", "d"))}) == 3
 
 
 def test_exchange_has_its_own_hash() -> None:
-    exchange = Exchange((said("user", "a"),), said("assistant", "b"))
+    exchange = Exchange((message_of("user", "a"),), message_of("assistant", "b"))
     assert exchange.id == exchange.hash[:16]
-    assert exchange.hash == Exchange((said("user", "a"),), said("assistant", "b")).hash
+    assert exchange.hash == Exchange((message_of("user", "a"),), message_of("assistant", "b")).hash
     assert exchange.hash != Episode((exchange,)).hash
 
 
@@ -113,7 +116,7 @@ def test_results_without_an_id_keep_their_name() -> None:
     def episode(name: str) -> Episode:
         call = Message("assistant", (ToolCall("now", "{}", "c1"),))
         result = Message("tool", (ToolResult("", "12", name),))
-        return Episode().add([said("user", "Late?")], call).add([result], said("assistant", "Noon."))
+        return Episode().add([message_of("user", "Late?")], call).add([result], message_of("assistant", "Noon."))
 
     assert episode("now").hash != episode("then").hash
     again = Episode.from_dict(json.loads(json.dumps(episode("now").to_dict())))

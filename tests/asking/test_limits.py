@@ -49,13 +49,13 @@ def one_chunk_more(limit: Decimal) -> Decimal:
 # The limits of a loop.
 
 
-def talk(*said: Any) -> Any:
+def talk(*answers: Any) -> Any:
     """A script indexed by the conversation's answers. Of a list, each turn is used once and the last repeatedly."""
-    left = [list(total) if isinstance(total, list) else [total] for total in said]
+    left = [list(choices) if isinstance(choices, list) else [choices] for choices in answers]
 
     def script(body: Any) -> Any:
-        total = left[sum(message["role"] == "assistant" for message in body["messages"])]
-        return total.pop(0) if len(total) > 1 else total[0]
+        choices = left[sum(message["role"] == "assistant" for message in body["messages"])]
+        return choices.pop(0) if len(choices) > 1 else choices[0]
 
     return script
 

@@ -111,7 +111,7 @@ def test_settings_are_checked_before_sending(it: TuneService, data: str, out: Ou
         == 2
     )
     assert "n_epochs must be between 1 and 20: 99" in out()[1]
-    assert not it.asked("POST")
+    assert not it.request_lines("POST")
 
 
 def test_start_without_a_terminal_needs_yes(
@@ -368,7 +368,7 @@ def test_ctrl_c_leaves_the_job_running(data: str) -> None:
         assert f"{job.id} goes on; watch it again with: motet tune watch {job.id}" in printed
         assert "Traceback" not in printed
         assert it.training.jobs[job.id].shape["status"] == "running"
-        assert not it.asked("POST", "cancel")
+        assert not it.request_lines("POST", "cancel")
 
 
 # Killed, and begun again.
@@ -390,7 +390,7 @@ def test_killed_upload_restarts(data: str, checksums: bool) -> None:
     hanging = Fault("silence", after=10)
     with service(faults={"put": [hanging]}, storage=Storage(knows_checksums=checksums)) as it:
         arguments = ["tune", "estimate", data, "-m", MODEL, "--no-check"]
-        killed(it.server, *arguments, when=lambda: bool(it.asked("PUT")))
+        killed(it.server, *arguments, when=lambda: bool(it.request_lines("PUT")))
         (torn,) = it.storage.files
         file = it.file(Path(data))
         assert list(it.storage.files) == [file.id] != [torn]

@@ -51,7 +51,7 @@ def test_unfinished_policy_decides_about_open_calls(
     assert [(item.name, item.args()) for item in caught.value.calls] == [("add", {"x": 5})]
     assert caught.value.state.unfinished == caught.value.calls
     run = atom.resume(state_or_path, tools=[add], unfinished=policy)
-    assert (run.text, sorted(counter.made)) == ("A", sorted(effects))
+    assert (run.text, sorted(counter.calls)) == ("A", sorted(effects))
     assert content in run.steps[0].calls[1].content
     assert run.steps[0].calls[0].content == "2"
     # What is in the error goes on as well as what is on the disk.
@@ -62,7 +62,7 @@ def test_unfinished_policy_decides_about_open_calls(
 def test_idempotent_calls_are_repeated_on_resume(tmp_path: Path) -> None:
     atom, counter, add = interrupted(tmp_path / "run.json", idempotent=True)
     assert atom.resume(tmp_path / "run.json", tools=[add]).text == "A"
-    assert sorted(counter.made) == [1, 5, 5, 7]
+    assert sorted(counter.calls) == [1, 5, 5, 7]
 
 
 def test_call_of_a_missing_tool_stays_unfinished(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_call_of_a_missing_tool_stays_unfinished(tmp_path: Path) -> None:
         atom.resume(tmp_path / "run.json", tools=[])
     run = atom.resume(tmp_path / "run.json", tools=[], unfinished="rerun")
     assert "there is no tool add" in run.steps[0].calls[1].content
-    assert sorted(counter.made) == [1, 5]
+    assert sorted(counter.calls) == [1, 5]
 
 
 def test_journal_records_each_call_before_and_after(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_journal_of_another_run_is_ignored(tmp_path: Path) -> None:
     # The lines of the first one bear another key: what they say of the same place is of no account.
     assert Run.load(path).unfinished == ()
     run = atom.resume(path, tools=[add])
-    assert (run.text, counter.made[-3:].count(7)) == ("A", 1)
+    assert (run.text, counter.calls[-3:].count(7)) == ("A", 1)
 
 
 def test_unfinished_run_is_not_overwritten(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_unfinished_run_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(motet.ConfigError, match=r"run\.json holds a run that is not done; resume it"):
         atom.run("Go.", tools=[add], checkpoint=path)
     assert path.read_bytes() == content
-    assert len(counter.made) == 2
+    assert len(counter.calls) == 2
     atom.resume(path, tools=[add], unfinished="skip")
     assert atom.run("Go.", tools=[add], checkpoint=path).done
     other = tmp_path / "notes.txt"
@@ -259,17 +259,17 @@ def test_full_disk_ends_the_run_without_loss(
             # The file is the old one or the new one, and knows of each call that was made.
             loaded = Run.load(path)
             reported = [item for step in loaded.steps for item in step.calls if item.started or item.signal is not None]
-            assert len(reported) >= len(counter.made)
-        count = len(counter.made)
+            assert len(reported) >= len(counter.calls)
+        count = len(counter.calls)
         # What is in the error knows all; what is on the disk, all but what it could not hold.
         run = atom.resume(state, tools=[add])
-        assert (run.text, sorted(counter.made)) == ("A", [1, 5, 7])
+        assert (run.text, sorted(counter.calls)) == ("A", [1, 5, 7])
         if path.exists():
-            del counter.made[count:]
+            del counter.calls[count:]
             run = atom.resume(path, tools=[add], unfinished="skip")
             assert run.text == "A"
-            assert all(counter.made.count(x) <= (2 if idempotent else 1) for x in (1, 5, 7))
-            assert set(counter.made) == {1, 5, 7} or not idempotent
+            assert all(counter.calls.count(x) <= (2 if idempotent else 1) for x in (1, 5, 7))
+            assert set(counter.calls) == {1, 5, 7} or not idempotent
     assert refused >= {"write": 6, "fsync": 10, "replace": 6}[call]
     assert not list(tmp_path.glob("*.part"))
 
@@ -377,7 +377,7 @@ def test_checkpoint_is_never_partial_after_a_kill(tmp_path: Path, forkserver: An
             reported = [call.args().get("x", 1) for call in error.calls]
         assert run.text == "A"
         # Each call once; or not, or once, if it was reported.
-        assert sorted({*counter, *after.made, *reported}) == [1, 5, 7]
-        assert len(counter) + len(after.made) == len({*counter, *after.made})
+        assert sorted({*counter, *after.calls, *reported}) == [1, 5, 7]
+        assert len(counter) + len(after.calls) == len({*counter, *after.calls})
         assert not list(tmp_path.glob(f".{path.name}.*"))
     assert kills > 40

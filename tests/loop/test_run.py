@@ -166,13 +166,13 @@ def test_non_json_run_file_is_refused_by_name(data: bytes, tmp_path: Path) -> No
 def test_run_can_be_forked_at_each_step() -> None:
     atom, backend, counter, run = begun()
     for n in range(len(run.steps) + 1):
-        counter.made.clear()
+        counter.calls.clear()
         backend.requests.clear()
         fork = run.fork(n)
         assert (fork.done, fork.output) == (n == 3, None)
         other = atom.resume(fork, tools=[counter.add])
         assert (other.text, len(other.steps), other.output) == ("A", 3, "A")
-        assert counter.made == [1, 5, 7][[0, 2, 3, 3][n] :]
+        assert counter.calls == [1, 5, 7][[0, 2, 3, 3][n] :]
         assert len(backend.requests) == 3 - n
         assert [message.to_dict() for message in other.messages] == [message.to_dict() for message in run.messages]
     for n in (-1, 4):

@@ -19,10 +19,10 @@ from tests.support.loop_tools import (
     House,
     Weather,
     as_async,
+    deltas_of,
     error_of,
     fails,
     good,
-    heard,
     ran,
     render_each_step,
     slow,
@@ -103,7 +103,7 @@ def test_stream_has_events_of_the_model_and_the_tools(house: House, lane: str, h
             events = list(stream)
     else:
         events = house.wait(listened(atom, **options))
-    assert heard(events) == [
+    assert deltas_of(events) == [
         ("reasoning", "I need a tool."),
         ("tool_call", '{"x": 1}'),
         ("tool_call", "{}"),

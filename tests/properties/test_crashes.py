@@ -175,7 +175,7 @@ def tool_of(n: int) -> str:
     return "look" if n % 2 else "spend"
 
 
-def said(body: Any) -> str:
+def reply_to(body: Any) -> str:
     n = sum(message["role"] == "assistant" for message in body["messages"])
     return calls((tool_of(n), f'{{"x": {n}}}')) if n < STEPS else final("A")
 
@@ -219,7 +219,7 @@ def test_killed_process_can_be_resumed(place: str, quick_path: Path) -> None:
     context.set_forkserver_preload(
         ["tests.properties.test_crashes", "motet.atoms.factory", "motet.together.backend", "pydantic"]
     )
-    with ScriptedServer(said) as server, motet.atom(SLUG, base_url=server.url, api_key=KEY, lane="chat") as atom:
+    with ScriptedServer(reply_to) as server, motet.atom(SLUG, base_url=server.url, api_key=KEY, lane="chat") as atom:
         for n in range(STEPS):
             path, effects = quick_path / f"{n}.json", quick_path / f"{n}.json.effects"
             process = context.Process(target=ten_steps, args=(server.url, str(path), n, place))

@@ -71,8 +71,8 @@ class Loops(RuleBasedStateMachine):
                     (kind if kind != "wrong" else "once", '{"y": 1}' if kind == "wrong" else f'{{"x": {x}}}')
                 )
             turns_of_script.append(calls(*requested))
-        self.said = (*turns_of_script, final("A"))
-        self.atom, backend = fake_atom(turns(*self.said))
+        self.turns = (*turns_of_script, final("A"))
+        self.atom, backend = fake_atom(turns(*self.turns))
         backend.before = CRASH_POINT.tick
         self.parallel = parallel
         self.reported: collections.Counter[int] = collections.Counter()
@@ -158,7 +158,7 @@ class Loops(RuleBasedStateMachine):
         n = data.draw(st.integers(0, len(run.steps)))
         other = World()
         fork = self.atom.resume(run.fork(n), tools=tools_of(other), unfinished="skip", max_steps=20)
-        assert (fork.text, len(fork.steps)) == ("A", len(self.said))
+        assert (fork.text, len(fork.steps)) == ("A", len(self.turns))
         finished = {
             x for step in run.steps[:n] for record in step.calls if record.signal or record.started for x in _x(record)
         }
@@ -206,7 +206,7 @@ class Loops(RuleBasedStateMachine):
             for _ in range(3):
                 run = run or self.attempt("run", 0)
             assert run is not None
-            assert (run.text, run.output, len(run.steps)) == ("A", "A", len(self.said))
+            assert (run.text, run.output, len(run.steps)) == ("A", "A", len(self.turns))
             self.nothing_is_lost()
             for x, kind in self.kinds.items():
                 if kind in ("unknown", "wrong"):

@@ -140,11 +140,11 @@ def fake_atom(script: Script) -> tuple[motet.Atom, FakeBackend]:
     return motet.Atom(motet.atom(SLUG).spec, backend), backend
 
 
-def turns(*said: str) -> Script:
+def turns(*answers: str) -> Script:
     """The n-th answer, where n counts the answers since the last user message: equal in each process."""
 
     def script(messages: tuple[Message, ...]) -> str:
         last_question = max(place for place, message in enumerate(messages) if message.role == "user")
-        return said[sum(message.role == "assistant" for message in messages[last_question:])]
+        return answers[sum(message.role == "assistant" for message in messages[last_question:])]
 
     return script

@@ -77,7 +77,7 @@ def whole_of(lane: str, turn: Turn = SHORT, face: Face = FACES["together"], **as
     return json.dumps(shape, ensure_ascii=False).encode()
 
 
-def said_in(lane: str, chunks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+def text_in(lane: str, chunks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """The reasoning and the text of chunks, read without the tested code."""
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
     if lane == "chat":
@@ -122,7 +122,7 @@ class InMemoryService:
     """Answers every request from a list, without a socket."""
 
     answer: httpx.Response | Exception = field(default_factory=lambda: httpx.Response(500))
-    asked: list[httpx.Request] = field(default_factory=list)
+    requests: list[httpx.Request] = field(default_factory=list)
     script: list[httpx.Response | Exception] = field(default_factory=list)
     """Answers before `answer`, one by one."""
     models: list[httpx.Response | Exception] = field(default_factory=list)
@@ -133,7 +133,7 @@ class InMemoryService:
             response = httpx.Response(200, json=shapes.models("vllm", ["openai/gpt-oss-120b"]))
             result = self.models.pop(0) if self.models else response
         else:
-            self.asked.append(request)
+            self.requests.append(request)
             result = self.script.pop(0) if self.script else self.answer
         if isinstance(result, Exception):
             raise result
@@ -148,7 +148,7 @@ class InMemoryService:
     ) -> Body:
         """Answers with these chunks from then on."""
         body = Body(pieces, end)
-        self.asked.clear()
+        self.requests.clear()
         self.answer = httpx.Response(status, headers=dict(headers), stream=body)
         return body
 
@@ -167,7 +167,7 @@ class Cases:
     def __init__(self) -> None:
         self._turns: dict[str, list[Any]] = {}
         self._lock = threading.Lock()
-        self.asked: collections.Counter[str] = collections.Counter()
+        self.requests: collections.Counter[str] = collections.Counter()
 
     def add(self, *turns: Any) -> str:
         """The prompt for a new case."""
@@ -181,7 +181,7 @@ class Cases:
         result = re.search(r"case-\d+", prompt if isinstance(prompt, str) else motet.decode(prompt))
         assert result is not None
         with self._lock:
-            self.asked[result[0]] += 1
+            self.requests[result[0]] += 1
             turns = self._turns[result[0]]
             return turns.pop(0) if len(turns) > 1 else turns[0]
 
@@ -200,7 +200,7 @@ class Outcome:
     """The stream's `answer` afterwards. `None`: unavailable, or not a stream."""
 
     @property
-    def heard(self) -> tuple[str, str]:
+    def received(self) -> tuple[str, str]:
         """The reasoning and the text of the events."""
         deltas = [event for event in self.events if event.type == "delta"]
         return (
@@ -271,7 +271,7 @@ def check_partial(result: Outcome, received: tuple[str, str]) -> None:
     error: Any = result.error
     partial = error.partial
     assert ((partial.reasoning, partial.text) if partial else ("", "")) == received
-    assert result.heard == received
+    assert result.received == received
     assert result.left is not None
     assert (result.left.reasoning, result.left.text, result.left.output) == (*received, None)
     for cost in (error.cost, result.left.metrics.cost.cash.total):
@@ -349,8 +349,8 @@ def drive(
                             clock.time, answer = results.deadline, DeadlinePassed()
                         else:
                             clock.time, answer = clock.time + answer, next(reads, b"")
-                case heard:
-                    events += heard
+                case received:
+                    events += received
     except StopIteration:
         return events, None
     except motet.MotetError as error:
@@ -385,7 +385,7 @@ def stream_in_memory(lane: str, mode: str, runner: asyncio.Runner) -> Callable[.
         body = service.tell(*pieces, end=end)
         result = outcome(atom, "stream" if mode == "sync" else "astream", runner=runner)
         assert body.closed
-        assert len(service.asked) == 1, "there are no retries once an answer has begun"
+        assert len(service.requests) == 1, "there are no retries once an answer has begun"
         return result, service
 
     return ask
@@ -394,7 +394,7 @@ def stream_in_memory(lane: str, mode: str, runner: asyncio.Runner) -> Callable[.
 def check_complete(result: Outcome, usage_came: bool) -> None:
     assert result.error is None
     assert result.answer is not None
-    assert result.heard == (result.answer.reasoning, result.answer.text) == WHOLE
+    assert result.received == (result.answer.reasoning, result.answer.text) == WHOLE
     assert result.answer.finish == "stop"
     assert (result.answer.usage is None) == (result.answer.metrics.cost.cash.total is None) == (not usage_came)
     assert any("no usage" in note for note in result.answer.notes) == (not usage_came)

@@ -209,7 +209,7 @@ def sums(run: motet.Run) -> None:
         assert sum(run.metrics.size.tokens.by_channel.values()) == run.metrics.size.tokens.output
 
 
-def heard(events: list[Any]) -> list[tuple[str, str]]:
+def deltas_of(events: list[Any]) -> list[tuple[str, str]]:
     pieces: list[tuple[str, str]] = []
     for event in events:
         if event.type == "start":

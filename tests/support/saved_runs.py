@@ -25,10 +25,10 @@ class Counter:
     """Tools that count their calls."""
 
     def __init__(self) -> None:
-        self.made: list[int] = []
+        self.calls: list[int] = []
 
     def add(self, x: int = 1) -> int:
-        self.made.append(x)
+        self.calls.append(x)
         return x + 1
 
 
@@ -46,13 +46,13 @@ def interrupted(path: Path, **flags: Any) -> tuple[motet.Atom, Counter, Any]:
 
     @motet.tool(**flags)
     def add(x: int = 1) -> int:
-        counter.made.append(x)
-        if x == 5 and counter.made.count(5) == 1:
+        counter.calls.append(x)
+        if x == 5 and counter.calls.count(5) == 1:
             raise Fatal
         return x + 1
 
     atom, _ = fake_atom(turns(*SAID))
     with pytest.raises(Fatal):
         atom.run("Go.", tools=[add], checkpoint=path)
-    assert sorted(counter.made) == [1, 5]
+    assert sorted(counter.calls) == [1, 5]
     return atom, counter, add

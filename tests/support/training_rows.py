@@ -210,7 +210,7 @@ def report_of(data: bytes, **options: Any) -> Report:
     return check(io.BytesIO(data), **options)
 
 
-def found(data: bytes, **options: Any) -> list[tuple[int | None, str, str, str]]:
+def findings_of(data: bytes, **options: Any) -> list[tuple[int | None, str, str, str]]:
     return [
         (finding.line, finding.path, finding.code, finding.severity) for finding in report_of(data, **options).findings
     ]

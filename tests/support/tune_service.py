@@ -44,7 +44,7 @@ class TuneService:
         self.client = tune.TuneClient(self.backend, self.clock)
         self.how: dict[str, Any] = {"backend": self.client}
 
-    def asked(self, method: str = "", part: str = "") -> list[str]:
+    def request_lines(self, method: str = "", part: str = "") -> list[str]:
         """The requests, as `POST /v1/files`."""
         lines = [f"{request.method} {request.path}" for request in self.server.requests]
         return [request for request in lines if request.startswith(method) and part in request]

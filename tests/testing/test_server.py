@@ -26,7 +26,7 @@ def post(server: ScriptedServer, body: Any, path: str = "/v1/chat/completions", 
         return client.post(server.url + path, json=body, headers={"Authorization": f"Bearer {key}"})
 
 
-def said(response: httpx.Response) -> str:
+def error_text(response: httpx.Response) -> str:
     return str(response.json()["error"]["message"])
 
 
@@ -80,7 +80,7 @@ def test_invalid_request_is_refused_by_field(change: dict[str, Any], words: str)
         refused = post(server, {**HELLO, **change})
         assert refused.status_code == 400
         assert refused.json()["error"]["code"] == "bad_request"
-        assert re.search(words, said(refused)), said(refused)
+        assert re.search(words, error_text(refused)), error_text(refused)
         # The script waits for a request that is right.
         assert post(server, HELLO).json()["choices"][0]["message"]["content"] == ANSWER
 
@@ -109,11 +109,11 @@ def test_id_prompts_need_a_server_that_accepts_them() -> None:
         with ScriptedServer(itertools.repeat(PLAIN), style=style) as server:  # type: ignore[arg-type]
             response = post(server, body, "/v1/completions")
             assert response.status_code == status
-            assert status == 200 or "prompt: Input should be a valid string" in said(response)
+            assert status == 200 or "prompt: Input should be a valid string" in error_text(response)
             # The servers log keys that they do not know, and ignore them.
             extra = post(server, {**body, "prompt": "Hi", "skip_special_tokens": False}, "/v1/completions")
             assert extra.status_code == status
-            assert status == 200 or "skip_special_tokens: Extra inputs" in said(extra)
+            assert status == 200 or "skip_special_tokens: Extra inputs" in error_text(extra)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b'"Hi"'])
@@ -142,7 +142,7 @@ def test_script_can_be_a_list_or_a_function() -> None:
         server.add(Turn(final("three")))
         assert [answer_of(post(server, HELLO)) for _ in range(3)] == ["one", "two", "three"]
         ended = post(server, HELLO)
-        assert (ended.status_code, said(ended)) == (400, "the script has no more turns")
+        assert (ended.status_code, error_text(ended)) == (400, "the script has no more turns")
         server.add(final("four"))
         assert answer_of(post(server, HELLO)) == "four"
     with ScriptedServer(lambda body: final(body["messages"][-1]["content"][::-1])) as server:
@@ -170,7 +170,7 @@ def test_failing_script_fails_the_test_without_retry() -> None:
         atom.ask("Hi")
     assert len(server.requests) == 1
     with ScriptedServer([None]) as server:  # type: ignore[list-item]
-        assert "the script failed: TypeError: a completion must be" in said(post(server, HELLO))
+        assert "the script failed: TypeError: a completion must be" in error_text(post(server, HELLO))
 
 
 @pytest.mark.parametrize(
@@ -306,9 +306,9 @@ def test_generate_of_vllm_takes_and_returns_ids() -> None:
         *parts, last = found
         assert [token for part in parts for token in part["choices"][0]["token_ids"]] == ids
         assert last["usage"] == {"prompt_tokens": 3, "completion_tokens": len(ids), "total_tokens": 3 + len(ids)}
-        assert "token_ids: Input should be a valid list" in said(post(server, {**body, "token_ids": "Hi"}, path))
+        assert "token_ids: Input should be a valid list" in error_text(post(server, {**body, "token_ids": "Hi"}, path))
         with_context = {**body, "token_ids": [0] * 131_000}
-        assert "maximum context length is 131072" in said(post(server, with_context, path))
+        assert "maximum context length is 131072" in error_text(post(server, with_context, path))
     with ScriptedServer([PLAIN], face="sglang") as server:
         assert post(server, body, path).status_code == 404
 

@@ -40,7 +40,7 @@ def test_path_of_the_address_is_used_as_it_is(base_url: str, prefix: str, how: s
     found = outcome(atom, how, runner=runner)
     assert found.answer is not None
     assert found.answer.output == "Hello."
-    assert [request.url.path for request in service.asked] == [f"{prefix}/chat/completions"]
+    assert [request.url.path for request in service.requests] == [f"{prefix}/chat/completions"]
 
 
 def test_list_of_models_has_the_same_prefix() -> None:
@@ -86,4 +86,4 @@ def test_invalid_addresses_are_refused(base_url: str, words: str, runner: asynci
     with pytest.raises(motet.ConfigError, match=words), service.atom(base_url=base_url).stream("Hi") as stream:
         list(stream)
     assert isinstance(service.atom(base_url=base_url).health().error, motet.ConfigError)
-    assert service.asked == []
+    assert service.requests == []

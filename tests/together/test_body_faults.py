@@ -55,7 +55,7 @@ def test_whole_answer_breaks_off(how: str, lane: str, kind: str, runner: asyncio
         else:
             check_error(error, motet.ConnectionFailedError)
         assert (error.partial, error.cost, error.usage) == (None, None, None)  # type: ignore[union-attr]
-        assert len(service.asked) == 1
+        assert len(service.requests) == 1
         assert sent.closed
 
 
@@ -99,7 +99,7 @@ def test_invalid_whole_answers(how: str, lane: str, kind: str, runner: asyncio.R
             check_error(result, motet.BadPayloadError)
             continue
         check_error(result, error, status=200, partial=None, cost=None, usage=None, request_id="r-7")
-        assert len(service.asked) == 1
+        assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize("lane", LANES)

@@ -62,7 +62,7 @@ def test_answer_is_whole(face: str, lane: str, how: str, servers: FaceServers) -
     answer = found.answer
     assert answer is not None
     assert (answer.reasoning, answer.output, answer.finish) == (THOUGHT, ANSWER, "stop")
-    assert how.endswith("ask") or found.heard == (THOUGHT, ANSWER)
+    assert how.endswith("ask") or found.received == (THOUGHT, ANSWER)
     assert answer.lane == (LANES[face] if lane == "auto" else lane)
     # In the chat lane SGLang's count of no reasoning contradicts what it sends.
     contradicts = (face, lane) == ("sglang", "chat")
@@ -171,7 +171,7 @@ def test_cut_stream_keeps_what_arrived(face: str, how: str, kind: str, servers: 
         answer = servers.ask(atom, how)
         error: Any = answer.error
         assert type(error) in kinds or (type(error) is motet.BadPayloadError and place == 0 and not is_error)
-        reasoning, text = answer.heard
+        reasoning, text = answer.received
         assert (THOUGHT + ANSWER).startswith(reasoning + text)
         assert bool(reasoning) == (place > 0)
         partial = error.partial

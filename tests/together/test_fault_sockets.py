@@ -34,7 +34,7 @@ from tests.support.fault_cases import (
     chunks_of,
     finished,
     outcome,
-    said_in,
+    text_in,
     whole_of,
 )
 from tests.support.server_scripts import KEY, SLUG
@@ -146,16 +146,16 @@ def test_stream_breaks_off(how: str, kind: str, bench: Bench) -> None:
     outcomes = bench.ask_all(how, [(prompt, {"lane": lane, **options}) for lane, _, prompt in cells])
     assert time.monotonic() - began < SILENCE + LATE + options.get("timeout", 0)
     for (lane, place, prompt), result in zip(cells, outcomes, strict=True):
-        assert bench.cases.asked[prompt] == 1, "there are no retries once an answer has begun"
+        assert bench.cases.requests[prompt] == 1, "there are no retries once an answer has begun"
         sent = chunks_of(lane)[:place]
         if finished(sent) and kind not in SAID:
             assert result.error is None
             assert result.answer is not None
-            assert result.heard == (result.answer.reasoning, result.answer.text) == WHOLE
+            assert result.received == (result.answer.reasoning, result.answer.text) == WHOLE
             assert (result.answer.usage is None) == all(chunk["choices"] for chunk in sent)
             continue
         check_error(result.error, error, **expected)
-        check_partial(result, said_in(lane, sent))
+        check_partial(result, text_in(lane, sent))
         assert [attempt.outcome for attempt in result.error.attempts] == ["200"]  # type: ignore[union-attr]
     bench.check_closed()
 
@@ -189,7 +189,7 @@ def test_answer_without_an_end(how: str, lane: str, kind: str, bench: Bench) -> 
         if kind == "no_finish":
             assert (error.partial.reasoning, error.partial.text) == WHOLE
             assert error.cost > 0
-    assert bench.cases.asked[prompt] == 1
+    assert bench.cases.requests[prompt] == 1
 
 
 # Before an answer.
@@ -233,7 +233,7 @@ def test_no_answer(how: str, kind: str, bench: Bench) -> None:
 def check_no_answer(kind: str, lasting: str, passing: str, failed: Outcome, asked_again: Outcome, bench: Bench) -> None:
     _, error, attempts, _ = BEFORE[kind]
     checked_error = check_error(failed.error, error, partial=None, cost=None, usage=None)
-    assert len(checked_error.attempts) == bench.cases.asked[lasting] == attempts
+    assert len(checked_error.attempts) == bench.cases.requests[lasting] == attempts
     if attempts == 1:
         check_error(asked_again.error, error)
     else:
@@ -244,7 +244,7 @@ def check_no_answer(kind: str, lasting: str, passing: str, failed: Outcome, aske
             checked_error.attempts[0].outcome,
             "200",
         ]
-    assert bench.cases.asked[passing] == min(attempts, 2)
+    assert bench.cases.requests[passing] == min(attempts, 2)
     unsure = kind.startswith(("reset", "close", "silence"))
     assert {attempt.may_be_billed for attempt in checked_error.attempts} == {unsure}
 
@@ -268,7 +268,7 @@ def test_whole_answer_breaks_off(how: str, kind: str, bench: Bench) -> None:
         else:
             reason = "silence" if kind == "silence" else "reset"
             check_error(result.error, motet.StreamTruncatedError, reason=reason, partial=None, cost=None)
-        assert bench.cases.asked[prompt] == 1
+        assert bench.cases.requests[prompt] == 1
     bench.check_closed()
 
 
@@ -526,7 +526,7 @@ def test_asyncio_timeout_of_the_caller_passes_through(bench: Bench) -> None:
     with pytest.raises(TimeoutError) as caught:
         bench.runner.run(main())
     assert type(caught.value) is TimeoutError
-    assert bench.cases.asked[prompt] <= 1
+    assert bench.cases.requests[prompt] <= 1
     bench.check_closed()
 
 
@@ -541,7 +541,7 @@ def test_interrupt_keeps_the_partial_answer(how: str, lane: str, bench: Bench) -
     stream: Any = None
 
     def interrupt() -> None:
-        while "".join([event.delta for event in events]) != "".join(said_in(lane, chunks[:place])):
+        while "".join([event.delta for event in events]) != "".join(text_in(lane, chunks[:place])):
             time.sleep(0.005)
         time.sleep(0.02)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
@@ -562,9 +562,9 @@ def test_interrupt_keeps_the_partial_answer(how: str, lane: str, bench: Bench) -
                     events.append(event)
     assert KEY not in str(caught.getrepr(style="short"))
     answer = stream.answer
-    assert (answer.reasoning, answer.text) == said_in(lane, chunks[:place])
+    assert (answer.reasoning, answer.text) == text_in(lane, chunks[:place])
     assert answer.finish is None
     assert answer.metrics.cost.cash.total > 0
-    assert bench.cases.asked[prompt] == 1
+    assert bench.cases.requests[prompt] == 1
     bench.runner.run(asyncio.sleep(0))
     bench.check_closed()

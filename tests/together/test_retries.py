@@ -192,7 +192,7 @@ def test_request_without_an_answer(
     service = InMemoryService(cause)
     error = check_error(outcome(service.atom(), how, runner=runner).error, kind, status=None, partial=None, cost=None)
     assert [(value.outcome, value.may_be_billed) for value in error.attempts] == [(kind.__name__, billable)] * attempts
-    assert len(service.asked) == attempts
+    assert len(service.requests) == attempts
     if isinstance(cause, httpx.ProxyError):
         assert "HTTP_PROXY" in str(error)
 

@@ -70,7 +70,7 @@ class Weather(pydantic.BaseModel):
 
 def body_of(receiver: InMemoryService) -> dict[str, Any]:
     """The body of the last request."""
-    body: dict[str, Any] = json.loads(receiver.asked[-1].content)
+    body: dict[str, Any] = json.loads(receiver.requests[-1].content)
     return body
 
 

@@ -42,8 +42,8 @@ def test_statuses(
             continue
         error = check_error(result.error, kind, status=status, request_id="r-7", partial=None, usage=None, cost=None)
         assert [attempt.outcome for attempt in error.attempts] == [str(status)] * attempts
-        assert len(service.asked) == attempts
-        assert {request.url.host for request in service.asked} == {"service.test"}, "no redirect is followed"
+        assert len(service.requests) == attempts
+        assert {request.url.host for request in service.requests} == {"service.test"}, "no redirect is followed"
         assert error.retryable == (attempts > 1)
         assert len(str(error)) < 600
         assert len(error.raw or "") <= 2000
@@ -233,7 +233,7 @@ def test_context_overflow(
     service.tell(body.encode() if isinstance(body, str) else json.dumps(body).encode(), status=status)
     result = outcome(service.atom(), how, runner=runner).error
     error = check_error(result, motet.ContextOverflowError, status=status, tokens=tokens, limit=limit, retryable=False)
-    assert len(error.attempts) == len(service.asked) == 1
+    assert len(error.attempts) == len(service.requests) == 1
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])

@@ -34,10 +34,10 @@ from tests.support.fault_cases import (
     exchange,
     finished,
     outcome,
-    said_in,
     sse,
     sse_ascii,
     stream_in_memory,
+    text_in,
     whole_of,
 )
 from tests.support.server_scripts import CALL, KEY
@@ -83,7 +83,7 @@ def test_stream_breaks_off(mode: str, lane: str, kind: str, runner: asyncio.Runn
             check_error(result.error, motet.BadPayloadError, status=200, partial=None, cost=None, usage=None)
         else:
             check_error(result.error, motet.StreamTruncatedError, reason=reason, usage=None, retryable=True)
-        check_partial(result, said_in(lane, chunks))
+        check_partial(result, text_in(lane, chunks))
         assert [attempt.outcome for attempt in result.error.attempts] == ["200"]  # type: ignore[union-attr]
 
 
@@ -99,7 +99,7 @@ def test_stream_with_foreign_data(
     for chunks, before, event in cells(lane):
         result, _ = ask(*before, inserted + event)
         checked_error = check_error(result.error, error, status=200)
-        check_partial(result, said_in(lane, chunks))
+        check_partial(result, text_in(lane, chunks))
         assert (checked_error.usage is None) == all(chunk["choices"] for chunk in chunks)
         assert checked_error.request_id == (chunks[0]["id"] if chunks else None)
 
@@ -142,7 +142,7 @@ def test_early_done(mode: str, lane: str, runner: asyncio.Runner) -> None:
             check_complete(result, any(not chunk["choices"] for chunk in chunks))
         elif chunks:
             check_error(result.error, motet.StreamTruncatedError, reason="no_finish")
-            check_partial(result, said_in(lane, chunks))
+            check_partial(result, text_in(lane, chunks))
         else:
             check_error(result.error, motet.BadPayloadError)
 
@@ -159,8 +159,8 @@ def test_stream_cut_at_every_byte(lane: str) -> None:
         machine = exchange(lane)
         deltas, error = drive(machine, [body[:cut]])
         reply = machine.reply
-        assert (reply.completion.reasoning, reply.completion.text) == said_in(lane, whole), cut
-        assert "".join([event.delta for event in deltas]) == "".join(said_in(lane, whole))
+        assert (reply.completion.reasoning, reply.completion.text) == text_in(lane, whole), cut
+        assert "".join([event.delta for event in deltas]) == "".join(text_in(lane, whole))
         if finished(whole):
             assert error is None, cut
             assert reply.finish == "stop"
@@ -237,8 +237,8 @@ def test_gzip_cut_at_every_byte(lane: str) -> None:
             check_complete(result, usage_came=result.answer.usage is not None)  # type: ignore[union-attr]
         else:
             assert isinstance(result.error, motet.StreamTruncatedError | motet.BadPayloadError)
-            check_partial(result, result.heard)
-            assert WHOLE[1].startswith(result.heard[1])
+            check_partial(result, result.received)
+            assert WHOLE[1].startswith(result.received[1])
     assert result.error is None
 
 

@@ -28,11 +28,11 @@ CALL = {
 RESULT = {"role": "tool", "tool_call_id": "1", "content": "3"}
 
 
-def said(role: str, content: str, **more: Any) -> dict[str, Any]:
+def message(role: str, content: str, **more: Any) -> dict[str, Any]:
     return {"role": role, **more, "content": content}
 
 
-def made(folder: Path, *given: Example, **options: Any) -> tuple[Built, list[dict[str, Any]]]:
+def built_rows(folder: Path, *given: Example, **options: Any) -> tuple[Built, list[dict[str, Any]]]:
     built = build(given, folder / "train.jsonl", **options)
     return built, [json.loads(line) for line in (folder / "train.jsonl").read_bytes().splitlines()]
 
@@ -41,39 +41,39 @@ def test_each_format_takes_the_examples_that_fit(tmp_path: Path) -> None:
     plain = Example.of("Q", "A")
     thinking = Example.of("Q2", "A", thinking="T")
     pair = Example.of("Q3", "A", rejected="B")
-    tools = Example.conversation([said("user", "Q4"), CALL, RESULT, said("assistant", "A")], tools=[TOOL])
+    tools = Example.conversation([message("user", "Q4"), CALL, RESULT, message("assistant", "A")], tools=[TOOL])
     text = Example.plain("T")
     all_of_them = (plain, thinking, pair, tools, text)
 
-    built, rows = made(tmp_path, *all_of_them, split_answers="none")
+    built, rows = built_rows(tmp_path, *all_of_them, split_answers="none")
     assert rows[:3] == [{"messages": list(one.messages)} for one in (plain, thinking, pair)]
     assert rows[3] == {"messages": list(tools.messages), "tools": [TOOL]}
     assert built.left_out == {"format": 1} and built.cases[0].id == text.id
 
-    built, rows = made(tmp_path, *all_of_them, format="instruction")
+    built, rows = built_rows(tmp_path, *all_of_them, format="instruction")
     assert rows == [{"prompt": "Q", "completion": "A"}, {"prompt": "Q3", "completion": "A"}]
     assert built.left_out == {"format": 3}
 
-    built, rows = made(tmp_path, *all_of_them, format="preference")
-    outputs = {"preferred_output": [said("assistant", "A")], "non_preferred_output": [said("assistant", "B")]}
-    assert rows == [{"input": {"messages": [said("user", "Q3")]}, **outputs}]
+    built, rows = built_rows(tmp_path, *all_of_them, format="preference")
+    outputs = {"preferred_output": [message("assistant", "A")], "non_preferred_output": [message("assistant", "B")]}
+    assert rows == [{"input": {"messages": [message("user", "Q3")]}, **outputs}]
 
-    built, rows = made(tmp_path, *all_of_them, format="text")
+    built, rows = built_rows(tmp_path, *all_of_them, format="text")
     assert rows == [{"text": "T"}]
 
 
 def test_each_answer_with_reasoning_ends_its_own_row(tmp_path: Path) -> None:
     conversation = [
-        said("system", "S"),
-        said("user", "Q1"),
+        message("system", "S"),
+        message("user", "Q1"),
         CALL,
         RESULT,
-        said("assistant", "A1", reasoning="T1"),
-        said("user", "Q2"),
-        said("assistant", "A2", reasoning="T2"),
+        message("assistant", "A1", reasoning="T1"),
+        message("user", "Q2"),
+        message("assistant", "A2", reasoning="T2"),
     ]
     example = Example.conversation(conversation, tools=[TOOL])
-    built, rows = made(tmp_path, example)
+    built, rows = built_rows(tmp_path, example)
     assert (built.split, built.train.rows) == (1, 3)
     assert [row["messages"][-1] for row in rows] == [example.messages[2], example.messages[4], example.messages[6]]
     # Within the running turn the model sees what it thought; of turns that are over, it does not.
@@ -97,19 +97,19 @@ def test_each_answer_with_reasoning_ends_its_own_row(tmp_path: Path) -> None:
         assert ids[0] == ids[1]
     report = check(tmp_path / "train.jsonl")
     assert report.ok and not report.findings
-    assert len(made(tmp_path, example, split_answers="none")[1]) == 1
-    bare = Example.conversation([said("user", "Q"), said("assistant", "A")] * 2)
-    assert [len(made(tmp_path, bare, split_answers=how)[1]) for how in ("reasoning", "all", "none")] == [1, 2, 1]
+    assert len(built_rows(tmp_path, example, split_answers="none")[1]) == 1
+    bare = Example.conversation([message("user", "Q"), message("assistant", "A")] * 2)
+    assert [len(built_rows(tmp_path, bare, split_answers=how)[1]) for how in ("reasoning", "all", "none")] == [1, 2, 1]
 
 
 def test_answers_of_weight_0_are_not_trained_on(tmp_path: Path) -> None:
     conversation = [
-        said("user", "Q1"),
-        said("assistant", "A1", reasoning="T1", weight=0),
-        said("user", "Q2"),
-        said("assistant", "A2", reasoning="T2", weight=1),
+        message("user", "Q1"),
+        message("assistant", "A1", reasoning="T1", weight=0),
+        message("user", "Q2"),
+        message("assistant", "A2", reasoning="T2", weight=1),
     ]
-    _, rows = made(tmp_path, Example.conversation(conversation))
+    _, rows = built_rows(tmp_path, Example.conversation(conversation))
     assert [row["messages"][-1]["content"] for row in rows] == ["A2"]
 
 
@@ -121,7 +121,7 @@ def test_duplicates_are_dropped(dedupe: Any, rows: int, tmp_path: Path) -> None:
         Example.of("is paris warm?", " YES."),
         Example.of("is paris warm?", "No."),
     ]
-    built, _ = made(tmp_path, *given, dedupe=dedupe)
+    built, _ = built_rows(tmp_path, *given, dedupe=dedupe)
     assert built.train.rows == rows
     assert built.left_out["duplicate"] == 4 - rows
 
@@ -129,19 +129,19 @@ def test_duplicates_are_dropped(dedupe: Any, rows: int, tmp_path: Path) -> None:
 def test_filters(tmp_path: Path) -> None:
     given = [Example.of(f"Q{n}", "A", quality=n / 10, tags=["x"] if n % 2 else []) for n in range(10)]
     given.append(Example.of("Q", "A"))
-    built, rows = made(tmp_path, *given, min_quality=0.5, tags=["x"])
+    built, rows = built_rows(tmp_path, *given, min_quality=0.5, tags=["x"])
     assert [row["messages"][0]["content"] for row in rows] == ["Q5", "Q7", "Q9"]
     assert built.left_out == {"filter": 8} and built.examples == 11
 
 
 def test_rows_above_the_length_limit_are_dropped(tmp_path: Path) -> None:
     short, long = Example.of("Q", "A"), Example.of("Q", "A " * 50)
-    built, _ = made(tmp_path, short, long)
+    built, _ = built_rows(tmp_path, short, long)
     most = max(built.train.lengths)
     whole = motet.render_training(long.messages, dialect="chat_template")
     assert most == len(whole.ids)
-    assert made(tmp_path, short, long, max_tokens=most)[0].train.rows == 2
-    built, _ = made(tmp_path, short, long, max_tokens=most - 1)
+    assert built_rows(tmp_path, short, long, max_tokens=most)[0].train.rows == 2
+    built, _ = built_rows(tmp_path, short, long, max_tokens=most - 1)
     assert built.train.rows == 1
     assert [(case.id, case.reason) for case in built.cases] == [(long.id, "too_long")]
     assert built.cases[0].message.startswith(f"{most} tokens, of {most - 1} at most")

@@ -66,7 +66,7 @@ def test_lost_response_starts_no_second_job(data: Path, fault: Fault) -> None:
             with pytest.raises(ApiError):
                 it.job(data)
         assert len(it.training.jobs) == was_created
-        assert len([line for line in it.asked("POST") if line == "POST /v1/fine-tunes"]) == 1
+        assert len([line for line in it.request_lines("POST") if line == "POST /v1/fine-tunes"]) == 1
 
 
 def test_unknown_job_creation_is_reported(data: Path) -> None:

@@ -46,7 +46,7 @@ def test_job_is_watched_to_its_end(data: Path) -> None:
         assert [point.step for point in last.points if point.eval_loss is not None] == [5, 10, 15, 20]
         assert last.events[-1].type == "job_complete"
         assert states[4].seconds_left == 30
-        assert len(it.asked("GET", f"{job.id}/metrics")) <= 9
+        assert len(it.request_lines("GET", f"{job.id}/metrics")) <= 9
         assert pickle.loads(pickle.dumps(last)) == last
         # Each change is reported once.
         assert all(state != other for state, other in itertools.pairwise(states))
@@ -60,9 +60,9 @@ def test_every_final_state_ends_the_watch(data: Path, end: str) -> None:
         last = tune.watch(it.job(data), on_change=lambda job: statuses.append(job.status), **it.how)
         assert (last.status, last.ok, statuses[-1]) == (end, end == "completed", end)
         assert last.error == {"error": "Out of memory", "user_error": "Job error"}.get(end)
-        looks = len(it.asked("GET", last.id))
+        looks = len(it.request_lines("GET", last.id))
         assert tune.watch(last, **it.how).status == end
-        assert len(it.asked("GET", last.id)) - looks <= 3
+        assert len(it.request_lines("GET", last.id)) - looks <= 3
 
 
 @pytest.mark.parametrize("name", sorted(PHASES))

@@ -36,7 +36,7 @@ from tests.support.training_rows import (
     T,
     U,
     chat,
-    found,
+    findings_of,
     line_of,
     preference,
     report_of,
@@ -120,7 +120,7 @@ def test_suspicious_rows_are_warnings(row: dict[str, Any], path: str, code: str)
     ],
 )  # fmt: skip
 def test_each_file_rule_is_reported(data: bytes, findings: list[Any]) -> None:
-    assert found(data) == findings
+    assert findings_of(data) == findings
 
 
 def test_check_reports_all_findings() -> None:
@@ -131,7 +131,7 @@ def test_check_reports_all_findings() -> None:
     assert report.rows == report.lines == 2 * len(BAD_ROWS)
     # A row may have several faults.
     row = chat({**USER, "role": "alien"}, {**ANSWER, "weight": 7, "content": None}, weight=-1)
-    assert Counter(code for _, _, code, _ in found(line_of(row))) == Counter(
+    assert Counter(code for _, _, code, _ in findings_of(line_of(row))) == Counter(
         ["row_weight", "unknown_role", "weight", "no_content"]
     )
 
@@ -175,7 +175,7 @@ def test_length_limit_is_exact_to_the_token() -> None:
         data = dumps(row)
         longest = max(report_of(data).lengths)
         assert report_of(data, max_tokens=longest).ok
-        assert [item[2] for item in found(data, max_tokens=longest - 1)] == ["too_long"]
+        assert [item[2] for item in findings_of(data, max_tokens=longest - 1)] == ["too_long"]
 
 
 def lengths_of(row: dict[str, Any]) -> tuple[int, ...]:
@@ -194,20 +194,20 @@ def test_tokens_equal_the_rendered_training_sample(name: str) -> None:
 MARKED = "<|channel|>final<|message|>"
 
 
-said = st.sampled_from(["", " ", "A a", "é 青\n", "<|channel|>", MARKED, "<|end|>", "ab" * 9])
+contents = st.sampled_from(["", " ", "A a", "é 青\n", "<|channel|>", MARKED, "<|end|>", "ab" * 9])
 
 
 @st.composite
 def nearly_plain(draw: st.DrawFn) -> list[Any]:
     """Alternating messages, some with a deviation."""
     odd = st.fixed_dictionaries(
-        {}, optional={"content": said | st.none(), "name": st.just("n"), "role": st.just("tool")}
+        {}, optional={"content": contents | st.none(), "name": st.just("n"), "role": st.just("tool")}
     )
-    thoughts = st.fixed_dictionaries({}, optional={"reasoning": said, "weight": st.sampled_from([0, 1, 2, True])})
+    thoughts = st.fixed_dictionaries({}, optional={"reasoning": contents, "weight": st.sampled_from([0, 1, 2, True])})
     heads: list[list[dict[str, Any]]] = [[], [SYSTEM], [USER], [{**SYSTEM, "content": MARKED}]]
     messages: list[dict[str, Any]] = [dict(item) for item in draw(st.sampled_from(heads))]
     for _ in range(draw(st.integers(1, 3))):
-        messages += [{**USER, "content": draw(said)}, {**ANSWER, "content": draw(said), **draw(thoughts)}]
+        messages += [{**USER, "content": draw(contents)}, {**ANSWER, "content": draw(contents), **draw(thoughts)}]
     if draw(st.integers(0, 3)) == 0:
         messages[draw(st.integers(0, len(messages) - 1))] |= dict(draw(odd))
     return [dict(draw(st.permutations([*message.items()]))) for message in messages]

@@ -51,7 +51,7 @@ def test_file_is_uploaded_once_and_validated(data: Path) -> None:
         assert KEY not in str(put.headers)
         # The same bytes again, and under another name that means the same: nothing is sent.
         assert tune.upload(data, **OK, **it.how).id == file.id
-        assert len(it.asked("PUT")) == 1
+        assert len(it.request_lines("PUT")) == 1
         assert tune.to_file(file) is file
         assert tune.to_file(file.id, **it.how) == file
 
@@ -62,7 +62,7 @@ def test_equal_bytes_reuse_the_uploaded_file(data: Path, tmp_path: Path) -> None
         copied = tmp_path / "copy.jsonl"
         copied.write_bytes(data.read_bytes())
         assert it.file(copied).id == file.id
-        assert len(it.storage.files) == len(it.asked("PUT")) == 1
+        assert len(it.storage.files) == len(it.request_lines("PUT")) == 1
 
 
 @pytest.mark.parametrize("checksums", [True, False])
@@ -175,7 +175,7 @@ def test_file_changed_during_upload_is_refused(data: Path) -> None:
                 it.file(data)
             assert caught.value.expected == hashlib.sha256(before).hexdigest()
             assert it.storage.files == {}
-            assert not it.asked("POST", "preprocess")
+            assert not it.request_lines("POST", "preprocess")
 
 
 def test_check_refuses_a_bad_file_before_sending(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_service_refuses_a_bad_file_with_a_report(tmp_path: Path) -> None:
         # And again: the file is there, and as bad as before.
         with pytest.raises(InvalidDatasetError, match="Line 7"):
             it.file(bad)
-        assert len(it.asked("PUT")) == 1
+        assert len(it.request_lines("PUT")) == 1
 
 
 @pytest.mark.parametrize("report", [None, {"valid": False}, {"valid": False, "error": "odd"}, ["?"], "?"], ids=str)
@@ -224,7 +224,7 @@ def test_slow_validation_times_out(data: Path, state: str) -> None:
         # Waiting can be gone on with; nothing is sent again.
         with pytest.raises(MaxTimeError):
             tune.upload(data, timeout=60, **OK, **it.how)
-        assert len(it.asked("PUT")) == 1
+        assert len(it.request_lines("PUT")) == 1
 
 
 def test_large_files_are_uploaded_in_parts(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +309,7 @@ def test_invalid_upload_target_is_an_error(data: Path, headers: dict[str, str]) 
     with service(faults={"reserve": [status(302, headers=headers)] * 9}) as it:
         with pytest.raises((BadPayloadError, ConfigError, ApiError)):
             it.file(data)
-        assert not it.asked("PUT")
+        assert not it.request_lines("PUT")
 
 
 def test_wrong_key_is_an_authentication_error(data: Path) -> None:
@@ -360,4 +360,4 @@ def test_lists_of_any_shape_are_handled(data: Path, body: Any) -> None:
         try:
             assert it.file(data).status == "COMPLETED"
         except (BadPayloadError, ServerError, TuneError):
-            assert not it.asked("PUT")
+            assert not it.request_lines("PUT")

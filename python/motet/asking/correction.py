@@ -19,13 +19,13 @@ def correction_of(error: MotetError) -> Message | None:
         return None
     match error:
         case EmptyOutputError():
-            return _told("Your answer is empty. Answer again.")
+            return _user("Your answer is empty. Answer again.")
         case InvalidJsonError() | SchemaMismatchError():
             # The problems and not the message, which quotes the answer: a quoted text would be the user's word.
             problems = "; ".join([problem[:_MAX_PROBLEM_CHARS] for problem in error.problems[:_MAX_PROBLEMS]])
-            return _told(f"Your answer does not have the requested form: {problems}. Answer again, in that form only.")
+            return _user(f"Your answer does not have the requested form: {problems}. Answer again, in that form only.")
     return None
 
 
-def _told(text: str) -> Message:
+def _user(text: str) -> Message:
     return Message("user", (Text(text),))

@@ -123,7 +123,7 @@ def _add(options: argparse.Namespace) -> None:
         source = sys.stdin.buffer if options.source == "-" else options.source
         new = examples.add(map(noted, tune.read_examples(source, **about, workers=options.workers)))
     else:
-        new = examples.add(noted(_asked(options, about)))
+        new = examples.add(noted(_given_example(options, about)))
     if options.json:
         print(json_text({"read": noted.read, "new": new, "ids": noted.ids}))
     else:
@@ -145,7 +145,7 @@ class _Noted:
         return example
 
 
-def _asked(options: argparse.Namespace, about: dict[str, Any]) -> tune.Example:
+def _given_example(options: argparse.Namespace, about: dict[str, Any]) -> tune.Example:
     if options.request is None or (options.response is None) == (options.completion is None):
         raise UsageError("an example needs --request, and --response or --completion; or give --from FILE")
     request = _text(options.request)

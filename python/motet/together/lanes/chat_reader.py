@@ -142,7 +142,7 @@ class ChatLane:
     def _add_text(self, kind: Kind, text: str, events: list[Event]) -> None:
         self._begin_calls(events, self._calls.named())
         if self._said is None or self._said.kind != kind:
-            self._end_said(events)
+            self._end_text(events)
             self._said = self._begin(kind, events)
         self._extend(self._said, text, events)
 
@@ -171,7 +171,7 @@ class ChatLane:
             cls._extend(frame, "\ufffd", events)
         events.append(frame.event("end", stop=stop))
 
-    def _end_said(self, events: list[Event], stop: Stop | None = "end") -> None:
+    def _end_text(self, events: list[Event], stop: Stop | None = "end") -> None:
         if self._said is not None:
             self._end(self._said, stop, events)
         self._said = None
@@ -180,7 +180,7 @@ class ChatLane:
         """Begins the frames of calls whose names are complete, and adds the arguments that have arrived."""
         for call in calls:
             if call.frame is None:
-                self._end_said(events)
+                self._end_text(events)
                 frame = self._begin("tool_call", events, call)
                 call.frame = frame.index
                 self._call_frames[frame.index] = call
@@ -199,7 +199,7 @@ class ChatLane:
         complete = finish in COMPLETE_REASONS
         self._stop = None if not complete else "call" if self._call_frames else "return"
         if self._said is not None:
-            self._end_said(events, None if not complete else "return" if not self._call_frames else "end")
+            self._end_text(events, None if not complete else "return" if not self._call_frames else "end")
         for index in self._call_frames:
             self._end(self._frames[index], "call" if complete else None, events)
         text = "".join(["".join(frame.text) for frame in self._frames if frame.kind == "text"])
