@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test snapshots test-free-threaded frameworks engines check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test snapshots test-free-threaded frameworks engines engine check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -31,6 +31,13 @@ frameworks: $(VENV)/frameworks-tools
 # Parsers inside of engines, with the parser modules of their wheels; `make test` skips these tests.
 engines: $(VENV)/engines-tools
 	MOTET_VLLM=$(VENV)/engines/wheels/vllm $(VENV)/engines/bin/pytest -W ignore tests/engines
+
+# Asks a real engine: llama.cpp's server, with a gpt-oss of random weights. The first time it is built from the sources
+# in llama-cpp-python, which needs a C++ compiler and some twenty minutes of one core.
+ENGINE := $(VENV)/engine
+engine: $(VENV)/tools $(ENGINE)/llama-server $(ENGINE)/gpt-oss-random.gguf
+	MOTET_LLAMA_SERVER=$(CURDIR)/$(ENGINE)/llama-server MOTET_ENGINE_MODEL=$(CURDIR)/$(ENGINE)/gpt-oss-random.gguf \
+		$(BIN)/pytest -m engine tests/live
 
 # Rewrites the messages and outputs that the tests quote, after a rewording; look at `git diff tests`.
 snapshots: $(VENV)/tools
@@ -145,6 +152,32 @@ $(VENV)/frameworks-tools: $(SOURCES) | $(VENV)/bin/python
 	$(VENV)/frameworks/bin/pip install --quiet --upgrade pip
 	$(VENV)/frameworks/bin/pip install --quiet --editable '.[langchain,litellm,llm,pydantic-ai]' --group frameworks
 	touch $@
+
+# Compilers and the writer of model files, in an environment of their own.
+$(ENGINE)/tools: pyproject.toml | $(VENV)/bin/python
+	$(PYTHON) -m venv $(ENGINE)
+	$(ENGINE)/bin/pip install --quiet --upgrade pip
+	$(ENGINE)/bin/pip install --quiet --group engine
+	touch $@
+
+# The package has no wheels, and builds no server: its sources have llama.cpp's. Without the web page, which would be
+# downloaded, and without TLS.
+LLAMA_CPP_PYTHON := 0.3.36
+$(ENGINE)/llama-server: | $(ENGINE)/tools
+	@echo "building llama.cpp's server ..."
+	$(ENGINE)/bin/pip download --quiet --no-deps --no-binary llama-cpp-python --dest $(ENGINE)/source \
+		llama-cpp-python==$(LLAMA_CPP_PYTHON)
+	tar -xzf $(ENGINE)/source/llama_cpp_python-$(LLAMA_CPP_PYTHON).tar.gz -C $(ENGINE)/source
+	PATH=$(CURDIR)/$(ENGINE)/bin:$$PATH nice cmake -G Ninja -B $(ENGINE)/build \
+		-S $(ENGINE)/source/llama_cpp_python-$(LLAMA_CPP_PYTHON)/vendor/llama.cpp \
+		-DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE=-O2 -DCMAKE_CXX_FLAGS_RELEASE=-O2 -DBUILD_SHARED_LIBS=OFF \
+		-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
+		-DLLAMA_OPENSSL=OFF -DGGML_OPENMP=OFF -DGGML_LLAMAFILE=OFF
+	PATH=$(CURDIR)/$(ENGINE)/bin:$$PATH nice cmake --build $(ENGINE)/build --target llama-server
+	cp $(ENGINE)/build/bin/llama-server $@
+
+$(ENGINE)/gpt-oss-random.gguf: tests/support/write_model.py $(ENGINE)/tools | $(VENV)/built
+	PYTHONPATH=python $(ENGINE)/bin/python tests/support/write_model.py $@
 
 # In an environment of their own: they bring many packages along.
 $(VENV)/peers: $(SOURCES) pyproject.toml | $(VENV)/bin/python

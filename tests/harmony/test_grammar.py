@@ -393,6 +393,14 @@ def test_gbnf_constrains_supported_keywords(schema: Any, taken: list[Any], refus
             assert matcher.accepts(ids_of(text)) == fits, text
 
 
+@pytest.mark.parametrize("bound", ["minItems", "maxItems"])
+def test_gbnf_repeats_no_more_than_llama_cpp_does(bound: str) -> None:
+    schema = {"type": "array", "items": {"type": "integer"}, bound: 5000}
+    answer = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    grammar = motet.grammar(response_format=answer, format="gbnf")
+    assert all(int(count) <= 1000 for count in re.findall(r"\d+(?=[,}])", grammar))
+
+
 def call_of(arguments: Any) -> list[int]:
     return ids_of(f" to=functions.f<|channel|>commentary<|message|>{json.dumps(arguments)}<|call|>")
 

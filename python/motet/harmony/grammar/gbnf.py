@@ -82,6 +82,8 @@ def _escaped(c: str) -> str:
     return f"\\x{ord(c):02X}" if ord(c) < 0x100 else f"\\u{ord(c):04X}" if ord(c) < 0x10000 else f"\\U{ord(c):08X}"
 
 
+_MOST_REPETITIONS = 1000
+"""llama.cpp refuses a grammar with 2,000 repetitions of a rule; a longer list is open."""
 _COMBINATORS = ("allOf", "anyOf", "oneOf")
 
 
@@ -223,7 +225,9 @@ class _Schema:
         least, most = _size(schema.get("minItems")), _size(schema.get("maxItems"))
         if most == 0:
             return '"[" ws "]"'
-        many = f"{{{max((least or 0) - 1, 0)},{'' if most is None else most - 1}}}"
+        fewest = min(max((least or 0) - 1, 0), _MOST_REPETITIONS)
+        largest = "" if most is None or most > _MOST_REPETITIONS else most - 1
+        many = f"{{{fewest},{largest}}}"
         items = f'{item} (ws "," ws {item}){many} ws'
         return f'"[" ws {items} "]"' if least else f'"[" ws ({items})? "]"'
 

@@ -51,11 +51,14 @@ def body(
     own_stops = request.sampling.get("stop") or []
     own_stops = [own_stops] if isinstance(own_stops, str) else list(own_stops)
     body: dict[str, Any] = {"model": request.model, **request.sampling, **service.raw_keys}
-    if lane == "ids" and service.takes_id_prompts:
+    id_prompt = service.takes_id_prompts and (lane == "ids" or service.raw_lane is not None)
+    # Servers tokenize texts with rules of their own: llama.cpp splits Devanagari and Thai at their vowel signs.
+    body["prompt"] = rendered.ids if id_prompt else _prompt_text(rendered)
+    if lane == "ids" and id_prompt:
         # Stop tokens as ids: as texts the server would look for them in text without markers.
-        body |= {"prompt": rendered.ids, "stop_token_ids": list(rendered.stop_ids), "return_token_ids": True}
+        body |= {"stop_token_ids": list(rendered.stop_ids), "return_token_ids": True}
     else:
-        body |= {"prompt": _prompt_text(rendered), "stop": [*_STOP_MARKERS.values(), *own_stops]}
+        body["stop"] = [*_STOP_MARKERS.values(), *own_stops]
         if lane == "ids":
             # Together sends ids with the logprobs.
             body.setdefault("logprobs", 1)

@@ -1,0 +1,274 @@
+"""motet against llama.cpp's own server. Never run unless asked for: `make engine`, which builds it."""
+
+from __future__ import annotations
+
+import collections
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+import motet
+from tests.support.llama_server import CONTEXT, MODEL, NAME, SERVER, likely, llama_server, post
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(not SERVER or not MODEL, reason="needs what `make engine` builds"),
+]
+
+PROMPT = "What is the weather in Zürich, 青い空?"
+
+
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Day(Closed):
+    month: int | None = None
+    day: float
+
+
+class Weather(Closed):
+    city: str
+    unit: Literal["C", "F"] = "C"
+    days: list[Day] = Field(default=[], max_length=3)
+    exact: bool | None = None
+
+
+class Tree(Closed):
+    """Refers to itself."""
+
+    name: str
+    children: list[Tree] = Field(default=[], max_length=2)
+
+
+class Nothing(Closed):
+    pass
+
+
+class Labels(BaseModel):
+    labels: dict[str, bool | None]
+
+
+class Review(Closed):
+    stars: Literal[1, 2, 3]
+    why: str
+
+
+ARGUMENTS: Mapping[str, type[BaseModel]] = {"weather": Weather, "tree": Tree, "now": Nothing, "labels": Labels}
+TOOLS = [{"name": name, "parameters": model.model_json_schema()} for name, model in ARGUMENTS.items()]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with llama_server() as address:
+        yield address
+
+
+@pytest.fixture
+def atom(url: str) -> Iterator[motet.Atom]:
+    price = {"input": "0", "output": "0"}
+    with motet.atom(NAME, base_url=url, context=CONTEXT, price=price) as opened:
+        yield opened
+
+
+def constrained(grammar: str, **weights: float) -> dict[str, Any]:
+    return {"grammar": grammar, **likely(**weights)}
+
+
+def completed(url: str, **body: Any) -> dict[str, Any]:
+    """The choice of a completion that is requested without motet's client."""
+    response = post(url, "/v1/completions", {"model": NAME, **body})
+    assert response.status_code == 200, response.text
+    choice: dict[str, Any] = response.json()["choices"][0]
+    return choice
+
+
+def whole_or_partial(asked: Callable[[], Any]) -> motet.Answer[Any]:
+    """The answer, even if it is cut at the limit of tokens or empty."""
+    try:
+        answer: motet.Answer[Any] = asked()
+    except (motet.TruncatedOutputError, motet.EmptyOutputError) as error:
+        answer = error.partial
+    return answer
+
+
+def ask(atom: motet.Atom, **options: Any) -> motet.Answer[Any]:
+    return whole_or_partial(lambda: atom.ask(PROMPT, **options))
+
+
+# Tokens.
+
+TEXTS = [
+    PROMPT,
+    "0123456789 1,234,567.89 ３٣",
+    "naïve café — “quotes” …\r\n\r\n\ttabs  and   spaces \n",
+    "مرحبا بالعالم שלום 你好，世界。안녕하세요",
+    "👩‍👩‍👧‍👦🇨🇭 \u202e\u200b\ufeff",
+    "don't I'LL we've HTMLParser camelCase SCREAMING_SNAKE x86_64",
+    "<|im_start|> <|end <|endoftext <|startoftext",
+    'fn main() { println!("{:?}", 1..=2); } // \\u00e9\n' * 3,
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_token_ids_equal_the_servers(url: str, text: str) -> None:
+    response = post(url, "/tokenize", {"content": text, "parse_special": False})
+    assert response.json()["tokens"] == motet.encode(text)
+
+
+def test_the_prompt_is_read_as_it_is_counted(url: str, atom: motet.Atom) -> None:
+    prompt = motet.render([{"role": "user", "content": PROMPT}], tools=TOOLS)
+    assert post(url, "/tokenize", {"content": prompt.text}).json()["tokens"] == prompt.ids
+    # llama.cpp splits texts of these scripts at their vowel signs, and gets other ids than the model was trained with.
+    for word in ("नमस्ते", "สวัสดี"):
+        answer = atom.ask(word, extra=constrained('root ::= "<|channel|>final<|message|>Hi"'))
+        assert answer.output == "Hi"
+        assert answer.metrics.drift == 0
+
+
+# Asking.
+
+
+def test_the_server_is_recognised(atom: motet.Atom) -> None:
+    health = atom.health()
+    assert health.ok and health.serves
+
+
+def test_an_answer_ends_at_the_limit(atom: motet.Atom) -> None:
+    with pytest.raises(motet.TruncatedOutputError) as caught:
+        atom.ask(PROMPT, max_tokens=12, seed=1)
+    assert caught.value.partial is not None
+    assert caught.value.partial.usage.output == 12
+
+
+@pytest.mark.parametrize("marker", ["return", "call"])
+def test_a_stop_token_ends_an_answer(url: str, marker: str) -> None:
+    likely_marker = likely(**{marker: 100.0})
+    choice = completed(url, prompt=motet.encode("a"), max_tokens=50, **likely_marker)
+    assert (choice["text"], choice["finish_reason"]) == ("", "stop")
+
+
+def test_the_text_has_markers_without_a_switch(url: str) -> None:
+    """`--special` adds nothing: the server shows the markers within a completion, and `stop` leaves the last one out."""
+    grammar = 'root ::= "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b"'
+    choice = completed(url, prompt=motet.encode("a"), max_tokens=50, **constrained(grammar))
+    assert choice["text"] == "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_stream_gives_the_same_answer(atom: motet.Atom, seed: int) -> None:
+    grammar = motet.grammar(reasoning=False, format="gbnf")
+    options: dict[str, Any] = {"seed": seed, "max_tokens": 300, "extra": constrained(grammar)}
+    whole = ask(atom, **options)
+    with atom.stream(PROMPT, **options) as stream:
+        streamed = whole_or_partial(lambda: list(stream) and stream.answer)
+    assert streamed.completion == whole.completion
+
+
+def test_a_prompt_beyond_the_context_is_refused(atom: motet.Atom) -> None:
+    with pytest.raises(motet.ContextOverflowError) as caught:
+        atom.ask("word " * 5000)
+    assert caught.value.limit == CONTEXT
+    assert caught.value.tokens is not None and caught.value.tokens > 5000
+
+
+def test_a_wrong_grammar_is_refused(atom: motet.Atom) -> None:
+    with pytest.raises(motet.InvalidRequestError, match="grammar"):
+        atom.ask(PROMPT, extra={"grammar": "root ::= ("})
+
+
+# Constrained decoding. A completion that is longer than the limit is checked as far as it goes.
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> collections.Counter[str]:
+    """How many constrained completions were whole, and how many were cut."""
+    return collections.Counter()
+
+
+CHOICES: list[dict[str, Any]] = [
+    {},
+    {"tool_choice": "none"},
+    {"tool_choice": "required"},
+    {"tool_choice": "required", "reasoning": False},
+    *[{"tool_choice": name} for name in ARGUMENTS],
+    {"builtin_tools": ["python"], "tool_choice": "python"},
+    {"builtin_tools": ["browser"], "tool_choice": "browser.open"},
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("choice", CHOICES, ids=json.dumps)
+def test_constrained_answers_follow_the_format(
+    atom: motet.Atom, outcomes: collections.Counter[str], choice: dict[str, Any], seed: int
+) -> None:
+    grammar = motet.grammar(TOOLS, **choice, format="gbnf")
+    builtin_tools = choice.get("builtin_tools", ())
+    answer = ask(atom, tools=TOOLS, builtin_tools=builtin_tools, seed=seed, max_tokens=300, extra=constrained(grammar))
+    if not is_whole(answer, outcomes):
+        return
+    wanted = choice.get("tool_choice", "auto")
+    assert not answer.calls if wanted == "none" else len(answer.calls) == 1 or wanted == "auto"
+    for call in answer.calls:
+        assert wanted in ("auto", "required", call.name)
+        if call.name in ARGUMENTS:
+            ARGUMENTS[call.name].model_validate_json(call.arguments)
+        elif call.name != "python":
+            assert isinstance(call.args(), dict)
+
+
+def is_whole(answer: motet.Answer[Any], outcomes: collections.Counter[str]) -> bool:
+    """False for a cut answer. A whole one must be parsed strictly."""
+    cut = answer.finish == "length"
+    outcomes["cut" if cut else "whole"] += 1
+    codes = {repair.code for repair in answer.completion.repairs}
+    if cut:
+        assert codes <= {"truncated", "truncated_header"}
+        return False
+    assert codes <= {"empty_answer"}
+    written = motet.render_frames(answer.completion.frames).text.removeprefix("<|start|>assistant")
+    motet.parse(written, tools=TOOLS, strict=True)
+    return True
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("output", [Review, Weather, Tree])
+def test_constrained_answers_have_the_output_type(
+    atom: motet.Atom, outcomes: collections.Counter[str], output: type[BaseModel], seed: int
+) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": output.model_json_schema()}}
+    grammar = motet.grammar(response_format=wanted, reasoning=False, format="gbnf")
+    answer = ask(atom, output=output, seed=seed, max_tokens=300, extra=constrained(grammar))
+    if is_whole(answer, outcomes):
+        assert isinstance(answer.output, output)
+
+
+def test_most_constrained_answers_are_whole(outcomes: collections.Counter[str]) -> None:
+    print(dict(outcomes))
+    assert outcomes["whole"] >= outcomes["cut"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_calls_constrained_tools(atom: motet.Atom, seed: int) -> None:
+    cities = []
+
+    def weather(city: str) -> str:
+        cities.append(city)
+        return "Rain."
+
+    grammar = motet.grammar([motet.tool(weather)], tool_choice="required", reasoning=False, format="gbnf")
+    with pytest.raises((motet.LimitError, motet.TruncatedOutputError)) as caught:
+        atom.run(
+            PROMPT,
+            tools=[weather],
+            allow_text_calls=True,
+            max_steps=3,
+            seed=seed,
+            max_tokens=200,
+            extra=constrained(grammar),
+        )
+    calls = [record for step in caught.value.state.steps for record in step.calls]
+    assert [record.call.args()["city"] for record in calls] == cities
