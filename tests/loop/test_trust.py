@@ -18,7 +18,7 @@ from tests.support.loop_tools import (
     sums,
     text,
 )
-from tests.support.server_scripts import final
+from tests.support.server_scripts import asking, final
 
 
 def test_untrusted_calls_are_not_run(house: House) -> None:
@@ -43,11 +43,12 @@ def test_untrusted_calls_are_not_run(house: House) -> None:
     assert ran_for == ["delete"]
 
 
-def test_run_falls_back_to_a_lane_that_can_render_it(house: House) -> None:
-    atom, _ = house.asking("text", calls("marked"), final("A"))
-    with pytest.raises(motet.RenderError, match="quotes control tokens") as caught:
-        atom.run("Go.", tools=[marked], allow_text_calls=True)
-    assert atom.resume(caught.value.state, tools=[marked], lane="chat").text == "A"  # type: ignore[attr-defined]
+def test_run_falls_back_to_a_lane_that_can_render_it() -> None:
+    script, service = [calls("marked"), final("A")], {"takes_id_prompts": False}
+    with asking(*script, style="llamacpp", lane="text", service=service) as (atom, _):
+        with pytest.raises(motet.RenderError, match="quotes control tokens") as caught:
+            atom.run("Go.", tools=[marked], allow_text_calls=True)
+        assert atom.resume(caught.value.state, tools=[marked], lane="chat").text == "A"  # type: ignore[attr-defined]
 
 
 def test_quoted_call_in_an_answer_is_not_run(house: House) -> None:

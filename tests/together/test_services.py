@@ -219,3 +219,13 @@ def test_no_key_of_a_raw_request_is_null(style: str) -> None:
         atom.ask("Hi", tools=[WEATHER])
         for request in server.requests[-2:]:
             assert None not in request.body.values()
+
+
+@pytest.mark.parametrize("style", ["vllm", "sglang", "llamacpp"])
+def test_prompt_of_the_text_lane_is_sent_as_ids(style: str) -> None:
+    """The server would tokenize a text: quoted markers as structure, and llama.cpp some scripts with other ids."""
+    prompt = "<|start|>system नमस्ते"
+    with asking(final("A"), style=style, lane="text") as (atom, server):
+        assert atom.ask(prompt, current_date="2026-11-26").output == "A"
+    rendered = motet.render([{"role": "user", "content": prompt}], current_date="2026-11-26")
+    assert server.requests[-1].body["prompt"] == rendered.ids
