@@ -259,7 +259,7 @@ def active() -> tuple[Budget, ...]:
     return tuple([same[0] for same in zip(*longest, strict=False) if len(set(same)) == 1]) if longest else ()
 
 
-def budget(limit: Decimal | str | int) -> Budget:
+def budget(limit: Decimal | str | float) -> Budget:
     """US dollars for all requests within its `with` block: of all atoms, in all tasks and threads.
 
     `with motet.budget("0.05") as b: ...`, then `b.spent`, `b.reserved` and `b.left`. A request reserves its prompt and
@@ -268,4 +268,4 @@ def budget(limit: Decimal | str | int) -> Budget:
     sent and `MaxCostError` is raised. An answer that passes its reservation ends with `MaxCostError`, unless it is
     complete by then, so the sum passes the limit by one chunk at most.
     """
-    return Budget(to_money(limit, "budget"))
+    return Budget(to_money(limit, "budget", floats=True))

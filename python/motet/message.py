@@ -6,8 +6,8 @@ Nothing here parses, renders or asks: the classes are filled by the native core 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from motet import _core
 from motet._lazy_completion import LazyFields
@@ -170,6 +170,13 @@ class ToolCall(_Part):
             raise InvalidArgumentsError(
                 f"arguments of {self.name!r} are not JSON: {error}", raw=self.arguments
             ) from error
+
+    def args_or(self, default: Any = None) -> Any:
+        """The arguments as Python values; `default` if they are not JSON."""
+        try:
+            return self.args()
+        except InvalidArgumentsError:
+            return default
 
     def repaired_args(self) -> JsonReading:
         """The arguments as Python values, read tolerantly: `.value`, and `.changes` with each deviation from JSON and
@@ -343,6 +350,11 @@ class Message(_Value):
         """Its `ToolCall` parts, in order."""
         return tuple([part for part in self.content if isinstance(part, ToolCall)])
 
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Alias of `tool_calls`, as on `Answer`."""
+        return self.tool_calls
+
     def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
         """`{"role": ..., "content": [...]}`, each part in its own shape; `name` if there is one. `wire=True` keeps how
         the parts stood on the wire, so that what is read from it renders to the same ids."""
@@ -479,3 +491,33 @@ class Completion(LazyFields, _Value):
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The message's `ToolCall` parts, in order."""
         return (self._snapshot or self.message).tool_calls
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Alias of `tool_calls`, as on `Answer`."""
+        return self.tool_calls
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: `message` with its wire fields, `stop`, `frames`, `repairs`, `lane` and `tokens`."""
+        return {
+            "message": self.message.to_dict(wire=True),
+            "stop": self.stop,
+            "frames": [asdict(frame) for frame in self.frames],
+            "repairs": [asdict(repair) for repair in self.repairs],
+            "lane": self.lane,
+            "tokens": self.tokens,
+        }
+
+    @classmethod
+    def from_dict(cls, shape: Mapping[str, Any]) -> Completion:
+        """The inverse of `to_dict`. Raises `ValueError` for any other shape."""
+        try:
+            message = Message.from_dict(shape["message"], wire=True)
+            frames = tuple([Frame(**frame) for frame in shape["frames"]])
+            repairs = tuple([Repair(**repair) for repair in shape["repairs"]])
+            stop, lane, tokens = shape["stop"], shape["lane"], dict(shape["tokens"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not the dict of a completion: {shape!r:.200}") from error
+        if stop not in (None, *get_args(Stop)) or lane not in get_args(Lane):
+            raise ValueError(f"not the dict of a completion: {shape!r:.200}")
+        return cls(message, stop, frames, repairs, lane, tokens)

@@ -93,12 +93,17 @@ def _first(*counts: int | None) -> int | None:
     return next((count for count in counts if count is not None), None)
 
 
-def to_money(value: object, name: str) -> Decimal:
-    """US dollars from a `Decimal`, an int or a text as `"0.05"`. Raises `TypeError` for other types."""
-    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+def to_money(value: object, name: str, *, floats: bool = False) -> Decimal:
+    """US dollars from a `Decimal`, an int or a text as `"0.05"`. Raises `TypeError` for other types.
+
+    `floats`: True reads a float by its shortest text, `0.05` as `"0.05"`. That is exact for a limit that is written
+    down, and not for a price that was computed.
+    """
+    is_float = floats and isinstance(value, float)
+    if isinstance(value, bool) or not (is_float or isinstance(value, Decimal | int | str)):
         raise TypeError(f"{name} must be a Decimal, an int or a str as '0.05', not {type(value).__name__}")
     try:
-        money = Decimal(value)
+        money = Decimal(repr(value) if is_float else value)  # type: ignore[arg-type]
     except InvalidOperation:
         raise ValueError(f"{name} must be an amount as '0.05', not {value!r}") from None
     if not money.is_finite() or money < 0:

@@ -463,7 +463,7 @@ def test_new_thread_inherits_the_active_budgets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "error"), [(0.05, TypeError), ("much", ValueError), (-1, ValueError), (None, TypeError)]
+    ("wrong", "error"), [(b"1", TypeError), ("much", ValueError), (-1, ValueError), (None, TypeError)]
 )
 def test_budget_is_an_exact_amount(wrong: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="budget must be"):

@@ -85,8 +85,8 @@ def test_messages_of_checkpoints(tmp_path: Path) -> None:
     messages = {name: message_of(call).replace(str(tmp_path), "FOLDER") for name, call in calls.items()}
     assert messages == snapshot(
         {
-            "no file": "ConfigError: FOLDER/none.json cannot be resumed: [Errno 2] No such file or directory: 'FOLDER/none.json'",
-            "no JSON": "ConfigError: FOLDER/broken.json cannot be resumed: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+            "no file": "ConfigError: FOLDER/none.json cannot be resumed: no such file or directory",
+            "no JSON": "ConfigError: FOLDER/broken.json cannot be resumed: it is not JSON, from line 1, column 2; it may be cut or another file",
             "an unknown version": "ConfigError: FOLDER/other.json cannot be resumed: not a saved run: {'version': 99}",
             "a policy": "ValueError: unfinished must be 'raise', 'rerun', 'skip' or a function, not 'again'",
         }

@@ -24,7 +24,7 @@ def test_explain_shows_repairs() -> None:
     assert printed[5].split(maxsplit=2)[2] == "' well'        between frames"
     # Under the token that shows it, with the position that it concerns.
     assert printed[7].split(maxsplit=4)[:4] == ["!", "stray_text", "at", "5"]
-    assert printed[-1].strip() == "! truncated_content  the input ended before a stop token"
+    assert printed[-1].strip() == "! truncated_content  the input ends before a stop token"
 
 
 def test_explain_marks_what_strict_parsing_refuses() -> None:
@@ -38,3 +38,9 @@ def test_explain_marks_what_strict_parsing_refuses() -> None:
     assert "not read" in strict[7]
     done = run("explain", "--strict", "--color", "always", "--json", stdin=stray)
     assert len(json.loads(done.out)) == 6
+
+
+def test_explain_knows_what_the_prompt_opened() -> None:
+    rows = json.loads(command("explain", "--json", "--opened", "analysis", stdin="Hm.<|end|>"))
+    assert [row["kind"] for row in rows] == ["reasoning", "reasoning", "markup"]
+    assert rows[0]["meaning"].startswith("reasoning begins")

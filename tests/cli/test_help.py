@@ -66,7 +66,7 @@ motet COMMAND --help has the options and examples of a command.
 """,
             "parse": """\
 usage: motet parse [-h] [--log FILE] [--ids | --text] [--stream] [--strict] [--tools FILE]
-                   [--stripped {auto,always,never}] [--role ROLE] [--json]
+                   [--stripped {auto,always,never}] [--role ROLE] [--opened HEADER] [--json]
                    [--color {auto,always,never}]
                    [file]
 
@@ -87,6 +87,8 @@ options:
                         whether to find frames in text from which a server removed the special
                         tokens (auto)
   --role ROLE           the role with which the prompt ended, or none (assistant)
+  --opened HEADER       what else of the first frame the prompt contains: a channel, or the header
+                        as written
   --json                print JSON
   --color {auto,always,never}
                         auto: on a terminal, without $NO_COLOR
@@ -163,7 +165,7 @@ examples:
 """,
             "explain": """\
 usage: motet explain [-h] [--log FILE] [--ids | --text] [--strict] [--tools FILE]
-                     [--stripped {auto,always,never}] [--role ROLE] [--json]
+                     [--stripped {auto,always,never}] [--role ROLE] [--opened HEADER] [--json]
                      [--color {auto,always,never}]
                      [file]
 
@@ -183,6 +185,8 @@ options:
                         whether to find frames in text from which a server removed the special
                         tokens (auto)
   --role ROLE           the role with which the prompt ended, or none (assistant)
+  --opened HEADER       what else of the first frame the prompt contains: a channel, or the header
+                        as written
   --json                print JSON
   --color {auto,always,never}
                         auto: on a terminal, without $NO_COLOR

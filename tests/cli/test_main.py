@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
+import pytest
+
 from motet.testing import ScriptedServer
-from tests.support.command_line import RAW, command, process
+from tests.support.command_line import RAW, command, process, run
 from tests.support.server_scripts import KEY
 
 
@@ -51,3 +54,12 @@ def test_invalid_options_are_usage_errors(service: ScriptedServer) -> None:
     ):
         assert "must be" in command(*wrong, code=2)
     assert service.requests == []
+
+
+def test_error_of_a_library_is_a_fault_of_motet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        textwrap.dedent(3)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("motet.parse", fails)
+    result = run("parse", stdin="x")
+    assert result.code == 1 and "internal error, please report it" in result.err

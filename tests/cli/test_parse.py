@@ -56,3 +56,10 @@ def test_invalid_utf8_is_parsed() -> None:
     shape = json.loads(command("parse", "--json", stdin=b"<|channel|>final<|message|>\xff<|return|>"))
     assert shape["message"]["content"][0]["text"] == "\ufffd"
     assert shape["repairs"][0]["code"] == "invalid_utf8"
+
+
+@pytest.mark.parametrize("flags", [[], ["--stream"]])
+def test_prompt_may_have_opened_a_frame(flags: list[str]) -> None:
+    printed = command("parse", *flags, "--opened", "analysis", stdin="Hm.<|end|>")
+    assert "reasoning" in printed and "missing" not in printed
+    assert "opened" in command("parse", *flags, "--opened", "<|call|>", stdin="Hm.", code=1)

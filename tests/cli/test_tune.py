@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -407,3 +408,15 @@ def test_killed_download_resumes(data: str, tmp_path: Path) -> None:
         assert not (tmp_path / "m").exists()
         download = tune.download(job, tmp_path / "m", **it.how)
         assert (download.path.read_bytes(), download.resumed_at) == (BIG, here)
+
+
+def test_watch_says_that_the_service_is_not_reached(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        # Bound and not listening: connections are refused.
+        monkeypatch.setenv("TOGETHER_BASE_URL", f"http://127.0.0.1:{reserved.getsockname()[1]}")
+        monkeypatch.setenv("TOGETHER_API_KEY", KEY)
+        assert main(["tune", "watch", "ft-1", "--timeout", "0.01"]) == 3
+    assert "asked again until it answers" in capsys.readouterr().err

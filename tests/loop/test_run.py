@@ -155,12 +155,21 @@ def test_unknown_version_is_refused(shape: Any, tmp_path: Path) -> None:
         Run.load(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
-def test_non_json_run_file_is_refused_by_name(data: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "it is empty"),
+        (b"{", "not JSON, from line 1, column 2"),
+        (b"\xff\xfe", "not UTF-8: byte 0xff"),
+        (b"[" * 100_000, "nested"),
+    ],
+)
+def test_non_json_run_file_is_refused_by_name(data: bytes, fault: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(data)
-    for path in (tmp_path / "run.json", tmp_path / "missing.json", tmp_path):
-        with pytest.raises(motet.ConfigError, match="cannot be resumed"):
-            Run.load(path)
+    reasons = {"run.json": fault, "missing.json": "no such file or directory$", ".": "is a directory$"}
+    for name, reason in reasons.items():
+        with pytest.raises(motet.ConfigError, match=f"cannot be resumed: .*{reason}"):
+            Run.load(tmp_path / name)
 
 
 def test_run_can_be_forked_at_each_step() -> None:

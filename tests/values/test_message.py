@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import pickle
 from typing import Any
 
@@ -115,3 +116,32 @@ def test_invalid_json_arguments_keep_their_text() -> None:
 def test_any_text_survives_the_dict(text: str, name: str) -> None:
     message = Message("assistant", (Reasoning(text), ToolCall(name, text, name), Text(text)))
     assert Message.from_dict(message.to_dict()) == message
+
+
+@pytest.mark.parametrize("form", ["ids", "text"])
+def test_completion_survives_its_json_form(form: str) -> None:
+    raw = (
+        "<|channel|>analysis<|message|>Hm.<|end|> stray"
+        '<|start|>assistant to=functions.f<|channel|>commentary json<|message|>{"a": 1}<|call|>'
+    )
+    completion = motet.parse(motet.encode(raw, special="token") if form == "ids" else raw)
+    shape = json.loads(json.dumps(completion.to_dict()))
+    again = motet.Completion.from_dict(shape)
+    assert again == completion and completion.repairs
+    assert again.tokens == completion.tokens
+    # The fields of the wire, which comparisons leave out.
+    assert again.to_dict() == shape
+    assert again.tool_calls[0].trusted == (form == "ids")
+    for wrong in ({}, {**shape, "stop": "halt"}, {**shape, "frames": [3]}, []):
+        with pytest.raises(ValueError, match="not the dict of a completion"):
+            motet.Completion.from_dict(wrong)  # type: ignore[arg-type]
+
+
+def test_arguments_without_exceptions() -> None:
+    good, bad = ToolCall("f", '{"a": 1}'), ToolCall("f", "{a")
+    assert (good.args_or(), bad.args_or(), bad.args_or({})) == ({"a": 1}, None, {})
+
+
+def test_calls_have_one_name_in_each_layer() -> None:
+    completion = motet.parse("<|channel|>commentary to=functions.f<|message|>{}<|call|>")
+    assert completion.calls == completion.tool_calls == completion.message.calls != ()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet import metrics
+from motet import limits, metrics
 from motet.metrics import Chars, Metrics, Price, Time, Usage
 
 COUNTS = st.integers(0, 10**9)
@@ -263,3 +263,14 @@ def test_prices_are_decimals_for_every_input_type() -> None:
 
 def test_durations_are_shown_in_seconds() -> None:
     assert (str(Time(1.234)), float(Time(1.234))) == ("1.23 s", 1.234)
+
+
+def test_limits_are_read_from_floats() -> None:
+    assert [metrics.to_money(value, "max_cost", floats=True) for value in (0.05, 1e-7)] == [
+        Decimal("0.05"),
+        Decimal("1e-7"),
+    ]
+    for wrong in (float("nan"), float("inf"), -0.5):
+        with pytest.raises(ValueError, match=r"^max_cost must be"):
+            metrics.to_money(wrong, "max_cost", floats=True)
+    assert limits.budget(0.01).limit == Decimal("0.01")

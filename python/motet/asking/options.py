@@ -47,7 +47,7 @@ class Options(TypedDict, total=False):
     """Tokens of the answer, reasoning included, from 1. An answer cut there raises `TruncatedOutputError`."""
     max_reasoning_tokens: int | None
     """Tokens of the reasoning, from 1. More of them end the stream with `MaxTokensError`."""
-    max_cost: Decimal | str | int | None
+    max_cost: Decimal | str | float | None
     """US dollars. A higher cost ends the stream with `MaxCostError`."""
     timeout: float | None
     """Seconds for the whole answer, retries included; then `RequestTimeoutError`. Default: no limit."""
@@ -122,7 +122,7 @@ class PreparedOptions:
             reasoning_effort=values.get("reasoning_effort"),
             max_tokens=_positive(values.get("max_tokens"), "max_tokens"),
             max_reasoning_tokens=_positive(values.get("max_reasoning_tokens"), "max_reasoning_tokens"),
-            max_cost=catalog.to_money(values["max_cost"], "max_cost") if "max_cost" in values else None,
+            max_cost=catalog.to_money(values["max_cost"], "max_cost", floats=True) if "max_cost" in values else None,
             timeout=seconds(values.get("timeout"), "timeout"),
             first_token_timeout=seconds(values.get("first_token_timeout"), "first_token_timeout"),
             sampling=_sampling(values),

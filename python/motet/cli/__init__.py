@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from json import JSONDecodeError
 from types import ModuleType
 
 from motet import __version__
@@ -76,10 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return OK
         except KeyboardInterrupt:
             return INTERRUPTED
-        except (MotetError, UsageError, InputError, OSError, RecursionError, TypeError, ValueError) as error:
+        except (MotetError, UsageError, InputError, OSError, RecursionError, UnicodeError, JSONDecodeError) as error:
             _print_error(error)
             return exit_code(error)
-        except Exception:
+        except Exception as error:
+            # Arguments that motet refuses are described in its words; a library's error is a fault of motet.
+            if isinstance(error, TypeError | ValueError) and _raised_by_motet(error):
+                _print_error(error)
+                return exit_code(error)
             print(f"motet: internal error, please report it:\n{traceback.format_exc()}", end="", file=sys.stderr)
             return FAILURE
         return int(code or OK)
@@ -112,6 +117,13 @@ def _log_to(name: str) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
+
+
+def _raised_by_motet(error: BaseException) -> bool:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] == "motet"
 
 
 def _print_error(error: Exception) -> None:

@@ -126,6 +126,11 @@ def add_parsing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--role", type=role, default="assistant", help="the role with which the prompt ended, or none (assistant)"
     )
+    parser.add_argument(
+        "--opened",
+        metavar="HEADER",
+        help="what else of the first frame the prompt contains: a channel, or the header as written",
+    )
 
 
 def add_json(parser: argparse.ArgumentParser, help_text: str = "print JSON") -> None:

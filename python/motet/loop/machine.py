@@ -279,7 +279,7 @@ class Loop:
     ) -> Loop:
         limits = {name: options[name] for name in _LIMIT_OPTIONS if name in options}
         if limits.get("max_cost") is not None:
-            limits["max_cost"] = to_money(limits["max_cost"], "max_cost")
+            limits["max_cost"] = to_money(limits["max_cost"], "max_cost", floats=True)
         settings = LoopSettings(
             allow_text_calls=bool(options.get("allow_text_calls")),
             tool_timeout=seconds(options.get("tool_timeout"), "tool_timeout"),

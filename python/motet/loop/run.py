@@ -296,8 +296,26 @@ def read_checkpoint(path: Path) -> tuple[Run, str | None]:
                     calls[line["end"]] = CallRecord.from_dict(line["record"])
             run = replace(run, steps=(*run.steps[:-1], replace(run.steps[-1], calls=tuple(calls))))
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise ConfigError(f"{path} cannot be resumed: {error}") from error
+        raise ConfigError(f"{path} cannot be resumed: {_read_fault(error)}") from error
     return run, key
+
+
+def _read_fault(error: Exception) -> str:
+    """Why a file is not a run."""
+    match error:
+        case json.JSONDecodeError() if not error.doc.strip():
+            return "it is empty"
+        case json.JSONDecodeError():
+            return f"it is not JSON, from line {error.lineno}, column {error.colno}; it may be cut or another file"
+        case UnicodeDecodeError():
+            return f"it is not UTF-8: byte 0x{error.object[error.start]:02x} at {error.start}"
+        case RecursionError():
+            return "its JSON is nested too deeply"
+        case OSError():
+            return (error.strerror or str(error)).lower()
+        case LookupError():
+            return f"its journal is of another run: {error!r}"
+    return str(error)
 
 
 def _journal_lines(journal: Path, key: str | None) -> Iterator[dict[str, Any]]:

@@ -68,8 +68,11 @@ class Monitor:
                     return job
         return None
 
-    def follow(self, job_id: str, timeout: float | None) -> Iterator[Job]:
-        """The job after each change, until it has ended."""
+    def follow(
+        self, job_id: str, timeout: float | None, on_trouble: Callable[[ApiError], None] | None = None
+    ) -> Iterator[Job]:
+        """The job after each change, until it has ended. `on_trouble`: called with the errors of requests that fail
+        before the job is known, which has the later ones in `.trouble`."""
         clock = self.retry.clock
         reader = _JobReader(self.jobs, job_id)
         deadline = None if timeout is None else clock.now() + timeout
@@ -86,6 +89,8 @@ class Monitor:
                     error.partial = last
                     raise
                 job = None if last is None else replace(last, trouble=str(error))
+                if job is None and on_trouble is not None:
+                    on_trouble(error)
                 retry_after = getattr(error, "retry_after", None) or 0.0
                 pause = max(pause, min(retry_after, self.retry.policy.max_retry_after))
             if job is not None and job != last:
@@ -107,10 +112,16 @@ class Monitor:
             clock.sleep(pause if deadline is None else min(pause, deadline - now))
             pause = min(pause * 1.5, MAX_PAUSE)
 
-    def watch(self, job_id: str, timeout: float | None, on_change: Callable[[Job], None] | None = None) -> Job:
+    def watch(
+        self,
+        job_id: str,
+        timeout: float | None,
+        on_change: Callable[[Job], None] | None = None,
+        on_trouble: Callable[[ApiError], None] | None = None,
+    ) -> Job:
         """The job at its end."""
         last: Job | None = None
-        for last in self.follow(job_id, timeout):
+        for last in self.follow(job_id, timeout, on_trouble):
             if on_change is not None:
                 on_change(last)
         assert last is not None, "`follow` gives a job at least once"

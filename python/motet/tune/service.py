@@ -149,7 +149,7 @@ def start(
     One job is created: if the response is lost, the service's list of jobs says whether it exists. Raises
     `ConfigError`, `InvalidDatasetError`, `QuotaError` if the account cannot pay for it, and `ApiError`.
     """
-    limit = None if max_cost is None else to_money(max_cost, "max_cost")
+    limit = None if max_cost is None else to_money(max_cost, "max_cost", floats=True)
     with _client(backend) as client:
         files, model_limits, values = _plan(client, training, model, validation, settings)
         _check_price(client.price(files, model_limits, values), limit)
@@ -221,19 +221,21 @@ def watch(
     job: Job | str,
     *,
     on_change: Callable[[Job], None] | None = None,
+    on_trouble: Callable[[ApiError], None] | None = None,
     timeout: float | None = None,
     backend: Service = None,
 ) -> Job:
     """Waits until a job has ended, and returns it: `.ok`, or `.error`. An interrupt leaves the job running.
 
-    - `on_change`: called with the job after each change.
+    - `on_change`: called with the job after each change; `.trouble` is the error of a request that failed.
+    - `on_trouble`: called with each error of a request before the job is known.
     - `timeout`: seconds; then `MaxTimeError` is raised, with the job in `.state`. `None`: no limit.
 
     Failing requests are repeated for half an hour. Raises `TuneError` for a job that stays in an unknown status for an
     hour.
     """
     with _client(backend) as client:
-        return client.monitor.watch(_job_id(job), timeout, on_change)
+        return client.monitor.watch(_job_id(job), timeout, on_change, on_trouble)
 
 
 def cancel(job: Job | str, *, timeout: float = 300.0, backend: Service = None) -> Job:

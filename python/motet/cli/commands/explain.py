@@ -49,11 +49,14 @@ def run(options: argparse.Namespace) -> None:
         ids = motet.encode(data.decode("utf-8", "replace"), special="token")
     role = None if ids[:1] == [motet.SPECIAL_TOKENS[_core.MARKERS["start"]]] else options.role
     tools = tool_list(options.tools)
-    parser = motet.StreamParser(role, tools=tools, strict=options.strict, stripped=options.stripped)
+    parser = motet.StreamParser(
+        role, opened=options.opened, tools=tools, strict=options.strict, stripped=options.stripped
+    )
     rows: list[Row] = []
     refusal: motet.ParseError | None = None
     try:
-        for row in _rows(ids, parser, role):
+        place = "between" if role is None else _place(options.opened)
+        for row in _rows(ids, parser, place):
             rows.append(row)
     except motet.ParseError as error:
         refusal = error
@@ -98,9 +101,14 @@ def _print(rows: list[Row], options: argparse.Namespace, deviation: _Deviation |
         print(deviation.line(style))
 
 
-def _rows(ids: list[int], parser: motet.StreamParser, role: str | None) -> Iterator[Row]:
-    # "content", "header" or "between": describes tokens without an event of their own.
-    place = "header" if role else "between"
+def _place(opened: str | None) -> str:
+    """Where the first token stands: behind the header that the prompt opened, or within it."""
+    complete = opened is not None and (opened.endswith(_core.MARKERS["message"]) or "<" not in opened)
+    return "content" if complete else "header"
+
+
+def _rows(ids: list[int], parser: motet.StreamParser, place: str) -> Iterator[Row]:
+    """`place`: `content`, `header` or `between`; describes tokens without an event of their own."""
     for position, token in enumerate(ids):
         events = parser.feed(token)
         yield _row(position, token, events, place)

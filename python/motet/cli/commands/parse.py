@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> None:
     completion = motet.parse(
         data if ids is None else ids,
         role=_role(options, data, ids),
+        opened=options.opened,
         tools=tools,
         strict=options.strict,
         stripped=options.stripped,
@@ -63,7 +64,9 @@ def _stream(options: argparse.Namespace, style: Style, tools: list[Any] | None) 
         head += b"".join(chunks)
         ids = read_ids(head, options)
     role = _role(options, head, ids)
-    parser = motet.StreamParser(role, tools=tools, strict=options.strict, stripped=options.stripped)
+    parser = motet.StreamParser(
+        role, opened=options.opened, tools=tools, strict=options.strict, stripped=options.stripped
+    )
     printer = EventPrinter(style, as_json=options.json)
     for part in itertools.chain([head], chunks) if ids is None else ids:
         printer.show(parser.feed(part))

@@ -11,9 +11,11 @@ from typing import Any, Self
 
 from motet import tune
 from motet.cli.cost_report import dollars
+from motet.cli.failure import describe
 from motet.cli.style import Style
 from motet.cli.table import table
 from motet.cli.terminal import json_text, unfiltered, visible
+from motet.errors import ApiError
 
 __all__ = ["Transfer", "Watcher", "comparison_table", "job_dict", "job_line", "job_table"]
 
@@ -151,6 +153,7 @@ class Watcher:
         self._svg = None if svg is None else Path(svg)
         self._style = Style(color, sys.stdout)
         self._live: Any = None
+        self._troubled = False
         self._events = 0
         if not as_json and sys.stdout.isatty():
             from rich.console import Console
@@ -192,6 +195,12 @@ class Watcher:
             self._live.update(_picture(job, self._live.console.width))
         else:
             self._print(job)
+
+    def show_trouble(self, error: ApiError) -> None:
+        """A line for the first request that fails before the job is known."""
+        if not self._troubled:
+            self._troubled = True
+            print(f"motet: {describe(error)}; asked again until it answers, up to half an hour", file=sys.stderr)
 
     def _print(self, job: tune.Job) -> None:
         """A line for each event and for each change."""

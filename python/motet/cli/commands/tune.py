@@ -310,7 +310,9 @@ def _watch(
     name = job if isinstance(job, str) else job.id
     try:
         with Watcher(as_json=options.json, color=options.color, svg=svg) as watcher:
-            last = tune.watch(job, on_change=watcher.show, timeout=timeout, backend=backend)
+            last = tune.watch(
+                job, on_change=watcher.show, on_trouble=watcher.show_trouble, timeout=timeout, backend=backend
+            )
     except KeyboardInterrupt:
         print(f"\nmotet: {name} goes on; watch it again with: motet tune watch {name}", file=sys.stderr)
         raise
