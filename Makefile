@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test snapshots test-free-threaded frameworks engines engine check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test snapshots test-free-threaded frameworks engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -29,8 +29,8 @@ frameworks: $(VENV)/frameworks-tools
 	$(VENV)/frameworks/bin/mypy --package motet.integrations
 
 # Parsers inside of engines, with the parser modules of their wheels; `make test` skips these tests.
-engines: $(VENV)/engines-tools
-	MOTET_VLLM=$(VENV)/engines/wheels/vllm $(VENV)/engines/bin/pytest -W ignore tests/engines
+engine-plugins: $(VENV)/engine-plugins-tools
+	MOTET_VLLM=$(VENV)/engine-plugins/wheels/vllm MOTET_SGLANG=$(VENV)/engine-plugins/wheels/sglang $(VENV)/engine-plugins/bin/pytest -W ignore tests/engines
 
 # Asks a real engine: llama.cpp's server, with a gpt-oss of random weights. The first time it is built from the sources
 # in llama-cpp-python, which needs a C++ compiler and some twenty minutes of one core.
@@ -138,12 +138,13 @@ $(VENV)/docs-tools: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 # The engines' wheels without what they require, gigabytes for a GPU: their parsers need little of it.
-$(VENV)/engines-tools: $(SOURCES) | $(VENV)/bin/python
-	$(PYTHON) -m venv $(VENV)/engines
-	$(VENV)/engines/bin/pip install --quiet --upgrade pip
-	$(VENV)/engines/bin/pip install --quiet --editable '.[together]' --group engines
-	$(VENV)/engines/bin/pip install --quiet --no-deps xgrammar==0.2.8
-	$(VENV)/engines/bin/pip install --quiet --no-deps --target $(VENV)/engines/wheels/vllm vllm==0.33.0
+$(VENV)/engine-plugins-tools: $(SOURCES) | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/engine-plugins
+	$(VENV)/engine-plugins/bin/pip install --quiet --upgrade pip
+	$(VENV)/engine-plugins/bin/pip install --quiet --editable '.[together]' --group engine-plugins
+	$(VENV)/engine-plugins/bin/pip install --quiet --no-deps xgrammar==0.2.8
+	$(VENV)/engine-plugins/bin/pip install --quiet --no-deps --target $(VENV)/engine-plugins/wheels/vllm vllm==0.33.0
+	$(VENV)/engine-plugins/bin/pip install --quiet --no-deps --target $(VENV)/engine-plugins/wheels/sglang sglang==0.5.23
 	touch $@
 
 # In an environment of their own: they bring a hundred packages along, and release often.

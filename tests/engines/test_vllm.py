@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import motet
+from tests.support.engine_modules import import_vllm
 from tests.support.server_scripts import CALL, PLAIN
-from tests.support.vllm_modules import import_vllm
 
 START = "<|start|>assistant"
 HEADER = "<|channel|>commentary to=functions.f <|constrain|>json<|message|>"

@@ -143,6 +143,7 @@ def foreign(path: Path) -> list[tuple[str, bool]]:
         ("litellm", "integrations", ""),
         ("llm", "integrations", ""),
         ("pydantic_ai", "integrations", ""),
+        ("sglang", "", "engines"),
         ("vllm", "engines", ""),
         ("compression", "", "tune"),
         ("backports", "", "tune"),
@@ -175,6 +176,7 @@ def test_no_other_package_is_imported() -> None:
         "litellm",
         "llm",
         "pydantic_ai",
+        "sglang",
         "vllm",
         # Zstandard, from Python 3.14 on and before.
         "compression",

@@ -1,6 +1,6 @@
-"""vLLM's own parser modules, imported without a GPU: from an installed vLLM, or from an unpacked wheel whose path is in
-`MOTET_VLLM`. There, packages and parts of vLLM that its parsers import and do not use are stubs: names that exist and do
-nothing.
+"""The parser modules of vLLM and SGLang, imported without a GPU: from an installed engine, or from an unpacked wheel
+whose path is in `MOTET_VLLM` or `MOTET_SGLANG`. There, packages and parts of the engine that its parsers import and do not
+use are stubs: names that exist and do nothing.
 """
 
 from __future__ import annotations
@@ -18,19 +18,25 @@ from typing import Any
 import pytest
 
 STUBS = [
+    "IPython",
     "PIL",
     "cloudpickle",
     "cpuinfo",
     "fastapi",
     "huggingface_hub",
     "msgspec",
+    "orjson",
     "partial_json_parser",
     "prometheus_client",
     "pybase64",
     "safetensors",
+    "sgl_kernel",
+    "starlette",
     "tokenizers",
     "torch",
+    "tqdm",
     "transformers",
+    "triton",
     "uvloop",
     "zmq",
     "vllm._C",
@@ -39,6 +45,7 @@ STUBS = [
     "vllm.model_executor",
     "vllm.multimodal",
     "vllm.platforms",
+    "sglang.srt.utils",
 ]
 
 
@@ -123,13 +130,27 @@ class _StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def import_vllm() -> types.ModuleType:
     """`vllm`, whose submodules can be imported. Skips the test where there is none."""
-    if "vllm" in sys.modules:
-        return sys.modules["vllm"]
-    folder = os.environ.get("MOTET_VLLM")
+    return _import_engine("vllm")
+
+
+def import_sglang() -> types.ModuleType:
+    """`sglang`, whose submodules can be imported. Skips the test where there is none."""
+    if "sglang" not in sys.modules and (folder := os.environ.get("MOTET_SGLANG")) is not None:
+        # Without its own code, which mends the parts of transformers that it uses.
+        package = sys.modules["sglang"] = types.ModuleType("sglang")
+        package.__path__ = [f"{folder}/sglang"]
+    return _import_engine("sglang")
+
+
+def _import_engine(name: str) -> types.ModuleType:
+    folder = os.environ.get(f"MOTET_{name.upper()}")
     if folder is None:
-        return pytest.importorskip("vllm", reason="needs vLLM, or its unpacked wheel in MOTET_VLLM: `make engines`")
-    sys.path.insert(0, folder)
-    # Stubs of the packages that are not there, and of the parts of vLLM that load its extension.
-    missing = [name for name in STUBS if name.startswith("vllm.") or importlib.util.find_spec(name) is None]
-    sys.meta_path.insert(0, _StubFinder(missing))
-    return importlib.import_module("vllm")
+        reason = f"needs {name}, or its unpacked wheel in MOTET_{name.upper()}: `make engine-plugins`"
+        return pytest.importorskip(name, reason=reason)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    if not any(isinstance(finder, _StubFinder) for finder in sys.meta_path):
+        # Stubs of the packages that are not there, and of the parts of engines that load their extensions.
+        missing = [each for each in STUBS if "." in each or importlib.util.find_spec(each) is None]
+        sys.meta_path.insert(0, _StubFinder(missing))
+    return importlib.import_module(name)
