@@ -30,6 +30,7 @@ __all__ = [
     "_HarmonySpecialTokens",
     "_StreamableParser",
     "__version__",
+    "_pretokens",
     "_token_id",
     "_vocabulary",
     "count",
@@ -174,6 +175,9 @@ def decode_with_offsets(
 
 def _token_id(bytes: bytes, /) -> int | None:
     """The id of the token with these bytes, special tokens by their spelling; `None` if there is none."""
+
+def _pretokens(text: str) -> list[str]:
+    """The parts of a text that the split pattern separates."""
 
 def _vocabulary() -> bytes:
     """The vocabulary as a `.tiktoken` file, which other tokenizers read."""

@@ -8,6 +8,7 @@ the differences.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoding", "encoding_for_model", "encoding_name_for_model", "get_encoding", "list_encoding_names"]
 
+_UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
+_LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+# The split rules of o200k_base, in order; rust/core/src/tokenizer/pretokenizer is the scanner for them.
+_PATTERN = "|".join(
+    [
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CONTRACTION}",
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTION}",
+        r"\p{N}{1,3}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
+        r"\s*[\r\n]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    ]
+)
 _ORDINARY_TOKENS = 199_998
 _END_OF_TEXT = 199_999
 _SPECIAL_TOKENS = {
@@ -93,6 +109,47 @@ class Encoding:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return get_encoding, (self.name,)
+
+    # Names with an underscore that programs over tiktoken use.
+
+    @property
+    def _pat_str(self) -> str:
+        """The split pattern, for the module `regex`."""
+        return _PATTERN
+
+    @functools.cached_property
+    def _mergeable_ranks(self) -> dict[bytes, int]:
+        """The ordinary tokens by their bytes."""
+        return {_core.decode_bytes((token,)): token for token in range(_ORDINARY_TOKENS)}
+
+    def _encode_single_piece(self, text_or_bytes: str | bytes) -> list[int]:
+        """The tokens of one pre-token, of any bytes; `encode_ordinary` splits a text into them."""
+        piece = text_or_bytes.encode() if isinstance(text_or_bytes, str) else text_or_bytes
+        return _merged(piece)
+
+    def _encode_only_native_bpe(self, text: str) -> list[int]:
+        """`encode_ordinary`."""
+        return self.encode_ordinary(text)
+
+    def _encode_bytes(self, text: bytes) -> list[int]:
+        """The tokens of bytes that may not be UTF-8: from the last pre-token before an invalid byte on, all bytes are
+        merged as one."""
+        try:
+            return self.encode_ordinary(text.decode())
+        except UnicodeDecodeError as error:
+            valid = text[: error.start].decode()
+        pretokens = _core._pretokens(valid)
+        tokens = [self.encode_ordinary(pretoken) for pretoken in pretokens]
+        flat = [token for group in tokens for token in group]
+        unstable = len(tokens[-1]) if tokens else 0
+        is_space = [not self.decode_bytes((token,)).strip(b" \n\t") for token in flat]
+        if unstable and is_space[-unstable]:
+            # White space before the last pre-token may merge with it.
+            while unstable < len(flat) and is_space[-unstable - 1]:
+                unstable += 1
+        stable = flat[: len(flat) - unstable]
+        rest = self.decode_bytes(flat[len(stable) :]) + text[len(valid.encode()) :]
+        return [*stable, *_merged(rest)]
 
     @property
     def n_vocab(self) -> int:
@@ -233,6 +290,26 @@ class Encoding:
                 raise OverflowError(f"token out of range: {token}")
             if token >= _ORDINARY_TOKENS and token not in self._special_ids:
                 raise KeyError(f"not a token of {self.name}: {token}")
+
+
+def _merged(piece: bytes) -> list[int]:
+    """Byte pair encoding by its definition. Takes quadratic time."""
+    token = _core._token_id(piece) if piece else None
+    if token is not None and token < _ORDINARY_TOKENS:
+        return [token]
+    parts = [piece[at : at + 1] for at in range(len(piece))]
+    while True:
+        pairs = [_ordinary(left + right) for left, right in itertools.pairwise(parts)]
+        best = min([token for token in pairs if token is not None], default=None)
+        if best is None:
+            return [token for part in parts if (token := _ordinary(part)) is not None]
+        at = pairs.index(best)
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+
+
+def _ordinary(token_bytes: bytes) -> int | None:
+    token = _core._token_id(token_bytes)
+    return token if token is not None and token < _ORDINARY_TOKENS else None
 
 
 def _key(specials: _Specials | _Disallowed, name: str) -> Literal["all"] | frozenset[str]:

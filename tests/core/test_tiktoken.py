@@ -143,6 +143,24 @@ def test_models_have_the_encodings_of_tiktoken() -> None:
         tiktoken.get_encoding("cl100k_base")
 
 
+def test_names_with_underscores_equal_those_of_tiktoken(pair: tuple[Any, Any]) -> None:
+    ours, theirs = pair
+    assert ours._pat_str == theirs._pat_str
+    assert ours._mergeable_ranks == theirs._mergeable_ranks
+    assert ours._special_tokens == theirs._special_tokens
+    for piece in (" hello", b"hello", b"\xf0\x9f", b"  \n", "zzqx"):
+        assert ours._encode_single_piece(piece) == theirs._encode_single_piece(piece)
+    assert ours._encode_only_native_bpe("Hello world") == theirs._encode_only_native_bpe("Hello world")
+
+
+@given(st.lists(st.binary(max_size=4) | st.sampled_from([b" ", b"\n", b"\t ", b"the", "실".encode()]), max_size=6))
+def test_bytes_encode_as_in_tiktoken(lent_vocabulary: Path, chunks: list[bytes]) -> None:
+    data = b"".join(chunks)
+    ours, theirs = tiktoken.get_encoding("o200k_harmony"), peer.get_encoding("o200k_harmony")
+    assert ours._encode_bytes(data) == theirs._encode_bytes(data)
+    assert ours.decode_bytes(ours._encode_bytes(data)) == data
+
+
 def test_copies_are_the_same_encoding() -> None:
     encoding = tiktoken.get_encoding("o200k_harmony")
     assert copy.copy(encoding) is copy.deepcopy(encoding) is pickle.loads(pickle.dumps(encoding)) is encoding

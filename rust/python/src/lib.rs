@@ -31,8 +31,8 @@ mod _core {
     use super::stream_tokenizer::{StreamDecoder, StreamEncoder};
     #[pymodule_export]
     use super::tokenizer::{
-        _token_id, _vocabulary, count, decode, decode_bytes, decode_with_offsets, encode, encode_array,
-        encode_batch, encode_with_offsets, truncate,
+        _pretokens, _token_id, _vocabulary, count, decode, decode_bytes, decode_with_offsets, encode,
+        encode_array, encode_batch, encode_with_offsets, truncate,
     };
 
     #[pymodule_export]

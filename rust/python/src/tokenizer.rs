@@ -350,6 +350,15 @@ pub(crate) fn _token_id(bytes: &[u8]) -> Option<u32> {
     tokenizer::token_id(bytes)
 }
 
+/// The parts of a text that the split pattern separates.
+#[pyfunction]
+pub(crate) fn _pretokens<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyList>> {
+    let utf8 = utf8(text)?;
+    let mut pretokens = Vec::new();
+    tokenizer::for_each_pretoken(&utf8, |pretoken| pretokens.push(pretoken));
+    PyList::new(text.py(), pretokens)
+}
+
 /// The vocabulary as a `.tiktoken` file, which other tokenizers read.
 #[pyfunction]
 pub(crate) fn _vocabulary(py: Python<'_>) -> Bound<'_, PyBytes> {
