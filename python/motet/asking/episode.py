@@ -26,14 +26,9 @@ class Exchange:
 
     @cached_property
     def hash(self) -> str:
-        """Hexadecimal SHA-256 of the content. Each message is prefixed with its length, so that different exchanges
-        never give the same bytes."""
-        digest = hashlib.sha256()
-        for message in (*self.input, self.output):
-            data = json.dumps(message.to_dict(), sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
-            digest.update(b"%d:" % len(data))
-            digest.update(data)
-        return digest.hexdigest()
+        """Hexadecimal SHA-256 of the content."""
+        messages = [message.to_dict() for message in (*self.input, self.output)]
+        return _hash_of([json.dumps(message, sort_keys=True, ensure_ascii=False) for message in messages])
 
     @property
     def id(self) -> str:
@@ -52,12 +47,7 @@ class Episode:
     @cached_property
     def hash(self) -> str:
         """Hexadecimal SHA-256 of the system side and of the exchanges' hashes, in order."""
-        digest = hashlib.sha256()
-        for text in (self.system, *[exchange.hash for exchange in self.exchanges]):
-            data = text.encode("utf-8", "surrogatepass")
-            digest.update(b"%d:" % len(data))
-            digest.update(data)
-        return digest.hexdigest()
+        return _hash_of([self.system, *[exchange.hash for exchange in self.exchanges]])
 
     @property
     def id(self) -> str:
@@ -124,3 +114,13 @@ class Episode:
 def sampled_from_list(ids: Iterable[int] | None) -> array[int] | None:
     """Sampled ids of a JSON form. Raises `OverflowError` or `TypeError` for anything but a list of ids, or `None`."""
     return None if ids is None else array("I", list(ids))
+
+
+def _hash_of(texts: Iterable[str]) -> str:
+    """Hexadecimal SHA-256 of texts. Each is prefixed with its length, so that different lists give different bytes."""
+    digest = hashlib.sha256()
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
+    return digest.hexdigest()
