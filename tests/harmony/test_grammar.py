@@ -1,10 +1,7 @@
-"""Grammars in real engines: what follows the format is accepted token by token, what does not is refused."""
+"""Grammars of all forms in real engines: they accept exactly the completions of the format, token by token."""
 
 from __future__ import annotations
 
-import functools
-import json
-import random
 import re
 from typing import Any
 
@@ -15,72 +12,16 @@ from hypothesis import strategies as st
 
 import motet
 from tests.support import grammar_engines as engines
+from tests.support.grammars import FORMS, RETURN, REVIEW, TOOLS, call_of, dumped, engine, ids_of
 
 # One process only: the compiled grammars of both engines take 3.7 GB.
 pytestmark = [pytest.mark.usefixtures("lent_vocabulary"), pytest.mark.xdist_group("grammar_engines")]
 
-RETURN, END, CALL = motet.STOP_TOKENS
 MARKERS = [
     motet.SPECIAL_TOKENS[f"<|{name}|>"]
     for name in ["start", "end", "message", "channel", "constrain", "return", "call"]
 ]
-
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "parameters": {
-            "type": "object",
-            "properties": {
-                "city": {"type": "string"},
-                "unit": {"enum": ["C", "F"]},
-                "days": {"type": "array", "items": {"$ref": "#/$defs/day"}, "minItems": 1, "maxItems": 3},
-                "exact": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
-            },
-            "required": ["city"],
-            "additionalProperties": False,
-            "$defs": {
-                "day": {
-                    "type": "object",
-                    "properties": {"month": {"type": "integer"}, "day": {"type": "number"}},
-                    "required": ["day"],
-                    "additionalProperties": False,
-                }
-            },
-        },
-    },
-}
-TOOLS = [WEATHER, "now", {"name": "math.sum", "parameters": {"type": "object", "additionalProperties": True}}]
-REVIEW = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "review",
-        "schema": {
-            "type": "object",
-            "properties": {"stars": {"enum": [1, 2, 3]}, "why": {"type": "string"}},
-            "required": ["stars", "why"],
-            "additionalProperties": False,
-        },
-    },
-}
-FORMS = ("lark", "gbnf", "structural_tag")
 SOME = examples.default.max_examples // 3 if examples.default else 100  # Each is read by an engine, token by token.
-
-
-@functools.cache
-def _engine(form: str, settings: str) -> engines.Engine:
-    grammar: Any = motet.grammar(**json.loads(settings), format=form)
-    if form == "lark":
-        return engines.Llguidance(grammar)
-    return engines.Xgrammar(grammar, (RETURN, CALL) if form == "gbnf" else (RETURN,))
-
-
-def engine(form: str, **settings: Any) -> engines.Engine:
-    return _engine(form, json.dumps({"tools": TOOLS, "builtin_tools": ["python", "browser"], **settings}))
-
-
-def ids_of(text: str) -> list[int]:
-    return motet.encode(text, special="token")
 
 
 # Completions, piece by piece: markers, and text that spells none of them.
@@ -113,14 +54,6 @@ values = st.recursive(
 objects = st.dictionaries(texts, values, max_size=3)
 search = st.builds(lambda query, rest: {"query": query, **rest}, texts, st.sampled_from([{}, {"topn": 3}]))
 json_type = st.sampled_from(["", " json", " <|constrain|>json", "<|constrain|>json", " <|constrain|> json"])
-
-
-def dumped(value: Any, style: int) -> str:
-    """JSON that every form accepts."""
-    indent, separators = [(None, (", ", ": ")), (None, (",", ":")), (2, (",", ": "))][style]
-    # llguidance takes escapes only where JSON needs them, and needs one more of them than JSON: for U+007F.
-    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
-    return text.replace("\x7f", "\\u007f").replace("<|", "< |")
 
 
 styles = st.integers(0, 2)
@@ -211,34 +144,6 @@ def test_grammar_refuses_what_breaks_the_format(form: str, ids: list[int], data:
         assert well_formed, motet.decode(damaged)
 
 
-@pytest.mark.parametrize("settings", [{}, {"parallel_calls": True}, {"quoting": False}, {"response_format": REVIEW}])
-def test_masked_sampling_follows_the_format(settings: dict[str, Any]) -> None:
-    result = engine("lark", **settings)
-    assert isinstance(result, engines.Llguidance)
-    for seed in range(20):
-        chance, matcher, ids = random.Random(seed), result.matcher(), []
-        while len(ids) < 60 and not matcher.is_stopped():
-            choices = result.choices(matcher)
-            if matcher.is_accepting():
-                # Sampling may end here, which the engine says with the token of its own.
-                choices.remove(RETURN)
-                if not choices or chance.random() < 0.5:
-                    break
-            # Markers come now and then, or no frame would end.
-            marks = [token for token in choices if token >= 199_998]
-            token = chance.choice(marks if marks and chance.random() < 0.4 else choices)
-            assert result.take(matcher, token)
-            ids.append(token)
-        completion = motet.parse(ids, tools=TOOLS)
-        codes = {repair.code for repair in completion.repairs}
-        if matcher.is_accepting():
-            assert codes <= {"multiple_finals", "empty_answer"}, (motet.decode(ids), completion)
-            assert motet.parse(ids, tools=TOOLS, strict=True) == completion
-        else:
-            assert codes <= {"truncated_content", "truncated_header", "stray_text", "invalid_json", "invalid_utf8",
-                             "empty_arguments", "missing_message", "empty_answer", "no_markup"}  # fmt: skip
-
-
 GOOD = "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
 
 
@@ -322,14 +227,6 @@ def test_spelled_markers_are_text(form: str, quoting: bool) -> None:
     assert not matcher.accepts([*opening, motet.SPECIAL_TOKENS["<|reserved_200050|>"], *stop]) or form == "gbnf"
 
 
-def test_engine_stop_tokens_are_left_out_of_the_grammar() -> None:
-    for eos in ([], [RETURN], [RETURN, CALL]):
-        for stop in (RETURN, CALL):
-            assert (motet.decode([stop]) in motet.grammar(["f"], eos=eos)) is (stop not in eos)
-    matcher = engines.Llguidance(motet.grammar(["now"], eos=[RETURN]))
-    assert matcher.accepts(ids_of("<|channel|>final<|message|>Hi<|return|>"))
-
-
 @pytest.mark.parametrize("form", FORMS)
 def test_unsupported_schema_keywords_are_not_constrained(form: str) -> None:
     odd = {"type": "object", "properties": {"a": {"type": "string", "format": "knot"}, "b": {"not": {"type": "null"}}}}
@@ -353,58 +250,6 @@ def test_wrong_arguments_are_named() -> None:
         motet.grammar(response_format={"type": "json"})
 
 
-SCHEMAS: list[tuple[Any, list[Any], list[Any]]] = [
-    (True, [1, {"a": [None]}, "x"], []),
-    ({"type": ["string", "null"]}, ["x", None], [1]),
-    ({"const": {"a": [1, "x"], "b": {}}}, [{"a": [1, "x"], "b": {}}], [{"a": [1, "y"], "b": {}}]),
-    ({"type": "array"}, [[], [1, "x"]], [{}]),
-    ({"type": "array", "items": {"type": "integer"}, "maxItems": 0}, [[]], [[1]]),
-    ({"type": "array", "items": {"type": "integer"}, "minItems": 2}, [[1, 2], [1, 2, 3]], [[], [1], [1, "x"]]),
-    ({"type": "array", "prefixItems": [{"type": "integer"}]}, [[1], ["x"]], [1]),
-    ({"type": "object", "properties": {}, "additionalProperties": False}, [{}], [{"a": 1}]),
-    ({"type": "object", "additionalProperties": {"type": "integer"}}, [{}, {"a": 1, "b": 2}], [{"a": "x"}]),
-    (
-        {"properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "additionalProperties": {"const": 0}},
-        [{}, {"a": 1}, {"b": 1}, {"a": 1, "b": 2}, {"c": 0}, {"a": 1, "c": 0, "d": 0}],
-        [{"b": 1, "a": 2}, {"a": "x"}],
-    ),
-    (
-        {"properties": {"a": {"const": 1}, "b": {"const": 2}, "c": {"const": 3}}, "required": ["b"]},
-        [{"b": 2}, {"a": 1, "b": 2}, {"b": 2, "c": 3}, {"a": 1, "b": 2, "c": 3}],
-        [{}, {"a": 1}, {"c": 3}, {"a": 1, "c": 3}],
-    ),
-    ({"allOf": [{"type": "integer"}]}, [1], ["x"]),
-    ({"oneOf": [{"type": "integer"}, {"type": "array", "items": {"$ref": "#"}}]}, [1, [1, [2]], []], ["x", ["x"]]),
-    ({"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "integer"}}}, [1], ["x"]),
-    ({"$ref": "#/nowhere"}, [1, "x"], []),
-    ({"$ref": "#"}, [1, "x"], []),
-    ({"type": "string", "pattern": "^a$"}, ["a", "b"], [1]),
-    ({"enum": ['quo"te', "line\nbreak", "é", "\U0001f600"]}, ['quo"te', "line\nbreak", "é", "\U0001f600"], ["x"]),
-]
-
-
-@pytest.mark.parametrize(("schema", "taken", "refused"), SCHEMAS, ids=lambda value: str(value)[:40])
-def test_gbnf_constrains_supported_keywords(schema: Any, taken: list[Any], refused: list[Any]) -> None:
-    entries = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    matcher = engines.Xgrammar(motet.grammar(response_format=entries, format="gbnf"), (RETURN, CALL))
-    for value, fits in [*[(value, True) for value in taken], *[(value, False) for value in refused]]:
-        for style in (0, 1, 2):
-            text = f"<|channel|>final<|message|>{dumped(value, style)}<|return|>"
-            assert matcher.accepts(ids_of(text)) == fits, text
-
-
-@pytest.mark.parametrize("bound", ["minItems", "maxItems"])
-def test_gbnf_repeats_no_more_than_llama_cpp_does(bound: str) -> None:
-    schema = {"type": "array", "items": {"type": "integer"}, bound: 5000}
-    answer = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    grammar = motet.grammar(response_format=answer, format="gbnf")
-    assert all(int(count) <= 1000 for count in re.findall(r"\d+(?=[,}])", grammar))
-
-
-def call_of(arguments: Any) -> list[int]:
-    return ids_of(f" to=functions.f<|channel|>commentary<|message|>{json.dumps(arguments)}<|call|>")
-
-
 OLDER_FORMS: list[tuple[Any, Any]] = [
     ({"type": "array", "items": [{"type": "integer"}, {"type": "string"}]}, [1, "x"]),
     ({"type": "number", "minimum": 0, "exclusiveMinimum": True}, 1),
@@ -421,26 +266,3 @@ OLDER_FORMS: list[tuple[Any, Any]] = [
 def test_older_schema_forms_are_accepted(form: str, schema: Any, value: Any) -> None:
     parameters = {"type": "object", "properties": {"x": schema}, "required": ["x"], "additionalProperties": False}
     assert engine(form, tools=[{"name": "f", "parameters": parameters}]).accepts(call_of({"x": value}))
-
-
-BRANCHES: list[tuple[Any, list[Any], list[Any]]] = [
-    (
-        {"properties": {"a": {"type": "integer"}}, "anyOf": [{"required": ["a"]}, {"properties": {"b": {}}}]},
-        [{"a": 1}, {"b": 2}, {"a": 1, "b": 2}],
-        [{"a": "x"}],
-    ),
-    (
-        {"properties": {"a": {}}, "allOf": [{"properties": {"b": {"type": "integer"}}, "required": ["b"]}]},
-        [{"b": 1}, {"a": 0, "b": 1}],
-        [{"a": 0}, {"b": "x"}],
-    ),
-    ({"properties": {"a": {}}, "allOf": [{"$ref": "#/$defs/x"}], "$defs": {"x": {}}}, [{"a": 1, "z": 2}], [1]),
-    ({"patternProperties": {"^x": {"type": "integer"}}, "additionalProperties": False}, [{}, {"x1": 1}], [1]),
-]
-
-
-@pytest.mark.parametrize(("schema", "accepted", "refused"), BRANCHES, ids=lambda value: str(value)[:40])
-def test_gbnf_accepts_properties_of_all_branches(schema: Any, accepted: list[Any], refused: list[Any]) -> None:
-    matcher = engine("gbnf", tools=[{"name": "f", "parameters": {"type": "object", **schema}}])
-    assert [matcher.accepts(call_of(value)) for value in accepted] == [True] * len(accepted)
-    assert [matcher.accepts(call_of(value)) for value in refused] == [False] * len(refused)
