@@ -126,8 +126,8 @@ def test_run_calls_a_tool_under_its_declared_name(style: str, lane: str) -> None
         [{"name": "Web Search", "inputSchema": {"type": "object"}}], lambda _, arguments: search(**arguments)
     )
     script = [call("Web_Search", '{"query": "x"}').removeprefix("<|start|>assistant"), final("Done.")]
-    with asking(*script, style=style, lane=lane) as (brain, server):
-        run = brain.run("Go.", tools=tool, allow_text_calls=True)
+    with asking(*script, style=style, lane=lane) as (atom, server):
+        run = atom.run("Go.", tools=tool, allow_text_calls=True)
     assert run.text == "Done." and made == ["x"]
     assert run.steps[0].calls[0].call.name == "Web Search"
     if lane == "chat":

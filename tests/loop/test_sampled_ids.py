@@ -44,48 +44,48 @@ def prompts(server: ScriptedServer) -> list[list[int]]:
     return [received.body["prompt"] for received in server.requests if "prompt" in (received.body or {})]
 
 
-def of_run(brain: motet.Atom) -> list[int]:
-    run = brain.run("Weather?", tools=[weather])
+def of_run(atom: motet.Atom) -> list[int]:
+    run = atom.run("Weather?", tools=[weather])
     again = Run.from_dict(json.loads(json.dumps(run.to_dict())))
     assert [step.sampled for step in again.steps] == [array("I", CALL), array("I", ANSWER)]
     return CALL
 
 
-def of_steps(brain: motet.Atom) -> list[int]:
-    with brain.steps("Weather?", tools=[weather]) as steps:
+def of_steps(atom: motet.Atom) -> list[int]:
+    with atom.steps("Weather?", tools=[weather]) as steps:
         for _ in steps:
             pass
     return CALL
 
 
-def of_episode(brain: motet.Atom) -> list[int]:
-    first = brain.ask("Weather?", tools=[weather])
+def of_episode(atom: motet.Atom) -> list[int]:
+    first = atom.ask("Weather?", tools=[weather])
     assert first.sampled == array("I", CALL)
     result = motet.ToolResult(first.calls[0].id, "sunny")
     episode = Episode.from_dict(json.loads(json.dumps(first.episode.to_dict())))
-    brain.ask([motet.Message("tool", (result,))], on=episode, tools=[weather])
+    atom.ask([motet.Message("tool", (result,))], on=episode, tools=[weather])
     return CALL
 
 
 @pytest.mark.parametrize("ask", [of_run, of_steps, of_episode])
 def test_next_prompt_begins_with_the_sampled_ids(ask: Callable[[motet.Atom], list[int]]) -> None:
-    with asking(CALL, ANSWER, style="vllm", lane="ids") as (brain, server):
-        sampled = ask(brain)
+    with asking(CALL, ANSWER, style="vllm", lane="ids") as (atom, server):
+        sampled = ask(atom)
         first, second = prompts(server)
     assert second[: len(first) + len(sampled)] == first + sampled
 
 
 def test_ended_turns_keep_the_ids_of_their_answers() -> None:
-    with asking(ANSWER, ANSWER, style="vllm", lane="ids") as (brain, server):
-        first = brain.ask("Weather?")
-        brain.ask("And tomorrow?", on=first)
+    with asking(ANSWER, ANSWER, style="vllm", lane="ids") as (atom, server):
+        first = atom.ask("Weather?")
+        atom.ask("And tomorrow?", on=first)
         asked, again = prompts(server)
     assert again[: len(asked) + len(ANSWER)] == asked + ANSWER
 
 
 def test_changed_calls_are_rendered_anew() -> None:
-    with asking(CALL, ANSWER, style="vllm", lane="ids") as (brain, server):
-        with brain.steps("Weather?", tools=[weather]) as steps:
+    with asking(CALL, ANSWER, style="vllm", lane="ids") as (atom, server):
+        with atom.steps("Weather?", tools=[weather]) as steps:
             for step in steps:
                 for call in step.calls:
                     call.replace({"city": "Oslo"})
@@ -96,8 +96,8 @@ def test_changed_calls_are_rendered_anew() -> None:
 
 @pytest.mark.parametrize("lane", ["text", "chat"])
 def test_other_lanes_render_answers_from_their_messages(lane: Any) -> None:
-    with asking(CALL, final("sunny"), style="vllm", lane="ids") as (brain, server):
-        first = brain.ask("Weather?", tools=[weather])
+    with asking(CALL, final("sunny"), style="vllm", lane="ids") as (atom, server):
+        first = atom.ask("Weather?", tools=[weather])
         result = motet.Message("tool", (motet.ToolResult(first.calls[0].id, "sunny"),))
         with motet.atom(SLUG, base_url=server.url, api_key=KEY, lane=lane) as other:
             answer = other.ask([result], on=first, tools=[weather])
