@@ -23,6 +23,7 @@ from pydantic_ai.messages import (
     ToolCallPart,
     ToolReturnPart,
 )
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.test import TestModel
 
@@ -193,6 +194,32 @@ def test_usage_limits_of_the_framework_apply() -> None:
     async def use(model: MotetModel, _: ScriptedServer) -> None:
         with pytest.raises(exceptions.UsageLimitExceeded):
             await Agent(model).run("Hi", usage_limits=UsageLimits(output_tokens_limit=3))
+
+    with_model(PLAIN, use=use)
+
+
+def test_prompt_tokens_are_limited_before_the_request() -> None:
+    async def use(model: MotetModel, server: ScriptedServer) -> None:
+        exact = UsageLimits(input_tokens_limit=5, count_tokens_before_request=True)
+        with pytest.raises(exceptions.UsageLimitExceeded):
+            await Agent(model).run("Hi", usage_limits=exact)
+        assert server.requests == []
+        counted = await model.count_tokens([ModelRequest.user_text_prompt("Hi")], None, ModelRequestParameters())
+        result = await Agent(model).run("Hi")
+        assert result.usage.input_tokens == counted.input_tokens
+
+    with_model(PLAIN, use=use)
+
+
+def test_cancelled_stream_has_the_usage_of_what_arrived() -> None:
+    async def use(model: MotetModel, _: ScriptedServer) -> None:
+        async with Agent(model).run_stream("Hi") as stream:
+            async for _text in stream.stream_text(debounce_by=None):
+                await stream.cancel()
+                break
+        assert stream.response.state == "interrupted"
+        assert stream.response.usage.output_reasoning_tokens == motet.count(THOUGHT)
+        assert stream.response.usage.cost is not None
 
     with_model(PLAIN, use=use)
 

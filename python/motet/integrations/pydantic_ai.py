@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse, 
 from pydantic_ai.profiles import ModelProfile, ModelProfileSpec
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import RunContext
+from pydantic_ai.usage import RequestUsage
 
 from motet import errors
 from motet._core import Event
@@ -98,6 +100,19 @@ class MotetModel(Model[Any]):
             finish_reason=to_finish_reason(answer),
         )
 
+    async def count_tokens(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> RequestUsage:
+        """Tokens of the prompt, without a request; exact for models that speak harmony."""
+        settings, parameters = self.prepare_request(model_settings, model_request_parameters)
+        estimate = self.atom.estimate(to_messages(messages, parameters), **to_options(settings, parameters))
+        if estimate.tokens.input is None:
+            raise errors.ConfigError(f"the prompt of {self.model_name} cannot be counted")
+        return RequestUsage(input_tokens=estimate.tokens.input)
+
     @asynccontextmanager
     async def request_stream(
         self,
@@ -179,8 +194,11 @@ class MotetStreamedResponse(StreamedResponse):
         self.provider_response_id = answer.request_id
 
     async def close_stream(self) -> None:
-        """Closes the connection; the service then stops generating and billing."""
+        """Closes the connection; the service then stops generating and billing. What arrived is in the usage."""
         await self._stream.aclose()
+        # Without a request there is no answer.
+        with contextlib.suppress(ValueError):
+            self._read(self._stream.answer)
 
     @property
     def model_name(self) -> str:
