@@ -165,7 +165,8 @@ class Spec:
 
 
 _registered: dict[str, Spec] = {}
-_learned: dict[str, tuple[Price, int | None, Source]] = {}
+_learned: dict[tuple[str, str], tuple[Price, int | None, Source]] = {}
+"""Figures of services' own lists, by the address of the service (`""`: Together) and the model id."""
 
 
 def _text(value: object) -> str | None:
@@ -316,7 +317,7 @@ def find_by_model(model: str) -> Spec | None:
     """The atom of a model id in any spelling, from the catalogue or from a service's list. `None`: unknown."""
     candidates = [spec for spec in specs() if spec.model is not None]
     spec = next((spec for spec in candidates if (spec.model or "").lower() == model.lower()), None)
-    if spec is None and model in _learned:
+    if spec is None and ("", model) in _learned:
         return uncatalogued(model)
     if spec is None:
         matches = [spec for spec in candidates if same_model(spec.model or "", model)]
@@ -387,20 +388,21 @@ def speaks_harmony(model: str) -> bool:
     return "gpt-oss" in model.lower()
 
 
-def uncatalogued(model: str) -> Spec:
-    """The spec of a model outside of the catalogue: its name, and the data of a service's list."""
+def uncatalogued(model: str, service: str = "") -> Spec:
+    """The spec of a model outside of the catalogue: its name, and the data of a service's list (`""`: Together's)."""
     speaks = _VOCABULARY if speaks_harmony(model) else None
     gain = Gain(SpecSize(Context()), Grades())
-    return apply_service_data(Spec(model, model, "", SpecCost(Price()), gain, vocabulary=speaks))
+    return apply_service_data(Spec(model, model, "", SpecCost(Price()), gain, vocabulary=speaks), service)
 
 
-def on_another_server(spec: Spec, slug: str) -> Spec:
+def on_another_server(spec: Spec, slug: str, service: str) -> Spec:
     """The spec of a model of Together on a server that is not Together's: its price, context and removal do not apply
-    there. What the caller registered or wrote into `MOTET_CATALOG` stays, and so do facts of the model."""
+    there, and those of the server's list do. What the caller registered or wrote into `MOTET_CATALOG` stays, and so do
+    facts of the model."""
     if spec.model is None or not spec.slug.startswith("together/") or spec.slug in _registered:
         return spec
     own = _read(os.environ.get("MOTET_CATALOG"))[1].get(spec.slug, frozenset())
-    bare = uncatalogued(spec.model)
+    bare = uncatalogued(spec.model, service)
     cash = {
         key: getattr(spec.cost.cash if f"cost.cash.{key}" in own else bare.cost.cash, key)
         for key in ("input", "output", "cached")
@@ -434,21 +436,22 @@ def to_price(price: Price | Mapping[str, Any] | None) -> Price:
     return Price(**price)
 
 
-def record_service_data(model: str, price: Price, context: int | None, source: Source) -> None:
-    """Records a service's data of a model, which override the package's and not the user's.
+def record_service_data(model: str, price: Price, context: int | None, source: Source, service: str = "") -> None:
+    """Records a service's data of a model, which override the package's and not the user's. `service`: its address,
+    `""` for Together, whose prices are the catalogue's.
 
     Ignored without a price for a model of the catalogue: such a list is from another service than the catalogue's.
     """
-    if price == Price() and find_by_model(model) is not None:
+    if not service and price == Price() and find_by_model(model) is not None:
         return
-    _learned[model] = (price, context, source)
+    _learned[service, model] = (price, context, source)
 
 
-def apply_service_data(spec: Spec) -> Spec:
-    """The spec with the recorded data of its service."""
-    if spec.model is None or spec.model not in _learned or spec.slug in _registered:
+def apply_service_data(spec: Spec, service: str = "") -> Spec:
+    """The spec with the recorded data of a service."""
+    if spec.model is None or (service, spec.model) not in _learned or spec.slug in _registered:
         return spec
-    price, context, source = _learned[spec.model]
+    price, context, source = _learned[service, spec.model]
     own = _read(os.environ.get("MOTET_CATALOG"))[1].get(spec.slug, frozenset())
     figures = {f"cost.cash.{key}": getattr(price, key) for key in ("input", "output", "cached")}
     figures["gain.size.context.tokens"] = context

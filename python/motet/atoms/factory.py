@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from motet import catalog
 from motet.atoms.atom import Atom
-from motet.backend import Backend
+from motet.backend import Backend, ModelList
 from motet.catalog import Context, Source, Spec, SpecSize
 from motet.errors import ApiError, ConfigError, UnknownAtomError
 from motet.metrics import Price
@@ -47,9 +47,10 @@ def atom(
     if backend is not None and service:
         raise ConfigError(f"give either backend= or {', '.join(sorted(service))}=, not both")
     own_service = backend is not None or bool({"base_url", "client", "async_client"} & set(service))
-    spec = _spec(slug, own_service=own_service)
-    if not _names_together(service.get("service")) and _is_elsewhere(_address(backend, service)):
-        spec = catalog.on_another_server(spec, slug)
+    other_server = _other_server(backend, service)
+    spec = _spec(slug, own_service=own_service, other_server=other_server)
+    if other_server:
+        spec = catalog.on_another_server(spec, slug, other_server)
     source = Source("given by the caller", datetime.date.today().isoformat())
     if price is not None:
         cash = catalog.to_price(price)
@@ -67,13 +68,13 @@ gen_brain_atom = atom
 """Another name of `atom`."""
 
 
-def _spec(slug: str, *, own_service: bool) -> Spec:
+def _spec(slug: str, *, own_service: bool, other_server: str) -> Spec:
     try:
         return catalog.find(slug)
     except UnknownAtomError as error:
         # A model id has one slash. A misspelled slug has two, or resembles a slug of the catalogue.
         if own_service or (slug.count("/") == 1 and not error.matches):
-            return catalog.uncatalogued(slug)
+            return catalog.uncatalogued(slug, other_server)
         raise
 
 
@@ -87,14 +88,19 @@ def _address(backend: Backend | None, service: Mapping[str, Any]) -> object:
     return service.get("base_url") or os.environ.get("TOGETHER_BASE_URL")
 
 
-def _is_elsewhere(address: object) -> bool:
-    """True if an address is not Together's."""
+def _other_server(backend: Backend | None, service: Mapping[str, Any]) -> str:
+    """The host and port of a server that is not Together's, by the arguments of a backend. Empty: it is Together's."""
+    address = _address(backend, service)
+    if not isinstance(address, str) or _names_together(service.get("service")):
+        return ""
     try:
-        host = urlsplit(address).hostname if isinstance(address, str) else None
+        parts = urlsplit(address)
+        host = parts.hostname
     except ValueError:
         # The backend refuses the address.
-        return True
-    return host is not None and not f".{host}".endswith(tuple([f".{known}" for known in TOGETHER_HOSTS]))
+        return "invalid"
+    is_together = f".{host}".endswith(tuple([f".{known}" for known in TOGETHER_HOSTS]))
+    return "" if host is None or is_together else parts.netloc.lower()
 
 
 def _names_together(choice: object) -> bool:
@@ -111,9 +117,15 @@ def _together(**service: Any) -> Backend:
 
 
 def get_brain_atoms(*, backend: Backend | None = None, **service: Any) -> tuple[Atom, ...]:
-    """All atoms of the catalogue over one service. The API key is first needed for a request."""
+    """All atoms of the catalogue over one service. The API key is first needed for a request.
+
+    On a server that is not Together's they have no prices; see `atom`.
+    """
     shared = backend if backend is not None else _together(**service)
-    return tuple([Atom(spec, shared) for spec in catalog.specs()])
+    other_server, specs = _other_server(backend, service), catalog.specs()
+    if other_server:
+        specs = tuple([catalog.on_another_server(spec, spec.slug, other_server) for spec in specs])
+    return tuple([Atom(spec, shared) for spec in specs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,28 +148,50 @@ class Models:
 
 
 def models(*, refresh: bool = False, backend: Backend | None = None, **service: Any) -> Models:
-    """The catalogue with the current prices and contexts of the service.
+    """The catalogue with the current prices and contexts of the service; on a server that is not Together's, the models
+    that it lists.
 
     The service's list is cached for an hour; `refresh=True` fetches it again. If the service does not respond, its last
     list is used, or else the catalogue alone: `.source` says which, `.error` why. The catalogue's entries come first,
-    then models that only the service lists. Atoms made afterwards have the fetched prices and contexts.
+    then models that only the service lists. Atoms of the same service made afterwards have the fetched prices and
+    contexts.
     """
     shared = backend if backend is not None else _shared(**service)
+    other_server = _other_server(backend, service)
+    catalogued = () if other_server else catalog.specs()
     try:
         listed = shared.list_models(refresh=refresh)
     except (ApiError, ConfigError) as error:
-        return Models(catalog.specs(), "catalogue", error=error)
+        return Models(catalogued, "catalogue", error=error)
     finally:
         if backend is None:
             # The list is kept between calls, not its connection.
             shared.close()
     source = Source("the service's list of models", listed.fetched_at.date().isoformat())
     for model in listed:
-        catalog.record_service_data(model.id, model.price, model.context, source)
+        catalog.record_service_data(model.id, model.price, model.context, source, other_server)
+    specs = _listed_elsewhere(listed, other_server) if other_server else _listed(listed)
+    return Models(specs, listed.source, listed.fetched_at, listed.error)
+
+
+def _listed(models: ModelList) -> tuple[Spec, ...]:
+    """The catalogue, and models that only Together's list has."""
     specs = catalog.specs()
     catalogued = {spec.model for spec in specs}
-    others = [catalog.uncatalogued(model.id) for model in listed if model.id not in catalogued]
-    return Models((*specs, *others), listed.source, listed.fetched_at, listed.error)
+    return (*specs, *[catalog.uncatalogued(model.id) for model in models if model.id not in catalogued])
+
+
+def _listed_elsewhere(models: ModelList, server: str) -> tuple[Spec, ...]:
+    """The models of a server's list, with the facts of the catalogue that hold there."""
+    catalogued = {spec.model: spec for spec in catalog.specs()}
+    return tuple(
+        [
+            catalog.on_another_server(catalogued[model.id], model.id, server)
+            if model.id in catalogued
+            else catalog.uncatalogued(model.id, server)
+            for model in models
+        ]
+    )
 
 
 _backends: dict[tuple[tuple[str, Any], ...], Backend] = {}
