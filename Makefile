@@ -151,7 +151,7 @@ $(VENV)/engine-plugins-tools: $(SOURCES) | $(VENV)/bin/python
 $(VENV)/frameworks-tools: $(SOURCES) | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/frameworks
 	$(VENV)/frameworks/bin/pip install --quiet --upgrade pip
-	$(VENV)/frameworks/bin/pip install --quiet --editable '.[langchain,litellm,llm,pydantic-ai]' --group frameworks
+	$(VENV)/frameworks/bin/pip install --quiet --editable '.[langchain,litellm,llm,mcp,pydantic-ai]' --group frameworks
 	touch $@
 
 # Compilers and the writer of model files, in an environment of their own.

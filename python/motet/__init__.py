@@ -132,6 +132,7 @@ if TYPE_CHECKING:
     from motet.catalog import Spec
     from motet.catalog import register as register_atom
     from motet.harmony.grammar import grammar
+    from motet.integrations.mcp import tools_from_mcp
     from motet.limits import Budget, budget
     from motet.loop.machine import RunOptions
     from motet.loop.run import Run, Step
@@ -175,6 +176,7 @@ _LATER = {
     "register_atom": "catalog:register",
     "tool": "schema.tool",
     "tools_from": "schema.tool",
+    "tools_from_mcp": "integrations.mcp",
 }
 
 
@@ -310,5 +312,6 @@ __all__ = [
     "to_messages",
     "tool",
     "tools_from",
+    "tools_from_mcp",
     "truncate",
 ]

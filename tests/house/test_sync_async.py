@@ -20,6 +20,7 @@ DIFFERENT = {
     "asking/stream.py::AsyncAnswerStream": "a generator expression cannot be awaited",
     "atoms/atom.py::Atom.arun": "`run` also returns a stream, for which `arun_stream` is the other half",
     "atoms/atom.py::Atom.aresume": "`resume` also returns a stream, for which `aresume_stream` is the other half",
+    "integrations/mcp.py::McpTools.aclose": "the connection belongs to a thread, which is joined in another",
     "limits.py::Reservation.aacquire": "waits for an event of the event loop",
     "loop/executor.py::aexecute": "tasks can be cancelled, threads cannot",
     "loop/executor.py::_arun": "a sync tool runs in a thread, an async one in this task",
