@@ -380,10 +380,10 @@ class Message(_Value):
                 allowed = _PARTS_OF_ROLE[role]
                 for index, part in enumerate(content):
                     if not isinstance(part, allowed):
-                        known = ", ".join([kind.type for kind in allowed])
+                        names = ", ".join([kind.type for kind in allowed])
                         raise RenderError(
                             f"content[{index}] is a {part.type} part, which a {role} message cannot hold: its parts "
-                            f"are {known}"
+                            f"are {names}"
                         )
                 return cls(cast("Role", role), content, shape.get("name"))
         raise ValueError(f"not the dict of a message: {shape!r:.200}")

@@ -77,11 +77,13 @@ def test_attribution_and_masks_of_conversations(dialect: Any, messages: Any) -> 
 @examples(150)
 @given(cut_streams())
 def test_masks_of_sampled_ids(ids: list[int]) -> None:
-    asked = motet.render([Message("user", (Text("?"),))], tools=TOOLS)
-    longer = asked.extend_ids(ids, [Message("user", (Text("More?"),))])
+    prompt = motet.render([Message("user", (Text("?"),))], tools=TOOLS)
+    longer = prompt.extend_ids(ids, [Message("user", (Text("More?"),))])
     attribution = longer.attribution
-    assert list(attribution.sampled) == [0] * len(asked) + [1] * len(ids) + [0] * (len(longer) - len(asked) - len(ids))
-    parts = set(attribution.parts[len(asked) : len(asked) + len(ids)]) - {-1}
+    assert list(attribution.sampled) == [0] * len(prompt) + [1] * len(ids) + [0] * (
+        len(longer) - len(prompt) - len(ids)
+    )
+    parts = set(attribution.parts[len(prompt) : len(prompt) + len(ids)]) - {-1}
     assert parts == set(range(len(motet.parse(ids, tools=TOOLS).message.content))) or not ids
     if MARKS["start"] not in ids or motet.render_frames(motet.frames(longer.ids)).ids != longer.ids:
         return
@@ -91,9 +93,9 @@ def test_masks_of_sampled_ids(ids: list[int]) -> None:
 
 
 def test_masks_leave_out_what_is_not_sampled() -> None:
-    asked = motet.render([Message("user", (Text("?"),))])
+    prompt = motet.render([Message("user", (Text("?"),))])
     cut = motet.encode("<|channel|>final<|message|>Hi", special="token")
-    longer = asked.extend_ids(cut, [Message("user", (Text("Go on"),))])
+    longer = prompt.extend_ids(cut, [Message("user", (Text("Go on"),))])
     chosen = [token for token, weight in zip(longer.ids, longer.loss_mask("final"), strict=True) if weight]
     assert chosen == cut
     with pytest.raises(ValueError, match="tokens must be one of 'assistant', 'final', 'without_reasoning', 'calls'"):

@@ -417,7 +417,7 @@ def test_tool_names_that_could_be_structure_are_renamed(field: str, payload: str
 
     renamed = prompt(payload or " ")
     assert [frame.content for frame in renamed.frames[-2:]] == [frame.content for frame in prompt("f").frames[-2:]]
-    markers = [[token for token in one.ids if token >= 199_998] for one in (renamed, prompt("f"))]
+    markers = [[token for token in rendered.ids if token >= 199_998] for rendered in (renamed, prompt("f"))]
     assert markers[0] == markers[1]
 
 

@@ -28,12 +28,12 @@ def wire(text: str) -> list[int]:
 def test_sampled_frames_stay_and_read_the_same(ids: list[int]) -> None:
     longer = ASKED.extend_ids(ids, [MORE])
     assert longer.ids[: len(ASKED) + len(ids)] == ASKED.ids + ids
-    said = motet.parse(ids, tools=TOOLS).message
-    expected = [*motet.parse_conversation(ASKED.ids), *([said] if said.content else []), MORE]
+    message = motet.parse(ids, tools=TOOLS).message
+    expected = [*motet.parse_conversation(ASKED.ids), *([message] if message.content else []), MORE]
     assert [*map(without_ids, motet.parse_conversation(longer.ids, tools=TOOLS))] == [*map(without_ids, expected)]
     assert (
         motet.render(
-            [{"role": "user", "content": "Weather?"}, said, MORE], tools=TOOLS, sampled={1: ids}, keep_analysis="all"
+            [{"role": "user", "content": "Weather?"}, message, MORE], tools=TOOLS, sampled={1: ids}, keep_analysis="all"
         )
         == longer
     )
@@ -84,8 +84,8 @@ def test_results_without_a_name_answer_the_calls_in_order() -> None:
 
 
 def test_prompt_that_was_extended_by_ids_keeps_all_of_them() -> None:
-    said = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Hi<|return|>"
-    longer = ASKED.extend_ids(wire(said), [MORE]).extend_ids(wire(said), [MORE])
+    text = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Hi<|return|>"
+    longer = ASKED.extend_ids(wire(text), [MORE]).extend_ids(wire(text), [MORE])
     assert longer.ids[: len(ASKED)] == ASKED.ids
     assert longer.text.count("Hm.") == 2
     assert longer.dropped == ()
@@ -109,8 +109,8 @@ def test_sampled_reasoning_of_ended_turns_is_dropped() -> None:
     messages = [Message("user", (Text("?"),)), answer, MORE]
     prompt = motet.render(messages, sampled={1: sampled})
     assert prompt.dropped == ((1, 0),)
-    kept = prompt.ids[slice(*prompt.spans[1])]
-    assert kept == [*wire("<|start|>assistant<|channel|>final<|message|>"), *letters, MARKS["end"]]
+    ids = prompt.ids[slice(*prompt.spans[1])]
+    assert ids == [*wire("<|start|>assistant<|channel|>final<|message|>"), *letters, MARKS["end"]]
     assert prompt.extend([answer]).ids[: len(prompt) - 2] == prompt.ids[:-2]
     # The first frame that stays has no `<|start|>` of its own.
     lost = [token for token in sampled if token != MARKS["start"]]
@@ -136,14 +136,14 @@ def test_open_frame_goes_on_with_sampled_ids() -> None:
 
 def test_answer_can_be_opened_behind_a_cut_thought() -> None:
     cut = wire("<|channel|>analysis<|message|>On and on")
-    asked = ASKED.extend_ids(cut, [{"role": "assistant", "content": ""}], continue_final_message=True)
-    assert asked.text.endswith("On and on<|end|><|start|>assistant<|channel|>final<|message|>")
-    assert asked.opened == "<|channel|>final<|message|>"
+    answer = ASKED.extend_ids(cut, [{"role": "assistant", "content": ""}], continue_final_message=True)
+    assert answer.text.endswith("On and on<|end|><|start|>assistant<|channel|>final<|message|>")
+    assert answer.opened == "<|channel|>final<|message|>"
     with pytest.raises(motet.RenderError, match="continue_final_message"):
         ASKED.extend_ids(cut, continue_final_message=True)
     with pytest.raises(motet.RenderError, match="open frame"):
-        asked.extend([MORE])
-    answered = asked.extend_ids(motet.encode("42"), [MORE])
+        answer.extend([MORE])
+    answered = answer.extend_ids(motet.encode("42"), [MORE])
     assert motet.parse_conversation(answered.ids)[-2].content == (Reasoning("On and on"), Text("42"))
 
 
@@ -151,11 +151,11 @@ def test_answer_can_be_opened_behind_a_cut_thought() -> None:
 def test_messages_behind_ids_are_rendered_in_the_dialect(dialect: Any) -> None:
     settings: dict[str, Any] = {"dialect": dialect, "tools": TOOLS, "current_date": "2026-01-02"}
     call = ToolCall("get_weather", "{}", id="call-1")
-    said = [MORE, Message("assistant", (call,)), Message("tool", (ToolResult("call-1", "sunny"),)), MORE]
-    whole = motet.render(said, **settings)
-    start = motet.render(said[:1], **settings)
-    sampled = motet.render(said[:2], next_role=None, **settings).ids[len(start) :]
-    assert start.extend_ids(sampled, said[2:]) == whole
+    messages = [MORE, Message("assistant", (call,)), Message("tool", (ToolResult("call-1", "sunny"),)), MORE]
+    whole = motet.render(messages, **settings)
+    start = motet.render(messages[:1], **settings)
+    sampled = motet.render(messages[:2], next_role=None, **settings).ids[len(start) :]
+    assert start.extend_ids(sampled, messages[2:]) == whole
 
 
 def test_prompts_with_sampled_ids_pickle_and_change() -> None:

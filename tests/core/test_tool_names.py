@@ -55,7 +55,7 @@ def test_declared_name_stands_in_its_valid_form(name: str, in_prompt: str, diale
 @pytest.mark.parametrize(("name", "in_prompt"), list(zip(NAMES, IN_PROMPTS, strict=True)))
 def test_call_is_of_the_declared_tool(name: str, in_prompt: str, tools: list[str]) -> None:
     completion = motet.parse(motet.encode(written(in_prompt), special="token"), tools=tools, strict=True)
-    assert [made.name for made in completion.tool_calls] == [name]
+    assert [call.name for call in completion.tool_calls] == [name]
     assert completion.tool_calls[0].trusted
     stream = motet.StreamParser(tools=tools)
     events = [event for token in motet.encode(written(in_prompt), special="token") for event in stream.feed(token)]
@@ -116,10 +116,10 @@ def test_names_that_services_accept() -> None:
 
 @pytest.mark.parametrize(("style", "lane"), LANES)
 def test_run_calls_a_tool_under_its_declared_name(style: str, lane: str) -> None:
-    made: list[str] = []
+    queries: list[str] = []
 
     def search(query: str) -> str:
-        made.append(query)
+        queries.append(query)
         return "found"
 
     tool = motet.tools_from(
@@ -128,7 +128,7 @@ def test_run_calls_a_tool_under_its_declared_name(style: str, lane: str) -> None
     script = [call("Web_Search", '{"query": "x"}').removeprefix("<|start|>assistant"), final("Done.")]
     with asking(*script, style=style, lane=lane) as (atom, server):
         run = atom.run("Go.", tools=tool, allow_text_calls=True)
-    assert run.text == "Done." and made == ["x"]
+    assert run.text == "Done." and queries == ["x"]
     assert run.steps[0].calls[0].call.name == "Web Search"
     if lane == "chat":
         body = server.requests[-1].body

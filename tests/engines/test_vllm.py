@@ -119,8 +119,8 @@ def streamed(kind: Any, text: str, size: int, request: Any = None) -> Any:
         content += delta.content or ""
         for each in delta.tool_calls:
             assert (each.id is None) == (each.function.name is None)
-            known = calls.setdefault(each.index, [each.function.name, ""])
-            known[1] += each.function.arguments or ""
+            call = calls.setdefault(each.index, [each.function.name, ""])
+            call[1] += each.function.arguments or ""
     return reasoning, content, [(name, plain(arguments)) for name, arguments in calls.values()]
 
 

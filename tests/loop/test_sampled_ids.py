@@ -79,8 +79,8 @@ def test_ended_turns_keep_the_ids_of_their_answers() -> None:
     with asking(ANSWER, ANSWER, style="vllm", lane="ids") as (atom, server):
         first = atom.ask("Weather?")
         atom.ask("And tomorrow?", on=first)
-        asked, again = prompts(server)
-    assert again[: len(asked) + len(ANSWER)] == asked + ANSWER
+        prompt, again = prompts(server)
+    assert again[: len(prompt) + len(ANSWER)] == prompt + ANSWER
 
 
 def test_changed_calls_are_rendered_anew() -> None:

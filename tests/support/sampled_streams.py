@@ -100,13 +100,13 @@ def slow_mask(ids: Sequence[int], tokens: str) -> list[int]:
             if " to=" in header
             else {"analysis": "reasoning", "final": "final"}.get(channel[1] if channel else "")
         )
-        wanted = {
+        expected = {
             "assistant": True,
             "final": kind == "final",
             "without_reasoning": kind != "reasoning",
             "calls": kind == "calls",
         }
-        if wanted[tokens]:
+        if expected[tokens]:
             prefix = next(
                 place for place in range(start, following) if motet.decode(ids[start:place]) == "<|start|>" + role[1]
             )

@@ -302,8 +302,10 @@ def test_generate_of_vllm_takes_and_returns_ids() -> None:
         # Sampling parameters have their own default of 16 tokens.
         choice = post(server, {**body, "sampling_params": {}}, path).json()["choices"][0]
         assert (choice["token_ids"], choice["finish_reason"]) == (ids[:16], "length")
-        found = chunks(post(server, {**body, "stream": True, "stream_options": {"include_usage": True}}, path))
-        *parts, last = found
+        received_chunks = chunks(
+            post(server, {**body, "stream": True, "stream_options": {"include_usage": True}}, path)
+        )
+        *parts, last = received_chunks
         assert [token for part in parts for token in part["choices"][0]["token_ids"]] == ids
         assert last["usage"] == {"prompt_tokens": 3, "completion_tokens": len(ids), "total_tokens": 3 + len(ids)}
         assert "token_ids: Input should be a valid list" in error_text(post(server, {**body, "token_ids": "Hi"}, path))

@@ -37,9 +37,9 @@ BODY = {"choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}]
 def test_path_of_the_address_is_used_as_it_is(base_url: str, prefix: str, how: str, runner: asyncio.Runner) -> None:
     service = InMemoryService(httpx.Response(200, json=BODY))
     atom = service.atom(base_url=base_url)
-    found = outcome(atom, how, runner=runner)
-    assert found.answer is not None
-    assert found.answer.output == "Hello."
+    result = outcome(atom, how, runner=runner)
+    assert result.answer is not None
+    assert result.answer.output == "Hello."
     assert [request.url.path for request in service.requests] == [f"{prefix}/chat/completions"]
 
 

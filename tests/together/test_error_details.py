@@ -135,8 +135,8 @@ def test_error_within_a_stream_keeps_what_arrived(
         event,
         *([DONE] if b"error:" not in event else []),
     )
-    found = outcome(service.atom(), how, runner=runner)
-    error = check_error(found.error, kind)
+    result = outcome(service.atom(), how, runner=runner)
+    error = check_error(result.error, kind)
     assert words in str(error)
     assert error.partial.text == "Half"
 

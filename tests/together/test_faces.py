@@ -85,11 +85,11 @@ def test_tool_loop_ends_with_the_answer(face: str, lane: str, how: str, servers:
     assert [step.metrics.size.tokens.output for step in run.steps] == tokens_of(CALL, PLAIN)
     _, second = completion_requests(server)
     if "messages" in second:
-        asked = second["messages"][1]
-        assert asked["tool_calls"][0]["function"] == {"name": "get_weather", "arguments": CALL_OUTPUT}
+        message = second["messages"][1]
+        assert message["tool_calls"][0]["function"] == {"name": "get_weather", "arguments": CALL_OUTPUT}
         # Reasoning goes back under a key that the service reads.
-        (sent,) = {"reasoning", "reasoning_content"} & set(asked)
-        assert asked[sent] == "I need the weather."
+        (sent,) = {"reasoning", "reasoning_content"} & set(message)
+        assert message[sent] == "I need the weather."
         assert sent in FACES[face].history_keys
 
 
@@ -97,10 +97,10 @@ def test_tool_loop_ends_with_the_answer(face: str, lane: str, how: str, servers:
 def test_tool_loop_of_the_chat_lane_on_own_servers(face: str, servers: FaceServers) -> None:
     atom, server = servers.asking(face, CALL, PLAIN, lane="chat")
     assert servers.run(atom, "run", [get_weather]).output == ANSWER
-    asked = completion_requests(server)[1]["messages"][1]
+    message = completion_requests(server)[1]["messages"][1]
     # The published chat template refuses text and reasoning beside calls.
-    assert ("content" in asked) == (face == "vllm")
-    assert {"reasoning", "reasoning_content"} & set(asked) == {FACES[face].reasoning_key}
+    assert ("content" in message) == (face == "vllm")
+    assert {"reasoning", "reasoning_content"} & set(message) == {FACES[face].reasoning_key}
 
 
 def test_text_that_is_not_sent_is_noted(servers: FaceServers) -> None:

@@ -32,8 +32,8 @@ def message(role: str, content: str, **more: Any) -> dict[str, Any]:
     return {"role": role, **more, "content": content}
 
 
-def built_rows(folder: Path, *given: Example, **options: Any) -> tuple[Built, list[dict[str, Any]]]:
-    built = build(given, folder / "train.jsonl", **options)
+def built_rows(folder: Path, *samples: Example, **options: Any) -> tuple[Built, list[dict[str, Any]]]:
+    built = build(samples, folder / "train.jsonl", **options)
     return built, [json.loads(line) for line in (folder / "train.jsonl").read_bytes().splitlines()]
 
 
@@ -46,7 +46,7 @@ def test_each_format_takes_the_examples_that_fit(tmp_path: Path) -> None:
     all_of_them = (plain, thinking, pair, tools, text)
 
     built, rows = built_rows(tmp_path, *all_of_them, split_answers="none")
-    assert rows[:3] == [{"messages": list(one.messages)} for one in (plain, thinking, pair)]
+    assert rows[:3] == [{"messages": list(example.messages)} for example in (plain, thinking, pair)]
     assert rows[3] == {"messages": list(tools.messages), "tools": [TOOL]}
     assert built.left_out == {"format": 1} and built.cases[0].id == text.id
 
@@ -115,21 +115,21 @@ def test_answers_of_weight_0_are_not_trained_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("dedupe", "rows"), [("none", 4), ("exact", 3), ("normalised", 2)])
 def test_duplicates_are_dropped(dedupe: Any, rows: int, tmp_path: Path) -> None:
-    given = [
+    samples = [
         Example.of("Is Paris  warm?", "Yes.\n"),
         Example.of("Is Paris  warm?", "Yes.\n", rejected="No."),
         Example.of("is paris warm?", " YES."),
         Example.of("is paris warm?", "No."),
     ]
-    built, _ = built_rows(tmp_path, *given, dedupe=dedupe)
+    built, _ = built_rows(tmp_path, *samples, dedupe=dedupe)
     assert built.train.rows == rows
     assert built.left_out["duplicate"] == 4 - rows
 
 
 def test_filters(tmp_path: Path) -> None:
-    given = [Example.of(f"Q{n}", "A", quality=n / 10, tags=["x"] if n % 2 else []) for n in range(10)]
-    given.append(Example.of("Q", "A"))
-    built, rows = built_rows(tmp_path, *given, min_quality=0.5, tags=["x"])
+    samples = [Example.of(f"Q{n}", "A", quality=n / 10, tags=["x"] if n % 2 else []) for n in range(10)]
+    samples.append(Example.of("Q", "A"))
+    built, rows = built_rows(tmp_path, *samples, min_quality=0.5, tags=["x"])
     assert [row["messages"][0]["content"] for row in rows] == ["Q5", "Q7", "Q9"]
     assert built.left_out == {"filter": 8} and built.examples == 11
 
@@ -148,18 +148,18 @@ def test_rows_above_the_length_limit_are_dropped(tmp_path: Path) -> None:
 
 
 def test_secrets_are_refused_unless_they_are_allowed(tmp_path: Path) -> None:
-    given = [Example.of("Q", f"It is {SECRETS['aws'][0]}."), Example.of("Q", "A", thinking=SECRETS["together"][0])]
+    samples = [Example.of("Q", f"It is {SECRETS['aws'][0]}."), Example.of("Q", "A", thinking=SECRETS["together"][0])]
     path = tmp_path / "train.jsonl"
     path.write_text("old")
     with pytest.raises(motet.SecretsError) as caught:
-        build(given, path)
+        build(samples, path)
     assert path.read_text() == "old" and len([*tmp_path.iterdir()]) == 1
-    assert [given[0].id in finding.path for finding in caught.value.findings] == [True, False]
+    assert [samples[0].id in finding.path for finding in caught.value.findings] == [True, False]
     assert "messages[1].content" in caught.value.findings[0].path
     assert not any(secret[0] in str(caught.value) for secret in SECRETS.values())
     with pytest.raises(motet.SecretsError, match="together"):
-        build(given, path, allow=["aws"])
-    assert build(given, path, allow=["aws", "together"]).train.rows == 2
+        build(samples, path, allow=["aws"])
+    assert build(samples, path, allow=["aws", "together"]).train.rows == 2
 
 
 def questions(path: Path) -> set[str]:
@@ -168,16 +168,16 @@ def questions(path: Path) -> set[str]:
 
 def test_split_is_stable_and_separates_questions(tmp_path: Path) -> None:
     train, validation = tmp_path / "t.jsonl", tmp_path / "v.jsonl"
-    given = [Example.of(f"Question {n % 400}?", f"Answer {n}.") for n in range(800)]
-    build(given[:500], train, validation, fraction=0.2)
+    samples = [Example.of(f"Question {n % 400}?", f"Answer {n}.") for n in range(800)]
+    build(samples[:500], train, validation, fraction=0.2)
     before = questions(validation)
-    built = build(given, train, validation, fraction=0.2)
+    built = build(samples, train, validation, fraction=0.2)
     assert built.validation is not None
     assert built.train.rows + built.validation.rows == 800
     assert before <= questions(validation) and not questions(validation) & questions(train)
     assert 0.14 < built.validation.rows / 800 < 0.26
     # A larger share only adds to it, and the order of the examples does not matter.
-    build([*reversed(given)], train, validation, fraction=0.3)
+    build([*reversed(samples)], train, validation, fraction=0.3)
     assert before <= questions(validation)
 
 
@@ -202,11 +202,11 @@ def test_wrong_options_are_refused(options: Any, tmp_path: Path) -> None:
 @given(
     st.lists(examples, min_size=1, max_size=4), st.sampled_from(["conversational", "preference", "text", "instruction"])
 )
-def test_built_files_pass_here_and_in_the_sdk(given: list[Example], form: Any) -> None:
+def test_built_files_pass_here_and_in_the_sdk(drawn: list[Example], form: Any) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").exists() else None) as folder:
         train = Path(folder) / "t.jsonl"
         try:
-            built = build(given, train, format=form, allow=["all"])
+            built = build(drawn, train, format=form, allow=["all"])
         except motet.DataError as error:
             assert "nothing to train on" in str(error)
             return
@@ -217,7 +217,7 @@ def test_built_files_pass_here_and_in_the_sdk(given: list[Example], form: Any) -
         assert report.lengths == built.train.lengths
         assert report.sha256 == built.train.sha256 == hashlib.sha256(train.read_bytes()).hexdigest()
         first = train.read_bytes()
-        build(iter(given), train, format=form, allow=["all"])
+        build(iter(drawn), train, format=form, allow=["all"])
         assert train.read_bytes() == first
 
 
@@ -253,9 +253,9 @@ def test_memory_does_not_grow_with_the_file(quick_path: Path) -> None:
 
 
 def test_build_from_the_command_line(tmp_path: Path) -> None:
-    kept = Examples(tmp_path / "examples.jsonl")
-    kept.add(Example.of(f"Q{n}", "A", thinking="T") for n in range(60))
-    kept.add(Example.plain("T"), Example.of("q1 ", "a", thinking="t"))
+    store = Examples(tmp_path / "examples.jsonl")
+    store.add(Example.of(f"Q{n}", "A", thinking="T") for n in range(60))
+    store.add(Example.plain("T"), Example.of("q1 ", "a", thinking="t"))
     shape = json.loads(data_command(tmp_path, "build", "--validation", "v.jsonl", "--fraction", "0.2", "--json"))
     assert shape["train"]["rows"] + shape["validation"]["rows"] == 60
     assert shape["left_out"] == {"format": 1, "duplicate": 1}
@@ -270,6 +270,6 @@ def test_build_from_the_command_line(tmp_path: Path) -> None:
     shape = json.loads(report)
     assert (shape["findings"][0]["path"], shape["ok"]) == ("messages[0].role", False)
     data_command(tmp_path, "check", "train.jsonl", "--allow", "nothing", code=2)
-    kept.add(Example.of("Q", SECRETS["github"][0]))
+    store.add(Example.of("Q", SECRETS["github"][0]))
     assert "github" in data_command(tmp_path, "build", code=1)
     assert data_command(tmp_path, "build", "--allow", "github")

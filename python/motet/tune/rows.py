@@ -128,9 +128,9 @@ def format_of(row: Mapping[str, Any]) -> Format | Finding:
         missing = [key for key in keys if key not in row]
         if len(missing) < len(keys):
             return Finding("missing_key", f"missing in a row of the format {name}: {', '.join(missing)}", "add it")
-    known = "; ".join([", ".join(keys) for keys in FORMATS.values()])
+    formats_shown = "; ".join([", ".join(keys) for keys in FORMATS.values()])
     keys_shown = shortened(", ".join(row)) or "(none)"
-    return Finding("unknown_format", f"unknown format, by the keys {keys_shown}", f"write one of: {known}")
+    return Finding("unknown_format", f"unknown format, by the keys {keys_shown}", f"write one of: {formats_shown}")
 
 
 def without_nulls(shape: Mapping[str, Any]) -> dict[str, Any]:

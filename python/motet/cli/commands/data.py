@@ -197,9 +197,9 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _line(example: tune.Example, style: Style) -> str:
-    said = example.text if example.text is not None else _first_question(example)
+    text = example.text if example.text is not None else _first_question(example)
     quality = "   -" if example.quality is None else f"{example.quality:.2f}"
-    first = " ".join(said.split())[:60]
+    first = " ".join(text.split())[:60]
     return f"{style('title', example.id[:12])}  {quality}  {first}  {style('markup', ' '.join(example.tags))}".rstrip()
 
 
