@@ -211,6 +211,20 @@ def test_unknown_context_is_noted_and_the_callers_is_used() -> None:
     assert any("may cut the answer at 16 tokens" in note for note in caught.value.partial.notes)
 
 
+@pytest.mark.parametrize(
+    ("style", "context", "left"),
+    [("vllm", 1000, 0), ("vllm", 80, 0), ("sglang", 1000, 128), ("sglang", 120, None)],
+)
+def test_answer_gets_what_a_small_context_leaves(style: str, context: int, left: int | None) -> None:
+    models = [{"id": "openai/gpt-oss-120b", "owned_by": style, "max_model_len": context}]
+    with asking(final("Hi"), style=style, lane="auto", models=models) as (atom, server):
+        atom.ask("Hi")
+        body = server.requests[-1].body
+        room = context - len(body["prompt"])
+        # Half of the rest at most is left free.
+        assert body["max_tokens"] == max(room - (room // 2 if left is None else left), 1)
+
+
 @pytest.mark.parametrize("style", ["vllm", "sglang"])
 def test_no_key_of_a_raw_request_is_null(style: str) -> None:
     """vLLM and SGLang refuse `null`, or read it as their default."""

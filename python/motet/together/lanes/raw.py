@@ -66,7 +66,8 @@ def body(
         body["max_tokens"] = request.max_tokens
     elif service.completion_tokens is not None and context is not None:
         # The server refuses a prompt that leaves no room, which is its error to report.
-        body["max_tokens"] = max(context - len(rendered) - service.spare_tokens, 1)
+        room = context - len(rendered)
+        body["max_tokens"] = max(room - min(service.spare_tokens, room // 2), 1)
     return body
 
 
