@@ -73,6 +73,7 @@ docs: $(VENV)/docs-tools
 # First the parser and the renderer beside openai-harmony, then the tokenizer beside all others, with a picture of it.
 bench: $(VENV)/tools $(VENV)/peers
 	$(BIN)/python benches/run.py
+	$(BIN)/python benches/drop_in.py
 	$(VENV)/bench/bin/python benches/tokenizer/compare.py
 	$(BIN)/python benches/tokenizer/plot.py
 	$(BIN)/python benches/parser/overhead.py

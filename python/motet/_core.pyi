@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Self, SupportsIndex, TypeAlias, final
 from typing_extensions import disjoint_base
 
 from motet.message import Completion, Frame, Kind, Message, Repair, Role, Stop
-from motet.openai_harmony.content import Role as _HarmonyRole
+from motet.openai_harmony.role import Role as _HarmonyRole
 
 _Raw: TypeAlias = str | bytes | bytearray | memoryview | array[Any] | Iterable[SupportsIndex]
 """A completion: text with markers (`str`, or its UTF-8 as bytes), or token ids (a list, an array, a buffer)."""

@@ -7,29 +7,29 @@ and renders and reads some headers otherwise. The classes here are those of `mot
 
 from __future__ import annotations
 
-from motet.openai_harmony import (
-    Author,
-    Content,
-    Conversation,
-    DeveloperContent,
-    HarmonyEncoding,
-    HarmonyEncodingName,
-    HarmonyError,
-    Message,
-    Role,
-    StreamableParser,
-    StreamState,
-    SystemContent,
-    TextContent,
-    ToolDescription,
-)
-from motet.openai_harmony import ChannelConfig as ChannelConfig
-from motet.openai_harmony import ReasoningEffort as ReasoningEffort
-from motet.openai_harmony import RenderConversationConfig as RenderConversationConfig
-from motet.openai_harmony import RenderOptions as RenderOptions
-from motet.openai_harmony import ToolNamespaceConfig as ToolNamespaceConfig
+from typing import TYPE_CHECKING
+
+from motet import openai_harmony
+from motet.openai_harmony import HarmonyEncoding, HarmonyEncodingName, HarmonyError, Role, StreamableParser, StreamState
 from motet.openai_harmony import raise_disallowed_special_token as raise_disallowed_special_token
 from motet.openai_harmony.encoding import Mode, check_name, make_encoding
+
+if TYPE_CHECKING:
+    from motet.openai_harmony import (
+        Author,
+        Content,
+        Conversation,
+        DeveloperContent,
+        Message,
+        SystemContent,
+        TextContent,
+        ToolDescription,
+    )
+    from motet.openai_harmony import ChannelConfig as ChannelConfig
+    from motet.openai_harmony import ReasoningEffort as ReasoningEffort
+    from motet.openai_harmony import RenderConversationConfig as RenderConversationConfig
+    from motet.openai_harmony import RenderOptions as RenderOptions
+    from motet.openai_harmony import ToolNamespaceConfig as ToolNamespaceConfig
 
 __all__ = [
     "Author",
@@ -57,3 +57,13 @@ def load_harmony_encoding(name: str | HarmonyEncodingName, *, mode: Mode = "exac
     """
     check_name(name)
     return make_encoding("oss_harmony", mode)
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(openai_harmony, name)
+
+
+def __dir__() -> list[str]:
+    return dir(openai_harmony)

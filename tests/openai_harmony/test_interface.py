@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import enum
 import inspect
+import os
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import openai_harmony as peer_library
@@ -161,6 +164,20 @@ def test_subclass_of_the_parser_takes_its_own_arguments() -> None:
     parser = Named("a")
     assert parser.process(200_005) is parser
     assert (parser.name, parser.state) == ("a", library.StreamState.HEADER)
+
+
+def test_reading_tokens_loads_no_models() -> None:
+    """Importing pydantic takes several times as long as all else at start."""
+    program = """
+import sys
+from motet.openai_harmony import Role, StreamableParser, load_harmony_encoding
+encoding = load_harmony_encoding("HarmonyGptOss")
+StreamableParser(encoding, Role.ASSISTANT).process(200005)
+print("pydantic" in sys.modules, encoding.encode("Hi"))
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert result.stdout == "False [12194]\n", result.stderr
 
 
 def test_text_that_makes_the_peer_panic_encodes() -> None:

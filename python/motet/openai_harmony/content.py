@@ -1,4 +1,7 @@
-"""Messages and what they are made of: mutable pydantic models with openai-harmony's fields and methods."""
+"""Messages and what they are made of: mutable pydantic models with openai-harmony's fields and methods.
+
+The other modules import this one on first use: importing pydantic takes longer than all else at start.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any, Self
 from pydantic import BaseModel, Field
 
 from motet import _core
+from motet.openai_harmony.role import Role
 
 __all__ = [
     "Author",
@@ -21,7 +25,6 @@ __all__ = [
     "ReasoningEffort",
     "RenderConversationConfig",
     "RenderOptions",
-    "Role",
     "SystemContent",
     "TextContent",
     "ToolDescription",
@@ -29,21 +32,7 @@ __all__ = [
 ]
 
 
-class Role(str, Enum):  # noqa: UP042  # `str()` of a member is `Role.USER`, as there.
-    """Who writes a message."""
-
-    USER = "user"
-    ASSISTANT = "assistant"
-    SYSTEM = "system"
-    DEVELOPER = "developer"
-    TOOL = "tool"
-
-    @classmethod
-    def _missing_(cls, value: object) -> Role:
-        raise ValueError(f"Unknown role: {value!r}")
-
-
-class ReasoningEffort(str, Enum):  # noqa: UP042
+class ReasoningEffort(str, Enum):  # noqa: UP042  # `str()` of a member is `ReasoningEffort.LOW`, as there.
     """How much the model reasons."""
 
     LOW = "Low"

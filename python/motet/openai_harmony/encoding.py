@@ -7,20 +7,15 @@ import re
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from enum import StrEnum
-from typing import Any, Literal, NoReturn, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, get_args
 
 from motet import _core
 from motet.errors import SpecialTokenError
-from motet.openai_harmony.content import (
-    Author,
-    Conversation,
-    Message,
-    RenderConversationConfig,
-    RenderOptions,
-    Role,
-    TextContent,
-)
 from motet.openai_harmony.error import HarmonyError
+
+if TYPE_CHECKING:
+    from motet.openai_harmony.content import Conversation, Message, RenderConversationConfig, RenderOptions
+    from motet.openai_harmony.role import Role
 
 __all__ = ["HarmonyEncoding", "HarmonyEncodingName", "load_harmony_encoding", "raise_disallowed_special_token"]
 
@@ -107,7 +102,7 @@ class HarmonyEncoding:
         `StreamableParser`. Raises `HarmonyError` for tokens that do not follow the format.
         """
         role_name = None if role is None else str(role.value)
-        return list(map(make_message, self._inner.parse_messages(list(tokens), role_name, strict, mode or self.mode)))
+        return make_messages(self._inner.parse_messages(list(tokens), role_name, strict, mode or self.mode))
 
     def decode_utf8(self, tokens: Sequence[int]) -> str:
         """The text of tokens. Raises `HarmonyError` for bytes that are not UTF-8, and for an unknown token."""
@@ -130,7 +125,10 @@ class HarmonyEncoding:
         if they are in `disallowed_special` (by default: all that are not allowed), and are ordinary text if they are
         in neither.
         """
-        specials, others = _prepared_specials(_key(allowed_special), _key(disallowed_special))
+        if not allowed_special and disallowed_special == "all":
+            specials, others = _no_specials()
+        else:
+            specials, others = _prepared_specials(_key(allowed_special), _key(disallowed_special))
         if others is not None and (match := others.search(text)):
             raise_disallowed_special_token(match.group())
         try:
@@ -155,16 +153,20 @@ def _drops_analysis(config: RenderConversationConfig | None) -> bool:
     return True if config is None else config.auto_drop_analysis
 
 
-def make_message(values: tuple[Role, str | None, str | None, str | None, str | None, str]) -> Message:
-    """A message of the native parser."""
-    role, name, channel, recipient, content_type, text = values
-    return Message(
-        author=Author(role=role, name=name),
-        content=[TextContent(text=text)],
-        channel=channel,
-        recipient=recipient,
-        content_type=content_type,
-    )
+def make_messages(rows: list[tuple[Role, str | None, str | None, str | None, str | None, str]]) -> list[Message]:
+    """The messages of the native parser as models."""
+    from motet.openai_harmony.content import Author, Message, TextContent
+
+    return [
+        Message(
+            author=Author(role=role, name=name),
+            content=[TextContent(text=text)],
+            channel=channel,
+            recipient=recipient,
+            content_type=content_type,
+        )
+        for role, name, channel, recipient, content_type, text in rows
+    ]
 
 
 def _key(specials: _Specials | _Disallowed) -> Literal["all"] | frozenset[str]:
@@ -182,6 +184,12 @@ def _prepared_specials(
     # A pattern for all of them, as the first in the text is the one that the error names.
     pattern = None if refused <= known else re.compile("|".join(map(re.escape, refused)))
     return _core._HarmonySpecialTokens(tokens, () if pattern else refused), pattern
+
+
+@functools.cache
+def _no_specials() -> tuple[_core._HarmonySpecialTokens, re.Pattern[str] | None]:
+    """`_prepared_specials` of the defaults."""
+    return _prepared_specials(frozenset(), "all")
 
 
 def raise_disallowed_special_token(token: str) -> NoReturn:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from motet import _core
-from motet.openai_harmony.content import Message, Role
-from motet.openai_harmony.encoding import HarmonyEncoding, Mode, make_message
+from motet.openai_harmony.encoding import HarmonyEncoding, Mode, make_messages
+
+if TYPE_CHECKING:
+    from motet.openai_harmony.content import Message
+    from motet.openai_harmony.role import Role
 
 __all__ = ["StreamState", "StreamableParser"]
 
@@ -44,7 +47,7 @@ class StreamableParser(_core._StreamableParser):
     @property
     def messages(self) -> list[Message]:
         """The messages that have ended: a new list of new messages at each time."""
-        return list(map(make_message, self._messages))
+        return make_messages(self._messages)
 
     @property
     def state(self) -> StreamState:

@@ -58,7 +58,7 @@ fn message_tuple<'py>(py: Python<'py>, message: &ParsedMessage) -> PyResult<Boun
 fn role_object(py: Python<'_>, role: Role) -> PyResult<&Py<PyAny>> {
     static MEMBERS: PyOnceLock<Vec<Py<PyAny>>> = PyOnceLock::new();
     let members = MEMBERS.get_or_try_init(py, || {
-        let class = py.import("motet.openai_harmony.content")?.getattr("Role")?;
+        let class = py.import("motet.openai_harmony.role")?.getattr("Role")?;
         let member = |role: Role| Ok(class.call1((role.as_str(),))?.unbind());
         Role::ALL.into_iter().map(member).collect::<PyResult<_>>()
     })?;
