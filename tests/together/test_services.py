@@ -243,3 +243,27 @@ def test_prompt_of_the_text_lane_is_sent_as_ids(style: str) -> None:
         assert atom.ask(prompt, current_date="2026-11-26").output == "A"
     rendered = motet.render([{"role": "user", "content": prompt}], current_date="2026-11-26")
     assert server.requests[-1].body["prompt"] == rendered.ids
+
+
+EMOJI = "<|channel|>analysis<|message|>Tür 👩‍👩‍👧‍👦 🦕<|end|><|start|>assistant<|channel|>final<|message|>🦄🪿 नमस्ते<|return|>"
+
+
+@pytest.mark.parametrize("how", ["ask", "stream"])
+def test_llama_cpp_gives_ids_on_request(how: str) -> None:
+    """Its streams leave out ids whose text ends within a character."""
+    with asking(EMOJI, style="llamacpp", lane="ids") as (atom, server):
+        if how == "ask":
+            answer = atom.ask("Go.")
+        else:
+            with atom.stream("Go.") as stream:
+                list(stream)
+            answer = stream.answer
+    assert (answer.lane, answer.notes) == ("ids", ())
+    assert (answer.reasoning, answer.output) == ("Tür 👩‍👩‍👧‍👦 🦕", "🦄🪿 नमस्ते")
+    assert server.requests[-1].body["response_fields"] == ["tokens"]
+
+
+def test_calls_of_llama_cpp_are_trusted_in_the_ids_lane() -> None:
+    with asking(CALL, CALL, style="llamacpp") as (atom, _):
+        trusted = [atom.ask("Go.", tools=[WEATHER], lane=lane).calls[0].trusted for lane in ("ids", "text")]
+    assert trusted == [True, False]

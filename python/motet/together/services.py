@@ -37,6 +37,8 @@ class Service:
     """True if `/v1/completions` takes token ids as the prompt."""
     raw_keys: Mapping[str, Any] = field(default_factory=lambda: _KEEP_MARKERS)
     """Keys of requests to `/v1/completions` that keep markers in the text."""
+    id_keys: Mapping[str, Any] = field(default_factory=lambda: {"return_token_ids": True})
+    """Keys of requests to `/v1/completions` that ask for the ids of the answer."""
     reasoning_key: Literal["reasoning", "reasoning_content", "auto"] | None = "auto"
     """Key of an assistant message that carries reasoning back. `"auto"`: the one in which the service sent it, else
     `reasoning`. `None`: the service accepts none."""
@@ -114,6 +116,8 @@ SERVICES: Mapping[str, Service] = {
             lane_reason="the server says that it is llama.cpp, which gives text with markers",
             completion_tokens=None,
             raw_keys={"preserved_tokens": list(_core.MARKERS.values())},
+            # Servers since June 2026 read `verbose`; `response_fields` keeps the prompt and all settings out.
+            id_keys={"return_tokens": True, "verbose": True, "response_fields": ["tokens"]},
             reasoning_key="reasoning_content",
             keeps_preambles=False,
         ),

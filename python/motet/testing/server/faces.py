@@ -49,6 +49,8 @@ class Face:
     markers_key: str | None = None
     """Key of a request that keeps markers in the text: `skip_special_tokens` (false) or `preserved_tokens`. `None`:
     there is none."""
+    skips_partial_characters: bool = False
+    """True: a stream has no chunk for a token whose text ends within a character; the next one has its text."""
     stop_key: str | None = None
     """Key of the choice that holds the stop token or string."""
 
@@ -215,6 +217,8 @@ FACES: Mapping[str, Face] = {
             owned_by="llamacpp",
             model_fields={"meta": {"n_vocab": 201088, "n_ctx_train": 131072}},
             id_prompts=True,
+            id_key="return_tokens",
+            skips_partial_characters=True,
             markers_key="preserved_tokens",
             reasoning_key="reasoning_content",
             history_keys=frozenset(("reasoning_content",)),

@@ -260,10 +260,9 @@ def completion_whole(turn: Turn, request: Mapping[str, Any], number: int, face: 
     ids, finish = generated(turn, request, face)
     text = _core.decode(_visible(ids, request, face))
     choice = {"index": 0, "text": text, **_ending(ids, finish, request, face)}
-    if _wants_ids(request, face):
-        choice["token_ids"] = ids
     head = _head("text_completion", turn, request, number)
-    return {**head, "choices": [choice], **_totals(turn, request, ids, face)}
+    shape = {**head, "choices": [choice], **_totals(turn, request, ids, face)}
+    return _with_ids(shape, ids, request, face)
 
 
 def completion_chunks(
@@ -277,19 +276,25 @@ def completion_chunks(
         last = place == len(ids) - 1
         choice: dict[str, Any] = {"index": 0, "finish_reason": None}
         choice["text"] = decoder.decode(_core.decode_bytes(_visible([token], request, face)), last)
-        if _wants_ids(request, face):
-            choice["token_ids"] = [token]
         if last:
             choice |= _ending(ids, finish, request, face)
-        chunk = {**head, "choices": [choice]}
+        if face.skips_partial_characters and not choice["text"] and decoder.getstate()[0]:
+            continue
+        chunk = _with_ids({**head, "choices": [choice]}, [token], request, face)
         if last:
             yield from _last_chunks(chunk, head, turn, request, ids, face)
         else:
             yield chunk
 
 
-def _wants_ids(request: Mapping[str, Any], face: Face) -> bool:
-    return face.id_key not in (None, "logprobs") and bool(request.get(face.id_key))
+def _with_ids(shape: dict[str, Any], ids: list[int], request: Mapping[str, Any], face: Face) -> dict[str, Any]:
+    """The object with the ids, if the request asks for them."""
+    if face.id_key in (None, "logprobs") or not request.get(face.id_key):
+        return shape
+    if face.id_key == "return_tokens":
+        return {**shape, "__verbose": {"tokens": ids}} if request.get("verbose") else shape
+    shape["choices"][0]["token_ids"] = ids
+    return shape
 
 
 def _visible(ids: list[int], request: Mapping[str, Any], face: Face) -> list[int]:

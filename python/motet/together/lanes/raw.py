@@ -15,6 +15,7 @@ from motet.backend import COMPLETE_REASONS, Request
 from motet.errors import RenderError
 from motet.harmony import Prompt, render
 from motet.message import Completion
+from motet.together.lanes.token_ids import VERBOSE, LostIds, choice_ids
 from motet.together.services import Service
 
 __all__ = ["RawLane", "body", "prompt"]
@@ -56,7 +57,7 @@ def body(
     body["prompt"] = rendered.ids if id_prompt else _prompt_text(rendered)
     if lane == "ids" and id_prompt:
         # Stop tokens as ids: as texts the server would look for them in text without markers.
-        body |= {"stop_token_ids": list(rendered.stop_ids), "return_token_ids": True}
+        body |= {"stop_token_ids": list(rendered.stop_ids), **service.id_keys}
     else:
         body["stop"] = [*_STOP_MARKERS.values(), *own_stops]
         if lane == "ids":
@@ -91,6 +92,7 @@ class RawLane:
         self._open_kind: str | None = None
         """Kind of the frame that is being written."""
         self._ids: list[int] = []
+        self._lost_ids = LostIds()
         self.notes: list[str] = []
 
     def read(self, choice: Mapping[str, Any]) -> list[Event]:
@@ -103,7 +105,7 @@ class RawLane:
             raise ValueError(f"text must be a text, not {type(text).__name__}")
         if self.lane == "text":
             return self._track(self._parser.feed(text)) if text else []
-        ids = _ids(choice)
+        ids = choice_ids(choice)
         if ids is None or (text and not ids and not self._ids):
             if not text:
                 return []
@@ -114,6 +116,8 @@ class RawLane:
             return self._track(self._parser.feed(text))
         if not ids:
             return []
+        if VERBOSE in choice:
+            ids = self._lost_ids.restore(ids, text or "")
         self._ids += ids
         return self._track(self._parser.feed(ids))
 
@@ -161,24 +165,3 @@ class RawLane:
     def completion(self) -> Completion:
         """The completion so far."""
         return self._parser.completion
-
-
-def _ids(choice: Mapping[str, Any]) -> list[int] | None:
-    """The token ids of a choice: `token_ids` of vLLM and SGLang, the one of each chunk that Together streams, or those
-    in the logprobs. `None`: it has none. Raises `ValueError` for anything but whole numbers."""
-    values = choice.get("token_ids")
-    if values is None and isinstance(choice.get("delta"), Mapping):
-        value = choice["delta"].get("token_id")
-        values = None if value is None else [value]
-    if values is None and isinstance(choice.get("logprobs"), Mapping):
-        values = choice["logprobs"].get("token_ids")
-    if values is None:
-        return None
-    if not isinstance(values, list):
-        raise ValueError(f"token_ids must be a list, not {type(values).__name__}")
-    ids = []
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value != value // 1:
-            raise ValueError(f"token_ids must hold whole numbers, not {type(value).__name__}")
-        ids.append(int(value))
-    return ids

@@ -13,6 +13,7 @@ from motet.message import Completion
 from motet.metrics import Usage
 from motet.together.errors import bad_payload, from_error_object, redact
 from motet.together.finish_reasons import cut_error, normalised_finish
+from motet.together.lanes.token_ids import VERBOSE
 from motet.together.transport.sse import EventReader, EventTooLongError
 from motet.together.usage import consistent_usage, read_usage
 
@@ -158,6 +159,8 @@ class ResponseBody:
         for choice in choices:
             if not isinstance(choice, Mapping):
                 raise self._bad_payload(f"a choice must be an object, not {_json_type(choice)}", shape)
+            if VERBOSE in shape:
+                choice = {**choice, VERBOSE: shape[VERBOSE]}
             if choice.get("index") in (None, 0):
                 events += self._read_choice(choice, shape)
         return events
