@@ -21,10 +21,14 @@ test-free-threaded: $(VENV)/built
 	$(BIN)/pytest -n auto --dist loadgroup tests/core/test_ids.py tests/values tests/asking tests/loop tests/atoms \
 		--ignore tests/asking/test_trace.py
 
+# LangChain's own tests are coroutines.
+ASYNC := -o asyncio_mode=auto -o asyncio_default_fixture_loop_scope=function
+
 # Atoms as models of other frameworks, with these frameworks and their types; `make test` skips these tests.
 frameworks: $(VENV)/frameworks-tools
-	$(VENV)/frameworks/bin/pytest tests/integrations
-	$(VENV)/frameworks/bin/pytest -W ignore \
+	$(VENV)/frameworks/bin/pytest $(ASYNC) tests/integrations --ignore tests/integrations/test_langchain_standard.py
+	$(VENV)/frameworks/bin/pytest $(ASYNC) -W ignore tests/integrations/test_langchain_standard.py
+	$(VENV)/frameworks/bin/pytest $(ASYNC) -W ignore \
 		'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/frameworks.md]'
 	$(VENV)/frameworks/bin/mypy --package motet.integrations
 

@@ -236,3 +236,24 @@ def test_images_are_refused_with_their_message() -> None:
     image = HumanMessage([{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}])
     with pytest.raises(motet.RenderError, match=r"messages\[1\] has a block 'image_url'"):
         ChatMotet(model="together/gpt-oss/20b").invoke([HumanMessage("Hi"), image])
+
+
+def test_call_asks_another_model_of_the_service() -> None:
+    other = "moonshotai/Kimi-K2.5"
+    with asking(PLAIN, models=("openai/gpt-oss-120b", other)) as (atom, server):
+        message = ChatMotet(atom=atom).invoke("Hi", model=other)
+        assert server.requests[-1].body["model"] == message.response_metadata["model_name"] == other
+        assert Decimal(message.response_metadata["cost"]) > 0
+
+
+def test_history_in_blocks_of_anthropic_is_sent() -> None:
+    call = {"type": "tool_use", "id": "call_1", "name": "get_weather", "input": {"city": "Oslo"}}
+    called = AIMessage(
+        [{"type": "text", "text": "Wait."}, call],
+        tool_calls=[{"name": "get_weather", "args": {"city": "Oslo"}, "id": "call_1"}],
+    )
+    with asking(PLAIN) as (atom, server):
+        ChatMotet(atom=atom).invoke([HumanMessage("Hi"), called, ToolMessage("24", tool_call_id="call_1")])
+        sent = server.requests[-1].body["messages"][1]
+        assert sent["content"] == "Wait."
+        assert [each["id"] for each in sent["tool_calls"]] == ["call_1"]

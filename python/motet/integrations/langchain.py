@@ -16,25 +16,28 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, Field, PrivateAttr
 
 from motet import _core, errors
 from motet.asking.answer import Answer
 from motet.atoms.atom import Atom
+from motet.atoms.factory import atom as make_atom
 from motet.integrations import _asking
 from motet.integrations._langchain.failures import raise_model_error
 from motet.integrations._langchain.messages import to_ai_message, to_chunk, to_last_chunk, to_messages
 
 __all__ = ["ChatMotet"]
 
-_IGNORED = frozenset({"ls_structured_output_format", "stream", "strict"})
-"""Arguments for LangChain's own use."""
+_IGNORED = frozenset({"ls_structured_output_format", "model", "stream", "strict"})
+"""Arguments of a call that are not options of `Atom.ask`."""
 
 
 class ChatMotet(BaseChatModel):
     """An atom as a chat model of LangChain. Give `model` or `atom`.
 
-    Arguments of `invoke`, `bind` and their kin are options of `Atom.ask`: `max_cost`, `reasoning_effort`, `seed`, ...
+    Arguments of `invoke`, `bind` and their kin are options of `Atom.ask` (`max_cost`, `reasoning_effort`, `seed`, ...),
+    and `model`, which asks another model of the same service.
 
     Reasoning is in `additional_kwargs["reasoning_content"]` and in `content_blocks`, counts in `usage_metadata`, and
     `response_metadata` has `model_name`, `finish_reason`, `lane`, `cost` in US dollars as text, `tokens_by_channel`,
@@ -75,8 +78,13 @@ class ChatMotet(BaseChatModel):
         return {"model": self.model, **{name: getattr(self, name) for name in fields if getattr(self, name)}}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        name = self._atom.spec.model or self._atom.slug
+        name = kwargs.get("model") or self._atom.spec.model or self._atom.slug
         return super()._get_ls_params(stop, **kwargs) | LangSmithParams(ls_provider="motet", ls_model_name=name)
+
+    def _atom_of(self, arguments: Mapping[str, Any]) -> Atom:
+        """The atom of a call: with `model`, that model at the same service."""
+        model = arguments.get("model")
+        return self._atom if model is None else make_atom(model, backend=self._atom.backend)
 
     def _generate(
         self,
@@ -86,7 +94,7 @@ class ChatMotet(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         try:
-            answer = _asking.ask(self._atom, to_messages(messages), self._options(stop, kwargs))
+            answer = _asking.ask(self._atom_of(kwargs), to_messages(messages), self._options(stop, kwargs))
         except errors.MotetError as error:
             raise_model_error(error)
         return self._result(answer)
@@ -99,7 +107,7 @@ class ChatMotet(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         try:
-            answer = await _asking.aask(self._atom, to_messages(messages), self._options(stop, kwargs))
+            answer = await _asking.aask(self._atom_of(kwargs), to_messages(messages), self._options(stop, kwargs))
         except errors.MotetError as error:
             raise_model_error(error)
         return self._result(answer)
@@ -111,7 +119,7 @@ class ChatMotet(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with self._atom.stream(to_messages(messages), **self._options(stop, kwargs)) as stream:
+        with self._atom_of(kwargs).stream(to_messages(messages), **self._options(stop, kwargs)) as stream:
             try:
                 for event in stream:
                     chunk = to_chunk(event)
@@ -130,7 +138,7 @@ class ChatMotet(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with self._atom.astream(to_messages(messages), **self._options(stop, kwargs)) as stream:
+        async with self._atom_of(kwargs).astream(to_messages(messages), **self._options(stop, kwargs)) as stream:
             try:
                 async for event in stream:
                     chunk = to_chunk(event)
@@ -201,7 +209,8 @@ class ChatMotet(BaseChatModel):
             ls_structured_output_format={"kwargs": {"method": method}, "schema": schema},
         )
         parser: BaseOutputParser[Any] = JsonOutputParser()
-        if isinstance(schema, type) and issubclass(schema, BaseModel):
+        # True for models of pydantic 1 as well.
+        if isinstance(schema, type) and is_basemodel_subclass(schema):
             parser = PydanticOutputParser(pydantic_object=schema)
         if not include_raw:
             return model | parser

@@ -88,6 +88,9 @@ def _assistant_parts(message: AIMessage, index: int) -> Iterator[Part]:
                 calls.append(ToolCall(name, json.dumps(arguments, ensure_ascii=False), block.get("id") or ""))
             case {"type": "invalid_tool_call" | "tool_call_chunk"}:
                 pass
+            case {"type": "non_standard", "value": {"type": "tool_use"}}:
+                # Anthropic's form of a call, which the message has in `tool_calls` as well.
+                pass
             case _:
                 raise RenderError(
                     f"messages[{index}] has a block {block.get('type')!r}: motet's models read text only",
