@@ -1,4 +1,4 @@
-"""The Python in the documentation runs as it is written, and its links lead somewhere."""
+"""The Python in the documentation runs as written, and its links resolve."""
 
 from __future__ import annotations
 

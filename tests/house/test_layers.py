@@ -155,7 +155,7 @@ def foreign(path: Path) -> list[tuple[str, bool]]:
 def test_packages_are_imported_only_where_allowed(package: str, rooms: str, late: str) -> None:
     """`late`: modules that import it within functions only, so that it loads on use."""
     importers = {(room(module(path)), within) for path in FILES for name, within in foreign(path) if name == package}
-    assert importers, f"nobody imports {package}"
+    assert importers, f"no module imports {package}"
     allowed = {(name, within) for name in rooms.split() for within in (True, False)}
     assert importers <= allowed | {(name, True) for name in late.split()}
 

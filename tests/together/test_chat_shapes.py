@@ -106,7 +106,7 @@ WHOLE = '{"city": "Bern"}'
         ([fragment(0, "a", "get_weather", WHOLE[:size]) for size in (2, 9, 9, 16)], WHOLE),
         ([fragment(0, "a", "get_weather", "[["), fragment(0, "a", "get_weather", "[]]]")], "[[[]]]"),
         ([fragment(0, "a", "get_weather", part) for part in ('{"city"', ': "Bern"', "}")], WHOLE),
-        # Values that are no text.
+        # Values other than text.
         ([fragment("0", "a", "get_weather", WHOLE)], WHOLE),
         ([fragment(0, "a", "get_weather", {"city": "Bern"})], WHOLE),
         ([fragment(0, "a", "get_weather", 5)], "5"),

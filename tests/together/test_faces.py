@@ -1,4 +1,4 @@
-"""Every service as it is: each face of the scripted server, asked in every way over HTTP."""
+"""Every service: each face of the scripted server, with every kind of request over HTTP."""
 
 from __future__ import annotations
 

@@ -52,9 +52,9 @@ INSERTS: dict[str, tuple[bytes, type[motet.MotetError]]] = {
     "a list": (sse([KEY]), motet.BadPayloadError),
     "null": (sse(None), motet.BadPayloadError),
     "nested without end": (b"data: " + b"[" * 50_000 + b"\n\n", motet.BadPayloadError),
-    "choices that are none": (sse({"choices": {"0": KEY}}), motet.BadPayloadError),
-    "a choice that is none": (sse({"choices": [KEY]}), motet.BadPayloadError),
-    "a text that is none": (
+    "choices of another type": (sse({"choices": {"0": KEY}}), motet.BadPayloadError),
+    "a choice of another type": (sse({"choices": [KEY]}), motet.BadPayloadError),
+    "a text of another type": (
         sse({"choices": [{"delta": {"content": 7}, "text": 7, "token_ids": 7}]}),
         motet.BadPayloadError,
     ),

@@ -264,8 +264,8 @@ def test_build_from_the_command_line(tmp_path: Path) -> None:
     assert "rows" in data_command(tmp_path, "check", "train.jsonl", "--html", "report.html")
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
     bad = '{"messages": [{"role": "alien", "content": "x"}]}\n'
-    told = data_command(tmp_path, "check", stdin=bad, code=1)
-    assert "error unknown_role line 1: messages[0].role" in told
+    output = data_command(tmp_path, "check", stdin=bad, code=1)
+    assert "error unknown_role line 1: messages[0].role" in output
     report = data_command(tmp_path, "check", "--json", "-", stdin=bad, code=1)
     shape = json.loads(report)
     assert (shape["findings"][0]["path"], shape["ok"]) == ("messages[0].role", False)

@@ -33,7 +33,7 @@ def measured(
     return metrics.measure(
         usage=usage,
         price=price,
-        no_price="nobody knows the price",
+        no_price="the price is unknown",
         channels=channels or {},
         own_vocabulary=own_vocabulary,
         chars=Chars(0, 0, {}),
@@ -238,7 +238,7 @@ def test_drift_is_the_difference_of_the_counts() -> None:
 def test_each_reason_is_named_once() -> None:
     nothing = measured()
     assert nothing.unknown["cost.cash.total"] == "the service sent no count of tokens"
-    assert measured(Usage(1, 1)).unknown["cost.cash.total"] == "nobody knows the price"
+    assert measured(Usage(1, 1)).unknown["cost.cash.total"] == "the price is unknown"
     both = measured(Usage(1), Price(1))  # type: ignore[arg-type]
     assert both.unknown["cost.cash.total"] == "the service sent no count of tokens"
     assert both.cost.cash.input == Decimal("0.000001")

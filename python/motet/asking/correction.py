@@ -1,4 +1,4 @@
-"""What the model is told about an invalid output, so that it answers again."""
+"""The message to the model about an invalid output, so that it answers again."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Options(TypedDict, total=False):
     lane: LaneChoice | None
     """`ids`, `text`, `chat` or `auto`. Default: the backend's."""
     retries: int | None
-    """How often an invalid output is asked for again, from 0 (default); the model is told what was wrong. `max_cost`
+    """How often an invalid output is asked for again, from 0 (default); the model reads what was wrong. `max_cost`
     and `timeout` hold for all tries together, `max_tokens` and `max_reasoning_tokens` for each. In a run, each try is a
     step, and the limits are the run's."""
 

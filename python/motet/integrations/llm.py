@@ -202,8 +202,8 @@ def _finish(answer: Answer[Any], prompt: llm.Prompt, response: Any) -> None:
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments. What is not a JSON object is under `invalid_arguments`, so that the call fails and the model is
-    told."""
+    """The arguments. What is not a JSON object is under `invalid_arguments`, so that the call fails and the model
+    reads why."""
     try:
         arguments = call.args()
     except errors.InvalidArgumentsError:

@@ -366,8 +366,8 @@ class Loop:
         self._save()
 
     def _correction(self, error: MotetError) -> Message | None:
-        """What the model is told about an invalid output. `None`: it is not asked again, and the error carries the cost
-        of all tries."""
+        """The message to the model about an invalid output. `None`: there is no other try, and the error carries the
+        cost of all tries."""
         tries = list(itertools.takewhile(lambda step: step.correction is not None, reversed(self.run.steps)))
         max_steps = self._limits.limits.max_steps
         has_step = max_steps is None or len(self.run.steps) + 1 < max_steps

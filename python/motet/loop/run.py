@@ -96,7 +96,7 @@ class Step:
     model: str | None = None
     """Model name in the response, `None` if the response has none."""
     correction: Message | None = None
-    """What the model was told about its invalid output, to answer again. `None`: the answer was accepted."""
+    """The message to the model about its invalid output. `None`: the answer was accepted."""
     sampled: array[int] | None = field(default=None, compare=False, repr=False)
     """The ids that the model sampled, for later prompts of the ids lane. `None`: not known, or calls were changed."""
 

@@ -87,7 +87,7 @@ def to_tensors(columns: dict[str, Any], kind: Any) -> dict[str, Any]:
         return columns
     for key, rows in columns.items():
         if rows and isinstance(rows[0], list) and len({len(row) for row in rows}) > 1:
-            raise ValueError(f"{key} has rows of different lengths, which are no tensor: use padding=True")
+            raise ValueError(f"{key} has rows of different lengths, which do not make a tensor: use padding=True")
     if kind == "np":
         import numpy
 

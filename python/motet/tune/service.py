@@ -241,8 +241,8 @@ def watch(
 def cancel(job: Job | str, *, timeout: float = 300.0, backend: Service = None) -> Job:
     """Cancels a job, and returns it once it has ended.
 
-    A job that ended before stays as it is: see `.phase`. Finished steps are billed. After `timeout` seconds raises
-    `MaxTimeError` with the job in `.state`; it was asked to end, and will.
+    A job that ended before is returned unchanged: see `.phase`. Finished steps are billed. After `timeout` seconds
+    raises `MaxTimeError` with the job in `.state`; the request to end it stays.
     """
     with _client(backend) as client:
         return client.monitor.cancel(_job_id(job), timeout)

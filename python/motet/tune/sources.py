@@ -22,7 +22,7 @@ from motet.tune.rows import format_of, without_nulls
 __all__ = ["read_examples"]
 
 MAX_FILE = 64 << 20
-"""Bytes of a file that is one conversation or run, as it is held in memory."""
+"""Bytes of a file that is one conversation or run, which is read whole."""
 
 
 def read_examples(

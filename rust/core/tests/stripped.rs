@@ -207,7 +207,7 @@ proptest! {
         for marker in motet::marker::Marker::ALL {
             plain = plain.replace(marker.spelling(), "");
         }
-        // A name that ends in a channel cannot be told from one that a channel is glued to, but for `_` before it.
+        // A name that ends in a channel equals one that a channel is glued to, except for `_` before it.
         let stripped = read(&plain, Stripped::Always, |at| (seed.rotate_left(at as u32 % 64) & 3) == 0);
         accounts_for(&plain, &stripped);
         let parts = |completion: &Completion| -> Vec<(Kind, Option<String>, String)> {

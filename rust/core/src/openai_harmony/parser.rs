@@ -65,7 +65,7 @@ struct OpenMessage {
     /// Bytes that are not text yet. Only one invalid sequence is replaced with each token, so that more than the
     /// beginning of a character can be in here.
     bytes: Vec<u8>,
-    /// A number that is no token was fed. The tokens behind it are lost, as openai-harmony never decodes them.
+    /// A number outside of the vocabulary was fed. The tokens behind it are lost, as openai-harmony never decodes them.
     has_invalid_token: bool,
 }
 

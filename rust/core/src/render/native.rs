@@ -67,7 +67,7 @@ fn part_draft(
     })
 }
 
-/// The header with its values where oss-harmony writes them, whoever its author is.
+/// The header with its values where oss-harmony writes them, for any author.
 fn as_oss_harmony(header: Header) -> Header {
     let is_commentary = header.channel.as_deref() == Some(COMMENTARY);
     let position = if is_commentary { RecipientPosition::Channel } else { RecipientPosition::Role };
