@@ -214,13 +214,19 @@ impl FrameFields {
 
 /// Cache of the open frame's delta events by text. Events are immutable and words repeat.
 #[derive(Default)]
-struct DeltaCache(Vec<Option<(ShortText, Py<Event>)>>);
+struct DeltaCache {
+    /// A power of 2, or none. Few at first: most frames are short, and empty slots cost time, too.
+    slots: Vec<Option<(ShortText, Py<Event>)>>,
+    /// How many events were added to so many slots.
+    added: usize,
+}
 
 /// A text of at most 15 bytes: its bytes, and in the last place their number.
 type ShortText = [u8; 16];
 
 impl DeltaCache {
-    const BITS: u32 = 10;
+    const MIN_SLOTS: usize = 32;
+    const MAX_SLOTS: usize = 1024;
 
     fn key(text: &str) -> Option<ShortText> {
         let mut key = [0; 16];
@@ -229,15 +235,42 @@ impl DeltaCache {
         Some(key)
     }
 
-    /// The place for the event of a text: empty, or with this event or another one in it.
-    fn slot(&mut self, key: &ShortText) -> &mut Option<(ShortText, Py<Event>)> {
-        if self.0.is_empty() {
-            self.0.resize_with(1 << Self::BITS, || None);
-        }
+    fn clear(&mut self) {
+        self.slots.clear();
+        self.added = 0;
+    }
+
+    /// The index of the slot of a text. There are slots.
+    fn index(&self, key: &ShortText) -> usize {
         let (low, high) = key.split_at(8);
         let half = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
         let hash = (half(low) ^ half(high).rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        &mut self.0[(hash >> (64 - Self::BITS)) as usize]
+        (hash >> (u64::BITS - self.slots.len().ilog2())) as usize
+    }
+
+    fn get(&self, key: &ShortText) -> Option<&Py<Event>> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let slot = self.slots[self.index(key)].as_ref();
+        slot.filter(|(cached, _)| cached == key).map(|(_, event)| event)
+    }
+
+    /// Adds the event of a text, in the place of one whose text has the same slot.
+    fn add(&mut self, key: ShortText, event: Py<Event>) {
+        if self.added * 2 >= self.slots.len() && self.slots.len() < Self::MAX_SLOTS {
+            let slots = (self.slots.len() * 8).clamp(Self::MIN_SLOTS, Self::MAX_SLOTS);
+            let old = std::mem::take(self).slots;
+            self.slots.resize_with(slots, || None);
+            old.into_iter().flatten().for_each(|(key, event)| self.put(key, event));
+        }
+        self.added += 1;
+        self.put(key, event);
+    }
+
+    fn put(&mut self, key: ShortText, event: Py<Event>) {
+        let index = self.index(&key);
+        self.slots[index] = Some((key, event));
     }
 }
 
@@ -341,7 +374,7 @@ impl Sink for Recorder<'_, '_> {
         match FrameFields::new(self.py, &self.collector.frames[index], index) {
             Ok(frame) => {
                 self.maker.frame = Some(Arc::new(frame));
-                self.maker.deltas.0.clear();
+                self.maker.deltas.clear();
             }
             Err(error) => self.error = Some(error),
         }
@@ -353,14 +386,12 @@ impl Sink for Recorder<'_, '_> {
         let Some(key) = DeltaCache::key(text) else {
             return self.push_of_frame(intern!(self.py, "delta"), text, None);
         };
-        let slot = self.maker.deltas.slot(&key);
-        if let Some((_, event)) = slot.as_ref().filter(|(cached, _)| *cached == key) {
+        if let Some(event) = self.maker.deltas.get(&key) {
             return self.maker.events.push(event.clone_ref(self.py));
         }
         self.push_of_frame(intern!(self.py, "delta"), text, None);
         if let Some(event) = self.maker.events.last() {
-            let event = event.clone_ref(self.py);
-            *self.maker.deltas.slot(&key) = Some((key, event));
+            self.maker.deltas.add(key, event.clone_ref(self.py));
         }
     }
 

@@ -11,7 +11,7 @@ use motet::error::ParseError;
 use motet::parser::assemble;
 use motet::parser::classify::{bucket_of, classify};
 use motet::parser::collect::FrameCollector;
-use motet::parser::stream::{Completion, MixedLanes, StreamParser, parse_text};
+use motet::parser::stream::{Completion, MixedLanes, StreamParser, parse_str, parse_text};
 use motet::parser::tool_names::ToolNames;
 use motet::parser::{ChannelTokens, ParseOptions, Sink};
 use motet::tokenizer;
@@ -24,22 +24,28 @@ use std::sync::Arc;
 
 /// An input as the core reads it, without the interpreter.
 enum Input<'a> {
-    Text(Cow<'a, [u8]>),
+    Text(&'a str),
+    /// Text that may not be UTF-8.
+    Bytes(Cow<'a, [u8]>),
     Ids(&'a [IdRun]),
 }
 
 impl<'a> Input<'a> {
     fn of(py: Python<'a>, raw: &'a Raw) -> PyResult<Input<'a>> {
         Ok(match raw {
-            Raw::Text(text) => Input::Text(parser_bytes(text.bind(py))?),
-            Raw::Bytes(bytes) => Input::Text(Cow::Borrowed(bytes)),
+            Raw::Text(text) => match text.bind(py).to_str() {
+                Ok(text) => Input::Text(text),
+                Err(_) => Input::Bytes(parser_bytes(text.bind(py))?),
+            },
+            Raw::Bytes(bytes) => Input::Bytes(Cow::Borrowed(bytes)),
             Raw::Ids(runs) => Input::Ids(runs),
         })
     }
 
     fn parse(&self, options: &Arc<ParseOptions>) -> Result<Completion, ParseError> {
         match self {
-            Input::Text(text) => parse_text(text, Arc::clone(options)),
+            Input::Text(text) => parse_str(text, Arc::clone(options)),
+            Input::Bytes(bytes) => parse_text(bytes, Arc::clone(options)),
             Input::Ids(runs) => {
                 let mut parser = StreamParser::new(Arc::clone(options));
                 let mut collector = FrameCollector::new(options.turn);

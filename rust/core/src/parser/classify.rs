@@ -98,7 +98,7 @@ fn not_a_tool(recipient: &str, bare: &str) -> Option<Addressee<'static>> {
     if recipient == "all" || Role::from_name(recipient).is_some_and(|role| role != Role::Tool) {
         return Some(Addressee::Participant);
     }
-    if let Some(channel) = CHANNELS.into_iter().find(same) {
+    if let Some(channel) = channel_named(bare) {
         return Some(Addressee::Channel(channel));
     }
     let is_role = Role::ALL.into_iter().any(|role| same(&role.as_str()));
@@ -192,11 +192,13 @@ pub fn classify(header: &Header, turn_of: Option<Role>, tools: &ToolNames) -> Cl
 
 /// The channel that counts: that of the header, unless the recipient is a channel.
 pub fn channel_of(header: &Header) -> Option<&str> {
-    let recipient = header.recipient.as_deref().map(|to| not_a_tool(to, to.trim_matches(SEPARATORS)));
-    match recipient {
-        Some(Some(Addressee::Channel(channel))) => Some(channel),
-        _ => header.channel.as_deref(),
-    }
+    let recipient = header.recipient.as_deref().map(|to| to.trim_matches(SEPARATORS));
+    recipient.and_then(channel_named).or(header.channel.as_deref())
+}
+
+/// The channel with a name, in upper or lower case letters.
+fn channel_named(name: &str) -> Option<&'static str> {
+    CHANNELS.into_iter().find(|channel| name.eq_ignore_ascii_case(channel))
 }
 
 /// What the tokens of a frame's content are counted as.

@@ -14,32 +14,114 @@ const ASSISTANT: &str = Role::Assistant.as_str();
 /// No more than this is held back: a role, a channel, and a recipient of 128 characters.
 const MAX_HELD: usize = 176;
 
+/// The length of `assistant` with one whole channel behind it, and the beginning of another one.
+const MAX_ROLE_AND_CHANNELS: usize = ASSISTANT.len() + 2 * "commentary".len();
+
 /// Where the end of a text begins that may be the beginning of a header without `<|start|>`; `before` gives the
 /// character before the text.
 ///
 /// The first position counts from which the text is such a beginning up to its end, so that the result does not depend on
 /// chunk boundaries.
+#[inline]
 fn glued_start(text: &str, before: impl Fn() -> Option<char>) -> Option<usize> {
-    let last = *text.as_bytes().last()?;
-    let follows_border = |at: usize| {
-        let (head, _) = text.split_at(at);
-        head.chars().next_back().or_else(&before).is_some_and(ends_content)
+    if may_end_in_header(text.as_bytes())
+        && let Some(start) = whole_role_start(text, &before)
+    {
+        return Some(start);
+    }
+    partial_role_start(text, &before)
+}
+
+/// The first `assistant` from which the text is the beginning of a header up to its end.
+#[cold]
+fn whole_role_start(text: &str, before: &impl Fn() -> Option<char>) -> Option<usize> {
+    let window = (text.len().saturating_sub(MAX_HELD)..).find(|at| text.is_char_boundary(*at))?;
+    let tail = text.get(window..).unwrap_or_default();
+    let starts = memchr::memmem::find_iter(tail.as_bytes(), ASSISTANT).map(|at| window + at);
+    let begins = |at: &usize| text.get(*at..).is_some_and(may_be_header);
+    starts.filter(begins).find(|at| follows_border(text, *at, before))
+}
+
+/// Where a beginning of `assistant` begins that the text ends with.
+#[inline]
+fn partial_role_start(text: &str, before: &impl Fn() -> Option<char>) -> Option<usize> {
+    let pair = match *text.as_bytes() {
+        [.., first, last] => [first, last],
+        [only] => [0, only],
+        [] => return None,
     };
-    if text.len() >= ASSISTANT.len() {
-        let window = (text.len().saturating_sub(MAX_HELD)..).find(|at| text.is_char_boundary(*at))?;
-        let tail = text.get(window..).unwrap_or_default();
-        let starts = memchr::memmem::find_iter(tail.as_bytes(), ASSISTANT).map(|at| window + at);
-        let begins = |at: &usize| text.get(*at..).is_some_and(may_be_header);
-        if let Some(at) = starts.filter(begins).find(|at| follows_border(*at)) {
-            return Some(at);
-        }
+    // One test of the last two letters: a branch for each could not be predicted.
+    let ends_as_role = pair[1] == b'a'
+        || PAIRS
+            .iter()
+            .fold(false, |is_pair, bytes| is_pair | (u16::from_le_bytes(*bytes) == u16::from_le_bytes(pair)));
+    if ends_as_role { role_start(text, before) } else { None }
+}
+
+/// The pairs of letters that beginnings of `assistant` end with.
+const PAIRS: [[u8; 2]; 6] = [*b"as", *b"ss", *b"si", *b"is", *b"st", *b"an"];
+
+/// All letters of `assistant` at the end of the text belong to its beginning, as a border is not one of them.
+#[inline(never)]
+fn role_start(text: &str, before: &impl Fn() -> Option<char>) -> Option<usize> {
+    let letters = text.bytes().rev().take(ASSISTANT.len());
+    let length = letters.take_while(|byte| matches!(byte, b'a' | b's' | b'i' | b't' | b'n')).count();
+    let start = text.len() - length;
+    let is_beginning =
+        length < ASSISTANT.len() && text.get(start..).is_some_and(|end| ASSISTANT.starts_with(end));
+    (is_beginning && follows_border(text, start, before)).then_some(start)
+}
+
+fn follows_border(text: &str, at: usize, before: &impl Fn() -> Option<char>) -> bool {
+    let (head, _) = text.split_at(at);
+    head.chars().next_back().or_else(before).is_some_and(ends_content)
+}
+
+/// Whether the last word of a text lets it end as [`may_be_header`] allows: with the role and channels, with the
+/// recipient or with a type. Every piece of every content is looked at, so this has no branch that depends on the words.
+#[inline]
+fn may_end_in_header(text: &[u8]) -> bool {
+    let Some(end) = text.last_chunk::<8>().filter(|_| text.len() >= ASSISTANT.len()) else { return false };
+    let end = u64::from_le_bytes(*end);
+    let blanks = zero_bytes(end ^ u64::from_le_bytes([b' '; 8]));
+    if blanks == 0 {
+        return may_end_in_long_word(text);
     }
-    if !ASSISTANT.as_bytes().contains(&last) {
-        return None;
+    // The bytes of the word, the first one lowest; behind a blank there are at most 7.
+    let length = blanks.leading_zeros() / 8;
+    let word = end >> (56 - 8 * length) >> 8;
+    let is_same = |other: u64, length: u32| (word ^ other) & ((1 << (8 * length)) - 1) == 0;
+    TYPE_WORDS.iter().fold(is_same(RECIPIENT_WORD, length.min(3)), |may_be, kind| {
+        may_be | ((length <= 4) & is_same(*kind, length))
+    })
+}
+
+const RECIPIENT_WORD: u64 = packed("to=");
+const TYPE_WORDS: [u64; TYPES.len()] = [packed(TYPES[0]), packed(TYPES[1])];
+
+/// The bytes of a short word, the first one lowest.
+const fn packed(word: &str) -> u64 {
+    let (bytes, mut packed, mut at) = (word.as_bytes(), 0, word.len());
+    while at > 0 {
+        at -= 1;
+        packed = packed << 8 | bytes[at] as u64;
     }
-    let lengths = (1..ASSISTANT.len().min(text.len() + 1)).rev();
-    let starts = lengths.filter(|length| text.ends_with(ASSISTANT.split_at(*length).0));
-    starts.map(|length| text.len() - length).find(|at| follows_border(*at))
+    packed
+}
+
+/// The highest bit of each byte that is zero.
+const fn zero_bytes(number: u64) -> u64 {
+    const LOW_BITS: u64 = u64::from_le_bytes([0x7f; 8]);
+    !(((number & LOW_BITS) + LOW_BITS) | number | LOW_BITS)
+}
+
+/// Whether a text whose last word has more than 7 bytes may end in a header.
+#[inline(never)]
+fn may_end_in_long_word(text: &[u8]) -> bool {
+    let tail = text.get(text.len().saturating_sub(MAX_HELD)..).unwrap_or_default();
+    let word = memchr::memrchr(b' ', tail).map_or(tail, |at| tail.get(at + 1..).unwrap_or_default());
+    let behind = word.get(word.len().saturating_sub(MAX_ROLE_AND_CHANNELS)..).unwrap_or_default();
+    word.starts_with(b"to=") || behind.windows(ASSISTANT.len()).any(|part| part == ASSISTANT.as_bytes())
 }
 
 /// Whether a content can end with this character, and a role without a blank follow it.
@@ -127,6 +209,57 @@ impl Parser {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The same as [`glued_start`], place by place.
+    fn first_start(text: &str) -> Option<usize> {
+        let is_partial = |tail: &str| tail.len() < ASSISTANT.len() && ASSISTANT.starts_with(tail);
+        let starts = |fits: &dyn Fn(&str) -> bool| {
+            let places = text.char_indices().map(|(at, _)| at);
+            places.filter(|at| fits(&text[*at..])).find(|at| follows_border(text, *at, &|| Some('}')))
+        };
+        let is_whole = |tail: &str| tail.starts_with(ASSISTANT) && may_be_header(tail);
+        starts(&is_whole).or_else(|| starts(&is_partial))
+    }
+
+    #[test]
+    fn starts_are_those_that_a_test_of_each_place_gives() {
+        let parts = [
+            "assistant",
+            "assis",
+            "a",
+            "t",
+            "analysis",
+            "commentary",
+            "final",
+            "fin",
+            " to=",
+            " t",
+            "to",
+            "x.y",
+            " ",
+            " json",
+            " co",
+            "code",
+            "}",
+            ".",
+            "\n",
+            "é",
+            "。",
+            "word",
+        ];
+        let mut number: usize = 1;
+        for _ in 0..200_000 {
+            let mut text = String::new();
+            for _ in 0..number % 7 {
+                number =
+                    number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                text.push_str(parts[(number >> 33) % parts.len()]);
+            }
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            number ^= number >> 29;
+            assert_eq!(glued_start(&text, || Some('}')), first_start(&text), "{text:?}");
+        }
+    }
 
     #[test]
     fn beginnings_of_headers_are_held_behind_the_end_of_a_content() {

@@ -97,14 +97,15 @@ impl IdLexer {
         let _ = tokenizer::decode_into(ids, &mut self.pending);
         match std::str::from_utf8(&self.pending) {
             Ok(text) => {
-                let start =
-                    if ids.len() > 1 && parser.in_content() { parser.glued_start(text, sink) } else { None };
-                if let Some(start) = start {
+                if ids.len() == 1 || !parser.in_content() {
+                    parser.text(text, self.at, ids.len() as u64, sink);
+                } else if let Some(start) = parser.glued_start(text, sink) {
                     let (head, tail) = ids.split_at(ids.len() - tokens_within(ids, text.len() - start));
                     self.pending.truncate(held);
                     return self.token_by_token(head, tail, parser, sink);
+                } else {
+                    parser.content(text, ids.len() as u64, sink);
                 }
-                parser.text(text, self.at, ids.len() as u64, sink);
                 self.pending.clear();
             }
             Err(error) if error.error_len().is_none() => {
@@ -261,6 +262,11 @@ impl TextLexer {
     /// Passes complete markers and text on; returns the number of bytes passed.
     fn pieces(&mut self, text: &str, parser: &mut Parser, sink: &mut impl Sink) -> usize {
         let bytes = text.as_bytes();
+        // Most chunks have none, and to search for a byte takes no preparation.
+        if memchr::memchr(OPENING[0], bytes).is_none() {
+            self.plain(text, parser, sink);
+            return text.len();
+        }
         let mut done = 0;
         for start in memchr::memmem::find_iter(bytes, OPENING) {
             let behind = bytes.get(start..).unwrap_or_default();

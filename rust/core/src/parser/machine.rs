@@ -204,12 +204,16 @@ impl Parser {
             return self.held_text(text, at, tokens, sink);
         }
         match self.glued_start(text, sink) {
-            None => {
-                self.count_content(tokens);
-                self.delta(text, sink);
-            }
+            None => self.content(text, tokens, sink),
             Some(start) => self.hold_role(text, start, at, tokens, sink),
         }
+    }
+
+    /// Reads text of a content that does not end as a header begins.
+    #[inline]
+    pub fn content(&mut self, text: &str, tokens: u64, sink: &mut impl Sink) {
+        self.count_content(tokens);
+        self.delta(text, sink);
     }
 
     fn held_text(&mut self, text: &str, at: usize, tokens: u64, sink: &mut impl Sink) {

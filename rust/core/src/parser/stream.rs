@@ -189,10 +189,15 @@ pub fn parse_ids(ids: &[u32], options: Arc<ParseOptions>) -> Result<Completion, 
 
 /// Parses a whole input of text. Bytes that are not UTF-8 are repaired.
 pub fn parse_text(text: &[u8], options: Arc<ParseOptions>) -> Result<Completion, ParseError> {
-    parse_with(options, |parser, collector| match std::str::from_utf8(text) {
-        Ok(text) => parser.feed_text(text, collector),
-        Err(_) => parser.feed_bytes(text, collector),
-    })
+    match std::str::from_utf8(text) {
+        Ok(text) => parse_str(text, options),
+        Err(_) => parse_with(options, |parser, collector| parser.feed_bytes(text, collector)),
+    }
+}
+
+/// Reads a whole input of text that is known to be UTF-8.
+pub fn parse_str(text: &str, options: Arc<ParseOptions>) -> Result<Completion, ParseError> {
+    parse_with(options, |parser, collector| parser.feed_text(text, collector))
 }
 
 fn parse_with(

@@ -141,6 +141,9 @@ impl FieldText {
 
     /// Refuses an unparsed completion passed as text.
     fn without_markers(self, field: &str) -> Result<FieldText, RenderError> {
+        if memchr::memchr(b'<', self.text.as_bytes()).is_none() {
+            return Ok(self);
+        }
         let headers = REFUSED_CHANNELS
             .map(|channel| format!("{}{channel}{}", Marker::Channel.spelling(), Marker::Message.spelling()));
         match headers.iter().find(|header| self.text.contains(*header)) {
