@@ -103,7 +103,7 @@ usage: motet render [-h] [--log FILE] [--tools FILE] [--builtin {browser,python}
                     [--instructions TEXT] [--reasoning-effort {low,medium,high}]
                     [--current-date YYYY-MM-DD] [--identity TEXT] [--knowledge-cutoff YYYY-MM]
                     [--next-role NEXT_ROLE] [--keep-analysis {turn,all,none,openai_harmony}]
-                    [--dialect {motet,openai_harmony,chat_template}] [--ids] [--json]
+                    [--dialect {motet,openai_harmony,oss_harmony,chat_template}] [--ids] [--json]
                     [--color {auto,always,never}]
                     [file]
 
@@ -131,7 +131,7 @@ options:
                         the role whose header ends the prompt, or none (assistant)
   --keep-analysis {turn,all,none,openai_harmony}
                         which reasoning of the conversation stays (turn)
-  --dialect {motet,openai_harmony,chat_template}
+  --dialect {motet,openai_harmony,oss_harmony,chat_template}
                         the way of writing (motet)
   --ids                 print the token ids as a JSON list
   --json                print JSON
