@@ -49,6 +49,7 @@ CELLS = [
     *[(face, "auto") for face in FACES],
     *[(face, "chat") for face in ("vllm", "sglang", "llamacpp")],
     *[(face, "text") for face in ("vllm", "sglang")],
+    ("llamacpp", "ids"),
 ]
 """Each face with the lane that it gets by itself, and with the others that it has."""
 
