@@ -84,3 +84,25 @@ def test_gbnf_accepts_properties_of_all_branches(schema: Any, accepted: list[Any
     matcher = engine("gbnf", tools=[{"name": "f", "parameters": {"type": "object", **schema}}])
     assert [matcher.accepts(call_of(value)) for value in accepted] == [True] * len(accepted)
     assert [matcher.accepts(call_of(value)) for value in refused] == [False] * len(refused)
+
+
+@pytest.mark.parametrize(
+    ("escape", "fits"),
+    [
+        (r"\u00e9", True),
+        (r"\uD7FF", True),
+        (r"\uffff", True),
+        (r"\ud83e\udd95", True),
+        (r"\ud83e", False),
+        (r"\udd95", False),
+        (r"\ud83e\u0041", False),
+        (r"\ud83e\ud83e", False),
+        (r"\ud83ex", False),
+    ],
+)
+def test_gbnf_allows_no_half_of_a_surrogate_pair(escape: str, fits: bool) -> None:
+    """Readers of JSON, such as pydantic's, refuse one."""
+    text = f'<|channel|>final<|message|>"{escape}"<|return|>'
+    answer = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "string"}}}
+    found = engines.Xgrammar(motet.grammar(response_format=answer, format="gbnf"), (RETURN, CALL))
+    assert found.accepts(ids_of(text)) == fits

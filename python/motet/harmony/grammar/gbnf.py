@@ -33,7 +33,11 @@ _JSON = {
     "json-array": r'"[" ws (json (ws "," ws json)* ws)? "]"',
     "json-string": r'"\"" (json-char | json-cut* json-past | json-cut+ json-escape)* json-cut* "\""',
     "json-char": r'[^<"\\\x00-\x1F] | json-escape',
-    "json-escape": r'"\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})',
+    "json-escape": r'"\\" (["\\/bfnrt] | "u" json-unit)',
+    # A surrogate has its other half: readers of JSON refuse one alone.
+    "json-unit": r"[0-9abcefABCEF] json-hex json-hex json-hex | [dD] ([0-7] | json-pair) json-hex json-hex",
+    "json-pair": r'[89abAB] json-hex json-hex "\\u" [dD] [c-fC-F]',
+    "json-hex": "[0-9a-fA-F]",
     "json-integer": '"-"? ("0" | [1-9] [0-9]*)',
     "json-number": r'json-integer ("." [0-9]+)? ([eE] [-+]? [0-9]+)?',
     "json-boolean": '"true" | "false"',
