@@ -52,6 +52,20 @@ def test_recipients_stand_behind_commentary_alone() -> None:
     )
 
 
+def test_large_numbers_have_a_sign_in_their_exponent() -> None:
+    library = oss_harmony
+    schema = {"type": "object", "properties": {"n": {"type": "number", "default": 1e20}}}
+    developer = library.DeveloperContent().with_function_tools([library.ToolDescription.new("f", "", schema)])
+    message = library.Message.from_role_and_content(library.Role.DEVELOPER, developer)
+    written = []
+    for module in (oss_harmony, openai_harmony):
+        encoding = module.load_harmony_encoding("HarmonyGptOss")
+        written.append(encoding.decode(encoding.render(message)).partition("default: ")[2].partition("\n")[0])
+    tools = [{"name": "f", "description": "", "parameters": schema}]
+    assert written == ["1e+20", "1e20"]
+    assert "default: 1e+20\n" in motet.render([], tools=tools, dialect="oss_harmony").text
+
+
 def test_channels_after_the_first_are_ignored() -> None:
     encoding = oss_harmony.load_harmony_encoding("HarmonyGptOss")
     text = "<|channel|>commentary to=functions.f<|channel|>commentary json<|message|>{}<|call|>"

@@ -125,6 +125,8 @@ class HarmonyEncoding:
         if they are in `disallowed_special` (by default: all that are not allowed), and are ordinary text if they are
         in neither.
         """
+        if not allowed_special and not disallowed_special:
+            return _core.encode(text)
         if not allowed_special and disallowed_special == "all":
             specials, others = _no_specials()
         else:

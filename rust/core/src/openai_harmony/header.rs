@@ -107,3 +107,57 @@ fn take_author(text: &str, role: Option<Role>) -> Result<(Author, Vec<&str>), Ha
     }
     Ok((Author { role, name: name.filter(|_| role == Role::Tool) }, words))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Author, recipient, channel and content type, or the error.
+    fn read(text: &str, role: Option<Role>) -> Result<[Option<String>; 4], String> {
+        let text = text.replace('^', Marker::Channel.spelling()).replace('%', Marker::Constrain.spelling());
+        let header = parse(&text, role, Library::OpenaiHarmony).map_err(|error| error.to_string())?;
+        let author = header.author.name.unwrap_or_else(|| header.author.role.as_str().to_owned());
+        Ok([Some(author), header.recipient, header.channel, header.content_type])
+    }
+
+    fn values(values: [&str; 4]) -> Result<[Option<String>; 4], String> {
+        Ok(values.map(|value| {
+            Some(value.replace('%', Marker::Constrain.spelling())).filter(|text| !text.is_empty())
+        }))
+    }
+
+    #[test]
+    fn words_are_read_from_the_right() {
+        let assistant = Some(Role::Assistant);
+        assert_eq!(read("^final", assistant), values(["assistant", "", "final", ""]));
+        assert_eq!(read("assistant^final", None), values(["assistant", "", "final", ""]));
+        assert_eq!(
+            read("^commentary to=f%json", assistant),
+            values(["assistant", "f", "commentary", "%json"])
+        );
+        assert_eq!(read("json", assistant), values(["assistant", "json", "", ""]));
+        assert_eq!(read("f json", assistant), values(["assistant", "f", "", "json"]));
+        assert_eq!(read("functions.f to=assistant", None), values(["functions.f", "assistant", "", ""]));
+        assert_eq!(read("functions.f tool to=x", None), values(["functions.f", "x", "", ""]));
+        assert_eq!(read("to=x", None), values(["to=x", "", "", ""]));
+    }
+
+    #[test]
+    fn headers_that_do_not_read_have_their_errors() {
+        let rest = "unexpected tokens remaining in message header: Some(\"a\")";
+        assert_eq!(read("a b c", Some(Role::User)), Err(rest.to_owned()));
+        assert_eq!(read("a to=c", Some(Role::User)), Err(rest.to_owned()));
+        let channel = "channel marker present but no channel value found in header";
+        assert_eq!(read("^ final", Some(Role::User)), Err(channel.to_owned()));
+        assert_eq!(read("x", None), Err("Unknown role: x".to_owned()));
+        assert_eq!(read("", None), Err("message header did not contain a role".to_owned()));
+    }
+
+    #[test]
+    fn oss_harmony_ignores_further_channels() {
+        let text = format!("{0}a to=f{0}b{0} json", Marker::Channel.spelling());
+        let header = parse(&text, Some(Role::Assistant), Library::OssHarmony).expect("a header");
+        assert_eq!(header.channel.as_deref(), Some("a"));
+        assert_eq!((header.recipient.as_deref(), header.content_type.as_deref()), (Some("f"), Some("json")));
+    }
+}

@@ -87,7 +87,7 @@ pub fn render_message(
 ) -> Result<(), HarmonyError> {
     write_header(message, library, out)?;
     for content in &message.content {
-        write_content(content, message.author.role, has_function_tools, out)?;
+        write_content(content, message.author.role, has_function_tools, library, out)?;
     }
     let is_call = message.author.role == Role::Assistant && message.recipient.is_some();
     out.mark(if is_call { Marker::Call } else { Marker::End });
@@ -145,6 +145,7 @@ fn write_content(
     content: &Content,
     role: Role,
     has_function_tools: bool,
+    library: Library,
     out: &mut Vec<u32>,
 ) -> Result<(), HarmonyError> {
     let only_in = |kind: &str, home: Role| {
@@ -155,11 +156,11 @@ fn write_content(
         Content::Text(text) => out.text(text),
         Content::System(system) => {
             only_in("SystemContent", Role::System)?;
-            out.text(&sections::system(system, has_function_tools)?);
+            out.text(&sections::system(system, has_function_tools, library)?);
         }
         Content::Developer(developer) => {
             only_in("DeveloperContent", Role::Developer)?;
-            out.text(&sections::developer(developer)?);
+            out.text(&sections::developer(developer, library)?);
         }
     }
     Ok(())

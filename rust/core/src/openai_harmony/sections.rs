@@ -1,13 +1,17 @@
 //! The texts of system and developer contents.
 
-use super::content::{DeveloperContent, SystemContent, ToolNamespace};
+use super::content::{DeveloperContent, Library, SystemContent, ToolNamespace};
 use super::error::HarmonyError;
-use crate::render::{Notes, openai_harmony_function};
+use crate::render::{Notes, Numbers, openai_harmony_function};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The text of a system content: its sections, with an empty line between them.
-pub(super) fn system(content: &SystemContent, has_function_tools: bool) -> Result<String, HarmonyError> {
+pub(super) fn system(
+    content: &SystemContent,
+    has_function_tools: bool,
+    library: Library,
+) -> Result<String, HarmonyError> {
     let mut sections = Vec::new();
     let head: Vec<String> = [
         content.model_identity.clone(),
@@ -23,7 +27,7 @@ pub(super) fn system(content: &SystemContent, has_function_tools: bool) -> Resul
     if let Some(effort) = content.reasoning_effort {
         sections.push(format!("Reasoning: {}", effort.as_str()));
     }
-    sections.extend(tools(content.tools.as_ref())?);
+    sections.extend(tools(content.tools.as_ref(), library)?);
     if let Some(config) = content.channel_config.as_ref().filter(|config| !config.valid_channels.is_empty()) {
         let mut text = format!("# Valid channels: {}.", config.valid_channels.join(", "));
         if config.channel_required {
@@ -38,24 +42,32 @@ pub(super) fn system(content: &SystemContent, has_function_tools: bool) -> Resul
 }
 
 /// The text of a developer content.
-pub(super) fn developer(content: &DeveloperContent) -> Result<String, HarmonyError> {
+pub(super) fn developer(content: &DeveloperContent, library: Library) -> Result<String, HarmonyError> {
     let instructions = content.instructions.as_ref().map(|text| format!("# Instructions\n\n{text}"));
-    let sections: Vec<String> = instructions.into_iter().chain(tools(content.tools.as_ref())?).collect();
+    let sections: Vec<String> =
+        instructions.into_iter().chain(tools(content.tools.as_ref(), library)?).collect();
     Ok(sections.join("\n\n"))
 }
 
-fn tools(namespaces: Option<&BTreeMap<String, ToolNamespace>>) -> Result<Option<String>, HarmonyError> {
+fn tools(
+    namespaces: Option<&BTreeMap<String, ToolNamespace>>,
+    library: Library,
+) -> Result<Option<String>, HarmonyError> {
+    let numbers = match library {
+        Library::OpenaiHarmony => Numbers::OpenaiHarmonyRead,
+        Library::OssHarmony => Numbers::OssHarmony,
+    };
     let Some(namespaces) = namespaces.filter(|namespaces| !namespaces.is_empty()) else { return Ok(None) };
     let mut out = "# Tools".to_owned();
     for namespace in namespaces.values() {
         out.push_str("\n\n");
-        push_namespace(namespace, &mut out)?;
+        push_namespace(namespace, numbers, &mut out)?;
     }
     Ok(Some(out))
 }
 
 /// A namespace: its description and its functions as types. One without tools has its description as plain text.
-fn push_namespace(namespace: &ToolNamespace, out: &mut String) -> Result<(), HarmonyError> {
+fn push_namespace(namespace: &ToolNamespace, numbers: Numbers, out: &mut String) -> Result<(), HarmonyError> {
     let ToolNamespace { name, description, tools } = namespace;
     let mut lines = vec![format!("## {name}\n")];
     let comment = if tools.is_empty() { "" } else { "// " };
@@ -65,7 +77,8 @@ fn push_namespace(namespace: &ToolNamespace, out: &mut String) -> Result<(), Har
         let mut notes = Notes::new(false);
         for tool in tools {
             block.push_str(
-                &openai_harmony_function(tool, &mut notes).map_err(|error| HarmonyError(error.message))?,
+                &openai_harmony_function(tool, numbers, &mut notes)
+                    .map_err(|error| HarmonyError(error.message))?,
             );
         }
         let _ = write!(block, "}} // namespace {name}");
@@ -102,7 +115,7 @@ mod tests {
     fn descriptors_give_the_texts_of_prompts() {
         let namespaces = [namespace(builtin::BROWSER), namespace(builtin::PYTHON)];
         let tools = namespaces.map(|namespace| (namespace.name.clone(), namespace)).into();
-        let text = super::tools(Some(&tools)).expect("a text").expect("tools");
+        let text = super::tools(Some(&tools), Library::OpenaiHarmony).expect("a text").expect("tools");
         let options =
             RenderOptions { builtin_tools: vec![Builtin::Browser, Builtin::Python], ..Default::default() };
         let prompt = render(Vec::new(), options).expect("a prompt").text();

@@ -32,5 +32,5 @@ pub use options::{Builtin, Dialect, Effort, KeepAnalysis, RenderOptions, Respons
 pub use piece_writer::Writer;
 pub use prompt::{Prompt, render, render_sampled};
 pub use sampled::{SampledFrame, SampledTurn};
-pub(crate) use schema::openai_harmony::parsed_function as openai_harmony_function;
+pub(crate) use schema::openai_harmony::{Numbers, function as openai_harmony_function};
 pub use training::{TrainingSample, render_training};

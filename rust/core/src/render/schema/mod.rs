@@ -5,6 +5,7 @@ pub(crate) mod native;
 pub(crate) mod openai_harmony;
 mod strict_text;
 
+use self::openai_harmony::Numbers;
 use super::notes::{NoteCode, Notes};
 use super::options::Dialect;
 use super::renamed;
@@ -45,7 +46,8 @@ pub(crate) fn namespace(tools: &[Tool], dialect: Dialect, notes: &mut Notes) -> 
             }
             match dialect {
                 Dialect::Motet => native::function(tool, tools, &mut types, notes),
-                Dialect::OpenaiHarmony | Dialect::OssHarmony => openai_harmony::function(tool, notes),
+                Dialect::OpenaiHarmony => openai_harmony::function(tool, Numbers::OpenaiHarmony, notes),
+                Dialect::OssHarmony => openai_harmony::function(tool, Numbers::OssHarmony, notes),
                 Dialect::ChatTemplate => chat_template::function(tool, notes),
             }
         })?);

@@ -8,18 +8,21 @@ use crate::render::notes::Notes;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
+/// How numbers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// As openai-harmony 0.0.8 writes a Python number: read from its text, which may change the last digit.
+    OpenaiHarmony,
+    /// The same for numbers that serde_json has read from text already.
+    OpenaiHarmonyRead,
+    /// As oss-harmony 0.0.11 does, and serde_json since 1.0.146.
+    OssHarmony,
+}
+
 /// A tool as a function type, its description above.
-pub(crate) fn function(tool: &Tool, notes: &mut Notes) -> Result<String, RenderError> {
-    write_function(tool, SchemaWriter { path: SchemaPath::new(notes), is_parsed: false })
-}
-
-/// The same for a tool whose numbers were read from JSON by serde_json, as 0.0.8 does.
-pub(crate) fn parsed_function(tool: &Tool, notes: &mut Notes) -> Result<String, RenderError> {
-    write_function(tool, SchemaWriter { path: SchemaPath::new(notes), is_parsed: true })
-}
-
-fn write_function(tool: &Tool, mut writer: SchemaWriter<'_>) -> Result<String, RenderError> {
+pub(crate) fn function(tool: &Tool, numbers: Numbers, notes: &mut Notes) -> Result<String, RenderError> {
     let mut out = String::new();
+    let mut writer = SchemaWriter { path: SchemaPath::new(notes), numbers };
     for line in tool.description.lines() {
         writer.path.tool_description(line)?;
         let _ = writeln!(out, "// {line}");
@@ -34,8 +37,7 @@ fn write_function(tool: &Tool, mut writer: SchemaWriter<'_>) -> Result<String, R
 
 struct SchemaWriter<'n> {
     path: SchemaPath<'n>,
-    /// Numbers were read from JSON text.
-    is_parsed: bool,
+    numbers: Numbers,
 }
 
 impl SchemaWriter<'_> {
@@ -128,7 +130,7 @@ impl SchemaWriter<'_> {
                 format!("default: \"{}\"", self.path.quoted("default", text)?)
             }
             Value::String(text) if bare_enums => format!("default: {}", self.path.line("default", text)?),
-            other => format!("default: {}", self.path.line("default", &json(other, self.is_parsed))?),
+            other => format!("default: {}", self.path.line("default", &json(other, self.numbers))?),
         }))
     }
 
@@ -222,20 +224,26 @@ impl SchemaWriter<'_> {
     }
 }
 
-/// JSON with the numbers of 0.0.8: `1e20` instead of `1e+20`, and read from text, which may change the last digit.
-fn json(value: &Value, is_parsed: bool) -> String {
+/// JSON. The numbers of 0.0.8 are `1e20` instead of `1e+20`.
+fn json(value: &Value, numbers: Numbers) -> String {
     match value {
-        Value::Number(number) if is_parsed => number.to_string().replace("e+", "e"),
         Value::Number(number) => {
-            let read = serde_json::from_str::<Value>(&number.to_string());
-            read.unwrap_or_else(|_| value.clone()).to_string().replace("e+", "e")
+            let text = number.to_string();
+            match numbers {
+                Numbers::OssHarmony => text,
+                Numbers::OpenaiHarmonyRead => text.replace("e+", "e"),
+                Numbers::OpenaiHarmony => {
+                    let read = serde_json::from_str::<Value>(&text);
+                    read.unwrap_or_else(|_| value.clone()).to_string().replace("e+", "e")
+                }
+            }
         }
         Value::Array(items) => {
-            format!("[{}]", items.iter().map(|item| json(item, is_parsed)).collect::<Vec<_>>().join(","))
+            format!("[{}]", items.iter().map(|item| json(item, numbers)).collect::<Vec<_>>().join(","))
         }
         Value::Object(fields) => {
             let field =
-                |(key, value)| format!("{}:{}", Value::String(String::clone(key)), json(value, is_parsed));
+                |(key, value)| format!("{}:{}", Value::String(String::clone(key)), json(value, numbers));
             format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(","))
         }
         other => other.to_string(),
