@@ -51,7 +51,7 @@ INVALID_ATOMS: dict[str, Callable[[], Any]] = {
     "a lane": lambda: motet.atom("together/gpt-oss/120b", api_key="k", lane="fast"),  # type: ignore[arg-type]
     "an option": lambda: motet.atom("together/gpt-oss/120b", api_key="k").ask("Hi", colour="red"),  # type: ignore[call-overload]
     "max_tokens": lambda: motet.atom("together/gpt-oss/120b", api_key="k").ask("Hi", max_tokens=0),
-    "max_cost": lambda: motet.atom("together/gpt-oss/120b", api_key="k").ask("Hi", max_cost=0.1),  # type: ignore[arg-type]
+    "max_cost": lambda: motet.atom("together/gpt-oss/120b", api_key="k").ask("Hi", max_cost="much"),
     "timeout": lambda: motet.atom("together/gpt-oss/120b", api_key="k").ask("Hi", timeout=-1),
     "a prompt": lambda: motet.atom("together/gpt-oss/120b", api_key="k").ask([]),
     "a budget": lambda: motet.budget("much"),
@@ -105,7 +105,7 @@ def test_messages_of_atoms() -> None:
             "a lane": "ConfigError: lane must be 'auto', 'chat', 'text' or 'ids', not 'fast'",
             "an option": "TypeError: unknown option colour; options are briefs, budget, builtin_tools, current_date, extra, first_token_timeout, lane, max_cost, max_reasoning_tokens, max_tokens, on, reasoning_effort, retries, sampling, seed, temperature, timeout, tool_choice, tools, top_p",
             "max_tokens": "ValueError: max_tokens must be a whole number from 1 on, not 0",
-            "max_cost": "TypeError: max_cost must be a Decimal, an int or a str as '0.05', not float",
+            "max_cost": "ValueError: max_cost must be an amount as '0.05', not 'much'",
             "timeout": "ValueError: timeout must be seconds, more than 0, not -1",
             "a prompt": "ValueError: prompt is an empty list: there is nothing to ask",
             "a budget": "ValueError: budget must be an amount as '0.05', not 'much'",

@@ -179,6 +179,15 @@ impl Parser {
         }
     }
 
+    /// The held text begins a content, which text that follows continues; its end may be such a beginning, too.
+    pub(super) fn begin_held_content(&mut self, sink: &mut impl Sink) {
+        let start = self.glued_start(&self.buffer.text, sink).filter(|_| self.state == State::Content);
+        self.emit(start.unwrap_or(self.buffer.text.len()), sink);
+        if start.is_some() && self.state == State::Content {
+            self.state = State::GluedRole;
+        }
+    }
+
     /// Reads text behind the beginning of such a header.
     pub(super) fn read_glued_role(&mut self, text: &str, at: usize, tokens: u64, sink: &mut impl Sink) {
         self.buffer.push_text(text, at, tokens);

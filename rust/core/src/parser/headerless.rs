@@ -65,7 +65,7 @@ impl Parser {
         self.decide_by_what_follows(true, sink);
         if self.expects_answer() {
             self.open_headerless(Code::MissingHeader, Kind::Text, sink);
-            self.emit_held(sink);
+            self.begin_held_content(sink);
         }
     }
 

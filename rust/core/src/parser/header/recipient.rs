@@ -64,7 +64,7 @@ impl<'a> HeaderParser<'a> {
             self.take_recipient(name, start, end);
             let behind = self.text.get(end..).unwrap_or_default();
             self.rest = (!self.is_complete() && behind.starts_with(['{', '['])).then_some(end);
-            return Some(self.token_at(at + 1, end));
+            return Some(self.behind_odd_name(at, end));
         }
         if !self.is_complete() && !self.is_cut(at) && !self.is_recipient(value, end) {
             return None;
@@ -102,6 +102,17 @@ impl<'a> HeaderParser<'a> {
         let text = self.text.get(start..border).unwrap_or_default();
         let skipped = text.len() - text.trim_start().len();
         self.context.tools.odd_name_length(text.trim_start()).map(|length| start + skipped + length)
+    }
+
+    /// The token behind an odd name, which can end within a word: what the word has besides is a fault, unless it is
+    /// content.
+    fn behind_odd_name(&mut self, at: usize, end: usize) -> usize {
+        let next = self.token_at(at + 1, end);
+        let word_end = self.tokens.get(next - 1).map_or(end, |word| word.end);
+        if self.rest.is_none() && end < word_end {
+            self.fault(Code::StrayHeaderText, end, word_end);
+        }
+        next
     }
 
     pub(super) fn set_recipient(&mut self, value: &str, start: usize, end: usize) {
@@ -150,7 +161,7 @@ impl<'a> HeaderParser<'a> {
         if let Some(end) = self.odd_name(0, start) {
             self.fault(Code::RoleIsToolName, start, end);
             self.take_recipient(self.text.get(start..end).unwrap_or_default(), start, end);
-            return Some(self.token_at(1, end));
+            return Some(self.behind_odd_name(0, end));
         }
         let is_offered = self.context.tools.contains(word);
         let on_commentary = self.tokens.windows(2).any(|pair| {

@@ -120,7 +120,7 @@ impl Parser {
             self.state = State::Stripped;
             self.read_stripped(Follows::More, sink);
         } else {
-            self.emit_held(sink);
+            self.begin_held_content(sink);
         }
     }
 
@@ -174,8 +174,8 @@ impl Parser {
             is_call = current.kind == Kind::ToolCall;
         }
         if is_answer && !is_call {
-            // The answer ends the turn: header words in it are prose.
-            self.emit_held(sink);
+            // The answer ends the turn: header words in it are prose, unless markers show that they are not.
+            self.begin_held_content(sink);
         } else {
             self.stripped.json = (is_call && takes_json).then(JsonTracker::default);
             self.state = State::Stripped;
