@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import motet
-from tests.support.server_scripts import ANSWER, CALL, LANES, PLAIN, WEATHER, asking
+from tests.support.server_scripts import ANSWER, CALL, LANES, PLAIN, WEATHER, asking, prompt_text
 
 
 @pytest.mark.parametrize(("style", "lane"), LANES)
@@ -32,7 +32,7 @@ def test_tool_result_is_sent_with_reasoning_of_the_turn(style: str, lane: str) -
         assert bodies[1]["messages"][3]["tool_call_id"] == message["tool_calls"][0]["id"]
         assert not any("reasoning" in m for m in bodies[2]["messages"])
     else:
-        prompts = [b["prompt"] if lane == "text" else motet.decode(b["prompt"]) for b in bodies]
+        prompts = [prompt_text(body) for body in bodies]
         assert prompts[1].count("to=functions.get_weather") == 1
         assert "I need the weather." in prompts[1]
         assert "I need the weather." not in prompts[2]

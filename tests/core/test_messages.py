@@ -338,7 +338,7 @@ def test_messages_of_rendering() -> None:
             "built-in tool": "ValueError: builtin_tools can be 'browser' and 'python', not \"shell\"",
             "effort": "ValueError: reasoning_effort must be one of 'low', 'medium', 'high', not \"extreme\"",
             "date": 'RenderError: current_date "2026-02-30" must be a date as 2025-06-28',
-            "dialect": "ValueError: dialect must be one of 'motet', 'openai_harmony', 'chat_template', not \"latin\"",
+            "dialect": "ValueError: dialect must be one of 'motet', 'openai_harmony', 'oss_harmony', 'chat_template', not \"latin\"",
             "next role": 'ValueError: next_role must be one of system, developer, user, assistant, tool, not "robot"',
             "author": 'RenderError: frames[0]: tool author "a<|end|>" cannot stand in a header: it must be 1 to 128 of A-Z a-z 0-9 _ . : / @ -, and neither begin as a role nor be a channel',
             "channel": 'RenderError: frames[0]: channel "a b" cannot stand in a header: it must be 1 to 32 of A-Z a-z 0-9 _ -',

@@ -29,7 +29,7 @@ from tests.support.loop_tools import (
     sums,
     text,
 )
-from tests.support.server_scripts import asking, final
+from tests.support.server_scripts import asking, final, prompt_text
 
 
 @pytest.mark.parametrize("how", ["run", "arun", "astream"])
@@ -134,7 +134,7 @@ def test_reasoning_is_kept_between_calls_and_then_dropped(house: House, lane: st
         ]
         assert thought == [[], ["First thought."], ["First thought.", "Second."], [None, None, None]]
     else:
-        prompts = [body["prompt"] if lane == "text" else motet.decode(body["prompt"]) for body in bodies]
+        prompts = [prompt_text(body) for body in bodies]
         assert [("First thought." in request, "Second." in request) for request in prompts] == [
             (False, False),
             (True, False),

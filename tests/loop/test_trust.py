@@ -132,7 +132,7 @@ def test_built_in_tool_result_is_named_in_the_stream(house: House) -> None:
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, TypeError, r"motet\.tools_from"),
         ({"builtin_tools": ["python"]}, TypeError, "must be a dict with their implementations"),
         ({"max_stepz": 3}, TypeError, "unknown option max_stepz; options are .*max_steps"),
-        ({"max_cost": 0.1}, TypeError, "not float"),
+        ({"max_cost": [0.1]}, TypeError, "not list"),
         ({"max_steps": 0}, ValueError, "max_steps must be a whole number from 1 on"),
         ({"max_tokens": "many"}, ValueError, "max_tokens must be"),
         ({"max_time": -1}, ValueError, "max_time must be seconds"),

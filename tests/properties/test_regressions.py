@@ -24,7 +24,7 @@ from motet.together.lanes import raw
 from motet.together.lanes.chat_reader import ChatLane
 from motet.together.lanes.raw import RawLane
 from motet.together.services import SERVICES
-from tests.support.server_scripts import ANSWER, CALL, KEY, LANES, PLAIN, SLUG, WEATHER, asking, final
+from tests.support.server_scripts import ANSWER, CALL, KEY, LANES, PLAIN, SLUG, WEATHER, asking, final, prompt_text
 
 ALONE = '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Oslo"}<|call|>'
 SERVED = [spec for spec in catalog.specs() if spec.model is not None]
@@ -87,7 +87,7 @@ def test_dotted_tool_name_is_restored(style: str, lane: str) -> None:
         assert body["tools"][0]["function"]["name"] == "weather.lookup"
         assert body["messages"][1]["tool_calls"][0]["function"]["name"] == "weather.lookup"
     else:
-        prompt = body["prompt"] if lane == "text" else motet.decode(body["prompt"])
+        prompt = prompt_text(body)
         assert prompt.count("to=functions.weather.lookup") == 1
         assert "<|start|>functions.weather.lookup to=assistant" in prompt
 

@@ -34,6 +34,12 @@ def final(text: str) -> str:
     return f"<|channel|>final<|message|>{text}<|return|>"
 
 
+def prompt_text(body: dict[str, Any]) -> str:
+    """The prompt of a raw request, which a server gets as text or as ids."""
+    prompt = body["prompt"]
+    return prompt if isinstance(prompt, str) else motet.decode(prompt)
+
+
 @contextmanager
 def asking(*script: Any, slug: str = SLUG, **settings: Any) -> Iterator[tuple[motet.Atom, ScriptedServer]]:
     """An atom over a server with a script. Settings of the server are `style`, `key`, `models`; others the atom's."""

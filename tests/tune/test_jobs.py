@@ -43,8 +43,8 @@ def test_job_above_the_cost_limit_is_not_started(data: Path) -> None:
         with pytest.raises(MaxCostError, match="nothing was started") as caught:
             tune.start(file, MODEL, max_cost=price - Decimal("0.0000001"), **it.how)
         assert (caught.value.option, caught.value.cost) == ("max_cost", price)
-        with pytest.raises(TypeError):
-            tune.start(file, MODEL, max_cost=0.5, **it.how)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="max_cost must be"):
+            tune.start(file, MODEL, max_cost=[0.5], **it.how)  # type: ignore[arg-type]
         assert not it.training.jobs
         assert tune.start(file, MODEL, max_cost=price, **it.how).id in it.training.jobs
 

@@ -61,7 +61,7 @@ class LostIds:
 
 
 def _ids_of(lost: bytes) -> list[int]:
-    """Mostly one token; where it is none, a token for each byte."""
+    """One token where the bytes are one, otherwise a token for each byte."""
     whole = _core._token_id(lost)
     parts = [_core._token_id(bytes([byte])) for byte in lost] if whole is None else [whole]
     return [token for token in parts if token is not None]
