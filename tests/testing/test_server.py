@@ -116,6 +116,20 @@ def test_id_prompts_need_a_server_that_accepts_them() -> None:
             assert status == 200 or "skip_special_tokens: Extra inputs" in error_text(extra)
 
 
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        ({}, "Hi"),
+        ({"preserved_tokens": ["<|return|>"]}, "Hi<|return|>"),
+        ({"preserved_tokens": ["<|return|>"], "stop": ["<|return|>"]}, "Hi"),
+    ],
+)
+def test_llama_cpp_keeps_markers_but_for_the_stop_token(keys: dict[str, Any], shown: str) -> None:
+    with ScriptedServer([final("Hi")], face="llamacpp") as server:
+        choice = post(server, {"model": "m", "prompt": "Hi", **keys}, "/v1/completions").json()["choices"][0]
+    assert choice["text"] == f"<|channel|>final<|message|>{shown}"
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b'"Hi"'])
 def test_non_object_body_is_refused(content: bytes) -> None:
     with ScriptedServer([PLAIN]) as server:

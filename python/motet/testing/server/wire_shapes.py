@@ -33,6 +33,7 @@ RETURN, _, CALL = _core.STOP_TOKENS
 CREATED = 1_750_000_000
 """The time of every response, so that equal requests get equal bytes."""
 _TOGETHER = FACES["together"]
+_MARKERS = {_core.SPECIAL_TOKENS[marker] for marker in _core.MARKERS.values()}
 
 
 def generated(turn: Turn, request: Mapping[str, Any], face: Face) -> tuple[list[int], str]:
@@ -299,12 +300,14 @@ def _with_ids(shape: dict[str, Any], ids: list[int], request: Mapping[str, Any],
 
 def _visible(ids: list[int], request: Mapping[str, Any], face: Face) -> list[int]:
     """The ids that a server turns into text: without the stop token, and mostly without control tokens."""
+    if face.markers_key == "preserved_tokens":
+        # llama.cpp keeps gpt-oss's markers, and takes its stop tokens for the end unless they are preserved. Stop strings
+        # then cut them off.
+        hidden = {*_core.SPECIAL_TOKENS.values()} - _MARKERS
+        shows_stop = bool(request.get("preserved_tokens")) and not request.get("stop")
+        return [token for token in ids if token not in hidden | (set() if shows_stop else {RETURN, CALL})]
     visible = [token for token in ids if token not in (RETURN, CALL)]
-    keeps = {
-        "skip_special_tokens": not request.get("skip_special_tokens", True),
-        "preserved_tokens": bool(request.get("preserved_tokens")),
-        "always": not request.get("skip_special_tokens", True),
-    }.get(face.markers_key or "", False)
+    keeps = face.markers_key is not None and not request.get("skip_special_tokens", True)
     return visible if keeps else [token for token in visible if token not in _core.SPECIAL_TOKENS.values()]
 
 
