@@ -63,7 +63,8 @@ macro_rules! codes {
     ($($variant:ident $tier:ident $name:literal $message:literal)*) => {
         /// The kind of a repair. The set is closed; `docs/reference/repairs.md` lists it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Code { $($variant),* }
+        #[non_exhaustive]
+pub enum Code { $($variant),* }
 
         impl Code {
             pub const ALL: &[Code] = &[$(Code::$variant),*];

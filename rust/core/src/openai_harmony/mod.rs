@@ -2,7 +2,7 @@
 //! the same messages, the same states after each token, the same texts of errors.
 //!
 //! Nothing is validated or repaired here: a header value may be any text, and a header is read as those libraries read it.
-//! For everything else use [`crate::parser`] and [`crate::render`].
+//! For everything else use [`crate::parser`] and [`mod@crate::render`].
 
 pub mod builtin;
 mod content;

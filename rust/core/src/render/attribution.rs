@@ -36,6 +36,7 @@ pub struct Attribution {
 /// A choice of the tokens that a model is trained on. `<|start|>` and the role are in none, and neither is a stop token
 /// that was not sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LossTokens {
     /// All frames of the assistant.
     Assistant,

@@ -4,6 +4,7 @@ use crate::error::RenderError;
 
 /// The kind of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NoteCode {
     /// Text of a tool leaves its comment, string or name, as in the implementation that the dialect stands in for.
     UnescapedText,

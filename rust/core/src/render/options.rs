@@ -6,6 +6,7 @@ use serde_json::Value;
 
 /// The rules that the prompt's text follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dialect {
     /// Headers in the order in which models write them; every construct of JSON Schema.
     #[default]
@@ -55,6 +56,7 @@ impl Effort {
 
 /// A tool that gpt-oss was trained with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Builtin {
     Browser,
     Python,
