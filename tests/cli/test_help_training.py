@@ -173,8 +173,9 @@ examples:
   motet data build --format preference
 """,
             "data check": """\
-usage: motet data check [-h] [--log FILE] [--max-tokens N] [--html FILE] [--max-findings N]
-                        [--allow KIND] [--workers N] [--json] [--color {auto,always,never}]
+usage: motet data check [-h] [--log FILE] [--max-tokens N] [--html FILE] [--template FILE]
+                        [--stop TOKEN] [--max-findings N] [--allow KIND] [--workers N] [--json]
+                        [--color {auto,always,never}]
                         [file]
 
 Check whether a file is valid training data (exit code 1 if not).
@@ -187,6 +188,8 @@ options:
   --log FILE            append requests and answers to a file, without API keys
   --max-tokens N        the longest sequence
   --html FILE           write a page with a histogram of lengths
+  --template FILE       a chat template (Jinja) to check as well
+  --stop TOKEN          a stop token of the template's model
   --max-findings N      findings to print; 100 by default, with --json all
   --allow KIND          accept secrets of this kind: jwt, card, ... or all; repeatable
   --workers N           processes for a large file (1)

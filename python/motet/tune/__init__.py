@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from motet.tune.settings import TrainingSettings as Settings
     from motet.tune.sources import read_examples
     from motet.tune.store import Examples
+    from motet.tune.template_check import check_template
     from motet.tune.transfers import Download, File
 
 _MODULES = {
@@ -62,6 +63,7 @@ _MODULES = {
     "settings": "Limits PriceEstimate TrainingSettings check_settings",
     "sources": "read_examples",
     "store": "Examples",
+    "template_check": "check_template",
     "transfers": "Download File",
 }
 """The module of each name; it is imported when a name of it is first used. No module has the name of a public function,
@@ -106,6 +108,7 @@ __all__ = [
     "cancel",
     "check",
     "check_settings",
+    "check_template",
     "compare",
     "curve",
     "download",

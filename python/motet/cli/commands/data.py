@@ -310,6 +310,8 @@ def _add_check(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("file", nargs="?", default="-", help="training data; by default, or for -, standard input")
     parser.add_argument("--max-tokens", type=positive, metavar="N", help="the longest sequence")
     parser.add_argument("--html", metavar="FILE", help="write a page with a histogram of lengths")
+    parser.add_argument("--template", metavar="FILE", help="a chat template (Jinja) to check as well")
+    parser.add_argument("--stop", action="append", metavar="TOKEN", help="a stop token of the template's model")
     help_text = f"findings to print; {_MAX_FINDINGS} by default, with --json all"
     parser.add_argument("--max-findings", type=positive, metavar="N", help=help_text)
     _add_allow(parser)
@@ -326,7 +328,12 @@ def _check(options: argparse.Namespace) -> int:
     limit = options.max_findings or (None if options.json else _MAX_FINDINGS)
     with ProgressLine("checking") as progress:
         printer = _Findings(Style(options.color, sys.stdout), progress, limit, as_json=options.json)
+        template = Path(options.template).read_text("utf-8") if options.template else None
+        findings = [] if template is None else tune.check_template(template, stop_tokens=options.stop or ())
         report = tune.check(file, **rules, on_finding=printer.show, on_progress=progress.show)
+        for finding in findings:
+            report.add(finding)
+            printer.show(finding)
     if options.html:
         write_whole(Path(options.html), to_html(report))
     printer.end()
