@@ -121,8 +121,7 @@ class MotetError(Exception):
     cost: Any = None
     """US dollars, a `Decimal`. `None`: unknown."""
     rejected: tuple[Any, ...] = ()
-    """The answers whose output was invalid and asked for again before this error, an `Answer` each. `cost` includes
-    theirs."""
+    """The answers that were asked for again before this error, an `Answer` each. `cost` includes theirs."""
     request_id: str | None = None
     """The service's id of the request, for its support."""
     retryable: bool = False

@@ -80,7 +80,8 @@ class Answer(Generic[T]):
     notes: tuple[str, ...] = ()
     """Remarks on how the answer was read and priced."""
     rejected: tuple[Answer[Any], ...] = ()
-    """Answers with an invalid output that were asked for again (`retries=`); `metrics` of each are its own."""
+    """Answers that were asked for again, with an invalid output (`retries=`) or of a service that broke off
+    (`fallbacks=`); `metrics` of each are its own."""
 
     @property
     def cost(self) -> Decimal | None:

@@ -23,9 +23,9 @@ class ModelClient:
         self._on_answer = on_answer
 
     def ask(self, prepared: PreparedRequest) -> Answer[Any]:
-        """Sends a request and waits for its answer; asks again after an invalid output, as `retries` allow."""
+        """Sends a request and waits for its answer; asks again as `retries` and `fallbacks` say."""
         if prepared.needs_streaming:
-            with self.stream(prepared) as stream:
+            with AnswerStream(self.backend, prepared, self._on_answer, shows_events=False) as stream:
                 for _ in stream:
                     pass
                 return stream.answer
@@ -41,14 +41,15 @@ class ModelClient:
     def _ask_once(self, prepared: PreparedRequest) -> Answer[Any]:
         with trace.Span(prepared.request) as span:
             try:
-                return self._on_answer(span.record(prepared.finish(self.backend.execute(prepared.request))))
+                reply = (prepared.backend or self.backend).execute(prepared.request)
+                return self._on_answer(span.record(prepared.finish(reply)))
             except MotetError as error:
                 raise prepared.enrich_error(error) from error.__cause__
 
     async def aask(self, prepared: PreparedRequest) -> Answer[Any]:
         """`ask`, awaited."""
         if prepared.needs_streaming:
-            async with self.astream(prepared) as stream:
+            async with AsyncAnswerStream(self.backend, prepared, self._on_answer, shows_events=False) as stream:
                 async for _ in stream:
                     pass
                 return stream.answer
@@ -64,7 +65,8 @@ class ModelClient:
     async def _aask_once(self, prepared: PreparedRequest) -> Answer[Any]:
         with trace.Span(prepared.request) as span:
             try:
-                return self._on_answer(span.record(prepared.finish(await self.backend.aexecute(prepared.request))))
+                reply = await (prepared.backend or self.backend).aexecute(prepared.request)
+                return self._on_answer(span.record(prepared.finish(reply)))
             except MotetError as error:
                 raise prepared.enrich_error(error) from error.__cause__
 

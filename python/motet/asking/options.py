@@ -14,7 +14,7 @@ from motet import catalog
 from motet._core import tool_dicts
 from motet.asking.answer import Answer
 from motet.asking.episode import Episode
-from motet.backend import LaneChoice
+from motet.backend import Backend, LaneChoice
 from motet.errors import ConfigError, UnknownToolError
 from motet.harmony import Effort
 from motet.limits import Budget, active
@@ -70,10 +70,22 @@ class Options(TypedDict, total=False):
     day to day."""
     lane: LaneChoice | None
     """`ids`, `text`, `chat` or `auto`. Default: the backend's."""
+    fallbacks: Sequence[Any]
+    """Atoms that are asked, in this order, where the service fails: it is overloaded or not reached, refuses for want
+    of credit or of the model, or breaks off. A stream falls back until its first event. `timeout` holds for each atom,
+    `max_cost` for all together. Default: none."""
     retries: int | None
     """How often an invalid output is asked for again, from 0 (default); the model reads what was wrong. `max_cost`
     and `timeout` hold for all tries together, `max_tokens` and `max_reasoning_tokens` for each. In a run, each try is a
     step, and the limits are the run's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Another model to ask, and its service."""
+
+    spec: catalog.Spec
+    backend: Backend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +112,7 @@ class PreparedOptions:
     """`None`: the day of the request."""
     lane: LaneChoice | None = None
     retries: int = 0
+    fallbacks: tuple[Fallback, ...] = ()
 
     @classmethod
     def of(cls, output: Any, options: Mapping[str, Any]) -> PreparedOptions:
@@ -131,6 +144,7 @@ class PreparedOptions:
             current_date=_day(values["current_date"]) if "current_date" in values else None,
             lane=_lane(values.get("lane")),
             retries=_retries(values.get("retries", 0)),
+            fallbacks=_fallbacks(values.get("fallbacks", ())),
         )
 
     def limited_to(self, limits: Mapping[str, Any]) -> PreparedOptions:
@@ -161,6 +175,20 @@ def _retries(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"retries must be a whole number from 0 on, not {value!r}")
     return value
+
+
+def _fallbacks(atoms: Any) -> tuple[Fallback, ...]:
+    if isinstance(atoms, str) or not isinstance(atoms, Iterable):
+        raise TypeError(f"fallbacks must be a list of atoms, not {type(atoms).__name__}")
+    fallbacks = []
+    for atom in atoms:
+        spec, backend = getattr(atom, "spec", None), getattr(atom, "backend", None)
+        if not isinstance(spec, catalog.Spec) or backend is None:
+            raise TypeError(f"fallbacks must be atoms, made by motet.atom, not {atom!r:.80}")
+        if spec.model is None:
+            raise ConfigError(f"no service is known to have {spec.slug}, so it cannot be a fallback")
+        fallbacks.append(Fallback(spec, backend))
+    return tuple(fallbacks)
 
 
 def _briefs(briefs: Any) -> tuple[str | Path, ...]:

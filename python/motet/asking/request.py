@@ -15,16 +15,23 @@ from motet import _core, catalog
 from motet.asking.answer import Answer
 from motet.asking.correction import correction_of
 from motet.asking.episode import Episode
-from motet.asking.options import PreparedOptions
-from motet.backend import COMPLETE_REASONS, Prepared, Reply, Request
+from motet.asking.options import Fallback, PreparedOptions
+from motet.backend import COMPLETE_REASONS, Backend, Prepared, Reply, Request
 from motet.catalog import Spec
 from motet.dialects.chat import to_messages
 from motet.errors import (
+    BadPayloadError,
     ConfigError,
+    ConnectionFailedError,
     EmptyOutputError,
     MotetError,
     NotFoundError,
     OutputError,
+    QuotaError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    StreamError,
     TruncatedOutputError,
 )
 from motet.limits import Budget
@@ -59,7 +66,11 @@ class PreparedRequest:
     retries: int = 0
     """How often an invalid output may still be asked for again."""
     rejected: tuple[Answer[Any], ...] = ()
-    """The answers whose output was invalid and asked for again, oldest first."""
+    """The answers that were asked for again, oldest first: their output was invalid, or their service broke off."""
+    fallbacks: tuple[Fallback, ...] = ()
+    """The atoms to ask where the service fails."""
+    backend: Backend | None = None
+    """The service of the fallback that is asked. `None`: the atom's own."""
 
     @property
     def needs_streaming(self) -> bool:
@@ -179,10 +190,12 @@ class PreparedRequest:
             notes=tuple(notes),
         )
 
-    def retry(self, error: MotetError) -> PreparedRequest | None:
-        """The request that asks again after an invalid output, in the same conversation. `None` if the error is final:
-        it then carries what all tries cost."""
+    def retry(self, error: MotetError, *, can_fall_back: bool = True) -> PreparedRequest | None:
+        """The request that asks again: after an invalid output in the same conversation, after a failure of the service
+        that of the next fallback. `None` if the error is final: it then carries what all tries cost."""
         retry = self._next_try(error)
+        if retry is None and can_fall_back and isinstance(error, _SERVICE_FAILURES) and self.fallbacks:
+            retry = self._fall_back(error)
         if retry is None and self.rejected:
             self._add_rejected(error)
         return retry
@@ -216,6 +229,28 @@ class PreparedRequest:
             max_cost=max_cost,
             retries=self.retries - 1,
             rejected=(*self.rejected, answer),
+        )
+
+    def _fall_back(self, error: MotetError) -> PreparedRequest | None:
+        fallback, *others = self.fallbacks
+        max_cost, rejected = self.max_cost, self.rejected
+        if isinstance(error.partial, Answer) and error.partial.completion.frames:
+            rejected = (*rejected, error.partial)
+            cost = error.partial.metrics.cost.cash.total
+            if max_cost is not None:
+                if cost is None or cost >= max_cost:
+                    return None
+                max_cost -= cost
+        note = f"{self.spec.slug} failed ({type(error).__name__}: {error}); {fallback.spec.slug} was asked instead"
+        return replace(
+            self,
+            spec=fallback.spec,
+            backend=fallback.backend,
+            request=replace(self.request, **_model_fields(fallback.spec)),
+            fallbacks=tuple(others),
+            max_cost=max_cost,
+            rejected=rejected,
+            notes=(*self.notes, note),
         )
 
     def complete(self, answer: Answer[Any]) -> Answer[Any]:
@@ -258,7 +293,7 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
         raise ConfigError(f"no service is known to have {spec.slug}{hint}")
     episode, input_messages = resolve_conversation(prompt, options.on, options.briefs)
     request = Request(
-        model=spec.model,
+        **_model_fields(spec),
         messages=(*episode.messages, *input_messages),
         sampled=episode.sampled,
         tools=options.tools,
@@ -272,11 +307,8 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
         extra=options.extra,
         timeout=options.timeout,
         first_token_timeout=options.first_token_timeout,
-        harmony=spec.harmony,
         current_date=options.current_date or datetime.date.today().isoformat(),
         lane=options.lane,
-        context=spec.gain.size.context.tokens,
-        think_tags=bool(spec.gain.skills.think_tags),
     )
     removal_notice = spec.removal_notice()
     return PreparedRequest(
@@ -290,7 +322,31 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
         options.budgets,
         () if removal_notice is None else (removal_notice,),
         options.retries,
+        fallbacks=options.fallbacks,
     )
+
+
+_SERVICE_FAILURES = (
+    BadPayloadError,
+    ConnectionFailedError,
+    NotFoundError,
+    QuotaError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    StreamError,
+)
+"""Errors that another service may not have. The request's own faults, the key's and the caller's limits are raised."""
+
+
+def _model_fields(spec: Spec) -> dict[str, Any]:
+    """The fields of a request that depend on the model."""
+    return {
+        "model": spec.model,
+        "harmony": spec.harmony,
+        "context": spec.gain.size.context.tokens,
+        "think_tags": bool(spec.gain.skills.think_tags),
+    }
 
 
 _TOKENS_PER_MESSAGE = 4

@@ -140,9 +140,18 @@ def _markup_tokens(event: Event, *, first: bool) -> int:
 class StreamState:
     """State shared by the sync and async streams: the answer, its span, its reservation and its errors."""
 
-    def __init__(self, backend: Backend, prepared: PreparedRequest, on_answer: Callable[[Answer[Any]], Any]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        prepared: PreparedRequest,
+        on_answer: Callable[[Answer[Any]], Any],
+        *,
+        shows_events: bool,
+    ) -> None:
         self.backend = backend
         self.prepared = prepared
+        self._shows_events = shows_events
+        self.has_begun = False
         self.rendered: Any = None
         """The request as the backend sends it, counted by the meter."""
         self._on_answer = on_answer
@@ -167,11 +176,12 @@ class StreamState:
         return self.prepared.answer(self.stream.reply, cut=True)
 
     def retry(self, error: MotetError) -> bool:
-        """Prepares the next try after an invalid output. False if the error is final."""
-        retry = self.prepared.retry(error)
+        """Prepares the next try. False if the error is final: events that a caller has read cannot be taken back."""
+        retry = self.prepared.retry(error, can_fall_back=not (self._shows_events and self.has_begun))
         if retry is None:
             return False
         self.prepared = retry
+        self.backend = retry.backend or self.backend
         self.rendered, self.stream, self._answer = None, None, None
         self._span = trace.Span(retry.request)
         return True
@@ -276,6 +286,7 @@ def _try_events(state: StreamState) -> Generator[Event, None, None]:
             if exceeded is not None and _is_counted(event):
                 raise exceeded
             exceeded = meter.record(event) or exceeded
+            state.has_begun = True
             yield event
         state.end()
     except OutputError:
@@ -300,6 +311,7 @@ async def _atry_events(state: StreamState) -> AsyncGenerator[Event, None]:
                 if exceeded is not None and _is_counted(event):
                     raise exceeded
                 exceeded = meter.record(event) or exceeded
+                state.has_begun = True
                 yield event
             state.end()
     except OutputError:
@@ -317,8 +329,15 @@ class AnswerStream(Closing):
     has the answers that were asked for again.
     """
 
-    def __init__(self, backend: Backend, prepared: PreparedRequest, on_answer: Callable[[Answer[Any]], Any]) -> None:
-        self._state = StreamState(backend, prepared, on_answer)
+    def __init__(
+        self,
+        backend: Backend,
+        prepared: PreparedRequest,
+        on_answer: Callable[[Answer[Any]], Any],
+        *,
+        shows_events: bool = True,
+    ) -> None:
+        self._state = StreamState(backend, prepared, on_answer, shows_events=shows_events)
         self._events = _events(self._state)
 
     def __iter__(self) -> Iterator[Event]:
@@ -352,8 +371,15 @@ class AnswerStream(Closing):
 class AsyncAnswerStream(AsyncClosing):
     """`AnswerStream`, awaited."""
 
-    def __init__(self, backend: Backend, prepared: PreparedRequest, on_answer: Callable[[Answer[Any]], Any]) -> None:
-        self._state = StreamState(backend, prepared, on_answer)
+    def __init__(
+        self,
+        backend: Backend,
+        prepared: PreparedRequest,
+        on_answer: Callable[[Answer[Any]], Any],
+        *,
+        shows_events: bool = True,
+    ) -> None:
+        self._state = StreamState(backend, prepared, on_answer, shows_events=shows_events)
         self._events = _aevents(self._state)
 
     def __aiter__(self) -> AsyncIterator[Event]:

@@ -77,7 +77,7 @@ class RunOptions(Options, total=False):
 
 _LIMIT_OPTIONS = tuple(Limits.__dataclass_fields__)
 _LOOP_OPTIONS = ("checkpoint", "parallel", "allow_text_calls", "tool_timeout", "answer_at_limit", "by_hand")
-_CONVERSATION_OPTIONS = ("briefs", "on", "tools", "builtin_tools")
+_CONVERSATION_OPTIONS = ("briefs", "on", "tools", "builtin_tools", "fallbacks")
 
 
 @dataclass(frozen=True, slots=True)
