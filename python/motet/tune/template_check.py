@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from motet import _core
 from motet.errors import ConfigError
 from motet.tune.finding import Finding, shortened
 
@@ -29,7 +30,7 @@ _CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 _STOP_TOKENS = (
-    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end▁of▁sentence|>"),
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end▁of▁sentence|>"),
     *("</s>", "<end_of_turn>", "<eos>", "<|END_OF_TURN_TOKEN|>", "[|endofturn|]"),
 )
 """Stop tokens of other models than gpt-oss."""
@@ -48,15 +49,20 @@ def check_template(source: str, *, stop_tokens: Sequence[str] = ()) -> list[Find
       a conversation cannot be trained as one sequence.
     - `template_fails`: the template raises for a plain conversation (for one with tools: a warning).
     """
-    from motet import _core
-
     render = _renderer(source)
-    stops = tuple(stop_tokens) or (*[_core.MARKERS[name] for name in ("end", "call", "return")], *_STOP_TOKENS)
+    stops = tuple(stop_tokens) or (*_gpt_oss_stops(), *_STOP_TOKENS)
     findings: dict[str, Finding] = {}
     for name, messages in _CONVERSATIONS.items():
         for finding in _findings(render, name, messages, stops):
             findings.setdefault(finding.code, finding)
     return list(findings.values())
+
+
+def _gpt_oss_stops() -> list[str]:
+    """gpt-oss's stop tokens, and those of its vocabulary that end a text."""
+    return [
+        token for token in _core.SPECIAL_TOKENS if token in map(_core.MARKERS.get, ("call", "return")) or "end" in token
+    ]
 
 
 def _findings(

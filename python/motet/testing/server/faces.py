@@ -47,8 +47,8 @@ class Face:
     id_key: str | None = None
     """Key of a request for token ids in the response."""
     markers_key: str | None = None
-    """Key of a request that keeps markers in the text: `skip_special_tokens` (false), or `preserved_tokens`, which keeps
-    the stop token where the markers stay by themselves. `None`: there is none."""
+    """Key of a request that keeps markers in the text: `skip_special_tokens` (false), or `preserved_tokens`, which
+    keeps the stop token where the markers stay by themselves. `None`: there is none."""
     skips_partial_characters: bool = False
     """True: a stream has no chunk for a token whose text ends within a character; the next one has its text."""
     stop_key: str | None = None

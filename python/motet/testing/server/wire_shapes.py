@@ -301,8 +301,8 @@ def _with_ids(shape: dict[str, Any], ids: list[int], request: Mapping[str, Any],
 def _visible(ids: list[int], request: Mapping[str, Any], face: Face) -> list[int]:
     """The ids that a server turns into text: without the stop token, and mostly without control tokens."""
     if face.markers_key == "preserved_tokens":
-        # llama.cpp keeps gpt-oss's markers, and takes its stop tokens for the end unless they are preserved. Stop strings
-        # then cut them off.
+        # llama.cpp keeps gpt-oss's markers, and takes its stop tokens for the end unless they are preserved, and then
+        # stop strings cut them off.
         hidden = {*_core.SPECIAL_TOKENS.values()} - _MARKERS
         shows_stop = bool(request.get("preserved_tokens")) and not request.get("stop")
         return [token for token in ids if token not in hidden | (set() if shows_stop else {RETURN, CALL})]
