@@ -60,9 +60,8 @@ def check_template(source: str, *, stop_tokens: Sequence[str] = ()) -> list[Find
 
 def _gpt_oss_stops() -> list[str]:
     """gpt-oss's stop tokens, and those of its vocabulary that end a text."""
-    return [
-        token for token in _core.SPECIAL_TOKENS if token in map(_core.MARKERS.get, ("call", "return")) or "end" in token
-    ]
+    turn_ends = (_core.MARKERS["call"], _core.MARKERS["return"])
+    return [token for token in _core.SPECIAL_TOKENS if token in turn_ends or "end" in token]
 
 
 def _findings(

@@ -508,6 +508,7 @@ impl<'a> HeaderParser<'a> {
             return at + 1;
         }
         if let Some(next) = self.garbage_before_json(at) {
+            let end = self.tokens.get(next - 1).map_or(end, |last| last.end);
             self.fault(Code::StrayHeaderText, start, end);
             return next;
         }
