@@ -224,25 +224,28 @@ impl<'a> HeaderParser<'a> {
         let value = word.split_once('=').filter(|(key, _)| is_key(key)).map_or(word, |(_, value)| value);
         let from = end - value.len();
         let name_end = self.tool_end(at, from)?;
+        // An odd name has several words: what is behind it is in the last one.
+        let next = self.token_at(at + 1, name_end);
+        let end = self.tokens.get(next - 1).map_or(end, |word| word.end);
         if !self.is_complete() && !self.call_follows(self.skip_separators(name_end)) {
             return None;
         }
         self.fault(Code::UnmarkedRecipient, start, name_end);
         self.take_recipient(self.text.get(from..name_end).unwrap_or_default(), from, name_end);
         let behind_start = self.skip_separators(name_end);
-        let behind = self.text.get(behind_start..end.max(behind_start)).unwrap_or_default();
+        let behind = self.text.get(behind_start..end).unwrap_or_default();
         let kind = TYPES.into_iter().find(|kind| words::is_type_before_content(behind, kind));
         if let Some(kind) = kind {
             self.set_type(kind.to_owned(), behind_start, behind_start + kind.len());
         }
         let content = behind_start + kind.map_or(0, str::len);
-        let left = self.text.get(content..end.max(content)).unwrap_or_default();
+        let left = self.text.get(content..end).unwrap_or_default();
         if !self.is_complete() && left.starts_with(['{', '[']) {
             self.rest = Some(content);
         } else if !left.is_empty() {
             self.fault(Code::InvalidRecipient, from, end);
         }
-        Some(self.token_at(at + 1, end.max(name_end)))
+        Some(next)
     }
 
     fn skip_separators(&self, offset: usize) -> usize {
