@@ -415,6 +415,12 @@ def test_types_without_a_schema_are_refused(hint: Any) -> None:
         Output.of(hint)
 
 
+@pytest.mark.parametrize("schema", [{}, {"type": "object"}, {"type": "int"}, {"title": "Place"}], ids=str)
+def test_json_schema_in_place_of_a_type_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"^output must be a type, not a dict: \{.*; write a JSON Schema as"):
+        Output.of(schema)
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes it there")
 def test_recursive_typed_dict_is_refused_with_a_hint() -> None:
     with pytest.raises(TypeError, match=r"is recursive: before Python 3\.12, use typing_extensions\.TypedDict"):

@@ -39,10 +39,16 @@ class Output(Generic[T]):
     def of(cls, output: Any) -> Output[Any]:
         """`output` is `str` or `str | None` for plain text, or a type that pydantic supports: a model, a dataclass, a
         TypedDict, a list, a union, a scalar. An `Output` is returned unchanged. Raises `TypeError` for a type without a
-        JSON Schema.
+        JSON Schema, and for a dict.
         """
         if isinstance(output, Output):
             return output
+        if isinstance(output, Mapping):
+            # pydantic would read a dict as a schema of its own, whose types have the names of Python's.
+            raise TypeError(
+                f"output must be a type, not a dict: {output!r:.80}; write a JSON Schema as a pydantic model, a "
+                "dataclass or a TypedDict"
+            )
         if output is str:
             return Output(str, "text", None)
         arguments = typing.get_args(output)
