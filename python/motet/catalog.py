@@ -71,6 +71,8 @@ class SpecCost:
     cash: Price
     """US dollars for a million tokens."""
     time: Speed = field(default_factory=Speed)
+    batch_discount: Decimal | None = None
+    """The share of the price that requests in a batch save, from 0 to 1. `None`: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,13 @@ def _decimal(value: object) -> Decimal:
     return to_money(value, "a figure")
 
 
+def _share(value: object) -> Decimal:
+    share = _decimal(value)
+    if share > 1:
+        raise ValueError(f"must be a share from 0 to 1, not {value!r}")
+    return share
+
+
 def to_context(value: object) -> int:
     """A number of tokens, unchanged. Raises `ValueError` unless it is a whole number from 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -203,6 +212,7 @@ def to_context(value: object) -> int:
 
 _FIGURES: Mapping[str, tuple[str, Mapping[str, Callable[[object], Any]]]] = {
     "price": ("cost.cash.", dict.fromkeys(("input", "output", "cached"), _decimal)),
+    "batch": ("cost.batch_", {"discount": _share}),
     "context": ("gain.size.context.", {"tokens": to_context}),
     "grades": ("gain.grades.", {"swe": _decimal}),
     "cutoff": ("gain.cutoff.", {"date": _text}),
@@ -290,7 +300,8 @@ def _spec(slug: str, figures: _Figures) -> Spec:
     gain = Gain(size, Grades(of("gain.grades.swe")), of("gain.cutoff.date"), skills)
     named = {path.removesuffix(".date"): source for path, (_, source) in figures.items() if source is not None}
     words = {name: of(name) for name in ("vocabulary", "removed", "gone", "successor")}
-    return Spec(slug, of("model"), of("description") or "", SpecCost(price), gain, named, **words)
+    cost = SpecCost(price, batch_discount=of("cost.batch_discount"))
+    return Spec(slug, of("model"), of("description") or "", cost, gain, named, **words)
 
 
 def specs() -> tuple[Spec, ...]:
@@ -409,10 +420,11 @@ def on_another_server(spec: Spec, slug: str, service: str) -> Spec:
     }
     size = spec.gain.size if "gain.size.context.tokens" in own else bare.gain.size
     shed = {path for path in spec.sources if path.startswith(("cost.", "gain.size.")) and path not in own}
+    batch_discount = spec.cost.batch_discount if "cost.batch_discount" in own else None
     return replace(
         spec,
         slug=slug,
-        cost=replace(spec.cost, cash=Price(**cash)),
+        cost=replace(spec.cost, cash=Price(**cash), batch_discount=batch_discount),
         gain=replace(spec.gain, size=size),
         sources={**{path: source for path, source in spec.sources.items() if path not in shed}, **bare.sources},
         removed=None,

@@ -126,6 +126,12 @@ class Price:
         prices = [None if price is None else _EXACT.multiply(price, MILLION) for price in (input, output, cached)]
         return cls(*prices)
 
+    def discounted(self, share: Decimal) -> Price:
+        """The price with a discount, from 0 to 1."""
+        factor = _EXACT.subtract(Decimal(1), share)
+        prices = [getattr(self, entry.name) for entry in fields(self)]
+        return Price(*[None if price is None else _EXACT.multiply(price, factor) for price in prices])
+
     def __post_init__(self) -> None:
         # Validate now: failing later would lose an answer that is paid for.
         for price in fields(self):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from motet._retry import Retrier
 from motet.errors import ApiError, MaxTimeError, TuneError
@@ -13,7 +13,7 @@ from motet.tune.job_states import ENDED, Job
 if TYPE_CHECKING:
     from motet.together.admin.jobs import Jobs
 
-__all__ = ["Monitor"]
+__all__ = ["Monitor", "follow"]
 
 MIN_PAUSE, MAX_PAUSE = 5.0, 60.0
 """Seconds between two polls: after a change, and at most."""
@@ -73,44 +73,8 @@ class Monitor:
     ) -> Iterator[Job]:
         """The job after each change, until it has ended. `on_trouble`: called with the errors of requests that fail
         before the job is known, which has the later ones in `.trouble`."""
-        clock = self.retry.clock
         reader = _JobReader(self.jobs, job_id)
-        deadline = None if timeout is None else clock.now() + timeout
-        last: Job | None = None
-        answered = changed = clock.now()
-        pause = MIN_PAUSE
-        while True:
-            job: Job | None
-            try:
-                job = reader.read(self.jobs.retrieve(job_id))
-                answered = clock.now()
-            except ApiError as error:
-                if not self.retry.is_transient(error) or clock.now() - answered >= MAX_OUTAGE:
-                    error.partial = last
-                    raise
-                job = None if last is None else replace(last, trouble=str(error))
-                if job is None and on_trouble is not None:
-                    on_trouble(error)
-                retry_after = getattr(error, "retry_after", None) or 0.0
-                pause = max(pause, min(retry_after, self.retry.policy.max_retry_after))
-            if job is not None and job != last:
-                if job.trouble is None:
-                    pause, changed = MIN_PAUSE, clock.now()
-                yield job
-                last = job
-            if job is not None and job.trouble is None and job.ended:
-                return
-            now = clock.now()
-            if deadline is not None and timeout is not None and now >= deadline:
-                raise _timeout_error(job_id, last, timeout)
-            if last is not None and last.phase == "unknown" and now - changed >= MAX_UNKNOWN:
-                raise TuneError(
-                    f"{job_id} is {last.status!r} for {MAX_UNKNOWN / 60:g} minutes, a status unknown to motet; the job "
-                    "may go on",
-                    job=last,
-                )
-            clock.sleep(pause if deadline is None else min(pause, deadline - now))
-            pause = min(pause * 1.5, MAX_PAUSE)
+        return follow(lambda: reader.read(self.jobs.retrieve(job_id)), job_id, self.retry, timeout, on_trouble)
 
     def watch(
         self,
@@ -146,7 +110,77 @@ class Monitor:
         return job if job.ended else self.watch(job.id, timeout)
 
 
-def _timeout_error(job_id: str, last: Job | None, timeout: float) -> MaxTimeError:
+class FollowedJob(Protocol):
+    """What `follow` polls: a dataclass, of which a request that fails leaves the last value with its `trouble`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def phase(self) -> str: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def trouble(self) -> str | None: ...
+
+
+J = TypeVar("J", bound=FollowedJob)
+
+
+def follow(
+    poll: Callable[[], J],
+    name: str,
+    retry: Retrier,
+    timeout: float | None,
+    on_trouble: Callable[[ApiError], None] | None = None,
+) -> Iterator[J]:
+    """What `poll` returns, after each change, until it has ended.
+
+    - `name`: of the job, for messages.
+    - `on_trouble`: called with the errors of requests that fail before the job is known, which has the later ones in
+      `.trouble`.
+    """
+    clock = retry.clock
+    deadline = None if timeout is None else clock.now() + timeout
+    last: J | None = None
+    answered = changed = clock.now()
+    pause = MIN_PAUSE
+    while True:
+        job: J | None
+        try:
+            job = poll()
+            answered = clock.now()
+        except ApiError as error:
+            if not retry.is_transient(error) or clock.now() - answered >= MAX_OUTAGE:
+                error.partial = last
+                raise
+            job = None if last is None else replace(last, trouble=str(error))
+            if job is None and on_trouble is not None:
+                on_trouble(error)
+            retry_after = getattr(error, "retry_after", None) or 0.0
+            pause = max(pause, min(retry_after, retry.policy.max_retry_after))
+        if job is not None and job != last:
+            if job.trouble is None:
+                pause, changed = MIN_PAUSE, clock.now()
+            yield job
+            last = job
+        if job is not None and job.trouble is None and job.ended:
+            return
+        now = clock.now()
+        if deadline is not None and timeout is not None and now >= deadline:
+            raise _timeout_error(name, last, timeout)
+        if last is not None and last.phase == "unknown" and now - changed >= MAX_UNKNOWN:
+            raise TuneError(
+                f"{name} is {last.status!r} for {MAX_UNKNOWN / 60:g} minutes, a status unknown to motet; the job "
+                "may go on",
+                job=last,
+            )
+        clock.sleep(pause if deadline is None else min(pause, deadline - now))
+        pause = min(pause * 1.5, MAX_PAUSE)
+
+
+def _timeout_error(job_id: str, last: FollowedJob | None, timeout: float) -> MaxTimeError:
     status = "no response" if last is None else last.status
     return MaxTimeError(
         f"{job_id} has not ended within {timeout:g} s: {status}; it goes on",

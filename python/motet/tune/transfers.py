@@ -14,7 +14,9 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from io import BufferedRandom
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -37,8 +39,9 @@ from motet.tune.job_states import Job
 from motet.tune.lines import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
+    from motet.together.admin.content import Content
     from motet.together.admin.files import Files, UploadTarget
-    from motet.together.admin.jobs import CheckpointBody, Jobs
+    from motet.together.admin.jobs import Jobs
 
 __all__ = ["Checkpoint", "Download", "File", "Transfers"]
 
@@ -181,14 +184,24 @@ class Transfers:
             raise ConfigError(f"sha256 must be 64 hexadecimal digits: {sha256!r}")
         kind = kind or ("model" if job.full else self._default_kind(job.id))
         target, is_named = _target(to, job, kind, step)
+        selector = "model_output_path" if kind == "model" else kind
+        content = partial(self.jobs.content, job.id, selector, step)
         with _PartialFile.open(target, {"job": job.id, "kind": kind, "step": step}) as part:
-            selector = "model_output_path" if kind == "model" else kind
-            _Fetch(self.jobs, self.retry, job.id, selector, step, part, on_progress).run()
+            _Fetch(content, self.retry, part, on_progress).run()
             verified = part.verify(sha256)
             path = target if is_named else target.with_name(target.name + part.archive_suffix())
             part.replace(path)
         files = archives.unpack(path, _unpacked_folder(path)) if extract else ()
         return Download(path, part.size, part.sha256, verified, part.resumed_at, files)
+
+    def fetch(self, file_id: str, target: Path, on_progress: DownloadProgress | None) -> Download:
+        """Downloads a file of the service to `target`, which is replaced when all bytes are there."""
+        content = partial(self.files.content, file_id)
+        with _PartialFile.open(target, {"file": file_id}) as part:
+            _Fetch(content, self.retry, part, on_progress).run()
+            verified = part.verify(None)
+            part.replace(target)
+        return Download(target, part.size, part.sha256, verified, part.resumed_at)
 
     def _default_kind(self, job_id: str) -> Checkpoint:
         """The merged model, unless the job has an adapter only."""
@@ -423,7 +436,7 @@ class _PartialFile:
         self.handle.truncate()
         self.size, self.resumed_at, self.total, self.etag, self.digest = 0, 0, None, None, None
 
-    def begin(self, body: CheckpointBody) -> None:
+    def begin(self, body: Content) -> None:
         """Prepares for the bytes of a response: the rest of the file, or all of it."""
         if body.start and body.etag not in (None, self.etag):
             # A store that ignores If-Range sends the rest of another version.
@@ -486,11 +499,9 @@ class _PartialFile:
 class _Fetch:
     """The requests of one download."""
 
-    jobs: Jobs
+    open_content: Callable[..., AbstractContextManager[Content]]
+    """Called with `start` and `etag`."""
     retry: Retrier
-    job_id: str
-    selector: str
-    step: int | None
     part: _PartialFile
     on_progress: DownloadProgress | None
 
@@ -522,7 +533,7 @@ class _Fetch:
 
     def _request(self) -> None:
         part = self.part
-        with self.jobs.content(self.job_id, self.selector, self.step, start=part.size, etag=part.etag) as body:
+        with self.open_content(start=part.size, etag=part.etag) as body:
             part.begin(body)
             for chunk in body.chunks:
                 part.append(chunk)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
 import together
 
 from motet.together.admin.client import AdminClient, mapped_errors, safe_id
+from motet.together.admin.content import Content, open_content
 from motet.together.backend import TogetherBackend
 from motet.together.errors import existing_file
 
-__all__ = ["Files", "UploadTarget"]
+__all__ = ["Files", "Purpose", "UploadTarget"]
+
+Purpose: TypeAlias = Literal["fine-tune", "batch-api"]
+"""What files are uploaded for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +35,15 @@ class UploadTarget:
 
 
 class Files:
-    """The files of an account."""
+    """The files of an account. `purpose`: of those that are uploaded."""
 
-    def __init__(self, backend: TogetherBackend) -> None:
+    def __init__(self, backend: TogetherBackend, purpose: Purpose = "fine-tune") -> None:
         self._client = AdminClient(backend)
+        self._purpose = purpose
 
     def reserve(self, name: str, sha256: str, kind: str) -> UploadTarget:
         """The first step: a target for bytes, by their checksum. `kind`: `jsonl`, `parquet` or `csv`."""
-        form = {"purpose": "fine-tune", "file_name": name, "file_type": kind, "checksum": sha256}
+        form = {"purpose": self._purpose, "file_name": name, "file_type": kind, "checksum": sha256}
         options: Any = {"headers": {"Content-Type": "multipart/form-data"}, "follow_redirects": False}
         response = self._reserve("/v1/files", form, options)
         if isinstance(response, UploadTarget):
@@ -49,7 +55,7 @@ class Files:
 
     def reserve_parts(self, name: str, sha256: str, kind: str, size: int, parts: int) -> UploadTarget:
         """The first step for a file in several parts."""
-        body: dict[str, Any] = {"purpose": "fine-tune", "file_name": name, "file_type": kind, "checksum": sha256}
+        body: dict[str, Any] = {"purpose": self._purpose, "file_name": name, "file_type": kind, "checksum": sha256}
         body |= {"file_size": size, "num_parts": parts}
         response = self._reserve("/v1/files/multipart/initiate", body, {})
         if isinstance(response, UploadTarget):
@@ -111,6 +117,17 @@ class Files:
 
     def list(self) -> list[Mapping[str, Any]]:
         return self._client.rows(lambda sdk: sdk.files.with_raw_response.list(), "the list of files")
+
+    @contextlib.contextmanager
+    def content(self, file_id: str, *, start: int = 0, etag: str | None = None) -> Iterator[Content]:
+        """The bytes of a file from `start` on, if it still is the version `etag`; else from its beginning."""
+        safe_id(file_id, "a file")
+
+        def call(sdk: together.Together, headers: Mapping[str, str]) -> Any:
+            return sdk.files.with_streaming_response.content(file_id, extra_headers=headers)
+
+        with open_content(self._client, call, "a file", start=start, etag=etag) as content:
+            yield content
 
     def delete(self, file_id: str) -> None:
         safe_id(file_id, "a file")
