@@ -1,0 +1,219 @@
+"""Requests to Anthropic's Messages API.
+
+The fields are those of the API reference: https://docs.anthropic.com/en/api/messages
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from motet.dialects.api_request import (
+    ApiRequest,
+    Check,
+    FieldError,
+    boolean,
+    choice,
+    effort,
+    ignored,
+    mapping,
+    number,
+    read_fields,
+    read_messages,
+    read_tools,
+    refused,
+    text,
+    texts,
+    whole,
+)
+from motet.dialects.chat_requests import check_names
+from motet.dialects.sealed import unseal
+from motet.message import DeveloperContent, Message
+
+__all__ = ["read_anthropic_request"]
+
+LOW_BUDGET_TOKENS, MEDIUM_BUDGET_TOKENS = 4_000, 16_000
+"""Of `thinking.budget_tokens`: up to these the effort is low, and medium. gpt-oss takes no number of tokens."""
+
+_TOOL: Mapping[str, Check] = {
+    "type": choice("custom"),
+    "name": text,
+    "description": text,
+    "input_schema": mapping,
+    "strict": boolean,
+    "eager_input_streaming": boolean,
+    "defer_loading": refused("all tools are in the prompt", False),
+    "allowed_callers": refused("the model calls tools itself", ["direct"]),
+    "input_examples": refused("put examples into the description"),
+    "cache_control": ignored,
+}
+_THINKING: Mapping[str, Check] = {
+    "type": choice("enabled", "disabled", "adaptive"),
+    "budget_tokens": whole(1),
+    "display": choice("summarized", "omitted"),
+}
+_OUTPUT: Mapping[str, Check] = {"effort": effort, "format": mapping}
+_CHOICE: Mapping[str, Check] = {
+    "type": choice("auto", "any", "tool", "none"),
+    "name": text,
+    "disable_parallel_tool_use": boolean,
+}
+
+
+def _tools(value: Any, path: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise FieldError(f"{path} must be an array of tools", path)
+    for index, tool in enumerate(value):
+        where = f"{path}[{index}]"
+        kind = tool.get("type") if isinstance(tool, Mapping) else None
+        if kind not in (None, "custom"):
+            reason = f"{kind!r:.40}; gpt-oss calls functions only, and no tools run here"
+            raise FieldError(f"{where}.type must be 'custom', not {reason}", f"{where}.type")
+        read_fields(tool, _TOOL, ("name", "input_schema"), where)
+    return value
+
+
+def _messages(value: Any, path: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise FieldError(f"{path} must be an array of at least one message", path)
+    for index, message in enumerate(value):
+        if not isinstance(message, Mapping) or message.get("role") not in ("user", "assistant", "system"):
+            raise FieldError(f"{path}[{index}].role must be 'user' or 'assistant'", f"{path}[{index}].role")
+    return value
+
+
+def _system(value: Any, path: str) -> str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        raise FieldError(f"{path} must be a string or an array of text blocks", path)
+    lines = []
+    for index, block in enumerate(value):
+        if not isinstance(block, Mapping) or block.get("type") != "text" or not isinstance(block.get("text"), str):
+            raise FieldError(f"{path}[{index}] must be a text block", f"{path}[{index}]")
+        lines.append(block["text"])
+    return "\n\n".join(lines)
+
+
+def _thinking(value: Any, path: str) -> dict[str, Any]:
+    return read_fields(value, _THINKING, ("type",), path)
+
+
+def _output_config(value: Any, path: str) -> dict[str, Any]:
+    return read_fields(value, _OUTPUT, (), path)
+
+
+def _tool_choice(value: Any, path: str) -> dict[str, Any]:
+    return read_fields(value, _CHOICE, ("type",), path)
+
+
+_COUNTED: Mapping[str, Check] = {
+    "model": text,
+    "messages": _messages,
+    "system": _system,
+    "thinking": _thinking,
+    "output_config": _output_config,
+    "tools": _tools,
+    "tool_choice": _tool_choice,
+    # The upstream caches prefixes by itself.
+    "cache_control": ignored,
+    "speed": refused("there is one speed", "standard"),
+    # Names for the client's own records.
+    "user_profile_id": ignored,
+    "workspace_id": ignored,
+}
+_CHECKS: Mapping[str, Check] = {
+    **_COUNTED,
+    "max_tokens": whole(1),
+    "temperature": number(0, 1),
+    "top_p": number(0, 1),
+    "top_k": whole(0),
+    "stop_sequences": texts,
+    "stream": boolean,
+    "service_tier": refused("there is one tier", "auto", "standard_only"),
+    "container": refused("no code runs here"),
+    "mcp_servers": refused("no tools run here", []),
+    "context_management": refused("a conversation is sent whole", {}, {"edits": []}),
+    "inference_geo": refused("the upstream decides where it runs"),
+    "diagnostics": refused("there are no diagnostics"),
+    "metadata": ignored,
+}
+
+
+def read_anthropic_request(body: Any, *, counts_only: bool = False) -> ApiRequest:
+    """The request of a body for `/v1/messages`, or with `counts_only` for `/v1/messages/count_tokens`.
+
+    Raises `FieldError`.
+    """
+    required = ("model", "messages") if counts_only else ("model", "messages", "max_tokens")
+    fields = read_fields(body, _COUNTED if counts_only else _CHECKS, required)
+    tools = read_tools(fields.get("tools", ()), "tools")
+    chosen = fields.get("tool_choice", {})
+    system = fields.get("system")
+    front = () if not system else (Message("developer", (DeveloperContent(system),)),)
+    messages = read_messages([_with_thinking(message) for message in fields["messages"]], "messages")
+    sampling: dict[str, Any] = {name: fields[name] for name in ("temperature", "top_p", "top_k") if name in fields}
+    if fields.get("stop_sequences"):
+        sampling["stop"] = fields["stop_sequences"]
+    return ApiRequest(
+        model=fields["model"],
+        messages=(*front, *messages),
+        tools=tools,
+        tool_choice=_choice(chosen, tools),
+        single_call=chosen.get("disable_parallel_tool_use", False),
+        schema=_schema(fields.get("output_config", {}).get("format")),
+        reasoning_effort=_effort(fields),
+        max_tokens=fields.get("max_tokens"),
+        sampling=sampling,
+        stream=fields.get("stream", False),
+        settings=fields,
+    )
+
+
+def _with_thinking(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The message with the text of thinking blocks that came with their signature alone."""
+    content = message.get("content")
+    if message["role"] != "assistant" or not isinstance(content, list):
+        return message
+    return {**message, "content": [_unsealed(block) for block in content]}
+
+
+def _unsealed(block: Any) -> Any:
+    if isinstance(block, Mapping) and block.get("type") == "thinking" and not block.get("thinking"):
+        return {**block, "thinking": unseal(block.get("signature")) or ""}
+    return block
+
+
+def _choice(chosen: Mapping[str, Any], tools: tuple[Mapping[str, Any], ...]) -> Any:
+    match chosen.get("type"):
+        case "any":
+            return "required"
+        case "tool":
+            name = chosen.get("name")
+            check_names([name], tools, "tool_choice.name")
+            return {"type": "function", "function": {"name": name}}
+    return chosen.get("type")
+
+
+def _schema(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    match value:
+        case None:
+            return None
+        case {"type": "json_schema", "schema": dict(schema)}:
+            return schema
+    raise FieldError(
+        f"output_config.format must have the type 'json_schema' and a schema: {value!r:.80}", "output_config.format"
+    )
+
+
+def _effort(fields: Mapping[str, Any]) -> Any:
+    """The effort: of `output_config`, else by the budget of `thinking`. `None`: the upstream's default."""
+    thinking, config = fields.get("thinking", {}), fields.get("output_config", {})
+    if "effort" in config:
+        return config["effort"]
+    if thinking.get("type") == "disabled":
+        return "low"
+    budget = thinking.get("budget_tokens")
+    if budget is None:
+        return None
+    return "low" if budget <= LOW_BUDGET_TOKENS else "medium" if budget <= MEDIUM_BUDGET_TOKENS else "high"
