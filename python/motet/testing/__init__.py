@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from motet.testing.cassette import Cassette, CassetteMissError
     from motet.testing.script import FAULTS, Fault, Turn
     from motet.testing.server.app import Received, ScriptedServer
+    from motet.testing.server.batch_service import BatchService, BatchStage, batch_stages
     from motet.testing.server.storage import Storage
     from motet.testing.server.training_service import Stage, Training, TrainingService, stages
 
 __all__ = [
     "FAULTS",
+    "BatchService",
+    "BatchStage",
     "Cassette",
     "CassetteMissError",
     "Fault",
@@ -28,11 +31,14 @@ __all__ = [
     "Training",
     "TrainingService",
     "Turn",
+    "batch_stages",
     "stages",
 ]
 
 _ROOMS = {
     "FAULTS": "script",
+    "BatchService": "server.batch_service",
+    "BatchStage": "server.batch_service",
     "Cassette": "cassette",
     "CassetteMissError": "cassette",
     "Fault": "script",
@@ -43,6 +49,7 @@ _ROOMS = {
     "Training": "server.training_service",
     "TrainingService": "server.training_service",
     "Turn": "script",
+    "batch_stages": "server.batch_service",
     "stages": "server.training_service",
 }
 

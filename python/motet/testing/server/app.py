@@ -23,9 +23,10 @@ from motet import _core
 from motet._context import Closing
 from motet.testing.script import Fault, Turn
 from motet.testing.server import request_schema, wire_shapes
+from motet.testing.server.batch_service import BatchService
 from motet.testing.server.events import ENDS, stream_events
 from motet.testing.server.faces import FACES, Face, FaceName
-from motet.testing.server.routes import TrainingRoutes
+from motet.testing.server.routes import BatchRoutes, Connection, TrainingRoutes
 from motet.testing.server.storage import form
 from motet.testing.server.training_service import TrainingService
 
@@ -74,6 +75,7 @@ class ScriptedServer(Closing):
     - `models`: entries of the list of models: ids, or complete entries as the service writes them. Requests may name
       any model.
     - `training`: the state of its files and fine-tunes.
+    - `batches`: the state of its batches of requests, which the script answers as well.
     - `context`: tokens of prompt and answer together. `None`: the face's.
     - `port`: 0 for a free one.
 
@@ -90,6 +92,7 @@ class ScriptedServer(Closing):
         key: str | None = None,
         models: Iterable[str | Mapping[str, Any]] = ("openai/gpt-oss-120b",),
         training: TrainingService | None = None,
+        batches: BatchService | None = None,
         context: int | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -103,6 +106,7 @@ class ScriptedServer(Closing):
         self.models: list[Any] = list(models)
         """Entries of the list of models, from the next request on."""
         self.training = training or TrainingService()
+        self.batches = batches or BatchService()
         self._address = (host, port)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -198,7 +202,9 @@ class ScriptedServer(Closing):
         if self.face.name == "vllm":
             router.add_post("/inference/v1/generate", self._generate)
             router.add_post("/tokenize", self._tokenize)
-        TrainingRoutes(self.training, self._receive, self._fail, self._break_off, self._keep).add(router)
+        connection = Connection(self._receive, self._fail, self._break_off, self._keep)
+        TrainingRoutes(self.training, connection).add(router)
+        BatchRoutes(self.batches, self.training.storage, connection, self._answer_in_batch).add(router)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._complete(request, "chat")
@@ -277,6 +283,17 @@ class ScriptedServer(Closing):
         if body.get("stream") and (fault is None or fault.kind != "json_body"):
             return await self._stream(request, turn, _CHUNKS[endpoint](turn, body, number, self.face), body)
         return await self._whole(request, turn, _WHOLE[endpoint](turn, body, number, self.face))
+
+    def _answer_in_batch(self, path: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+        """The status and the body of the response to a request of a batch."""
+        endpoint: Endpoint = "chat" if path.endswith("/chat/completions") else "completions"
+        problem = request_schema.problem(endpoint, body, self.face)
+        if problem is None and (turn := self._next(body)) is not None:
+            if turn.fault is None or turn.fault.kind != "status":
+                return 200, _WHOLE[endpoint](turn, body, sum(self.batches.answered.values()), self.face)
+            return turn.fault.status, self.face.error(turn.fault.status, "scripted to fail", "server_error", None)
+        message = problem or "the script has no more turns"
+        return 400, self.face.error(400, message, "invalid_request_error", "bad_request")
 
     def _next(self, body: Mapping[str, Any]) -> Turn | None:
         if self._answer is not None:

@@ -1,6 +1,6 @@
-"""The routes of a scripted server for files and fine-tuning, with their faults.
+"""The routes of a scripted server for files, fine-tuning and batches, with their faults.
 
-`storage` and `training_service` decide the responses.
+`storage`, `training_service` and `batch_service` decide the responses.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import base64
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from motet.testing.script import Fault
-from motet.testing.server.storage import StoredFile, byte_range, form
+from motet.testing.server.batch_service import Answer, BatchJob, BatchService
+from motet.testing.server.storage import Storage, StoredFile, byte_range, form
 from motet.testing.server.training_service import Job, TrainingService
 
-__all__ = ["Refusal", "TrainingRoutes"]
+__all__ = ["BatchRoutes", "Connection", "Refusal", "TrainingRoutes"]
 
 Receive = Callable[[web.Request], Awaitable[web.Response | None]]
 Fail = Callable[[web.Request, Fault], Awaitable[web.StreamResponse]]
@@ -35,25 +37,105 @@ class Refusal(Exception):
         self.body = {**more, "error": {"message": message, "type": "invalid_request_error", "param": None}}
 
 
+@dataclass(frozen=True)
+class Connection:
+    """What a server does with requests beside answering them."""
+
+    receive: Receive
+    """Records a request and checks its key."""
+    fail: Fail
+    """Responds with a fault."""
+    cut: Callable[[web.Request, str], Awaitable[web.StreamResponse]]
+    keep: Callable[[web.Request, Any], None]
+    """Records a request to the store, which needs no key."""
+
+    def handled(self, service: TrainingService | BatchService, operation: str, handler: Handler) -> Handler:
+        """The handler with refusals as responses and with its faults."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            refusal = await self.receive(request)
+            if refusal is not None:
+                return refusal
+            fault = service.fault(operation)
+            if fault is not None and fault.kind not in (*_CUTS, "reset_after"):
+                return await self.fail(request, fault)
+            try:
+                response = await handler(request)
+            except Refusal as error:
+                return web.json_response(error.body, status=error.status)
+            except (KeyError, ValueError) as error:
+                return web.json_response(Refusal(400, f"bad request: {error!r}").body, status=400)
+            if fault is None:
+                return response
+            return await self.broken(request, fault, response)
+
+        return handle
+
+    async def broken(self, request: web.Request, fault: Fault, response: web.StreamResponse) -> web.StreamResponse:
+        """Cuts a response before its first byte, or within its body."""
+        if fault.kind == "reset_after" or not isinstance(response, web.Response):
+            return await self.cut(request, "reset")
+        body = response.body if isinstance(response.body, bytes) else b""
+        headers = {**response.headers, "Content-Length": str(len(body))}
+        begun = web.StreamResponse(status=response.status, headers=headers)
+        await begun.prepare(request)
+        await begun.write(body[: len(body) // 2 if fault.after is None else fault.after])
+        return await self.cut(request, fault.kind)
+
+
+class BatchRoutes:
+    """The handlers of a `BatchService`."""
+
+    def __init__(self, batches: BatchService, storage: Storage, connection: Connection, answer: Answer) -> None:
+        self._batches, self._storage, self._connection, self._answer = batches, storage, connection, answer
+
+    def add(self, router: web.UrlDispatcher) -> None:
+        for method, path, name, handler in (
+            ("POST", "/v1/batches", "create_batch", self._create),
+            ("GET", "/v1/batches", "list_batches", self._list),
+            ("GET", "/v1/batches/{id}", "retrieve_batch", self._retrieve),
+            ("POST", "/v1/batches/{id}/cancel", "cancel_batch", self._cancel),
+        ):
+            router.add_route(method, path, self._connection.handled(self._batches, name, handler))
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        file = self._storage.files.get(str(body["input_file_id"]))
+        if file is None:
+            raise Refusal(404, f"no file {body['input_file_id']}")
+        if file.purpose != "batch-api":
+            raise Refusal(400, "the file's purpose is not batch-api")
+        return web.json_response({"job": self._batches.create(body, self._storage).shape}, status=201)
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response([*self._batches.shapes()])
+
+    def _job(self, request: web.Request) -> BatchJob:
+        name = request.match_info["id"]
+        if name not in self._batches.jobs:
+            raise Refusal(404, f"no batch {name}")
+        return self._batches.jobs[name]
+
+    async def _retrieve(self, request: web.Request) -> web.StreamResponse:
+        job = self._job(request)
+        self._batches.poll(job, self._storage, self._answer)
+        return web.json_response(job.shape)
+
+    async def _cancel(self, request: web.Request) -> web.StreamResponse:
+        job = self._job(request)
+        problem = self._batches.cancel(job)
+        if problem is not None:
+            raise Refusal(400, problem)
+        return web.json_response(job.shape)
+
+
 class TrainingRoutes:
-    """The handlers of a `TrainingService`.
+    """The handlers of a `TrainingService`."""
 
-    - `receive`: records a request and checks its key.
-    - `fail`, `cut`: respond with a fault, or cut the connection.
-    - `keep`: records a request to the store, which needs no key.
-    """
-
-    def __init__(
-        self,
-        training: TrainingService,
-        receive: Receive,
-        fail: Fail,
-        cut: Callable[[web.Request, str], Awaitable[web.StreamResponse]],
-        keep: Callable[[web.Request, Any], None],
-    ) -> None:
+    def __init__(self, training: TrainingService, connection: Connection) -> None:
         self._training = training
         self._storage = training.storage
-        self._receive, self._fail, self._cut, self._keep = receive, fail, cut, keep
+        self._connection = connection
 
     def add(self, router: web.UrlDispatcher) -> None:
         for method, path, name, handler in (
@@ -75,42 +157,11 @@ class TrainingRoutes:
             ("POST", "/v1/fine-tunes/{id}/cancel", "cancel", self._cancel),
             ("GET", "/v1/finetune/download", "download", self._download),
         ):
-            router.add_route(method, path, self._handled(name, handler))
+            router.add_route(method, path, self._connection.handled(self._training, name, handler))
         # The store: another service for the client, which must not get the key.
         router.add_put("/storage/{id}", self._put)
         router.add_put("/storage/{id}/{part}", self._put)
         router.add_get("/storage/checkpoint", self._stored)
-
-    def _handled(self, name: str, handler: Handler) -> Handler:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            refusal = await self._receive(request)
-            if refusal is not None:
-                return refusal
-            fault = self._training.fault(name)
-            if fault is not None and fault.kind not in (*_CUTS, "reset_after"):
-                return await self._fail(request, fault)
-            try:
-                response = await handler(request)
-            except Refusal as error:
-                return web.json_response(error.body, status=error.status)
-            except (KeyError, ValueError) as error:
-                return web.json_response(Refusal(400, f"bad request: {error!r}").body, status=400)
-            if fault is None:
-                return response
-            return await self._broken(request, fault, response)
-
-        return handle
-
-    async def _broken(self, request: web.Request, fault: Fault, response: web.StreamResponse) -> web.StreamResponse:
-        """Cuts a response before its first byte, or within its body."""
-        if fault.kind == "reset_after" or not isinstance(response, web.Response):
-            return await self._cut(request, "reset")
-        body = response.body if isinstance(response.body, bytes) else b""
-        headers = {**response.headers, "Content-Length": str(len(body))}
-        partial = web.StreamResponse(status=response.status, headers=headers)
-        await partial.prepare(request)
-        await partial.write(body[: len(body) // 2 if fault.after is None else fault.after])
-        return await self._cut(request, fault.kind)
 
     async def _reserve(self, request: web.Request) -> web.StreamResponse:
         fields = form(request.headers.get("Content-Type", ""), await request.read())
@@ -124,16 +175,16 @@ class TrainingRoutes:
     async def _put(self, request: web.Request) -> web.StreamResponse:
         part = request.match_info.get("part")
         fault = self._training.fault("part" if part else "put")
-        self._keep(request, None)
+        self._connection.keep(request, None)
         if fault is not None and fault.kind not in (*_CUTS, "reset_after"):
             # A client reads the response only after its request was read.
             await request.content.read()
-            return await self._fail(request, fault)
+            return await self._connection.fail(request, fault)
         received = bytearray()
         async for chunk in request.content.iter_any():
             received += chunk
             if fault is not None and fault.kind in _CUTS and len(received) >= (fault.after or 1):
-                return await self._cut(request, fault.kind)
+                return await self._connection.cut(request, fault.kind)
         data = bytes(received)
         if "Authorization" in request.headers:
             return web.Response(status=400, text="<Error><Code>InvalidArgument</Code> only one auth</Error>")
@@ -145,7 +196,7 @@ class TrainingRoutes:
         else:
             file.data = data
         if fault is not None:
-            return await self._cut(request, "reset")
+            return await self._connection.cut(request, "reset")
         return web.Response(headers={"ETag": f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'})
 
     async def _multipart(self, request: web.Request) -> web.StreamResponse:
@@ -251,10 +302,10 @@ class TrainingRoutes:
         return self._checkpoint(request)
 
     async def _stored(self, request: web.Request) -> web.StreamResponse:
-        self._keep(request, None)
+        self._connection.keep(request, None)
         fault = self._training.fault("stored")
         response = self._checkpoint(request)
-        return response if fault is None else await self._broken(request, fault, response)
+        return response if fault is None else await self._connection.broken(request, fault, response)
 
     def _checkpoint(self, request: web.Request) -> web.Response:
         data = self._training.archive
