@@ -53,8 +53,8 @@ class Request:
     builtin_tools: tuple[Literal["browser", "python"], ...] = ()
     """Built-in tools of gpt-oss; the raw lanes carry them."""
     tool_choice: str | Mapping[str, Any] | None = None
-    """`auto`, `none`, `required`, or a dict that names one tool. `None`: the service's default. The raw lanes carry
-    `auto` only."""
+    """`auto`, `none`, `required`, or a dict that names one tool. `None`: the service's default. The raw lanes send it
+    as a grammar."""
     schema: Mapping[str, Any] | None = None
     """JSON Schema of the answer. `None`: any text."""
     schema_name: str = "answer"
@@ -104,7 +104,8 @@ class Prepared:
     lane_reason: str = ""
     """Why this lane was chosen."""
     response_format: Literal["service", "prompt"] | None = None
-    """Where `Request.schema` stands: in a field of the body, or in the prompt. `None`: no schema."""
+    """Where `Request.schema` stands: in a field of the body (in the raw lanes in the prompt, too), or in the prompt
+    only. `None`: no schema."""
     notes: tuple[str, ...] = ()
     """Remarks for `Reply.notes`."""
 
@@ -144,7 +145,8 @@ class Reply:
     notes: tuple[str, ...] = ()
     """Remarks on how the response was read."""
     response_format: Literal["service", "prompt"] | None = None
-    """Where the schema of the answer was sent: in a field of the request, or in the prompt. `None`: no schema."""
+    """Where the schema of the answer was sent: in a field of the request (in the raw lanes in the prompt, too), or in
+    the prompt only. `None`: no schema."""
     sampled: array[int] | None = field(default=None, compare=False)
     """The ids that the model sampled, stop token included. `None`: the service sent none, or numbers outside of the
     vocabulary."""

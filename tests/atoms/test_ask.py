@@ -126,27 +126,16 @@ def test_invalid_options_are_refused_by_name(options: dict[str, Any], error: typ
         assert server.requests == []
 
 
-def test_unsupported_tool_choice_is_refused() -> None:
-    """The raw lanes cannot enforce a tool choice."""
-    options: Any = {"tools": [WEATHER], "tool_choice": "required"}
-    with asking(CALL, style="vllm", lane="ids") as (atom, server):
-        with pytest.raises(motet.ConfigError, match="the ids lane has no place for tool_choice='required'"):
-            atom.ask("Hi", **options)
-        assert server.requests == []
-    with asking(CALL, style="vllm", lane="auto") as (atom, server):
-        answer = atom.ask("Hi", **options)
-        assert (answer.lane, server.requests[-1].body["tool_choice"]) == ("chat", "required")
-        assert "tool_choice" in answer.lane_reason
-
-
 def test_tool_choice_of_an_unknown_tool_is_not_sent() -> None:
     named = {"type": "function", "function": {"name": "get_wether"}}
     with asking(CALL) as (atom, server):
         with pytest.raises(motet.UnknownToolError, match="names get_wether, and the tools are: get_weather") as caught:
             atom.ask("Hi", tools=[WEATHER], tool_choice=named)
         assert (caught.value.name, caught.value.known) == ("get_wether", ("get_weather",))
-        with pytest.raises(ValueError, match="tool_choice must be 'auto'"):
+        with pytest.raises(motet.UnknownToolError, match="names always"):
             atom.ask("Hi", tools=[WEATHER], tool_choice="always")
+        with pytest.raises(ValueError, match="tool_choice must be 'auto'"):
+            atom.ask("Hi", tools=[WEATHER], tool_choice={"type": "function"})
         assert server.requests == []
 
 

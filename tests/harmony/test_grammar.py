@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import motet
 from tests.support import grammar_engines as engines
-from tests.support.grammars import FORMS, RETURN, REVIEW, TOOLS, call_of, dumped, engine, ids_of
+from tests.support.grammars import CALL, FORMS, RETURN, REVIEW, TOOLS, call_of, dumped, engine, ids_of
 
 # One process only: the compiled grammars of both engines take 3.7 GB.
 pytestmark = [pytest.mark.usefixtures("lent_vocabulary"), pytest.mark.xdist_group("grammar_engines")]
@@ -132,9 +132,12 @@ def test_grammar_refuses_what_breaks_the_format(form: str, ids: list[int], data:
     try:
         completion = motet.parse(damaged, strict=True, tools=TOOLS)
     except motet.ParseError as error:
-        # Structural tags match tokens, whose bytes may be invalid UTF-8. With GBNF either stop token ends a completion:
-        # the engine adds both.
-        allowed = {"structural_tag": ["invalid_utf8"], "gbnf": ["call_ended_by_stop", "call_without_recipient"]}
+        # Structural tags match tokens, whose bytes may be invalid UTF-8, and a call may end with <|return|>. With GBNF
+        # either stop token ends a completion: the engine adds both.
+        allowed = {
+            "structural_tag": ["invalid_utf8", "call_ended_by_stop"],
+            "gbnf": ["call_ended_by_stop", "call_without_recipient"],
+        }
         well_formed = error.code in allowed.get(form, [])
     else:
         names = {"get_weather", "now", "math.sum", "python", "browser.search"}
@@ -196,6 +199,18 @@ def test_grammar_settings(form: str) -> None:
             assert matcher.accepts(ids_of(text)), (settings, text)
         for text in refused:
             assert not matcher.accepts(ids_of(text)), (settings, text)
+
+
+def test_tag_ends_where_the_server_adds_both_stop_tokens() -> None:
+    """vLLM 0.33 gives the matcher the stop tokens of the request: then it never matches them within the grammar, and a
+    call that had to end with its own token could not end at all."""
+    matcher = engine("structural_tag")
+    call = ids_of(GOOD + '{"city": "x"}')
+    answer = ids_of("<|channel|>final<|message|>Hi")
+    for completion, stop in ((call, CALL), (answer, RETURN)):
+        assert matcher.accepts([*completion, stop], stops=[RETURN, CALL])
+        assert matcher.accepts([*completion, stop])
+    assert not matcher.accepts([*call[:-1], CALL], stops=[RETURN, CALL])
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -23,12 +23,13 @@ RETURN, CALL = motet.STOP_TOKENS[0], motet.STOP_TOKENS[2]
 class Engine:
     """A compiled grammar; each matcher starts at its beginning."""
 
-    def accepts(self, ids: list[int]) -> bool:
-        """Whether each id is allowed in turn, and the end is reached."""
-        matcher = self.matcher()
+    def accepts(self, ids: list[int], *, stops: list[int] | None = None) -> bool:
+        """Whether each id is allowed in turn, and the end is reached. `stops`: the stop tokens of the request, where the
+        engine takes them."""
+        matcher = self.matcher() if stops is None else self.matcher(stops)
         return all(self.take(matcher, token) for token in ids) and self.is_done(matcher, ids)
 
-    def matcher(self) -> Any: ...
+    def matcher(self, stops: list[int] | None = None) -> Any: ...
     def take(self, matcher: Any, token: int) -> bool: ...
     def is_done(self, matcher: Any, ids: list[int]) -> bool: ...
 
@@ -46,7 +47,7 @@ class Llguidance(Engine):
         self.warnings = messages
         self._grammar = grammar
 
-    def matcher(self) -> Any:
+    def matcher(self, stops: list[int] | None = None) -> Any:
         return llguidance.LLMatcher(_lark_tokenizer(), self._grammar, log_level=0)
 
     def take(self, matcher: Any, token: int) -> bool:
@@ -105,8 +106,8 @@ class Xgrammar(Engine):
         read = compiler.compile_grammar if isinstance(grammar, str) else compiler.compile_structural_tag
         self._compiled = read(grammar)
 
-    def matcher(self) -> Any:
-        return _xgrammar().GrammarMatcher(self._compiled)
+    def matcher(self, stops: list[int] | None = None) -> Any:
+        return _xgrammar().GrammarMatcher(self._compiled, override_stop_tokens=stops)
 
     def take(self, matcher: Any, token: int) -> bool:
         return bool(matcher.accept_token(token))

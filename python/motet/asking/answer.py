@@ -74,7 +74,8 @@ class Answer(Generic[T]):
     usage: Usage | None = None
     """Usage as the service sent it. `None`: not sent."""
     response_format: Literal["service", "prompt"] | None = None
-    """Where the output schema was sent: in a field of the request, or in the prompt. `None`: no schema."""
+    """Where the output schema was sent: in a field of the request (in the raw lanes in the prompt, too), or in the
+    prompt only. `None`: no schema."""
     sampled: array[int] | None = field(default=None, compare=False)
     """The ids that the model sampled, stop token included. `None`: the service sent none."""
     notes: tuple[str, ...] = ()

@@ -37,8 +37,8 @@ class Options(TypedDict, total=False):
     """Built-in tools of gpt-oss, in the raw lanes. In a run, a dict from each to its implementation:
     `{"python": run_code}`, `{"browser": browser}`."""
     tool_choice: str | Mapping[str, Any] | None
-    """`auto`, `none`, `required`, or a dict that names one tool. Default: the service's, which is `auto`. Any other
-    value needs the chat lane, where the service enforces it."""
+    """`auto`, `none`, `required`, the name of one tool, or the dict of the APIs that names it. Default: the service's,
+    which is `auto`. The service enforces others: in the chat lane as it does, in the raw lanes by a grammar."""
     on: Episode | Answer[Any] | None
     """The conversation to continue: an episode, or the answer at its end."""
     reasoning_effort: Effort | None
@@ -122,6 +122,7 @@ class PreparedOptions:
             raise TypeError(f"unknown option {', '.join(unknown)}; options are {names}")
         values: Any = {name: value for name, value in options.items() if value is not None}
         tools = _tool_dicts(values.get("tools", ()))
+        builtin_tools = tuple(values.get("builtin_tools", ()))
         budget = values.get("budget")
         if budget is not None and not isinstance(budget, Budget):
             raise TypeError(f"budget must be made by motet.budget, not {budget!r}")
@@ -129,8 +130,8 @@ class PreparedOptions:
             output=Output.of(output),
             briefs=_briefs(values.get("briefs", ())),
             tools=tools,
-            builtin_tools=tuple(values.get("builtin_tools", ())),
-            tool_choice=_tool_choice(values.get("tool_choice"), tools),
+            builtin_tools=builtin_tools,
+            tool_choice=_tool_choice(values.get("tool_choice"), tools, builtin_tools),
             on=_episode(values.get("on")),
             reasoning_effort=values.get("reasoning_effort"),
             max_tokens=_positive(values.get("max_tokens"), "max_tokens"),
@@ -214,19 +215,20 @@ def _tool_dicts(tools: Any) -> tuple[Mapping[str, Any], ...]:
     return tuple(dicts)
 
 
-def _tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
+def _tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]], builtin_tools: Sequence[str]) -> Any:
     if choice is None or choice in ("auto", "none", "required"):
         return choice
-    function = choice.get("function") if isinstance(choice, Mapping) else None
+    function = choice.get("function") if isinstance(choice, Mapping) else {"name": choice}
     name = function.get("name") if isinstance(function, Mapping) else None
     if not isinstance(name, str):
-        forms = "'auto', 'none', 'required' or {'type': 'function', 'function': {'name': ...}}"
+        forms = "'auto', 'none', 'required', a tool's name or {'type': 'function', 'function': {'name': ...}}"
         raise ValueError(f"tool_choice must be {forms}, not {choice!r}")
     names = tuple([str((tool.get("function") or tool).get("name")) for tool in tools])
-    if name not in names:
+    # The functions of a built-in tool are named in the raw lanes: `browser.search`.
+    if name not in names and name.partition(".")[0] not in builtin_tools:
         listed = ", ".join(names) or "none"
         raise UnknownToolError(f"tool_choice names {name}, and the tools are: {listed}", name=name, known=names)
-    return choice
+    return {"type": "function", "function": {"name": name}}
 
 
 def _day(value: Any) -> str:

@@ -15,6 +15,7 @@ from motet.backend import LaneChoice, Prepared, Request
 from motet.errors import ConfigError, RenderError
 from motet.harmony import render
 from motet.message import Lane
+from motet.together.constraint import names_choice
 from motet.together.lanes import chat, raw
 from motet.together.services import UNKNOWN, Service
 
@@ -23,8 +24,7 @@ __all__ = ["Server", "choose_lane", "depends_on_server", "prepare", "prepare_und
 
 def depends_on_server(request: Request, default: LaneChoice) -> bool:
     """True if the lane, or the body in it, depends on what kind of server receives the request."""
-    names_choice = request.tool_choice not in (None, "auto")
-    return request.harmony and not names_choice and (request.lane or default) != "chat"
+    return request.harmony and (request.lane or default) != "chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +52,10 @@ def choose_lane(request: Request, default: LaneChoice, service: Service) -> tupl
     if lane != "auto":
         if lane != "chat" and not request.harmony:
             raise ConfigError(f"{request.model} does not speak harmony: only lane='chat' can ask it")
-        if lane != "chat" and request.tool_choice not in (None, "auto"):
-            raise ConfigError(
-                f"the {lane} lane has no place for tool_choice={request.tool_choice!r}; use lane='chat', where "
-                "the service holds the model to it"
-            )
         return lane, "it was asked for"
     if not request.harmony:
         return "chat", "the model does not speak harmony"
-    if request.tool_choice not in (None, "auto"):
+    if names_choice(request) and service.grammar_key is None:
         return "chat", "tool_choice is for the service to hold the model to"
     return service.raw_lane or "chat", service.lane_reason
 
@@ -106,19 +101,27 @@ def _prepare_chat(request: Request, lane_reason: str, server: Server) -> Prepare
 
 
 def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: str, server: Server) -> Prepared:
-    prompt = raw.prompt(request, sampled=lane == "ids" and server.service.takes_id_prompts)
-    body = {**raw.body(request, prompt, lane, server.service, server.context(request)), **request.extra}
+    service = server.service
+    is_enforced = service.grammar_key is not None or not names_choice(request)
+    # A model that reads of no tools calls none.
+    offered = request if is_enforced or request.tool_choice != "none" else replace(request, tools=(), builtin_tools=())
+    prompt = raw.prompt(offered, sampled=lane == "ids" and service.takes_id_prompts)
+    body = {**raw.body(request, prompt, lane, service, server.context(request)), **request.extra}
     notes: tuple[str, ...] = ()
-    if "max_tokens" not in body and server.service.completion_tokens is not None:
-        limit = server.service.completion_tokens
-        notes = (f"the server may cut the answer at {limit} tokens, its context is unknown; give max_tokens=",)
+    if offered is not request:
+        notes += ("the service takes no grammar: with tool_choice='none' the prompt has no tools",)
+    elif not is_enforced:
+        notes += (f"the service takes no grammar: tool_choice={request.tool_choice!r} is not enforced",)
+    if "max_tokens" not in body and service.completion_tokens is not None:
+        limit = service.completion_tokens
+        notes += (f"the server may cut the answer at {limit} tokens, its context is unknown; give max_tokens=",)
     return Prepared(
         request=request,
         body=body,
         prompt_tokens=len(prompt),
         lane=lane,
         lane_reason=lane_reason,
-        response_format=_response_format(request, in_prompt=True),
+        response_format=_response_format(request, in_prompt=service.grammar_key is None),
         notes=notes,
     )
 

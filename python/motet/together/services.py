@@ -39,6 +39,12 @@ class Service:
     """Keys of requests to `/v1/completions` that keep markers in the text."""
     id_keys: Mapping[str, Any] = field(default_factory=lambda: {"return_token_ids": True})
     """Keys of requests to `/v1/completions` that ask for the ids of the answer."""
+    grammar_key: Literal["structured_outputs", "response_format", "grammar", "ebnf"] | None = None
+    """Key of requests to `/v1/completions` that takes a grammar, which enforces `tool_choice` and the schema of the
+    answer. `None`: the service takes none."""
+    grammar_format: Literal["structural_tag", "gbnf", "lark"] = "structural_tag"
+    """The form of the grammar, as `motet.grammar` makes it. `response_format` takes structural tags only, and `grammar`
+    and `ebnf` take text."""
     reasoning_key: Literal["reasoning", "reasoning_content", "auto"] | None = "auto"
     """Key of an assistant message that carries reasoning back. `"auto"`: the one in which the service sent it, else
     `reasoning`. `None`: the service accepts none."""
@@ -63,12 +69,21 @@ class Service:
             value = getattr(self, name)
             if not any(value is choice or (isinstance(choice, str) and value == choice) for choice in allowed):
                 raise ConfigError(f"{name} of a service must be one of {allowed}: {value!r}")
+        if self.grammar_format not in _FORMATS_OF_KEY.get(self.grammar_key or "", (self.grammar_format,)):
+            raise ConfigError(f"{self.grammar_key} of a service takes no grammar in the form {self.grammar_format!r}")
         if isinstance(self.refused_keys, str) or not isinstance(self.refused_keys, Iterable):
             raise ConfigError(f"refused_keys of a service must be a list of keys: {self.refused_keys!r}")
         object.__setattr__(self, "refused_keys", frozenset(self.refused_keys))
 
 
+_FORMATS_OF_KEY: Mapping[str, tuple[str, ...]] = {
+    "response_format": ("structural_tag",),
+    "grammar": ("gbnf", "lark"),
+    "ebnf": ("gbnf", "lark"),
+}
 _ALLOWED: Mapping[str, tuple[Any, ...]] = {
+    "grammar_key": ("structured_outputs", "response_format", "grammar", "ebnf", None),
+    "grammar_format": ("structural_tag", "gbnf", "lark"),
     "raw_lane": ("ids", "text", None),
     "reasoning_key": ("reasoning", "reasoning_content", "auto", None),
     "strict_schemas": (True, False, None),
@@ -97,6 +112,7 @@ SERVICES: Mapping[str, Service] = {
             owner="vllm",
             raw_lane="ids",
             lane_reason="the server says that it is vllm, which gives token ids",
+            grammar_key="structured_outputs",
             reasoning_key="reasoning",
         ),
         Service(
@@ -107,6 +123,7 @@ SERVICES: Mapping[str, Service] = {
             # It refuses prompt and answer that fill the context, of which speculative decoding reserves a part.
             spare_tokens=128,
             raw_keys={"skip_special_tokens": False, "no_stop_trim": True},
+            grammar_key="response_format",
             reasoning_key="reasoning_content",
         ),
         Service(
@@ -118,6 +135,8 @@ SERVICES: Mapping[str, Service] = {
             raw_keys={"preserved_tokens": list(_core.MARKERS.values())},
             # Servers since June 2026 read `verbose`; `response_fields` keeps the prompt and all settings out.
             id_keys={"return_tokens": True, "verbose": True, "response_fields": ["tokens"]},
+            grammar_key="grammar",
+            grammar_format="gbnf",
             reasoning_key="reasoning_content",
             keeps_preambles=False,
         ),

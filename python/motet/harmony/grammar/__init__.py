@@ -31,6 +31,9 @@ _ENGINE_ENDS: dict[str, tuple[str, ...]] = {
     "gbnf": (MARKERS["return"], MARKERS["call"]),
     "structural_tag": (MARKERS["return"],),
 }
+# xgrammar adds the tokens at which the request stops, too, where the server tells it: vLLM 0.33 and SGLang do, and
+# earlier vLLM does not.
+_OPTIONAL_ENDS: dict[str, tuple[str, ...]] = {"structural_tag": (MARKERS["call"],)}
 
 
 @overload
@@ -83,7 +86,8 @@ def grammar(
       excludes spellings that a text parser could read as structure; the strings in JSON arguments are the engine's.
       GBNF matches characters and never allows it.
     - `eos`: the ids that the engine takes for the end of a sequence, which are left out at the end of the grammar.
-      `None`: those of the usual engine, none in Lark, `<|return|>` and `<|call|>` in GBNF, `<|return|>` in tags.
+      `None`: those of the usual engine, none in Lark, `<|return|>` and `<|call|>` in GBNF, `<|return|>` in tags, where
+      `<|call|>` is optional.
     - `format`: `"lark"`, text for llguidance; `"gbnf"`, text for llama.cpp and xgrammar; `"structural_tag"`, a dict for
       xgrammar 0.2 and servers with it.
 
@@ -94,8 +98,7 @@ def grammar(
     tools, builtin_tools = list(tools), list(builtin_tools)
     # Rendering refuses tools and formats that a prompt cannot contain.
     render([], tools=tools, builtin_tools=builtin_tools, response_format=response_format)
-    ids = {SPECIAL_TOKENS[end] for end in _ENGINE_ENDS[format]} if eos is None else set(eos)
-    stops = StopTokens(ids)
+    stops = _stops(format) if eos is None else StopTokens(set(eos), set())
     choice = chosen_name(tool_choice)
     calls = choose_calls(call_nodes(tools, builtin_tools), choice)
     if parallel_calls and calls and stops.node(MARKERS["call"]) == Concatenation(()):
@@ -109,3 +112,8 @@ def grammar(
     if format == "gbnf":
         return to_gbnf(rules, _MARKERS)
     return to_structural_tag(rules, _MARKERS, quoting=quoting)
+
+
+def _stops(format: Format) -> StopTokens:
+    eos, optional = _ENGINE_ENDS[format], _OPTIONAL_ENDS.get(format, ())
+    return StopTokens({SPECIAL_TOKENS[end] for end in eos}, {SPECIAL_TOKENS[end] for end in optional})

@@ -57,14 +57,18 @@ def _row(*nodes: Node) -> Concatenation:
 
 
 class StopTokens:
-    """The stop tokens at the end of the grammar, except those that the engine adds itself."""
+    """The stop tokens at the end of the grammar, except those that the engine adds itself. `optional`: those that it
+    adds or matches, depending on the request."""
 
-    def __init__(self, eos: set[int]) -> None:
+    def __init__(self, eos: set[int], optional: set[int]) -> None:
         self._eos = eos
+        self._optional = optional
 
     def node(self, marker: str) -> Node:
-        """The stop token, or nothing if the engine adds it."""
-        return _row() if SPECIAL_TOKENS[marker] in self._eos else SpecialToken(marker)
+        """The stop token, optional or not, or nothing if the engine adds it."""
+        if (token := SPECIAL_TOKENS[marker]) in self._eos:
+            return _row()
+        return Option(SpecialToken(marker)) if token in self._optional else SpecialToken(marker)
 
 
 def call_nodes(tools: Sequence[Any], builtin_tools: Iterable[str]) -> dict[str, Node]:

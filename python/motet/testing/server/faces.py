@@ -51,6 +51,8 @@ class Face:
     keeps the stop token where the markers stay by themselves. `None`: there is none."""
     skips_partial_characters: bool = False
     """True: a stream has no chunk for a token whose text ends within a character; the next one has its text."""
+    grammar: Literal["vllm", "sglang", "llamacpp"] | None = None
+    """Whose keys of a completions request constrain decoding. `None`: there are none."""
     stop_key: str | None = None
     """Key of the choice that holds the stop token or string."""
 
@@ -173,6 +175,7 @@ FACES: Mapping[str, Face] = {
             completion_tokens=16,
             id_prompts=True,
             id_key="return_token_ids",
+            grammar="vllm",
             markers_key="skip_special_tokens",
             stop_key="stop_reason",
             error=_numbered_error,
@@ -195,6 +198,7 @@ FACES: Mapping[str, Face] = {
             refuses_null=frozenset(("max_tokens", "temperature", "top_p")),
             id_prompts=True,
             id_key="return_token_ids",
+            grammar="sglang",
             markers_key="skip_special_tokens",
             stop_key="matched_stop",
             reasoning_key="reasoning_content",
@@ -219,6 +223,7 @@ FACES: Mapping[str, Face] = {
             id_prompts=True,
             id_key="return_tokens",
             skips_partial_characters=True,
+            grammar="llamacpp",
             markers_key="preserved_tokens",
             reasoning_key="reasoning_content",
             history_keys=frozenset(("reasoning_content",)),

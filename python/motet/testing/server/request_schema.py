@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from motet.testing.server.faces import Face
+from motet.testing.server.grammar_fields import grammar_problems
 
 __all__ = ["problem"]
 
@@ -209,6 +210,7 @@ def _problems(endpoint: str, body: Mapping[str, Any], face: Face) -> Iterator[st
                 yield f"{key}: Input should be a valid number, input: None"
         if not face.id_prompts and isinstance(body["prompt"], list):
             yield "prompt: Input should be a valid string"
+        yield from grammar_problems(body, face)
         return
     if endpoint != "chat" or face.name == "together":
         return

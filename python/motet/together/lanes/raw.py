@@ -15,6 +15,7 @@ from motet.backend import COMPLETE_REASONS, Request
 from motet.errors import RenderError
 from motet.harmony import Prompt, render
 from motet.message import Completion
+from motet.together.constraint import constraint, response_format
 from motet.together.lanes.token_ids import VERBOSE, LostIds, choice_ids
 from motet.together.services import Service
 
@@ -27,15 +28,11 @@ _STOP_MARKERS = {token: _core.decode([token]) for token in (RETURN, CALL)}
 def prompt(request: Request, *, sampled: bool = False) -> Prompt:
     """The prompt of a request, as motet renders it. `sampled`: with the ids of `request.sampled` in their places, for a
     service that takes ids. Raises `RenderError`."""
-    schema = request.schema and {
-        "type": "json_schema",
-        "json_schema": {"name": request.schema_name, "schema": request.schema},
-    }
     return render(
         request.messages,
         tools=request.tools,
         builtin_tools=request.builtin_tools,
-        response_format=schema or None,
+        response_format=response_format(request),
         reasoning_effort=request.reasoning_effort or "medium",
         current_date=request.current_date,
         sampled=request.sampled if sampled else None,
@@ -47,11 +44,13 @@ def body(
 ) -> dict[str, Any]:
     """The body of a request to `/v1/completions`. `context`: tokens of prompt and answer together, if known.
 
-    Raises `RenderError` if the lane cannot carry the prompt.
+    Raises `RenderError` if the lane cannot carry the prompt, and `ConfigError` for a `tool_choice` that the tools do
+    not allow.
     """
     own_stops = request.sampling.get("stop") or []
     own_stops = [own_stops] if isinstance(own_stops, str) else list(own_stops)
     body: dict[str, Any] = {"model": request.model, **request.sampling, **service.raw_keys}
+    body |= constraint(request, lane, service)
     id_prompt = service.takes_id_prompts and (lane == "ids" or service.raw_lane is not None)
     # Servers tokenize texts with rules of their own: llama.cpp splits Devanagari and Thai at their vowel signs.
     body["prompt"] = rendered.ids if id_prompt else _prompt_text(rendered)
