@@ -18,8 +18,6 @@ Constants and types, which have no help of their own:
 - `__version__`: the version of motet, as `"0.1.0"`.
 """
 
-from typing import TYPE_CHECKING
-
 from motet._core import (
     SPECIAL_TOKENS,
     STOP_TOKENS,
@@ -44,83 +42,9 @@ from motet._core import (
     truncate,
 )
 from motet._lazy import load
-from motet.dialects.chat import to_chat, to_messages
-from motet.errors import (
-    AccessDeniedError,
-    ApiError,
-    AuthenticationError,
-    BadPayloadError,
-    ChangedFileError,
-    ConfigError,
-    ConnectionFailedError,
-    ContextOverflowError,
-    DataError,
-    DiskFullError,
-    DownloadError,
-    EmptyOutputError,
-    HarmonyError,
-    InvalidArgumentsError,
-    InvalidDatasetError,
-    InvalidJsonError,
-    InvalidRequestError,
-    LimitError,
-    MaxCostError,
-    MaxStepsError,
-    MaxTimeError,
-    MaxTokensError,
-    MissingKeyError,
-    MotetError,
-    NotFoundError,
-    OutputError,
-    OverloadedError,
-    ParseError,
-    QuotaError,
-    RateLimitError,
-    RenderError,
-    RepeatedCallError,
-    RequestTimeoutError,
-    SchemaMismatchError,
-    SecretsError,
-    ServerError,
-    SpecialTokenError,
-    StreamError,
-    StreamTruncatedError,
-    ToolConstraintError,
-    ToolError,
-    ToolResultError,
-    TruncatedOutputError,
-    TuneError,
-    UnfinishedCallError,
-    UnknownAtomError,
-    UnknownToolError,
-    UnsafeArchiveError,
-)
-from motet.harmony import (
-    Attribution,
-    Prompt,
-    Rendered,
-    Training,
-    TrainingSample,
-    render,
-    render_frames,
-    render_training,
-)
-from motet.message import (
-    Completion,
-    DeveloperContent,
-    Frame,
-    Message,
-    Note,
-    Part,
-    Preamble,
-    Reasoning,
-    Repair,
-    SystemContent,
-    Text,
-    ToolCall,
-    ToolResult,
-)
 
+# Not from `typing`: its import takes as long as Python's start.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from motet.asking.answer import Answer, Estimate
     from motet.asking.episode import Episode, Exchange
@@ -131,57 +55,137 @@ if TYPE_CHECKING:
     from motet.atoms.factory import Models, atom, gen_brain_atom, get_brain_atoms, models
     from motet.catalog import Spec
     from motet.catalog import register as register_atom
+    from motet.dialects.chat import to_chat, to_messages
+    from motet.errors import (
+        AccessDeniedError,
+        ApiError,
+        AuthenticationError,
+        BadPayloadError,
+        ChangedFileError,
+        ConfigError,
+        ConnectionFailedError,
+        ContextOverflowError,
+        DataError,
+        DiskFullError,
+        DownloadError,
+        EmptyOutputError,
+        HarmonyError,
+        InvalidArgumentsError,
+        InvalidDatasetError,
+        InvalidJsonError,
+        InvalidRequestError,
+        LimitError,
+        MaxCostError,
+        MaxStepsError,
+        MaxTimeError,
+        MaxTokensError,
+        MissingKeyError,
+        MotetError,
+        NotFoundError,
+        OutputError,
+        OverloadedError,
+        ParseError,
+        QuotaError,
+        RateLimitError,
+        RenderError,
+        RepeatedCallError,
+        RequestTimeoutError,
+        SchemaMismatchError,
+        SecretsError,
+        ServerError,
+        SpecialTokenError,
+        StreamError,
+        StreamTruncatedError,
+        ToolConstraintError,
+        ToolError,
+        ToolResultError,
+        TruncatedOutputError,
+        TuneError,
+        UnfinishedCallError,
+        UnknownAtomError,
+        UnknownToolError,
+        UnsafeArchiveError,
+    )
+    from motet.harmony import (
+        Attribution,
+        Prompt,
+        Rendered,
+        Training,
+        TrainingSample,
+        render,
+        render_frames,
+        render_training,
+    )
     from motet.harmony.grammar import grammar
     from motet.integrations.mcp import tools_from_mcp
     from motet.limits import Budget, budget
     from motet.loop.machine import RunOptions
     from motet.loop.run import Run, Step
     from motet.loop.runner import AsyncRunStream, RunStream
+    from motet.message import (
+        Completion,
+        DeveloperContent,
+        Frame,
+        Message,
+        Note,
+        Part,
+        Preamble,
+        Reasoning,
+        Repair,
+        SystemContent,
+        Text,
+        ToolCall,
+        ToolResult,
+    )
     from motet.metrics import Metrics, Price, Usage
     from motet.schema.tool import Tool, tool, tools_from
     from motet.tolerant_json import JsonReading, partial_json
 
 
-# What asks models is imported when it is first named: parsing needs none of it, and starts at once.
-_LATER = {
-    "Answer": "asking.answer",
-    "AnswerStream": "asking.stream",
-    "AsyncAnswerStream": "asking.stream",
-    "AsyncRunStream": "loop.runner",
-    "Atom": "atoms.atom",
-    "Budget": "limits",
-    "Episode": "asking.episode",
-    "Estimate": "asking.answer",
-    "Exchange": "asking.episode",
-    "JsonReading": "tolerant_json",
-    "Metrics": "metrics",
-    "Models": "atoms.factory",
-    "Options": "asking.options",
-    "Price": "metrics",
-    "RemovedAtomWarning": "asking.request",
-    "Run": "loop.run",
-    "RunOptions": "loop.machine",
-    "RunStream": "loop.runner",
-    "Spec": "catalog",
-    "Step": "loop.run",
-    "Tool": "schema.tool",
-    "Usage": "metrics",
-    "atom": "atoms.factory",
-    "budget": "limits",
-    "gen_brain_atom": "atoms.factory",
-    "get_brain_atoms": "atoms.factory",
-    "grammar": "harmony.grammar",
-    "models": "atoms.factory",
-    "partial_json": "tolerant_json",
-    "register_atom": "catalog:register",
-    "tool": "schema.tool",
-    "tools_from": "schema.tool",
-    "tools_from_mcp": "integrations.mcp",
+_MODULES = {
+    "asking.answer": "Answer Estimate",
+    "asking.episode": "Episode Exchange",
+    "asking.options": "Options",
+    "asking.request": "RemovedAtomWarning",
+    "asking.stream": "AnswerStream AsyncAnswerStream",
+    "atoms.atom": "Atom",
+    "atoms.factory": "atom gen_brain_atom get_brain_atoms Models models",
+    "catalog": "Spec",
+    "dialects.chat": "to_chat to_messages",
+    "errors": """
+        AccessDeniedError ApiError AuthenticationError BadPayloadError ChangedFileError ConfigError
+        ConnectionFailedError ContextOverflowError DataError DiskFullError DownloadError EmptyOutputError HarmonyError
+        InvalidArgumentsError InvalidDatasetError InvalidJsonError InvalidRequestError LimitError MaxCostError
+        MaxStepsError MaxTimeError MaxTokensError MissingKeyError MotetError NotFoundError OutputError OverloadedError
+        ParseError QuotaError RateLimitError RenderError RepeatedCallError RequestTimeoutError SchemaMismatchError
+        SecretsError ServerError SpecialTokenError StreamError StreamTruncatedError ToolConstraintError ToolError
+        ToolResultError TruncatedOutputError TuneError UnfinishedCallError UnknownAtomError UnknownToolError
+        UnsafeArchiveError
+    """,
+    "harmony": "Attribution Prompt render render_frames render_training Rendered Training TrainingSample",
+    "harmony.grammar": "grammar",
+    "integrations.mcp": "tools_from_mcp",
+    "limits": "Budget budget",
+    "loop.machine": "RunOptions",
+    "loop.run": "Run Step",
+    "loop.runner": "AsyncRunStream RunStream",
+    "message": """
+        Completion DeveloperContent Frame Message Note Part Preamble Reasoning Repair SystemContent Text ToolCall
+        ToolResult
+    """,
+    "metrics": "Metrics Price Usage",
+    "schema.tool": "Tool tool tools_from",
+    "tolerant_json": "JsonReading partial_json",
 }
+"""The module of each name; it is imported when a name of it is first used. Tokenizing needs none of them."""
+_LATER = {name: module for module, names in _MODULES.items() for name in names.split()}
+_LATER["register_atom"] = "catalog:register"
+_SUBMODULES = ("dialects", "errors", "harmony", "message")
+"""Attributes of `motet` without an import of their own, as in 0.1.0."""
 
 
 def __getattr__(name: str) -> object:
-    return load(globals(), name, _LATER)
+    return load(globals(), name, _LATER, _SUBMODULES)
 
 
 def __dir__() -> list[str]:

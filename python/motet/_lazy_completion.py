@@ -6,7 +6,9 @@ completion that holds a snapshot of the parser, and each field is made from the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["LazyFields"]
 

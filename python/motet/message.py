@@ -5,16 +5,25 @@ Nothing here parses, renders or asks: the classes are filled by the native core 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast, get_args
-
 from motet import _core
+from motet._lazy import LateModule
 from motet._lazy_completion import LazyFields
-from motet.errors import InvalidArgumentsError, RenderError
 
+# Not from `typing`: its import takes as long as Python's start, and that of `dataclasses` longer.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import typing
+    from collections.abc import Mapping
+    from dataclasses import dataclass, field
+    from typing import Any, Self
+
+    from motet import _message_words as words
+    from motet._message_words import Channel, Kind, Lane, Role, Stop
     from motet.tolerant_json import JsonReading
+else:
+    from motet._light_dataclass import dataclass, field
+
+    typing, words = LateModule("typing"), LateModule("motet._message_words")
 
 __all__ = [
     "Channel",
@@ -37,21 +46,6 @@ __all__ = [
     "ToolResult",
 ]
 
-Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
-Channel: TypeAlias = Literal["analysis", "commentary", "final"]
-Stop: TypeAlias = Literal["return", "call", "end"]
-Lane: TypeAlias = Literal["ids", "text", "chat"]
-Kind: TypeAlias = Literal[
-    "reasoning",
-    "preamble",
-    "text",
-    "tool_call",
-    "tool_result",
-    "system_content",
-    "developer_content",
-    "stray",
-]
-
 _REPR_WIDTH = 60
 
 
@@ -61,8 +55,10 @@ class _Value:
     __slots__ = ()
 
     def __repr__(self) -> str:
+        from dataclasses import fields
+
         shown = []
-        for item in fields(cast("Any", self)):
+        for item in fields(self):  # type: ignore[arg-type]
             value = getattr(self, item.name)
             if not item.repr or value == item.default:
                 continue
@@ -96,7 +92,7 @@ def _wire() -> Any:
 class Reasoning(_Part):
     """What the model thought: the analysis channel. Not meant for the user's eyes."""
 
-    type: ClassVar[str] = "reasoning"
+    type = "reasoning"
     text: str
     content_type: str | None = _wire()
 
@@ -109,7 +105,7 @@ class Reasoning(_Part):
 class Preamble(_Part):
     """What the model tells the user on the way: commentary without recipient, or text before the first frame."""
 
-    type: ClassVar[str] = "preamble"
+    type = "preamble"
     text: str
     content_type: str | None = _wire()
 
@@ -122,7 +118,7 @@ class Preamble(_Part):
 class Text(_Part):
     """The answer of an assistant (the final channel), or what a user says."""
 
-    type: ClassVar[str] = "text"
+    type = "text"
     text: str
     channel: str | None = _wire()
     """`None`: the usual one (`final` for the assistant, none for others). `""`: none was written."""
@@ -137,7 +133,7 @@ class Text(_Part):
 class ToolCall(_Part):
     """A call of a tool, on whatever channel the model wrote it."""
 
-    type: ClassVar[str] = "tool_call"
+    type = "tool_call"
     name: str
     """Without the prefix `functions.`; built-in tools keep theirs: `browser.search`."""
     arguments: str
@@ -148,20 +144,20 @@ class ToolCall(_Part):
     """False if it was read from text, where an answer that quotes a call looks exactly like one."""
     recipient: str | None = _wire()
     """As written: `functions.get_weather`. `None`: made from the name."""
-    recipient_at: Literal["role", "channel"] | None = _wire()
+    recipient_at: words.RecipientPosition | None = _wire()
     """Where ` to=` stands in the header. `None`: where the dialect puts it."""
     channel: str | None = _wire()
     """`None`: commentary."""
     content_type: str | None = _wire()
     """`None`: `<|constrain|>json`. `""`: none was written."""
-    stop: Stop | None = field(default="call", compare=False, repr=False)
+    stop: words.Stop | None = field(default="call", compare=False, repr=False)
 
     def args(self) -> Any:
         """The arguments as Python values.
 
         Raises `InvalidArgumentsError`, which keeps the raw text, if they are not JSON. See `repaired_args`.
         """
-        # Not before: its patterns take longer to compile than all else here takes to import.
+        from motet.errors import InvalidArgumentsError
         from motet.tolerant_json import strict_json
 
         try:
@@ -173,6 +169,8 @@ class ToolCall(_Part):
 
     def args_or(self, default: Any = None) -> Any:
         """The arguments as Python values; `default` if they are not JSON."""
+        from motet.errors import InvalidArgumentsError
+
         try:
             return self.args()
         except InvalidArgumentsError:
@@ -186,6 +184,7 @@ class ToolCall(_Part):
         fences, comments, doubled braces, a missing end. Raises `InvalidArgumentsError`, which keeps the raw text,
         if they are ambiguous.
         """
+        from motet.errors import InvalidArgumentsError
         from motet.tolerant_json import repaired_json
 
         try:
@@ -203,7 +202,7 @@ class ToolCall(_Part):
 class ToolResult(_Part):
     """What a tool answered."""
 
-    type: ClassVar[str] = "tool_result"
+    type = "tool_result"
     tool_call_id: str
     content: str
     name: str | None = field(default=None, compare=False)
@@ -228,7 +227,7 @@ class ToolResult(_Part):
 class SystemContent(_Part):
     """The text of a system frame. Rendered verbatim, in place of the one derived from the settings."""
 
-    type: ClassVar[str] = "system_content"
+    type = "system_content"
     text: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -240,9 +239,9 @@ class SystemContent(_Part):
 class DeveloperContent(_Part):
     """What the developer tells the model, and the tools it may call."""
 
-    type: ClassVar[str] = "developer_content"
+    type = "developer_content"
     instructions: str
-    tools: Any = None
+    tools: typing.Any = None
     """OpenAI tool dicts. Of a parsed frame `None`: its tools are in `text`, as TypeScript."""
     text: str | None = _wire()
     """The whole text of a parsed frame, rendered verbatim. `None`: derived from the other fields."""
@@ -255,7 +254,7 @@ class DeveloperContent(_Part):
         return shape
 
 
-Part: TypeAlias = Reasoning | Preamble | Text | ToolCall | ToolResult | SystemContent | DeveloperContent
+Part = Reasoning | Preamble | Text | ToolCall | ToolResult | SystemContent | DeveloperContent
 
 # The parts that a message of each role may hold: a part of another role would render as that role's words.
 _PARTS_OF_ROLE: dict[str, tuple[type[Part], ...]] = {
@@ -292,6 +291,8 @@ def _part_from_dict(shape: Mapping[str, Any]) -> Part:
 
 def part_to_dict(part: Part) -> dict[str, Any]:
     """A part's dict, and under `wire` the fields of its frame as written."""
+    from dataclasses import fields
+
     values = {item.name: getattr(part, item.name) for item in fields(part) if not item.compare}
     defaults = {item.name: item.default for item in fields(part)}
     wire = {name: value for name, value in values.items() if value != defaults[name]}
@@ -300,6 +301,9 @@ def part_to_dict(part: Part) -> dict[str, Any]:
 
 def part_from_dict(shape: Mapping[str, Any]) -> Part:
     """The inverse of `part_to_dict`. Raises `ValueError` for anything else."""
+    from collections.abc import Mapping
+    from dataclasses import fields, replace
+
     part = _part_from_dict(shape)
     wire = shape.get("wire", {})
     names = {item.name for item in fields(part) if not item.compare}
@@ -314,7 +318,7 @@ def part_from_dict(shape: Mapping[str, Any]) -> Part:
 class Message(_Value):
     """A role and what it says, in order."""
 
-    role: Role
+    role: words.Role
     content: tuple[Part, ...]
     name: str | None = None
     """The name of a user, if it has one."""
@@ -325,9 +329,11 @@ class Message(_Value):
         if isinstance(self.content, str):
             part = SystemContent if self.role == "system" else DeveloperContent if self.role == "developer" else Text
             object.__setattr__(self, "content", (part(self.content),))
-        elif not isinstance(self.content, Iterable):
-            raise TypeError(f"content must be a str or parts, not {type(self.content).__name__}")
         else:
+            from collections.abc import Iterable
+
+            if not isinstance(self.content, Iterable):
+                raise TypeError(f"content must be a str or parts, not {type(self.content).__name__}")
             object.__setattr__(self, "content", tuple(self.content))
 
     @property
@@ -380,12 +386,14 @@ class Message(_Value):
                 allowed = _PARTS_OF_ROLE[role]
                 for index, part in enumerate(content):
                     if not isinstance(part, allowed):
+                        from motet.errors import RenderError
+
                         names = ", ".join([kind.type for kind in allowed])
                         raise RenderError(
                             f"content[{index}] is a {part.type} part, which a {role} message cannot hold: its parts "
                             f"are {names}"
                         )
-                return cls(cast("Role", role), content, shape.get("name"))
+                return cls(role, content, shape.get("name"))
         raise ValueError(f"not the dict of a message: {shape!r:.200}")
 
 
@@ -393,7 +401,7 @@ class Message(_Value):
 class Frame(_Value):
     """One frame of the wire: `<|start|>header<|message|>content<|end|>`, exactly as written."""
 
-    role: Role
+    role: words.Role
     content: str = ""
     channel: str | None = None
     recipient: str | None = None
@@ -402,11 +410,11 @@ class Frame(_Value):
     """The author of a tool frame (`functions.get_weather`), or the name of a user."""
     content_type: str | None = None
     """With its marker, if it has one: `<|constrain|>json`, `json`, `code`."""
-    stop: Stop | None = "end"
+    stop: words.Stop | None = "end"
     """The token that ended it. `None`: the input ended before one came."""
     implied: bool = False
     """Written without its `<|start|>`, or without any header."""
-    recipient_at: Literal["role", "channel"] | None = None
+    recipient_at: words.RecipientPosition | None = None
     """Where ` to=` stands: behind the role or behind the channel. `None`: where it usually does."""
 
 
@@ -445,17 +453,17 @@ class Completion(LazyFields, _Value):
 
     message: Message
     """What it says, as one assistant message."""
-    stop: Stop | None
+    stop: words.Stop | None
     """How its last frame ended. `None`: the input ended before a stop token."""
     frames: tuple[Frame, ...]
     """The frames as written, those left out of `message` included."""
     repairs: tuple[Repair, ...]
     """All that did not follow the format."""
-    lane: Lane
+    lane: words.Lane
     """What it was read from: token ids, text with markers, or a server's chat objects."""
-    _tokens: Any = field(default_factory=dict, repr=False, compare=False)
-    """The counts as a dict, empty if nothing is counted yet; or what the native parser counts them from."""
-    _snapshot: Any = field(default=None, init=False, repr=False, compare=False)
+    _tokens: typing.Any = field(default=None, repr=False, compare=False)
+    """The counts as a dict, `None` or empty if nothing is counted yet; or what the native parser counts them from."""
+    _snapshot: typing.Any = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def tokens(self) -> dict[str, int]:
@@ -464,9 +472,12 @@ class Completion(LazyFields, _Value):
         They sum to the number of ids. What belongs to none of them (a user turn that the model invented)
         is counted as `other`. Read from text they are what motet's own tokenizer gives.
         """
-        tokens = self._tokens
+        tokens: Any = self._tokens
         if not isinstance(tokens, dict) or "final" not in tokens:
-            tokens = tokens.count() if not isinstance(tokens, dict) else _core.tokens_by_channel(self.frames)
+            if tokens is None or isinstance(tokens, dict):
+                tokens = _core.tokens_by_channel(self.frames)
+            else:
+                tokens = tokens.count()
             object.__setattr__(self, "_tokens", tokens)
         return dict(tokens)
 
@@ -499,6 +510,8 @@ class Completion(LazyFields, _Value):
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: `message` with its wire fields, `stop`, `frames`, `repairs`, `lane` and `tokens`."""
+        from dataclasses import asdict
+
         return {
             "message": self.message.to_dict(wire=True),
             "stop": self.stop,
@@ -518,6 +531,16 @@ class Completion(LazyFields, _Value):
             stop, lane, tokens = shape["stop"], shape["lane"], dict(shape["tokens"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not the dict of a completion: {shape!r:.200}") from error
-        if stop not in (None, *get_args(Stop)) or lane not in get_args(Lane):
+        if stop not in (None, *typing.get_args(words.Stop)) or lane not in typing.get_args(words.Lane):
             raise ValueError(f"not the dict of a completion: {shape!r:.200}")
         return cls(message, stop, frames, repairs, lane, tokens)
+
+
+def __getattr__(name: str) -> object:
+    if name in words.__all__:
+        return getattr(words, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
