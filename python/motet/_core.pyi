@@ -20,6 +20,7 @@ __all__ = [
     "SPECIAL_TOKENS",
     "STOP_TOKENS",
     "VOCAB_SIZE",
+    "Column",
     "Event",
     "Prompt",
     "SpecialChoice",
@@ -34,18 +35,22 @@ __all__ = [
     "_token_id",
     "_vocabulary",
     "count",
+    "count_column",
     "decode",
     "decode_bytes",
+    "decode_column",
     "decode_with_offsets",
     "encode",
     "encode_array",
     "encode_batch",
+    "encode_column",
     "encode_with_offsets",
     "frames",
     "function_recipient",
     "name_of",
     "parse",
     "parse_batch",
+    "parse_column",
     "parse_conversation",
     "recipient_of",
     "render",
@@ -613,3 +618,43 @@ class _StreamableParser:
     @property
     def _messages(self) -> list[tuple[_HarmonyRole, str | None, str | None, str | None, str | None, str]]:
         """The messages that have ended: `(role, name, channel, recipient, content_type, text)` of each."""
+
+@final
+class Column:
+    """A column of results: Arrow arrays of one type, with a row for each row of the input.
+
+    It has Arrow's PyCapsule interface, so that libraries take it without a copy: `pyarrow.chunked_array(column)`,
+    `pyarrow.array(column)`, `polars.Series(column)`. `len(column)` is its number of rows.
+    """
+
+    @property
+    def num_chunks(self) -> int:
+        """The number of arrays that it is made of: 0 for a column without rows."""
+    def __len__(self) -> int: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+def parse_column(
+    array: object,
+    *,
+    role: Role | None = "assistant",
+    opened: str | None = None,
+    tools: Iterable[Any] | None = None,
+    stripped: _Stripped = "auto",
+    turn: int = 0,
+    tokens: bool = True,
+    threads: int | None = None,
+) -> Column:
+    """See `motet.columns.parse`."""
+
+def count_column(array: object, *, special: _Special = "text", threads: int | None = None) -> Column:
+    """See `motet.columns.count`."""
+
+def encode_column(array: object, *, special: _Special = "text", threads: int | None = None) -> Column:
+    """See `motet.columns.encode`."""
+
+def decode_column(
+    array: object, *, errors: Literal["replace", "strict"] = "replace", threads: int | None = None
+) -> Column:
+    """See `motet.columns.decode`."""

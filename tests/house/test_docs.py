@@ -127,7 +127,9 @@ def test_model_table_of_the_page_equals_the_catalogue() -> None:
 
 def test_architecture_page_names_every_room() -> None:
     page = (ROOT / "docs/contributing/architecture.md").read_text()
-    rooms = [path for folder in ("rust/core/src", "python/motet") for path in (ROOT / folder).iterdir()]
+    rooms = [
+        path for folder in ("rust/core/src", "rust/columns/src", "python/motet") for path in (ROOT / folder).iterdir()
+    ]
     for room in rooms:
         if (room.is_dir() and room.name != "__pycache__") or room.suffix in (".py", ".pyi", ".rs"):
             name = f"`{room.name}/`" if room.is_dir() else f"`{room.name}`"
@@ -149,6 +151,7 @@ def test_promises_name_existing_tests() -> None:
 PUBLIC = (
     "motet",
     "motet.backend",
+    "motet.columns",
     "motet.errors",
     "motet.message",
     "motet.metrics",

@@ -22,7 +22,7 @@ FLOORS = [
     "message metrics",
     "catalog schema dialects",
     "harmony limits",
-    "backend tiktoken openai_harmony transformers",
+    "backend tiktoken openai_harmony transformers columns",
     "trace oss_harmony engines",
     "together asking",
     "loop",

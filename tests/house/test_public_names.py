@@ -48,6 +48,7 @@ NAMES = {
     "motet.backend": """
         AsyncReplyStream Attempt Backend Health LaneChoice Model ModelList Reply ReplyStream Request
     """,
+    "motet.columns": "ArrowArray Column count decode encode parse",
     "motet.openai_harmony": """
         Author Content Conversation DeveloperContent HarmonyEncoding HarmonyEncodingName HarmonyError Message Role
         StreamState StreamableParser SystemContent TextContent ToolDescription load_harmony_encoding

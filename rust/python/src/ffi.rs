@@ -1,4 +1,6 @@
-//! Python's C API without PyO3, for what runs once per token: the only unsafe code of the binding.
+//! Python's C API without PyO3, for what runs once per token, and Arrow's: the only unsafe code of the binding.
+
+pub(crate) mod arrow;
 
 use motet::tokenizer::vocabulary;
 use pyo3::ffi;

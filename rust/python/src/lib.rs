@@ -2,6 +2,7 @@
 //! An input takes one way: `from_python`, the core, `to_python`.
 
 mod classes;
+mod columns;
 mod events;
 mod ffi;
 mod from_python;
@@ -53,6 +54,9 @@ mod _core {
     use super::from_python::tool_dicts;
     #[pymodule_export]
     use super::prompt::{Prompt, render, render_frames};
+
+    #[pymodule_export]
+    use super::columns::{Column, count_column, decode_column, encode_column, parse_column};
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;

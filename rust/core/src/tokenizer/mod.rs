@@ -70,7 +70,7 @@ pub fn token_id(bytes: &[u8]) -> Option<u32> {
 /// After this many ids the room for their bytes is checked again.
 const DECODE_CHUNK_IDS: usize = 256;
 
-/// Appends the bytes of ids, special tokens as they are spelled.
+/// Appends the bytes of ids, special tokens as they are spelled. With an error, of the ids before the invalid one.
 ///
 /// Each token is written as 16 bytes, of which the next token overwrites what is too much: nearly all tokens are short, and
 /// a copy of a fixed length is the fastest.
