@@ -55,7 +55,10 @@ type raise `TypeError`. All errors can be pickled.
 
 from __future__ import annotations
 
-from typing import Any
+# Not from `typing`: its import takes as long as Python's start.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "AccessDeniedError",

@@ -66,3 +66,16 @@ parser.close(); parser.completion.text, parser.completion.frames
 def test_submodules_of_0_1_0_are_attributes_of_motet() -> None:
     program = "import motet; print(motet.errors.MotetError, motet.harmony.render, motet.message.Role)"
     assert {"motet.errors", "motet.harmony", "motet.message"} <= loaded(program)
+
+
+def test_command_line_loads_the_module_of_the_command_alone() -> None:
+    program = """
+import contextlib, io
+from motet.cli import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main([%s"--help"])
+"""
+    modules = loaded(program % "")
+    assert {name for name in modules if name.startswith("motet.cli.commands")} == set()
+    assert {"dataclasses", "decimal", "inspect", "json", "logging", "typing", "motet.message"} & modules == set()
+    modules = loaded(program % '"completion", ')
+    assert {name for name in modules if name.startswith("motet.cli.commands.")} == {"motet.cli.commands.completion"}

@@ -3,59 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
-import traceback
 import warnings
-from collections.abc import Sequence
-from json import JSONDecodeError
-from types import ModuleType
 
 from motet import __version__
-from motet.cli.commands import (
-    ask,
-    chat,
-    completion,
-    data,
-    demo,
-    estimate,
-    explain,
-    health,
-    models,
-    parse,
-    render,
-    run,
-    serve,
-    tokens,
-    tune,
-)
-from motet.cli.failure import FAILURE, INTERRUPTED, OK, InputError, UsageError, describe, exit_code
+from motet.cli.failure import FAILURE, INTERRUPTED, OK, describe, exit_code, is_expected
 from motet.cli.parser import Parser, add_command
 from motet.cli.terminal import safe_output
-from motet.errors import MotetError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
-COMMANDS: dict[str, ModuleType] = {
-    "parse": parse,
-    "explain": explain,
-    "render": render,
-    "count": tokens,
-    "ask": ask,
-    "chat": chat,
-    "run": run,
-    "estimate": estimate,
-    "models": models,
-    "health": health,
-    "data": data,
-    "tune": tune,
-    "serve": serve,
-    "demo": demo,
-    "completion": completion,
+COMMANDS = {
+    "parse": ("parse", "parse a raw completion to typed messages"),
+    "explain": ("explain", "show a completion token by token, with the part and the channel of each"),
+    "render": ("render", "render chat messages as a prompt"),
+    "count": ("tokens", "count the tokens of files, folders and standard input"),
+    "ask": ("ask", "ask a model; the answer goes to standard output, its cost to standard error"),
+    "chat": ("chat", "hold a conversation in the terminal, with the cost of each answer"),
+    "run": ("run", "run a tool loop: ask, call the tools, until the model has answered"),
+    "estimate": ("estimate", "estimate the cost of an answer; nothing is sent"),
+    "models": ("models", "list the models with prices, context and grades"),
+    "health": ("health", "check that a server responds and serves the model (exit code 1 if not)"),
+    "data": ("data", "keep examples to train on, and build and check data sets"),
+    "tune": ("tune", "fine-tune a model: from the price of a training to the test of its model"),
+    "serve": ("serve", "serve scripted completions on this machine, to test clients without a key"),
+    "demo": ("demo", "replay a scripted tool call, with the cost by channel; needs no key and no network"),
+    "completion": ("completion", "print a completion script for a shell"),
 }
-"""Each module has the `HELP` and the `EXAMPLES` of its command, `add(parser)`, and `run(options)`, which returns an
-exit code or `None` for success. `data` and `tune` have commands of their own."""
+"""The module of each command, and its line in the list of commands. A module is imported when its command is parsed. It
+has `add(parser)`, `run(options)`, which returns an exit code or `None` for success, and often `EXAMPLES`. `data` and
+`tune` have commands of their own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,14 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return OK
         except KeyboardInterrupt:
             return INTERRUPTED
-        except (MotetError, UsageError, InputError, OSError, RecursionError, UnicodeError, JSONDecodeError) as error:
-            _print_error(error)
-            return exit_code(error)
         except Exception as error:
             # Arguments that motet refuses are described in its words; a library's error is a fault of motet.
-            if isinstance(error, TypeError | ValueError) and _raised_by_motet(error):
-                _print_error(error)
+            if is_expected(error) or (isinstance(error, TypeError | ValueError) and _raised_by_motet(error)):
+                print(f"motet: {describe(error)}", file=sys.stderr)
                 return exit_code(error)
+            import traceback
+
             print(f"motet: internal error, please report it:\n{traceback.format_exc()}", end="", file=sys.stderr)
             return FAILURE
         return int(code or OK)
@@ -100,11 +81,8 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"motet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for name, module in COMMANDS.items():
-        command = add_command(commands, name, module.HELP, getattr(module, "EXAMPLES", ()))
-        module.add(command)
-        if hasattr(module, "run"):
-            command.set_defaults(run=module.run)
+    for name, (module, help_text) in COMMANDS.items():
+        add_command(commands, name, help_text, module=f"motet.cli.commands.{module}")
     # `motet completion` describes the whole parser.
     parser.set_defaults(root=parser)
     return parser
@@ -112,6 +90,8 @@ def _parser() -> Parser:
 
 def _log_to(name: str) -> None:
     """Appends motet's log records to a file: requests and answers with their contents."""
+    import logging
+
     logger = logging.getLogger("motet")
     handler = logging.FileHandler(name, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -124,7 +104,3 @@ def _raised_by_motet(error: BaseException) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] == "motet"
-
-
-def _print_error(error: Exception) -> None:
-    print(f"motet: {describe(error)}", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 
 from motet.errors import ConfigError, LimitError, MissingKeyError, MotetError, ParseError, UnknownAtomError
@@ -19,6 +18,7 @@ __all__ = [
     "UsageError",
     "describe",
     "exit_code",
+    "is_expected",
     "json_fault",
 ]
 
@@ -31,6 +31,14 @@ class UsageError(Exception):
 
 class InputError(Exception):
     """A file or standard input does not hold what the command reads: exit code 1."""
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether an error is the fault of the input or of the surroundings, not of the command line."""
+    from json import JSONDecodeError
+
+    expected = (MotetError, UsageError, InputError, OSError, RecursionError, UnicodeError, JSONDecodeError)
+    return isinstance(error, expected)
 
 
 def exit_code(error: BaseException | None) -> int:
@@ -48,11 +56,13 @@ def exit_code(error: BaseException | None) -> int:
 
 def describe(error: BaseException) -> str:
     """The message of an error: one line; of a `ParseError` three, with the input underlined."""
+    from json import JSONDecodeError
+
     if isinstance(error, ParseError):
         return str(error)
     if isinstance(error, OSError) and not isinstance(error, MotetError):
         return _os_fault(error)
-    if isinstance(error, json.JSONDecodeError):
+    if isinstance(error, JSONDecodeError):
         return f"not valid JSON: {json_fault(error)}"
     if isinstance(error, MissingKeyError):
         return f"{str(error).partition(';')[0]}; export it, or give --base-url with a server of your own"
@@ -70,11 +80,13 @@ _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
 def json_fault(error: ValueError | RecursionError) -> str:
     """Why a text is not JSON, and where."""
+    from json import JSONDecodeError
+
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, UnicodeDecodeError):
         return describe(error)
-    if isinstance(error, json.JSONDecodeError):
+    if isinstance(error, JSONDecodeError):
         if not error.doc.strip():
             return "it is empty"
         return f"line {error.lineno}, column {error.colno}"

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from importlib import import_module
 
 from motet.cli.failure import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, NoReturn
 
 __all__ = ["Parser", "add_command", "subcommands"]
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of one command. Every command takes `--log`."""
+    """A parser of one command. Every command takes `--log`.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    `module`: the module of the command, which adds the other options. It is imported when the command is parsed: the
+    modules of all commands take longer to import than most commands to run.
+    """
+
+    def __init__(self, *args: Any, module: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._module = module
         # Help texts have no escape sequences: Python 3.14 colours them.
         self.color = False
         self.add_argument(
@@ -28,8 +36,23 @@ class Parser(argparse.ArgumentParser):
             help="append requests and answers to a file, without API keys",
         )
 
+    def load(self) -> None:
+        """Adds the options of the command's module, if they are not there yet."""
+        if self._module is None:
+            return
+        command, self._module = import_module(self._module), None
+        self.epilog = _epilog(getattr(command, "EXAMPLES", ()))
+        command.add(self)
+        if hasattr(command, "run"):
+            self.set_defaults(run=command.run)
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        self.load()
+        return super().parse_known_args(*args, **kwargs)
+
     def parse(self, words: Sequence[str] | None = None) -> argparse.Namespace:
         """The options in `words`, by default those of the process. Raises `UsageError`."""
+        options: argparse.Namespace
         options, rest = self.parse_known_args(words)
         if rest:
             # The parser of the command, not this one, knows its options and its help.
@@ -51,16 +74,20 @@ class Parser(argparse.ArgumentParser):
 
 def add_command(commands: Any, name: str, help_text: str, examples: Iterable[str] = (), **kwargs: Any) -> Parser:
     """A parser for a command: `help_text` in lists of commands and at the head of its help, `examples` below."""
-    shown = "\n".join([f"  {example}" for example in examples])
     parser: Parser = commands.add_parser(
         name,
         help=help_text,
         description=f"{help_text[0].upper()}{help_text[1:]}.",
-        epilog=f"examples:\n{shown}" if shown else None,
+        epilog=_epilog(examples),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         **kwargs,
     )
     return parser
+
+
+def _epilog(examples: Iterable[str]) -> str | None:
+    shown = "\n".join([f"  {example}" for example in examples])
+    return f"examples:\n{shown}" if shown else None
 
 
 def subcommands(parser: argparse.ArgumentParser) -> dict[str, Parser]:
@@ -94,6 +121,8 @@ def _unknown_option(parser: argparse.ArgumentParser, words: str) -> str:
 
 
 def _similar(word: str, names: Iterable[str]) -> str:
+    import difflib
+
     matches = difflib.get_close_matches(word, list(names), 1, 0.6)
     return f" (did you mean {matches[0]}?)" if matches else ""
 

@@ -7,12 +7,14 @@ error, so that `print` is safe everywhere in the command line.
 from __future__ import annotations
 
 import contextlib
-import json
+import os
 import re
-import secrets
 import sys
-from collections.abc import Iterator
-from typing import Any, TextIO, cast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, TextIO
 
 __all__ = ["json_text", "paint", "safe_output", "unfiltered", "visible"]
 
@@ -23,7 +25,7 @@ _CONTROLS = (
     r"\u2028\u2029\ufff9-\ufffb"  # Line and paragraph separators, annotations.
     r"\ud800-\udfff\U000e0000-\U000e007f]"  # Lone surrogates, and tags, which hide ASCII.
 )
-_SECRET = secrets.token_hex(8)
+_SECRET = os.urandom(8).hex()
 """Part of the command line's own escape sequences, so that no other text can contain one."""
 _PAINT = rf"\x1b\[{_SECRET};([\d;]+)m"
 
@@ -46,6 +48,8 @@ def _escaped(character: str) -> str:
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """Compact or indented JSON that standard output can encode and a terminal does not obey."""
+    import json
+
     unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "").startswith("utf")
     text = json.dumps(value, ensure_ascii=not unicode, indent=indent)
     # Within JSON, control characters stand in strings only, where a `\u` escape is the same character.
@@ -95,7 +99,7 @@ def _replacement(match: re.Match[str]) -> str:
 def safe_output() -> Iterator[None]:
     """Standard output and standard error through safe streams, within the block."""
     out, err = _SafeStream(sys.stdout), _SafeStream(sys.stderr)
-    with contextlib.redirect_stdout(cast(TextIO, out)), contextlib.redirect_stderr(cast(TextIO, err)):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             yield
         finally:

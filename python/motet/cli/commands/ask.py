@@ -15,7 +15,6 @@ from motet.cli.question import add_prompt, add_question, ask_options, make_atom,
 from motet.cli.style import Style
 from motet.cli.terminal import json_text
 
-HELP = "ask a model; the answer goes to standard output, its cost to standard error"
 EXAMPLES = (
     'motet ask "Why is the sky blue?" --effort low',
     'git diff | motet ask --system "Review this change."',

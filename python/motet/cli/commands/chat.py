@@ -15,7 +15,6 @@ from motet.cli.failure import OK, describe, exit_code
 from motet.cli.question import add_question, ask_options, make_atom, show
 from motet.cli.style import Style
 
-HELP = "hold a conversation in the terminal, with the cost of each answer"
 EXAMPLES = (
     "motet chat",
     'motet chat --system "Answer in one sentence." --effort low',

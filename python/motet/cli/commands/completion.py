@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from motet.cli.parser import subcommands
 
-HELP = "print a completion script for a shell"
 EXAMPLES = (
     "motet completion bash > ~/.local/share/bash-completion/completions/motet",
     "motet completion zsh > ~/.zfunc/_motet          # a folder of $fpath",
@@ -63,6 +62,7 @@ def _commands(parser: argparse.ArgumentParser, words: tuple[str, ...]) -> Iterat
             command.values.append(name)
     yield command
     for name, child in subcommands(parser).items():
+        child.load()
         yield from _commands(child, (*words, name))
 
 

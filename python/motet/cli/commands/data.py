@@ -25,7 +25,6 @@ from motet.cli.terminal import json_text
 if TYPE_CHECKING:
     from motet.tune.store import CorruptLine, Statistics
 
-HELP = "keep examples to train on, and build and check data sets"
 
 _MAX_FINDINGS = 100
 

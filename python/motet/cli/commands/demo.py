@@ -16,8 +16,6 @@ from motet.cli.failure import FAILURE, OK
 from motet.cli.options import add_color
 from motet.cli.style import Style
 
-HELP = "replay a scripted tool call, with the cost by channel; needs no key and no network"
-
 SLUG = "together/gpt-oss/120b"
 TOKEN_DELAY = 0.012
 """Seconds between tokens on a terminal: about the pace of a model."""

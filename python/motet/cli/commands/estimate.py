@@ -14,7 +14,6 @@ from motet.cli.style import Style
 from motet.cli.table import table
 from motet.cli.terminal import json_text
 
-HELP = "estimate the cost of an answer; nothing is sent"
 EXAMPLES = ('motet estimate "Why is the sky blue?" --max-tokens 500', "motet estimate --price 0.15,0.60 < prompt.txt")
 
 _CASES = ("low", "expected", "high")

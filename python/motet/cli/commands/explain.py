@@ -15,7 +15,6 @@ from motet.cli.options import add_input, add_output, add_parsing
 from motet.cli.style import Style
 from motet.cli.terminal import json_text
 
-HELP = "show a completion token by token, with the part and the channel of each"
 EXAMPLES = ("motet explain completion.txt", "motet explain ids.json --strict")
 
 MAX_TEXT_WIDTH = 28

@@ -9,7 +9,6 @@ from motet.cli.options import add_json
 from motet.cli.question import add_service, make_atom
 from motet.cli.terminal import json_text
 
-HELP = "check that a server responds and serves the model (exit code 1 if not)"
 EXAMPLES = ("motet health", "motet health -m openai/gpt-oss-20b --base-url http://localhost:8000")
 
 

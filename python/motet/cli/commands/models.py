@@ -17,7 +17,6 @@ from motet.cli.terminal import json_text
 
 __all__ = ["markdown"]
 
-HELP = "list the models with prices, context and grades"
 EXAMPLES = ("motet models", "motet models --refresh --json", "motet models --base-url http://localhost:8000")
 
 

@@ -16,7 +16,6 @@ from motet.cli.options import add_input, add_output, add_parsing
 from motet.cli.style import Style
 from motet.cli.terminal import json_text
 
-HELP = "parse a raw completion to typed messages"
 EXAMPLES = (
     "motet parse completion.txt --json",
     "motet parse ids.json --strict --tools tools.json",

@@ -13,7 +13,6 @@ from motet.cli.options import add_output, role
 from motet.cli.style import Style
 from motet.cli.terminal import json_text, unfiltered, visible
 
-HELP = "render chat messages as a prompt"
 EXAMPLES = (
     "motet render chat.json",
     "motet render chat.json --ids --reasoning-effort high",

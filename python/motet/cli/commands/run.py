@@ -20,7 +20,6 @@ from motet.cli.style import Style
 from motet.cli.terminal import json_text
 from motet.schema.tool import to_tool
 
-HELP = "run a tool loop: ask, call the tools, until the model has answered"
 EXAMPLES = (
     'motet run "Is Paris warm?" --tool weather:get_weather --max-cost 0.05',
     'motet run "Is Paris warm?" --tool weather:get_weather --checkpoint run.json',

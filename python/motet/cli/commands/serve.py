@@ -12,7 +12,6 @@ from motet.cli.options import add_color
 from motet.cli.style import Style
 from motet.testing.server.faces import FACES
 
-HELP = "serve scripted completions on this machine, to test clients without a key"
 EXAMPLES = ("motet serve", "motet serve answer-1.txt answer-2.txt --face vllm --port 0")
 
 _HELLO = (

@@ -15,7 +15,6 @@ from motet.cli.options import add_json
 from motet.cli.table import aligned
 from motet.cli.terminal import json_text
 
-HELP = "count the tokens of files, folders and standard input"
 EXAMPLES = ("motet count README.md", "motet count src docs", "motet count --special prompt.txt")
 
 

@@ -20,8 +20,6 @@ from motet.cli.terminal import json_text
 if TYPE_CHECKING:
     from motet.together import Backend
 
-HELP = "fine-tune a model: from the price of a training to the test of its model"
-
 
 def add(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND", title="commands")
