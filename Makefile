@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test snapshots test-free-threaded frameworks engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test snapshots test-free-threaded frameworks trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -31,6 +31,12 @@ frameworks: $(VENV)/frameworks-tools
 	$(VENV)/frameworks/bin/pytest $(ASYNC) -W ignore \
 		'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/frameworks.md]'
 	$(VENV)/frameworks/bin/mypy --package motet.integrations
+
+# What trainers call, with the trainers; `make test` skips these tests.
+trainers: $(VENV)/trainers-tools
+	$(VENV)/trainers/bin/pytest tests/integrations/test_renderers.py
+	$(VENV)/trainers/bin/pytest -W ignore 'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/trainers.md]'
+	$(VENV)/trainers/bin/mypy --module motet.integrations.renderers
 
 # Parsers inside of engines, with the parser modules of their wheels; `make test` skips these tests.
 engine-plugins: $(VENV)/engine-plugins-tools
@@ -157,6 +163,12 @@ $(VENV)/frameworks-tools: $(SOURCES) | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/frameworks
 	$(VENV)/frameworks/bin/pip install --quiet --upgrade pip
 	$(VENV)/frameworks/bin/pip install --quiet --editable '.[langchain,litellm,llm,mcp,pydantic-ai]' --group frameworks
+	touch $@
+
+$(VENV)/trainers-tools: $(SOURCES) | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/trainers
+	$(VENV)/trainers/bin/pip install --quiet --upgrade pip
+	$(VENV)/trainers/bin/pip install --quiet --editable '.[otel,renderers,together]' --group trainers
 	touch $@
 
 # Compilers and the writer of model files, in an environment of their own.

@@ -34,8 +34,11 @@ LOCAL_SERVERS = {
     "http://localhost:11434": "ollama",
 }
 """Servers that the pages ask, and the face of the scripted one that stands in for each."""
-REQUIREMENTS = {"frameworks.md": ("pydantic_ai", "dbos", "langchain_core", "litellm", "llm")}
-"""Packages of pages that `make frameworks` runs."""
+REQUIREMENTS = {
+    "frameworks.md": ("pydantic_ai", "dbos", "langchain_core", "litellm", "llm"),
+    "trainers.md": ("renderers",),
+}
+"""Packages of pages that `make frameworks` and `make trainers` run."""
 
 
 def answer(body: Mapping[str, Any]) -> str:

@@ -147,6 +147,7 @@ def foreign(path: Path) -> list[tuple[str, bool]]:
         ("llm", "integrations", ""),
         ("mcp", "", "integrations"),
         ("pydantic_ai", "integrations", ""),
+        ("renderers", "integrations", ""),
         ("sglang", "", "engines"),
         ("vllm", "engines", ""),
         ("compression", "", "tune"),
@@ -184,6 +185,7 @@ def test_no_other_package_is_imported() -> None:
         "llm",
         "mcp",
         "pydantic_ai",
+        "renderers",
         "sglang",
         "vllm",
         # Zstandard, from Python 3.14 on and before.
