@@ -64,7 +64,8 @@ def test_outputs_of_all_types(hint: Any, raw: str, value: Any, style: str, lane:
             assert answer.response_format == "service"
         else:
             assert "# Response Formats" in motet.decode(body["prompt"])
-            assert answer.response_format == "prompt"
+            assert "structural_tag" in body["structured_outputs"]
+            assert answer.response_format == "service"
 
 
 def test_nested_schemas_are_strict() -> None:
