@@ -27,6 +27,7 @@ def test_help_of_each_command() -> None:
         "run",
         "models",
         "health",
+        "proxy",
         "serve",
         "demo",
         "completion",
@@ -57,6 +58,7 @@ commands:
     health    check that a server responds and serves the model (exit code 1 if not)
     data      keep examples to train on, and build and check data sets
     tune      fine-tune a model: from the price of a training to the test of its model
+    proxy     serve clean Chat, Responses and Messages APIs in front of a server of gpt-oss
     serve     serve scripted completions on this machine, to test clients without a key
     demo      replay a scripted tool call, with the cost by channel; needs no key and no network
     completion
@@ -410,6 +412,43 @@ options:
 examples:
   motet health
   motet health -m openai/gpt-oss-20b --base-url http://localhost:8000
+""",
+            "proxy": """\
+usage: motet proxy [-h] [--log FILE] [--upstream URL] [--model NAME=URL] [--upstream-key KEY]
+                   [--lane {auto,chat,text,ids}] [--price IN,OUT] [--host HOST] [--port PORT]
+                   [--key KEY] [--state FILE] [--timeout S]
+                   [--reasoning-key {reasoning_content,reasoning}] [--color {auto,always,never}]
+
+Serve clean Chat, Responses and Messages APIs in front of a server of gpt-oss.
+
+options:
+  -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
+  --upstream URL        the server of all models without one of their own
+  --model NAME=URL      the server of a model; NAME=MODEL@URL if the server has another name for
+                        it
+  --upstream-key KEY    the key of the servers; by default $MOTET_UPSTREAM_KEY, else none
+  --lane {auto,chat,text,ids}
+                        how the servers are asked; auto: token ids of vLLM and SGLang, text of
+                        llama.cpp, chat of others
+  --price IN,OUT        US dollars for a million tokens of prompt and answer
+  --host HOST           the address to listen on (127.0.0.1); others need keys
+  --port PORT           8400 by default; 0 for a free one
+  --key KEY             a client's key: KEY, NAME:KEY or NAME:KEY:DOLLARS; @FILE has one a line;
+                        by default $MOTET_PROXY_KEYS, separated by blanks; without keys only this
+                        machine is served
+  --state FILE          the SQLite file of responses, reasoning and budgets, or none
+                        ($XDG_STATE_HOME/motet/proxy.sqlite3, else below ~/.local/state)
+  --timeout S           seconds for an answer (3600)
+  --reasoning-key {reasoning_content,reasoning}
+                        the key of reasoning in the Chat API (reasoning_content)
+  --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
+
+examples:
+  motet proxy --upstream http://localhost:8000
+  motet proxy --model gpt-oss-20b=http://gpu1:8000 --model fast=openai/gpt-oss-120b@http://gpu2:8000
+  motet proxy --upstream http://gpu:8000 --host 0.0.0.0 --key @keys.txt --price 0.15,0.60
 """,
             "serve": """\
 usage: motet serve [-h] [--log FILE]

@@ -158,6 +158,7 @@ PUBLIC = (
     "motet.errors",
     "motet.message",
     "motet.metrics",
+    "motet.proxy",
     "motet.testing",
     "motet.tiktoken",
     "motet.together",

@@ -18,7 +18,7 @@ STUB_DOCS = runpy.run_path(str(Path(__file__).parents[2] / "rust" / "python" / "
 STUB = STUB_DOCS["STUB"].read_text()
 MODULES = [
     "motet",
-    *(f"motet.{name}" for name in ("backend", "errors", "harmony", "limits", "message", "metrics", "testing")),
+    *(f"motet.{name}" for name in ("backend", "errors", "harmony", "limits", "message", "metrics", "proxy", "testing")),
     *(f"motet.{name}" for name in ("together", "tolerant_json", "trace", "tune")),
 ]
 

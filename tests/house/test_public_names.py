@@ -65,6 +65,7 @@ NAMES = {
     """,
     "motet.together": "Backend",
     "motet.trace": "Span disable enable",
+    "motet.proxy": "ClientKey KeptTurn ProxySettings State StoredResponse Upstream app",
     "motet.testing": """
         Cassette CassetteMissError FAULTS Fault Received ScriptedServer Stage Storage Training Turn stages
     """,

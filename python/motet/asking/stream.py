@@ -361,6 +361,12 @@ class AnswerStream(Closing):
         """The answers whose output was invalid and asked for again, so far."""
         return self._state.prepared.rejected
 
+    @property
+    def prepared(self) -> Prepared | None:
+        """The request as the service receives it. `None`: it was not sent yet."""
+        prepared: Prepared | None = self._state.rendered
+        return prepared
+
     def close(self) -> None:
         """Closes the connection; the service then stops generating and billing."""
         if self._state.stream is not None:
@@ -404,6 +410,12 @@ class AsyncAnswerStream(AsyncClosing):
     def rejected(self) -> tuple[Answer[Any], ...]:
         """The answers whose output was invalid and asked for again, so far."""
         return self._state.prepared.rejected
+
+    @property
+    def prepared(self) -> Prepared | None:
+        """The request as the service receives it. `None`: it was not sent yet."""
+        prepared: Prepared | None = self._state.rendered
+        return prepared
 
     async def aclose(self) -> None:
         """Closes the connection; the service then stops generating and billing."""

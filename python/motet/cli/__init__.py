@@ -31,6 +31,7 @@ COMMANDS = {
     "health": ("health", "check that a server responds and serves the model (exit code 1 if not)"),
     "data": ("data", "keep examples to train on, and build and check data sets"),
     "tune": ("tune", "fine-tune a model: from the price of a training to the test of its model"),
+    "proxy": ("proxy", "serve clean Chat, Responses and Messages APIs in front of a server of gpt-oss"),
     "serve": ("serve", "serve scripted completions on this machine, to test clients without a key"),
     "demo": ("demo", "replay a scripted tool call, with the cost by channel; needs no key and no network"),
     "completion": ("completion", "print a completion script for a shell"),

@@ -17,6 +17,7 @@ __all__ = [
     "add_parsing",
     "fraction",
     "money",
+    "port",
     "positive",
     "price",
     "role",
@@ -26,6 +27,13 @@ __all__ = [
 ]
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
+
+
+def port(text: str) -> int:
+    """An option's value: a port, 0 for a free one."""
+    if not text.isascii() or not text.isdecimal() or int(text[:20]) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535: {text!r}")
+    return int(text)
 
 
 def positive(text: str) -> int:

@@ -8,7 +8,7 @@ import sys
 import threading
 
 from motet.cli.inputs import read_text
-from motet.cli.options import add_color
+from motet.cli.options import add_color, port
 from motet.cli.style import Style
 from motet.testing.server.faces import FACES
 
@@ -29,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         default="together",
         help="the server that is imitated (together)",
     )
-    parser.add_argument("--port", type=_port, default=8000, help="8000 by default; 0 for a free one")
+    parser.add_argument("--port", type=port, default=8000, help="8000 by default; 0 for a free one")
     add_color(parser)
 
 
@@ -49,9 +49,3 @@ def run(options: argparse.Namespace) -> None:
         print(f"{style('title', server.url)} answers like {options.face}; Ctrl-C ends it", flush=True)
         print(style("markup", f"TOGETHER_BASE_URL={server.base_url} motet ask Hello"), flush=True)
         threading.Event().wait()
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text[:20]) > 65535:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535: {text!r}")
-    return int(text)

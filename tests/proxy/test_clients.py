@@ -1,0 +1,152 @@
+"""The SDKs of OpenAI and Anthropic against a proxy over real sockets, with each face of a server behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from pydantic import BaseModel
+
+from tests.support.proxies import HI, MODEL, TOOLS, proxied
+from tests.support.server_scripts import ANSWER, CALL, PLAIN, THOUGHT, final
+
+FACES = ("vllm", "sglang", "llamacpp", "together")
+
+
+@contextmanager
+def clients(*script: Any, **settings: Any) -> Iterator[tuple[openai.OpenAI, anthropic.Anthropic, Any]]:
+    with (
+        proxied(*script, **settings) as (url, server),
+        openai.OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as chat,
+        anthropic.Anthropic(base_url=url, api_key="unused", max_retries=0) as messages,
+    ):
+        yield chat, messages, server
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_sdks_read_answers_and_calls(face: str) -> None:
+    script = (PLAIN, CALL, CALL, CALL, CALL, CALL, PLAIN)
+    with clients(*script, face=face) as (openai_client, anthropic_client, _):
+        answer = openai_client.chat.completions.create(model=MODEL, messages=HI)
+        assert answer.choices[0].message.content == ANSWER
+        assert answer.choices[0].message.reasoning_content == THOUGHT
+        assert answer.usage.completion_tokens_details.reasoning_tokens
+        whole = openai_client.chat.completions.create(model=MODEL, messages=HI, tools=TOOLS["chat"])
+        with openai_client.chat.completions.stream(model=MODEL, messages=HI, tools=TOOLS["chat"]) as stream:
+            streamed = stream.get_final_completion()
+        for choice in (whole.choices[0], streamed.choices[0]):
+            assert choice.finish_reason == "tool_calls"
+            assert choice.message.content == "Let me look."
+            function = choice.message.tool_calls[0].function
+            assert (function.name, function.arguments) == ("get_weather", '{"city": "Zürich"}')
+        response = openai_client.responses.create(model=MODEL, input="Hi", tools=TOOLS["responses"])
+        with openai_client.responses.stream(model=MODEL, input="Hi", tools=TOOLS["responses"]) as events:
+            last = events.until_done().get_final_response()
+        for reply in (response, last):
+            assert [item.type for item in reply.output] == ["reasoning", "message", "function_call"]
+            assert reply.output_text == "Let me look."
+            assert json.loads(reply.output[-1].arguments) == {"city": "Zürich"}
+        thinking = {"type": "enabled", "budget_tokens": 2000}
+        with anthropic_client.messages.stream(
+            model=MODEL, messages=HI, max_tokens=9000, thinking=thinking, tools=TOOLS["anthropic"]
+        ) as stream:
+            message = stream.get_final_message()
+        assert [block.type for block in message.content] == ["thinking", "text", "tool_use"]
+        assert message.content[-1].input == {"city": "Zürich"}
+        assert message.stop_reason == "tool_use"
+        message = anthropic_client.messages.create(model=MODEL, messages=HI, max_tokens=9000)
+        assert [block.text for block in message.content] == [ANSWER]
+        assert message.stop_reason == "end_turn"
+        assert message.usage.input_tokens == answer.usage.prompt_tokens
+
+
+class Review(BaseModel):
+    """An output type."""
+
+    approved: bool
+    issues: list[str]
+
+
+def test_parse_helpers_read_typed_outputs() -> None:
+    text = '{"approved": true, "issues": ["a"]}'
+    with clients(final(text), final(text), face="together") as (client, _, server):
+        parsed = client.chat.completions.parse(model=MODEL, messages=HI, response_format=Review)
+        assert parsed.choices[0].message.parsed == Review(approved=True, issues=["a"])
+        assert client.responses.parse(model=MODEL, input="Hi", text_format=Review).output_parsed == Review(
+            approved=True, issues=["a"]
+        )
+        formats = [request.body["response_format"]["type"] for request in server.requests if request.body]
+        assert formats == ["json_schema", "json_schema"]
+
+
+def test_stored_response_continues_and_is_deleted() -> None:
+    with clients(CALL, PLAIN, PLAIN) as (client, _, server):
+        first = client.responses.create(
+            model=MODEL,
+            input=[*HI, {"role": "user", "content": "Now?"}],
+            tools=TOOLS["responses"],
+            instructions="Brief.",
+        )
+        assert client.responses.retrieve(first.id).to_dict() == first.to_dict()
+        items = list(client.responses.input_items.list(first.id, limit=1, order="asc"))
+        assert [item.content[0].text for item in items] == [HI[0]["content"], "Now?"]
+        result = {"type": "function_call_output", "call_id": first.output[-1].call_id, "output": "sunny"}
+        second = client.responses.create(model=MODEL, input=[result], previous_response_id=first.id)
+        assert second.previous_response_id == first.id
+        prompt = _prompt(server.requests[-1].body)
+        assert "I need the weather." in prompt and "sunny" in prompt
+        assert "Brief." not in prompt, "instructions are those of one request"
+        client.responses.delete(first.id)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(first.id)
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model=MODEL, input="More", previous_response_id=second.id)
+        assert caught.value.code == "previous_response_not_found"
+        unstored = client.responses.create(model=MODEL, input="Hi", store=False)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(unstored.id)
+
+
+def _prompt(body: dict[str, Any]) -> str:
+    import motet
+
+    return motet.decode(body["prompt"])
+
+
+def test_models_and_counts_are_in_each_form() -> None:
+    with clients(face="vllm") as (client, anthropic_client, _):
+        assert [model.id for model in client.models.list()] == [MODEL]
+        assert client.models.retrieve(MODEL).id == MODEL
+        assert [model.id for model in anthropic_client.models.list()] == [MODEL]
+        count = anthropic_client.messages.count_tokens(model=MODEL, messages=HI, tools=TOOLS["anthropic"])
+        assert count.input_tokens > 60
+        with pytest.raises(openai.NotFoundError, match="no upstream lists the model 'other'"):
+            client.models.retrieve("other")
+
+
+def test_one_call_where_the_client_takes_one() -> None:
+    two = CALL.replace("<|call|>", "<|end|>") + CALL[CALL.rindex("<|start|>") :]
+    with clients(two, two) as (client, _, _):
+        both = client.chat.completions.create(model=MODEL, messages=HI, tools=TOOLS["chat"])
+        assert len(both.choices[0].message.tool_calls) == 2
+        raw = client.chat.completions.with_raw_response.create(
+            model=MODEL, messages=HI, tools=TOOLS["chat"], parallel_tool_calls=False
+        )
+        assert len(raw.parse().choices[0].message.tool_calls) == 1
+        assert "parallel_call_left_out" in raw.headers["x-motet-repairs"]
+
+
+def test_cut_answer_has_the_reason_of_each_api() -> None:
+    with clients(PLAIN, PLAIN, PLAIN) as (client, anthropic_client, _):
+        chat = client.chat.completions.create(model=MODEL, messages=HI, max_completion_tokens=5)
+        assert chat.choices[0].finish_reason == "length"
+        response = client.responses.create(model=MODEL, input="Hi", max_output_tokens=5)
+        assert response.status == "incomplete"
+        assert response.incomplete_details.reason == "max_output_tokens"
+        message = anthropic_client.messages.create(model=MODEL, messages=HI, max_tokens=5)
+        assert message.stop_reason == "max_tokens"
