@@ -34,7 +34,7 @@ frameworks: $(VENV)/frameworks-tools
 
 # What trainers call, with the trainers; `make test` skips these tests.
 trainers: $(VENV)/trainers-tools
-	$(VENV)/trainers/bin/pytest tests/integrations/test_renderers.py
+	$(VENV)/trainers/bin/pytest tests/integrations/test_renderers.py tests/transformers
 	$(VENV)/trainers/bin/pytest -W ignore 'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/trainers.md]'
 	$(VENV)/trainers/bin/mypy --module motet.integrations.renderers
 
@@ -168,7 +168,7 @@ $(VENV)/frameworks-tools: $(SOURCES) | $(VENV)/bin/python
 $(VENV)/trainers-tools: $(SOURCES) | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/trainers
 	$(VENV)/trainers/bin/pip install --quiet --upgrade pip
-	$(VENV)/trainers/bin/pip install --quiet --editable '.[otel,renderers,together]' --group trainers
+	$(VENV)/trainers/bin/pip install --quiet --editable '.[otel,renderers,together,transformers]' --group trainers
 	touch $@
 
 # Compilers and the writer of model files, in an environment of their own.

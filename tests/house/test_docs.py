@@ -36,7 +36,7 @@ LOCAL_SERVERS = {
 """Servers that the pages ask, and the face of the scripted one that stands in for each."""
 REQUIREMENTS = {
     "frameworks.md": ("pydantic_ai", "dbos", "langchain_core", "litellm", "llm"),
-    "trainers.md": ("renderers",),
+    "trainers.md": ("renderers", "trl"),
 }
 """Packages of pages that `make frameworks` and `make trainers` run."""
 
@@ -57,6 +57,7 @@ def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("TOGETHER_API_KEY", KEY)
     # The folder of llm's keys and logs, and a table of prices that LiteLLM fetches otherwise.
     monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     # The job has ended at the first poll, so that nothing waits.
     with ScriptedServer(answer, training=Training(stages=[Stage("completed", 20)])) as server:

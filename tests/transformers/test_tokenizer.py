@@ -164,3 +164,25 @@ def test_pretrained_tokenizer_is_one_of_transformers() -> None:
         [{"input_ids": [1]}, {"input_ids": [2, 3]}]
     )
     assert collated["input_ids"].tolist() == [[199999, 1], [2, 3]]
+
+
+def test_other_chat_templates_are_refused() -> None:
+    own = Tokenizer()
+    assert own.apply_chat_template(CHAT, chat_template=own.chat_template) == own.apply_chat_template(CHAT)
+    with pytest.raises(ValueError, match="other chat templates have no place"):
+        own.apply_chat_template(CHAT, chat_template="{{ messages }}")
+    own.chat_template = "{{ messages }}"
+    with pytest.raises(ValueError, match="other chat templates have no place"):
+        own.apply_chat_template(CHAT)
+
+
+@pytest.mark.parametrize("dialect", ["motet", "openai_harmony", "chat_template"])
+def test_answers_at_the_end_are_ended_by_return(dialect: str) -> None:
+    options: Any = {"dialect": dialect, "tokenize": False}
+    assert "hm" in TOKENIZER.apply_chat_template(CHAT, **options)
+    assert TOKENIZER.apply_chat_template(CHAT, **options).endswith("Sunny.<|return|>")
+    assert TOKENIZER.apply_chat_template(CHAT, add_generation_prompt=True, **options).endswith(
+        "Sunny.<|end|><|start|>assistant"
+    )
+    sample = TOKENIZER.apply_chat_template(CHAT, dialect=dialect, return_assistant_tokens_mask=True)
+    assert (sample.input_ids[-1], sample.assistant_masks[-1]) == (TOKENIZER.eos_token_id, 1)

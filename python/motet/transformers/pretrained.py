@@ -13,6 +13,8 @@ __all__ = ["pretrained_tokenizer"]
 def pretrained_tokenizer(**options: Any) -> Any:
     """A `Tokenizer` that is a `transformers.PreTrainedTokenizerBase` as well, and gives its `BatchEncoding`.
 
+    Its `save_pretrained` writes no files: those of the published tokenizer have the same ids and the template.
+
     `options` are those of `Tokenizer`. Raises `ImportError` without `transformers`.
     """
     return _combined_class()(**options)
@@ -31,6 +33,10 @@ def _combined_class() -> type:
 
         def _batch(self, columns: dict[str, Any]) -> Any:
             return transformers.BatchEncoding(columns)
+
+        def save_pretrained(self, save_directory: Any, **options: Any) -> tuple[str, ...]:
+            """Writes no files, and returns no paths: trainers call it for each checkpoint."""
+            return ()
 
         def __reduce__(self) -> tuple[Any, ...]:
             names = ("padding_side", "truncation_side", "model_max_length", "split_special_tokens")

@@ -34,6 +34,8 @@ _SPELLINGS = {token: spelling for spelling, token in _ADDED.items()}
 _NAMED = {"bos_token": _SPELLINGS[199_998], "eos_token": _SPELLINGS[200_002], "pad_token": _SPELLINGS[199_999]}
 _NO_LIMIT = int(1e30)
 """The value by which `transformers` says that a tokenizer has no limit of its own."""
+_CHAT_TEMPLATE = "{# motet renders conversations itself: this text is not used #}{% generation %}{% endgeneration %}"
+"""The value of `chat_template`. Trainers look there for marks of what the model writes before they ask for the mask."""
 _TEMPLATE_OPTIONS = {"model_identity": "identity", "current_date": "current_date", "builtin_tools": "builtin_tools"}
 """Variables of the published chat template, and the options of `motet.render` for them."""
 
@@ -79,6 +81,7 @@ class Tokenizer:
         self.name_or_path = "openai/gpt-oss"
         self.bos_token, self.eos_token, self.pad_token = _NAMED.values()
         self.unk_token = None
+        self.chat_template = _CHAT_TEMPLATE
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(len={len(self)}, padding_side={self.padding_side!r})"
@@ -392,7 +395,7 @@ class Tokenizer:
         conversation: Sequence[Any],
         tools: Sequence[Mapping[str, Any] | Callable[..., Any]] | None = None,
         documents: None = None,
-        chat_template: None = None,
+        chat_template: str | None = None,
         add_generation_prompt: bool = False,
         continue_final_message: bool = False,
         tokenize: bool = True,
@@ -413,9 +416,10 @@ class Tokenizer:
 
         `return_assistant_tokens_mask` adds `assistant_masks`: 1 for what the model writes, from `<|channel|>` to the
         stop token. `dialect="motet"` renders as models write instead of by the published template; further options are
-        those of the template (`model_identity`, `builtin_tools`) and of `motet.render`.
+        those of the template (`model_identity`, `builtin_tools`) and of `motet.render`. Without `add_generation_prompt`
+        and `continue_final_message` it is a training sample, as `motet.render_training` makes it.
         """
-        if documents is not None or chat_template is not None:
+        if documents is not None or {chat_template, self.chat_template} - {None, _CHAT_TEMPLATE}:
             raise ValueError("documents and other chat templates have no place in gpt-oss's prompts")
         if continue_final_message and add_generation_prompt:
             raise ValueError("add_generation_prompt and continue_final_message exclude each other")
@@ -424,6 +428,9 @@ class Tokenizer:
         single = not conversation or isinstance(conversation[0], Mapping) or hasattr(conversation[0], "role")
         settings = {_TEMPLATE_OPTIONS.get(name, name): value for name, value in options.items() if value is not None}
         settings |= {"reasoning_effort": reasoning_effort} if reasoning_effort is not None else {}
+        is_sample = not add_generation_prompt and not continue_final_message
+        if is_sample:
+            settings.setdefault("keep_analysis", "all")
         prompts: list[Prompt] = [
             render(
                 messages,
@@ -435,10 +442,11 @@ class Tokenizer:
             )
             for messages in ([conversation] if single else conversation)
         ]
+        ids = [prompt._native.training_ids() if is_sample else prompt.ids for prompt in prompts]
         if not tokenize:
-            texts = [prompt.text for prompt in prompts]
+            texts = [_core.decode(row) for row in ids]
             return texts[0] if single else texts
-        rows: list[dict[str, list[Any]]] = [{"input_ids": prompt.ids} for prompt in prompts]
+        rows: list[dict[str, list[Any]]] = [{"input_ids": row} for row in ids]
         if return_assistant_tokens_mask:
             for row, prompt in zip(rows, prompts, strict=True):
                 row["assistant_masks"] = list(prompt.loss_mask())
