@@ -18,6 +18,7 @@ from motet.dialects.chat import to_messages
 from motet.harmony import Effort, Messages
 from motet.message import Completion, Lane, Message
 from motet.metrics import Price, Time, Usage
+from motet.schema.builtin_functions import BuiltinTool
 
 __all__ = [
     "AsyncReplyStream",
@@ -50,7 +51,7 @@ class Request:
     """For answers among the messages, by their index, the ids that the model sampled: the ids lane sends them again."""
     tools: tuple[Mapping[str, Any], ...] = ()
     """OpenAI tool dicts."""
-    builtin_tools: tuple[Literal["browser", "python"], ...] = ()
+    builtin_tools: tuple[BuiltinTool, ...] = ()
     """Built-in tools of gpt-oss; the raw lanes carry them."""
     tool_choice: str | Mapping[str, Any] | None = None
     """`auto`, `none`, `required`, or a dict that names one tool. `None`: the service's default. The raw lanes send it

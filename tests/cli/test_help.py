@@ -101,10 +101,11 @@ examples:
   curl -N ... | motet parse --stream
 """,
             "render": """\
-usage: motet render [-h] [--log FILE] [--tools FILE] [--builtin {browser,python}]
-                    [--instructions TEXT] [--reasoning-effort {low,medium,high}]
-                    [--current-date YYYY-MM-DD] [--identity TEXT] [--knowledge-cutoff YYYY-MM]
-                    [--next-role NEXT_ROLE] [--keep-analysis {turn,all,none,openai_harmony}]
+usage: motet render [-h] [--log FILE] [--tools FILE]
+                    [--builtin {browser,container,python,repo_browser}] [--instructions TEXT]
+                    [--reasoning-effort {low,medium,high}] [--current-date YYYY-MM-DD]
+                    [--identity TEXT] [--knowledge-cutoff YYYY-MM] [--next-role NEXT_ROLE]
+                    [--keep-analysis {turn,all,none,openai_harmony}]
                     [--dialect {motet,openai_harmony,oss_harmony,chat_template}] [--ids] [--json]
                     [--color {auto,always,never}]
                     [file]
@@ -119,7 +120,7 @@ options:
   -h, --help            show this help message and exit
   --log FILE            append requests and answers to a file, without API keys
   --tools FILE          a JSON list of tools
-  --builtin {browser,python}
+  --builtin {browser,container,python,repo_browser}
                         a built-in tool; repeatable
   --instructions TEXT   the developer message
   --reasoning-effort {low,medium,high}

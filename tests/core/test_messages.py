@@ -335,7 +335,7 @@ def test_messages_of_rendering() -> None:
             "tool name": 'RenderError: tool "a b": its name cannot stand in a header; it is written as "a_b"',
             "empty tool name": 'RenderError: tool "": tool name "" cannot stand in a header: it must be 1 to 64 of A-Z a-z 0-9 _ . -, and not a role',
             "tool twice": 'RenderError: two tools are named "f": a model could not tell them apart',
-            "built-in tool": "ValueError: builtin_tools can be 'browser' and 'python', not \"shell\"",
+            "built-in tool": "ValueError: builtin_tools can be 'browser', 'container', 'python', 'repo_browser', not \"shell\"",
             "effort": "ValueError: reasoning_effort must be one of 'low', 'medium', 'high', not \"extreme\"",
             "date": 'RenderError: current_date "2026-02-30" must be a date as 2025-06-28',
             "dialect": "ValueError: dialect must be one of 'motet', 'openai_harmony', 'oss_harmony', 'chat_template', not \"latin\"",

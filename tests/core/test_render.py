@@ -495,7 +495,7 @@ def test_surrogates_are_joined_or_replaced() -> None:
     assert "# Instructions\n\n\ufffd" in prompt.text
 
 
-@pytest.mark.parametrize("name", ["python", "browser", "container"])
+@pytest.mark.parametrize("name", ["python", "browser", "container", "repo_browser"])
 def test_functions_named_as_built_in_tools_stay_functions(name: str) -> None:
     tool = {"name": name, "description": "The caller's own.", "parameters": {"type": "object", "properties": {"x": {}}}}
     chat: list[Any] = [

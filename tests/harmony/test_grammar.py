@@ -184,6 +184,9 @@ def test_grammar_settings(form: str) -> None:
     answer, call = "<|channel|>final<|message|>Hi<|return|>", GOOD + '{"city": "x"}<|call|>'
     thought = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant"
     now = " to=functions.now<|channel|>commentary<|message|>{}<|call|>"
+    command = '<|channel|>analysis to=container.exec code<|message|>{"cmd": ["ls"]}<|call|>'
+    opened = '<|channel|>commentary to=repo_browser.open_file <|constrain|>json<|message|>{"path": "a"}<|call|>'
+    python = "<|channel|>analysis to=python code<|message|>1<|call|>"
     review = '<|channel|>final <|constrain|>json<|message|>{"stars": 2, "why": "ok"}<|return|>'
     for settings, accepted, refused in (
         ({}, [answer, call, thought + answer, thought + call, now], [call + "<|start|>assistant" + now, thought]),
@@ -193,6 +196,11 @@ def test_grammar_settings(form: str) -> None:
         ({"reasoning": False}, [answer, call], [thought + answer]),
         ({"response_format": REVIEW}, [review, call, thought + review], [answer, review.replace("2", "9")]),
         ({"tools": [], "builtin_tools": []}, [answer, thought + answer], [call, now]),
+        (
+            {"builtin_tools": ["container", "repo_browser"]},
+            [command, opened, call],
+            [python, command.replace("cmd", "x")],
+        ),
     ):
         matcher = engine(form, **settings)
         for text in accepted:

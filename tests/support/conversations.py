@@ -11,7 +11,8 @@ from motet import Message, Preamble, Reasoning, Text, ToolCall, ToolResult
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,20}", fullmatch=True).filter(
     lambda name: (
-        name not in {"system", "developer", "user", "assistant", "tool", "python", "browser", "container"}
+        name
+        not in {"system", "developer", "user", "assistant", "tool", "python", "browser", "container", "repo_browser"}
         and not name.startswith(("python.", "browser.", "container.", "functions."))
     )
 )

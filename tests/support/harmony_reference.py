@@ -168,7 +168,7 @@ def _is_word(word: str | None, channel: str | None, recipient: str | None) -> bo
     return recipient is not None or not (word.startswith("functions.") or word.split(".")[0] in BUILT_IN)
 
 
-BUILT_IN = ("python", "browser", "container")
+BUILT_IN = ("python", "browser", "container", "repo_browser")
 
 
 def _is_own(frame: Read, before: list[Read]) -> bool:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 import motet
-from motet.schema.tool import builtin_tools, result_text
+from motet.schema.builtin import builtin_tools
+from motet.schema.tool import result_text
 from tests.support.hypothesis_profiles import examples
 from tests.support.tool_functions import (
     INTEGER,
@@ -84,10 +85,32 @@ def test_built_in_tools_of_gpt_oss() -> None:
     assert (find.name, find.idempotent, find.parameters, called(find, "")) == ("browser.find", True, {}, "")
 
 
+def test_container_and_repository_take_the_arguments_of_training() -> None:
+    def run(cmd: list[str], **options: Any) -> Any:
+        return cmd, options
+
+    class Files:
+        def open_file(self, path: str, line_start: int = 1, line_end: int | None = None) -> Any:
+            return path, line_start, line_end
+
+    exec_, open_file = builtin_tools({"container": run, "repo_browser": Files()})
+    assert [exec_.name, open_file.name] == ["container.exec", "repo_browser.open_file"]
+    assert called(exec_, '{"cmd": ["ls"], "timeout": 1.5, "workdir": null}') == (["ls"], {"timeout": 1.5})
+    assert called(exec_, '{"command": ["ls", "-l"]}') == (["ls", "-l"], {})
+    assert called(exec_, '{"cmd": "ls | wc"}') == (["bash", "-lc", "ls | wc"], {})
+    assert called(open_file, '{"path": "a", "line_start": 2.0}') == ("a", 2, None)
+    assert called(open_file, '{"file_path": "a", "start_line": 2, "end_line": 3}') == ("a", 2, 3)
+    for arguments in ('{"path": "a", "depth": 1}', '{"line_start": 1}', "[]", "{"):
+        with pytest.raises(motet.InvalidArgumentsError, match="open_file"):
+            open_file.bind(arguments)
+
+
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [
         ({"bash": print}, motet.ConfigError),
+        ({"container": 3}, TypeError),
+        ({"repo_browser": {"open": print}}, TypeError),
         ({"python": "3"}, TypeError),
         ({"browser": object()}, TypeError),
         ({"browser": {"find": 3}}, TypeError),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 from motet import catalog
 from motet._core import tool_dicts
@@ -19,6 +19,7 @@ from motet.errors import ConfigError, UnknownToolError
 from motet.harmony import Effort
 from motet.limits import Budget, active
 from motet.message import Lane
+from motet.schema.builtin_functions import BuiltinTool
 from motet.schema.output import Output
 from motet.schema.tool import to_tool
 
@@ -33,9 +34,10 @@ class Options(TypedDict, total=False):
     one word that ends in `.md` or `.txt`."""
     tools: Sequence[Any]
     """Tools made with `motet.tool`, functions, OpenAI tool dicts, or names of tools without parameters."""
-    builtin_tools: Iterable[Literal["browser", "python"]] | Mapping[str, Any]
-    """Built-in tools of gpt-oss, in the raw lanes. In a run, a dict from each to its implementation:
-    `{"python": run_code}`, `{"browser": browser}`."""
+    builtin_tools: Iterable[BuiltinTool] | Mapping[str, Any]
+    """Tools that gpt-oss was trained with: `browser`, `container`, `python`, `repo_browser`. In a run, a dict from each
+    to its implementation, as `{"python": run_code, "container": run_command}`. The chat lane offers them as functions,
+    and refuses `python`, which takes code."""
     tool_choice: str | Mapping[str, Any] | None
     """`auto`, `none`, `required`, the name of one tool, or the dict of the APIs that names it. Default: the service's,
     which is `auto`. The service enforces others: in the chat lane as it does, in the raw lanes by a grammar."""
@@ -96,7 +98,7 @@ class PreparedOptions:
     briefs: tuple[str | Path, ...] = ()
     tools: tuple[Mapping[str, Any], ...] = ()
     """OpenAI tool dicts."""
-    builtin_tools: tuple[Literal["browser", "python"], ...] = ()
+    builtin_tools: tuple[BuiltinTool, ...] = ()
     tool_choice: str | Mapping[str, Any] | None = None
     on: Episode = field(default_factory=Episode)
     reasoning_effort: Effort | None = None

@@ -16,6 +16,7 @@ from motet._core import MARKERS
 from motet.dialects.chat import to_messages
 from motet.harmony.attribution import Attribution, LossTokens
 from motet.message import Frame, Message, Note, Role
+from motet.schema.builtin_functions import BuiltinTool
 
 __all__ = [
     "Attribution",
@@ -223,7 +224,7 @@ def render(
     messages: Messages,
     *,
     tools: Tools = (),
-    builtin_tools: Iterable[Literal["browser", "python"]] = (),
+    builtin_tools: Iterable[BuiltinTool] = (),
     instructions: str | None = None,
     response_format: Mapping[str, Any] | None = None,
     reasoning_effort: Effort = "medium",
@@ -242,7 +243,8 @@ def render(
     - `messages`: `Message`s and OpenAI chat dicts, mixed freely. A system or developer message at the front is
       joined with `instructions` and `tools`. A `SystemContent` at the front stands in place of the system text.
     - `tools`: OpenAI tool dicts, tools made with `motet.tool`, or names of tools without parameters.
-    - `builtin_tools`: tools that the models were trained with, `"browser"` and `"python"`.
+    - `builtin_tools`: tools that the models were trained with: `"browser"`, `"container"`, `"python"` and
+      `"repo_browser"`. The published chat template has `browser` and `python` only.
     - `response_format`: as OpenAI's `{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}`, or
       `{"type": "json_object"}` for any JSON object.
     - `current_date`: a date, or a text as `2025-06-28`. `None`: the prompt names none.
@@ -348,7 +350,7 @@ def render_training(
     messages: Messages,
     *,
     tools: Tools = (),
-    builtin_tools: Iterable[Literal["browser", "python"]] = (),
+    builtin_tools: Iterable[BuiltinTool] = (),
     instructions: str | None = None,
     response_format: Mapping[str, Any] | None = None,
     reasoning_effort: Effort = "medium",

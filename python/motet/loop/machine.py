@@ -35,7 +35,8 @@ from motet.loop.limit_tracker import LimitTracker, worst_case
 from motet.loop.run import CallRecord, Run, Signal, Step
 from motet.message import Message, Text, ToolCall
 from motet.metrics import Metrics
-from motet.schema.tool import Tool, builtin_tools, result_text, to_tool
+from motet.schema.builtin import builtin_tools
+from motet.schema.tool import Tool, result_text, to_tool
 
 __all__ = [
     "Ask",

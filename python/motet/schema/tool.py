@@ -7,16 +7,16 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 from motet._core import tool_dicts
-from motet.errors import ConfigError, InvalidArgumentsError
+from motet.errors import InvalidArgumentsError
 from motet.schema.arguments import Arguments, signature_function
 from motet.schema.docstring import parse_docstring
 from motet.schema.result import MAX_RESULT, result_text
 
-__all__ = ["Tool", "builtin_tools", "result_text", "to_tool", "tool", "tools_from"]
+__all__ = ["Tool", "parse_arguments", "result_text", "to_tool", "tool", "tools_from"]
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -70,21 +70,18 @@ class Tool:
         return (self._bind or _bind_parsed)(self, arguments)
 
 
-def _bind_raw(tool: Tool, arguments: str) -> Callable[[], Any]:
-    return lambda: tool.function(arguments)
-
-
 def _bind_parsed(tool: Tool, arguments: str) -> Callable[[], Any]:
-    values = _parsed(tool, arguments)
+    values = parse_arguments(tool, arguments)
     return lambda: tool.function(**values)
 
 
 def _bind_dispatched(tool: Tool, arguments: str) -> Callable[[], Any]:
-    values = _parsed(tool, arguments)
+    values = parse_arguments(tool, arguments)
     return lambda: tool.function(tool.name, values)
 
 
-def _parsed(tool: Tool, arguments: str) -> dict[str, Any]:
+def parse_arguments(tool: Tool, arguments: str) -> dict[str, Any]:
+    """The JSON arguments of a call. Raises `InvalidArgumentsError` unless they are an object."""
     try:
         values = json.loads(arguments or "{}")
     except (ValueError, RecursionError) as error:
@@ -226,30 +223,3 @@ def tools_from(dicts: Iterable[Mapping[str, Any]], dispatch: Callable[[str, dict
         parameters = function.get("parameters") or {"type": "object", "properties": {}}
         tools.append(Tool(name, description, parameters, dispatch, _bind=_bind_dispatched))
     return tools
-
-
-def builtin_tools(implementations: Mapping[str, Any]) -> list[Tool]:
-    """The built-in tools of gpt-oss with the caller's implementations.
-
-    `{"python": run_code}`: a function of the code. `{"browser": browser}`: an object with the methods `search`, `open`
-    and `find`, or a dict of them; they take the model's arguments.
-    """
-    tools = []
-    for namespace, implementation in implementations.items():
-        if namespace not in ("python", "browser"):
-            raise ConfigError(f"builtin_tools knows python and browser, not {namespace!r}")
-        methods = {"python": implementation} if namespace == "python" else _browser_methods(implementation)
-        if not methods or not all(map(callable, methods.values())):
-            form = "a function of the code" if namespace == "python" else "an object with search, open and find"
-            raise TypeError(f"builtin_tools[{namespace!r}] must be {form}, not {implementation!r:.80}")
-        bind = _bind_raw if namespace == "python" else _bind_parsed
-        for name, method in methods.items():
-            tool = method if isinstance(method, Tool) else Tool(name, "", {}, method)
-            tools.append(replace(tool, name=name, description="", parameters={}, _bind=bind))
-    return tools
-
-
-def _browser_methods(browser: Any) -> dict[str, Any]:
-    names = ("search", "open", "find")
-    methods = browser if isinstance(browser, Mapping) else {name: getattr(browser, name, None) for name in names}
-    return {f"browser.{name}": methods[name] for name in names if methods.get(name) is not None}

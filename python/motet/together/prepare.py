@@ -79,12 +79,10 @@ def prepare(request: Request, lane: Lane, lane_reason: str, server: Server) -> P
 
 
 def _prepare_chat(request: Request, lane_reason: str, server: Server) -> Prepared:
-    if request.builtin_tools:
-        raise ConfigError("the chat lane has no place for builtin_tools; use lane='ids' or 'text'")
+    request, notes = chat.with_builtin_functions(request)
     body, schema_in_prompt = chat.body(request, server.service, server.reasoning_key)
-    notes: tuple[str, ...] = ()
     if request.harmony and _quotes_markers(request):
-        notes = ("the conversation quotes control tokens, and the service may take them for structure",)
+        notes += ("the conversation quotes control tokens, and the service may take them for structure",)
     if request.harmony and not server.service.keeps_preambles and (dropped := chat.drop_preambles(body["messages"])):
         notes += (f"texts before calls that the server's chat template refuses beside reasoning, not sent: {dropped}",)
     tokens = _template_tokens(request, body["messages"]) if request.harmony else None
@@ -129,8 +127,9 @@ def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: st
 def prepare_undecided(request: Request) -> Prepared:
     """A request whose lane depends on a server without a request so far: without a body. Its prompt is counted as the
     raw lanes and as the chat template render it, and the count is exact if both agree."""
-    body, _ = chat.body(request, UNKNOWN, None)
-    counts = [_raw_tokens(request), _template_tokens(request, body["messages"])]
+    chat_request = request if "python" in request.builtin_tools else chat.with_builtin_functions(request)[0]
+    body, _ = chat.body(chat_request, UNKNOWN, None)
+    counts = [_raw_tokens(request), _template_tokens(chat_request, body["messages"])]
     equal = counts[0] == counts[1]
     return Prepared(
         request=request,

@@ -11,7 +11,7 @@ use crate::parser::collect::ClassifiedFrame;
 use crate::parser::opened::Opened;
 use crate::parser::stream::{Completion, parse_ids};
 use crate::parser::tool_names::ToolNames;
-use crate::render::{self, Builtin, Prompt, RenderOptions, SampledFrame, SampledKind, SampledTurn};
+use crate::render::{self, Prompt, RenderOptions, SampledFrame, SampledKind, SampledTurn};
 use std::sync::Arc;
 
 /// The prompt with the ids that a model sampled behind it, and with the messages that follow.
@@ -59,10 +59,7 @@ pub fn render_sampled(
 
 /// The names of all tools that a prompt offers in its options.
 pub fn tool_names(options: &RenderOptions) -> impl Iterator<Item = String> {
-    let builtin = options.builtin_tools.iter().flat_map(|tool| match tool {
-        Builtin::Browser => &["browser.search", "browser.open", "browser.find"][..],
-        Builtin::Python => &["python"][..],
-    });
+    let builtin = options.builtin_tools.iter().flat_map(|tool| tool.functions());
     let names = options.tools.iter().map(|tool| tool.name.clone());
     names.chain(builtin.map(|name| (*name).to_owned()))
 }

@@ -8,7 +8,7 @@ const FUNCTIONS: &str = "functions.";
 pub(crate) const FUNCTIONS_NAMESPACE: &str = "functions";
 
 /// Tools that are addressed by their own name.
-const BUILT_IN: [&str; 3] = ["python", "browser", "container"];
+const BUILT_IN: [&str; 4] = ["python", "browser", "container", "repo_browser"];
 
 /// Whether a name is a built-in tool's, or a function's of one: `python`, `browser.search`.
 pub fn is_built_in(name: &str) -> bool {
@@ -47,7 +47,15 @@ mod tests {
 
     #[test]
     fn names_and_recipients_are_inverse() {
-        for name in ["get_weather", "math.sum", "python", "browser.search", "container.exec", "pythonic"] {
+        for name in [
+            "get_weather",
+            "math.sum",
+            "python",
+            "browser.search",
+            "container.exec",
+            "repo_browser.search",
+            "pythonic",
+        ] {
             assert_eq!(name_of(&recipient_of(name)), name);
         }
     }

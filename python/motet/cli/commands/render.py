@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import typing
 from typing import Any
 
 import motet
@@ -12,6 +13,7 @@ from motet.cli.inputs import read_json, title, tool_list
 from motet.cli.options import add_output, role
 from motet.cli.style import Style
 from motet.cli.terminal import json_text, unfiltered, visible
+from motet.schema.builtin_functions import BuiltinTool
 
 EXAMPLES = (
     "motet render chat.json",
@@ -39,7 +41,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         help='a JSON list of messages, or {"messages": ..., "tools": ...}; by default, or for -, standard input',
     )
     parser.add_argument("--tools", metavar="FILE", help="a JSON list of tools")
-    parser.add_argument("--builtin", action="append", choices=("browser", "python"), help="a built-in tool; repeatable")
+    builtin_tools = typing.get_args(BuiltinTool)
+    parser.add_argument("--builtin", action="append", choices=builtin_tools, help="a built-in tool; repeatable")
     parser.add_argument("--instructions", metavar="TEXT", help="the developer message")
     parser.add_argument("--reasoning-effort", choices=("low", "medium", "high"), help="medium by default")
     parser.add_argument("--current-date", metavar="YYYY-MM-DD", help="the date in the system message")

@@ -17,6 +17,7 @@ from motet.harmony.grammar.json_schema import normalised
 from motet.harmony.grammar.lark import to_lark
 from motet.harmony.grammar.nodes import AnyText, Concatenation
 from motet.harmony.grammar.structural_tag import to_structural_tag
+from motet.schema.builtin_functions import BuiltinTool
 
 __all__ = ["grammar"]
 
@@ -40,7 +41,7 @@ _OPTIONAL_ENDS: dict[str, tuple[str, ...]] = {"structural_tag": (MARKERS["call"]
 def grammar(
     tools: Tools = ...,
     *,
-    builtin_tools: Iterable[Literal["browser", "python"]] = ...,
+    builtin_tools: Iterable[BuiltinTool] = ...,
     tool_choice: str | Mapping[str, Any] = ...,
     parallel_calls: bool = ...,
     reasoning: bool = ...,
@@ -53,7 +54,7 @@ def grammar(
 def grammar(
     tools: Tools = ...,
     *,
-    builtin_tools: Iterable[Literal["browser", "python"]] = ...,
+    builtin_tools: Iterable[BuiltinTool] = ...,
     tool_choice: str | Mapping[str, Any] = ...,
     parallel_calls: bool = ...,
     reasoning: bool = ...,
@@ -65,7 +66,7 @@ def grammar(
 def grammar(
     tools: Tools = (),
     *,
-    builtin_tools: Iterable[Literal["browser", "python"]] = (),
+    builtin_tools: Iterable[BuiltinTool] = (),
     tool_choice: str | Mapping[str, Any] = "auto",
     parallel_calls: bool = False,
     reasoning: bool = True,

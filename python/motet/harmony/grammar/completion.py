@@ -22,30 +22,9 @@ from motet.harmony.grammar.nodes import (
     SpecialToken,
     all_nodes,
 )
+from motet.schema.builtin_functions import BUILTIN_FUNCTIONS, functions_of
 
 __all__ = ["StopTokens", "call_nodes", "choose_calls", "completion_rules"]
-
-# The parameters of the browser as the prompt of gpt-oss describes them.
-_BROWSER: dict[str, dict[str, Any]] = {
-    "browser.search": {
-        "properties": {"query": {"type": "string"}, "topn": {"type": "number"}, "source": {"type": "string"}},
-        "required": ["query"],
-    },
-    "browser.open": {
-        "properties": {
-            "id": {"type": ["number", "string"]},
-            "cursor": {"type": "number"},
-            "loc": {"type": "number"},
-            "num_lines": {"type": "number"},
-            "view_source": {"type": "boolean"},
-            "source": {"type": "string"},
-        },
-    },
-    "browser.find": {
-        "properties": {"pattern": {"type": "string"}, "cursor": {"type": "number"}},
-        "required": ["pattern"],
-    },
-}
 
 
 def _marker(word: str) -> SpecialToken:
@@ -88,8 +67,8 @@ def call_nodes(tools: Sequence[Any], builtin_tools: Iterable[str]) -> dict[str, 
             key = "python" if "python" not in calls else "python (built-in)"
             calls[key] = _call("python", builtin_channels, "code-type", AnyText())
             continue
-        for name, schema in _BROWSER.items():
-            arguments = JsonValue({"type": "object", **schema}, f"arguments-{len(calls)}")
+        for name in functions_of(builtin):
+            arguments = JsonValue(BUILTIN_FUNCTIONS[name][1], f"arguments-{len(calls)}")
             calls[name] = _call(name, builtin_channels, "builtin-type", arguments)
     return calls
 

@@ -10,12 +10,31 @@ from typing import Any
 from motet.backend import Request
 from motet.dialects.acceptable import ToolNames, make_acceptable
 from motet.dialects.chat import to_chat
+from motet.errors import ConfigError
 from motet.message import DeveloperContent, Message
+from motet.schema.builtin_functions import BUILTIN_FUNCTIONS, functions_of
 from motet.together.services import Service
 
-__all__ = ["body", "drop_preambles"]
+__all__ = ["body", "drop_preambles", "with_builtin_functions"]
 
 _REASONING_KEYS = {"reasoning", "reasoning_content"}
+
+
+def with_builtin_functions(request: Request) -> tuple[Request, tuple[str, ...]]:
+    """The request with the functions of its built-in tools among its tools, because the server writes the system
+    message; and a note that says so. Raises `ConfigError` for `python`, which takes code instead of arguments."""
+    if not request.builtin_tools:
+        return request, ()
+    if "python" in request.builtin_tools:
+        raise ConfigError("the chat lane cannot offer python, which takes code; use lane='ids' or 'text'")
+    names = [name for builtin in request.builtin_tools for name in functions_of(builtin)]
+    functions = [
+        {"type": "function", "function": {"name": name, "description": text, "parameters": parameters}}
+        for name, (text, parameters) in BUILTIN_FUNCTIONS.items()
+        if name in names
+    ]
+    note = f"the chat lane offers {', '.join(names)} as functions: the server describes them otherwise than in training"
+    return replace(request, tools=(*request.tools, *functions), builtin_tools=()), (note,)
 
 
 def body(request: Request, service: Service, sent_reasoning_key: str | None) -> tuple[dict[str, Any], bool]:

@@ -54,12 +54,45 @@ impl Effort {
     }
 }
 
-/// A tool that gpt-oss was trained with.
+/// A tool that gpt-oss was trained with. Prompts describe them in the order of their names, as openai-harmony does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Builtin {
     Browser,
+    Container,
     Python,
+    RepoBrowser,
+}
+
+impl Builtin {
+    pub const ALL: [Builtin; 4] =
+        [Builtin::Browser, Builtin::Container, Builtin::Python, Builtin::RepoBrowser];
+
+    /// The name in recipients, before the dot of a function's.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Builtin::Browser => "browser",
+            Builtin::Container => "container",
+            Builtin::Python => "python",
+            Builtin::RepoBrowser => "repo_browser",
+        }
+    }
+
+    /// The names of its functions, as calls bear them.
+    pub const fn functions(self) -> &'static [&'static str] {
+        match self {
+            Builtin::Browser => &["browser.search", "browser.open", "browser.find"],
+            Builtin::Container => &["container.exec"],
+            Builtin::Python => &["python"],
+            Builtin::RepoBrowser => &[
+                "repo_browser.print_tree",
+                "repo_browser.search",
+                "repo_browser.open_file",
+                "repo_browser.list_dir",
+                "repo_browser.apply_patch",
+            ],
+        }
+    }
 }
 
 /// The schema that the answer has to follow.

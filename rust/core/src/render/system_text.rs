@@ -9,9 +9,23 @@ use crate::header_grammar;
 use crate::message::Tool;
 use std::fmt::Write as _;
 
-/// The descriptions of the built-in tools, byte for byte those of openai-harmony 0.0.8, which the models know.
-const BROWSER: &str = include_str!("texts/browser.txt");
-const PYTHON: &str = include_str!("texts/python.txt");
+/// The description of a built-in tool.
+///
+/// Those of `browser` and `python` are openai-harmony 0.0.8's, byte for byte. No publisher states the other two. The
+/// text of `container` is that of the tool server in vLLM's recipe for gpt-oss, its arguments those of the recipe and of
+/// prompts in public logs. The functions and arguments of `repo_browser` are those that gpt-oss calls without being
+/// told of them, as arXiv 2604.00362 measured; the descriptions are motet's.
+const fn description(tool: Builtin) -> &'static str {
+    match tool {
+        Builtin::Browser => include_str!("texts/browser.txt"),
+        Builtin::Container => include_str!("texts/container.txt"),
+        Builtin::Python => include_str!("texts/python.txt"),
+        Builtin::RepoBrowser => include_str!("texts/repo_browser.txt"),
+    }
+}
+
+/// Tools that the published chat template describes; it ignores other names.
+const IN_CHAT_TEMPLATE: [Builtin; 2] = [Builtin::Browser, Builtin::Python];
 
 /// The text of the system frame.
 pub(crate) fn system(options: &RenderOptions, with_functions: bool) -> Result<String, RenderError> {
@@ -27,10 +41,15 @@ pub(crate) fn system(options: &RenderOptions, with_functions: bool) -> Result<St
     let _ = write!(out, "\n\nReasoning: {}", options.reasoning_effort.as_str());
     if !options.builtin_tools.is_empty() {
         out.push_str("\n\n# Tools");
-        for (tool, text) in [(Builtin::Browser, BROWSER), (Builtin::Python, PYTHON)] {
-            if options.builtin_tools.contains(&tool) {
-                let _ = write!(out, "\n\n{}", text.trim_end());
+        for tool in Builtin::ALL.into_iter().filter(|tool| options.builtin_tools.contains(tool)) {
+            if options.dialect == Dialect::ChatTemplate && !IN_CHAT_TEMPLATE.contains(&tool) {
+                let name = tool.as_str();
+                let message = format!(
+                    "the chat template describes browser and python, not {name}; use another dialect"
+                );
+                return Err(RenderError { message, at: None });
             }
+            let _ = write!(out, "\n\n{}", description(tool).trim_end());
         }
     }
     out.push_str(

@@ -114,12 +114,12 @@ impl<'a> Keyword<'a, '_> {
 
     fn builtin_tools(&self) -> PyResult<Vec<Builtin>> {
         let names = iterate(self.value, self.name)?.map(|name| name?.extract::<String>());
-        let tools = names.map(|name| match name?.as_str() {
-            "browser" => Ok(Builtin::Browser),
-            "python" => Ok(Builtin::Python),
-            name => Err(PyValueError::new_err(format!(
-                "builtin_tools can be 'browser' and 'python', not {name:?}"
-            ))),
+        let tools = names.map(|name| {
+            let name = name?;
+            Builtin::ALL.into_iter().find(|tool| tool.as_str() == name).ok_or_else(|| {
+                let names = Builtin::ALL.map(Builtin::as_str).join("', '");
+                PyValueError::new_err(format!("builtin_tools can be '{names}', not {name:?}"))
+            })
         });
         tools.collect()
     }
