@@ -199,6 +199,7 @@ def test_sealed_reasoning_is_opened() -> None:
         ("anthropic", {"system": [{"type": "image"}]}, "system[0]"),
         ("anthropic", {"messages": [{"role": "tool", "content": "1"}]}, "messages[0].role"),
         ("anthropic", {"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0]"),
+        ("anthropic", {"messages": [*HI, {"role": "assistant", "content": "{"}]}, "messages"),
         ("anthropic", {"mcp_servers": [{"url": "http://x"}]}, "mcp_servers"),
         ("anthropic", {"thinking": {"type": "enabled", "budget": 9}}, "thinking.budget"),
     ],

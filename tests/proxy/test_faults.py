@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +15,9 @@ import httpx
 import openai
 import pytest
 
-from motet.testing import Fault, Turn
+from motet.proxy import Upstream
+from motet.proxy.sqlite_state import SqliteState
+from motet.testing import Fault, ScriptedServer, Turn
 from tests.support.proxies import HI, MODEL, PATHS, body_of, proxied
 from tests.support.server_scripts import PLAIN
 
@@ -110,3 +115,28 @@ def test_silent_streams_have_heartbeats() -> None:
     with proxied(lambda _: Turn(PLAIN, delay=0.1), heartbeat=0.02) as (url, _):
         assert ": waiting" in post(url, "chat", stream=True, max_tokens=4).text
         assert post(url, "anthropic", stream=True, max_tokens=4).text.count("event: ping") > 1
+
+
+def test_answers_that_break_off_are_paid_for(tmp_path: Path) -> None:
+    path, price = tmp_path / "proxy.sqlite3", {"input": "1000", "output": "1000"}
+    with ScriptedServer([Turn(PLAIN, fault=Fault("reset", after=9)), Turn(PLAIN, delay=0.1)], face="vllm") as server:
+        upstream = Upstream(url=server.url, price=price)
+        with proxied(upstream=upstream, keys=["alice:key-of-alice:5"], state=path) as (url, _):
+            headers = {"authorization": "Bearer key-of-alice"}
+            settings: dict[str, Any] = {"json": body_of("chat", stream=True), "headers": headers, "timeout": 30}
+            assert '"error"' in httpx.post(url + PATHS["chat"], **settings).text
+            with httpx.stream("POST", url + PATHS["chat"], **settings) as response:
+                next(response.iter_text())
+            assert server.hung_up.wait(30)
+            figures = ""
+            while 'status="499"' not in figures:
+                figures = httpx.get(f"{url}/metrics", headers=headers).text
+    spent = asyncio.run(spent_by("alice", path))
+    assert Decimal("0.14") < spent < Decimal("0.3"), "two prompts of 72 tokens and some of the answers"
+
+
+async def spent_by(client: str, path: Path) -> Decimal:
+    state = SqliteState(path)
+    spent = await state.spent(client)
+    await state.aclose()
+    return spent

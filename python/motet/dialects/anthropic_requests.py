@@ -79,6 +79,8 @@ def _messages(value: Any, path: str) -> list[Any]:
     for index, message in enumerate(value):
         if not isinstance(message, Mapping) or message.get("role") not in ("user", "assistant", "system"):
             raise FieldError(f"{path}[{index}].role must be 'user' or 'assistant'", f"{path}[{index}].role")
+    if value[-1]["role"] == "assistant":
+        raise FieldError(f"{path} must end with the user: an answer cannot be begun for the model", path)
     return value
 
 

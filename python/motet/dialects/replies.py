@@ -99,8 +99,12 @@ class ReplyWriter(Protocol):
 
 def compact_json(value: Any) -> str:
     """JSON without blanks. Half a surrogate pair, which UTF-8 has no bytes for, is escaped."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _encode(value)
     return text if text.isascii() or _is_unicode(text) else json.dumps(value, separators=(",", ":"))
+
+
+# One encoder: `json.dumps` makes one for each call, which takes as long as an event.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _is_unicode(text: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -43,6 +45,8 @@ __all__ = ["Api", "Exchange", "Services"]
 
 log = logging.getLogger("motet.proxy")
 
+HUNG_UP = 499
+"""The status in log and figures of a request that the client ended, as web servers write it."""
 _TEXT: Output[Any] = Output(str, "text", None)
 
 
@@ -136,6 +140,9 @@ class Exchange:
             self.answer = await client.aask(prepared)
         except MotetError as error:
             self.answer = _answer_in(error)
+        except asyncio.CancelledError:
+            self.record(HUNG_UP)
+            raise
         answer = self.answer
         if answer.usage is None or answer.usage.input is None:
             self.prompt_tokens = prepared.count(self._target.backend.prepare(prepared.request))[0]
@@ -167,8 +174,11 @@ class Exchange:
                 if self.answer is None:
                     if writer is None:
                         raise
-                    yield writer, self._fail(writer, error)
+                    yield writer, await self._fail(writer, error)
                     return
+            except (asyncio.CancelledError, GeneratorExit):
+                await self._leave(stream)
+                raise
             else:
                 self.answer = stream.answer
             if writer is None:
@@ -184,13 +194,22 @@ class Exchange:
             self.prompt_tokens = prepared.count(stream.prepared)[0]
         return self.api.writer(self)
 
-    def _fail(self, writer: ReplyWriter, error: MotetError) -> list[Shape]:
+    async def _fail(self, writer: ReplyWriter, error: MotetError) -> list[Shape]:
+        """The events of a stream that broke off. What has arrived is paid for."""
         failure = failure_of(error) or ApiFailure(500, "the proxy failed")
-        partial = error.partial
-        if isinstance(partial, Answer):
-            self.answer = partial
+        if isinstance(error.partial, Answer):
+            self.answer = error.partial
+            await self.client.record(self.services.state, self.cost)
         self.record(failure.status, error)
         return writer.fail(failure)
+
+    async def _leave(self, stream: AsyncAnswerStream) -> None:
+        """Ends the request of a client that hung up. What has arrived is paid for."""
+        await stream.aclose()
+        with contextlib.suppress(ValueError):
+            self.answer = stream.answer
+            await self.client.record(self.services.state, self.cost)
+        self.record(HUNG_UP)
 
     async def _finish(self, answer: Answer[Any]) -> ReplyEnd:
         self.end = ReplyEnd(self._finish_reason(answer), self._usage(answer))
