@@ -16,6 +16,7 @@ from motet.asking.answer import Answer
 from motet.asking.correction import correction_of
 from motet.asking.episode import Episode
 from motet.asking.options import Fallback, PreparedOptions
+from motet.asking.salvage import salvage
 from motet.backend import COMPLETE_REASONS, Backend, Prepared, Reply, Request
 from motet.catalog import Spec
 from motet.dialects.chat import to_messages
@@ -112,7 +113,7 @@ class PreparedRequest:
 
     def finish(self, reply: Reply) -> Answer[Any]:
         """The answer. Raises `OutputError`, with the answer in `.partial`, if it is cut or not of the output type."""
-        answer = self.answer(reply)
+        answer = self.answer(reply, completion=self._salvaged(reply))
         try:
             if reply.finish == "length":
                 max_tokens = self.request.max_tokens
@@ -137,11 +138,28 @@ class PreparedRequest:
             raise _with_answer(error, answer) from error.__cause__
         return replace(answer, output=output, notes=answer.notes if note is None else (*answer.notes, note))
 
-    def answer(self, reply: Reply, *, cut: bool = False) -> Answer[Any]:
-        """The answer without its output. `cut`: the reply is incomplete, so the service sent no usage."""
-        completion, requested_model = reply.completion, self.request.model
+    def _salvaged(self, reply: Reply) -> Completion:
+        """The completion with the call or the output that was asked for and is written elsewhere in it."""
+        completion, request = reply.completion, self.request
+        if not reply.is_complete:
+            return completion
+        return salvage(
+            completion,
+            tools=request.tools,
+            tool_choice=request.tool_choice,
+            schema=None if self.output.accepts(completion.text) else request.schema,
+            turn=len(request.messages),
+        )
+
+    def answer(self, reply: Reply, *, cut: bool = False, completion: Completion | None = None) -> Answer[Any]:
+        """The answer without its output. `cut`: the reply is incomplete, so the service sent no usage. `completion`: to
+        use in place of the reply's, if it was salvaged."""
+        is_salvaged = completion is not None and completion is not reply.completion
+        completion, requested_model = completion or reply.completion, self.request.model
         price, no_price = self.price(reply.model)
         notes = [*self.notes, *reply.notes]
+        if is_salvaged:
+            notes.append(f"{completion.repairs[-1].code}: {completion.repairs[-1].message}")
         if reply.finish not in (None, *COMPLETE_REASONS, "length"):
             notes.append(f"the service ended the answer for a reason of its own: {reply.finish}")
         if reply.model is not None and reply.model != requested_model:
@@ -177,7 +195,8 @@ class PreparedRequest:
             calls=completion.tool_calls,
             completion=completion,
             metrics=metrics,
-            episode=self.episode.add(self.input_messages, completion.message, reply.sampled),
+            # A salvaged message is rendered anew: the model then reads its call in the format.
+            episode=self.episode.add(self.input_messages, completion.message, None if is_salvaged else reply.sampled),
             model=reply.model,
             lane=reply.lane,
             lane_reason=reply.lane_reason,

@@ -362,7 +362,9 @@ class Loop:
         message = self._with_unique_ids(answer.message)
         calls = tuple([CallRecord(call) for call in message.tool_calls])
         number = len(self.run.steps) + 1
-        step = Step(number, message, calls, answer.metrics, answer.model, correction, answer.sampled)
+        # Of a salvaged answer the episode has no ids: its message is rendered anew.
+        sampled = answer.episode.exchanges[-1].sampled if answer.episode.exchanges else answer.sampled
+        step = Step(number, message, calls, answer.metrics, answer.model, correction, sampled)
         self.run = replace(self.run, steps=(*self.run.steps, step), output=answer.output)
         self._save()
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar, cast
 
-from motet.errors import ConfigError, InvalidJsonError, SchemaMismatchError
+from motet.errors import ConfigError, InvalidJsonError, OutputError, SchemaMismatchError
 from motet.schema.subschemas import map_keyword
 
 __all__ = ["Output", "known_type", "problems_of"]
@@ -82,6 +82,17 @@ class Output(Generic[T]):
         returned without a check: the caller reads it. An empty answer is `None`.
         """
         return Output(str, _schema_name(name), schema, optional_text=True)
+
+    def accepts(self, text: str) -> bool:
+        """True if a text is known to have a value of the type. Texts of `str` and of `of_schema` are not checked: True
+        without a schema, else False."""
+        if self._adapter is None:
+            return self.schema is None
+        try:
+            self.read(text)
+        except OutputError:
+            return False
+        return True
 
     def read(self, text: str) -> tuple[T, str | None]:
         """The value in a text, and a remark if the text deviates from the requested form.
