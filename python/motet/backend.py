@@ -63,6 +63,9 @@ class Request:
     """`None`: the service's default, which is `medium`."""
     max_tokens: int | None = None
     """Tokens of the answer, reasoning included, from 1. `None`: the service's default."""
+    lowers_max_tokens: bool = False
+    """True: `max_tokens` above what the context leaves is lowered to that, where both are known. False: the service
+    decides, and most refuse the request."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """`temperature`, `top_p`, `seed`, ... under the SDK's names."""
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -150,3 +150,55 @@ def test_cut_answer_has_the_reason_of_each_api() -> None:
         assert response.incomplete_details.reason == "max_output_tokens"
         message = anthropic_client.messages.create(model=MODEL, messages=HI, max_tokens=5)
         assert message.stop_reason == "max_tokens"
+
+
+@pytest.mark.parametrize("face", ["vllm", "together"])
+def test_stop_strings_end_what_clients_see(face: str) -> None:
+    """The reasoning has the string as well, and does not end there."""
+    text = "<|channel|>analysis<|message|>Think. Observation: none.<|end|><|start|>assistant"
+    text += final("Do it. Observation: it is done.")
+    with clients(text, text, text, face=face) as (client, anthropic_client, server):
+        answer = client.chat.completions.create(model=MODEL, messages=HI, stop=["Observation:"])
+        assert answer.choices[0].message.content == "Do it. "
+        assert answer.choices[0].message.reasoning_content == "Think. Observation: none."
+        assert answer.choices[0].finish_reason == "stop"
+        message = anthropic_client.messages.create(
+            model=MODEL, messages=HI, max_tokens=999, stop_sequences=["\n\n", "Observation:"]
+        )
+        assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "Observation:")
+        chunks = client.chat.completions.create(model=MODEL, messages=HI, stop="Observation:", stream=True)
+        assert "".join([chunk.choices[0].delta.content or "" for chunk in chunks]) == "Do it. "
+        bodies = [request.body for request in server.requests if request.body]
+        assert all("Observation:" not in (body.get("stop") or []) for body in bodies)
+
+
+def test_max_tokens_fit_into_the_context() -> None:
+    with clients(PLAIN, face="vllm", server={"context": 500}) as (client, _, server):
+        answer = client.chat.completions.create(model=MODEL, messages=HI, max_tokens=32_000)
+        assert answer.choices[0].message.content == ANSWER
+        assert server.requests[-1].body["max_tokens"] == 500 - answer.usage.prompt_tokens
+
+
+FORCED: dict[str, Any] = {
+    "chat": {"type": "function", "function": {"name": "get_weather"}},
+    "responses": {"type": "function", "name": "get_weather"},
+    "anthropic": {"type": "tool", "name": "get_weather"},
+}
+
+
+@pytest.mark.parametrize("face", ["vllm", "llamacpp", "together"])
+def test_forced_tools_are_enforced_by_the_server(face: str) -> None:
+    with clients(CALL, CALL, CALL, face=face) as (client, anthropic_client, server):
+        chat = client.chat.completions.create(model=MODEL, messages=HI, tools=TOOLS["chat"], tool_choice=FORCED["chat"])
+        assert chat.choices[0].message.tool_calls[0].function.name == "get_weather"
+        response = client.responses.create(
+            model=MODEL, input="Hi", tools=TOOLS["responses"], tool_choice=FORCED["responses"]
+        )
+        assert response.tool_choice.name == "get_weather"
+        assert response.output[-1].name == "get_weather"
+        message = anthropic_client.messages.create(
+            model=MODEL, messages=HI, max_tokens=999, tools=TOOLS["anthropic"], tool_choice=FORCED["anthropic"]
+        )
+        assert message.stop_reason == "tool_use"
+        key = {"vllm": "structured_outputs", "llamacpp": "grammar", "together": "tool_choice"}[face]
+        assert all(request.body.get(key) for request in server.requests if request.body)

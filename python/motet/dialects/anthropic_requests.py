@@ -154,9 +154,6 @@ def read_anthropic_request(body: Any, *, counts_only: bool = False) -> ApiReques
     system = fields.get("system")
     front = () if not system else (Message("developer", (DeveloperContent(system),)),)
     messages = read_messages([_with_thinking(message) for message in fields["messages"]], "messages")
-    sampling: dict[str, Any] = {name: fields[name] for name in ("temperature", "top_p", "top_k") if name in fields}
-    if fields.get("stop_sequences"):
-        sampling["stop"] = fields["stop_sequences"]
     return ApiRequest(
         model=fields["model"],
         messages=(*front, *messages),
@@ -166,7 +163,8 @@ def read_anthropic_request(body: Any, *, counts_only: bool = False) -> ApiReques
         schema=_schema(fields.get("output_config", {}).get("format")),
         reasoning_effort=_effort(fields),
         max_tokens=fields.get("max_tokens"),
-        sampling=sampling,
+        sampling={name: fields[name] for name in ("temperature", "top_p", "top_k") if name in fields},
+        stops=tuple(fields.get("stop_sequences", ())),
         stream=fields.get("stream", False),
         settings=fields,
     )

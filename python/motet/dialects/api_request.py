@@ -72,7 +72,9 @@ class ApiRequest:
     reasoning_effort: Literal["low", "medium", "high"] | None = None
     max_tokens: int | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
-    """`temperature`, `top_p`, `stop`, ... under the names of the Chat API."""
+    """`temperature`, `top_p`, `seed`, ... under the names of the Chat API."""
+    stops: tuple[str, ...] = ()
+    """Strings that end the reply, and do not occur in it."""
     stream: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The checked fields of the body by the API's own names, `None` left out."""

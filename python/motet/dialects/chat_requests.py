@@ -117,7 +117,6 @@ def read_chat_request(body: Any) -> ApiRequest:
     tools = read_tools(fields.get("tools", ()), "tools")
     tools, tool_choice = _tool_choice(fields.get("tool_choice"), tools)
     schema, schema_name = _response_format(fields.get("response_format"))
-    sampling = {name: fields[name] for name in (*SAMPLING_CHECKS, "stop") if name in fields}
     return ApiRequest(
         model=fields["model"],
         messages=tuple(read_messages(fields["messages"], "messages")),
@@ -128,7 +127,8 @@ def read_chat_request(body: Any) -> ApiRequest:
         schema_name=schema_name,
         reasoning_effort=fields.get("reasoning_effort"),
         max_tokens=fields.get("max_completion_tokens", fields.get("max_tokens")),
-        sampling=sampling,
+        sampling={name: fields[name] for name in SAMPLING_CHECKS if name in fields},
+        stops=tuple(fields.get("stop", ())),
         stream=fields.get("stream", False),
         settings=fields,
     )

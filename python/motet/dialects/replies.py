@@ -137,9 +137,9 @@ class VisibleEvents:
         return event.index == self._call_index
 
 
-def message_events(message: Message) -> Iterator[Event]:
+def message_events(message: Message, first_index: int = 0) -> Iterator[Event]:
     """The events of a whole message, as a parser gives them."""
-    for index, part in enumerate(message.content):
+    for index, part in enumerate(message.content, first_index):
         header: tuple[Any, ...] = ("assistant", None, None, None, None)
         call_id: str | None = None
         if isinstance(part, ToolCall):

@@ -8,11 +8,12 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
+from motet._core import Event
 from motet.asking.answer import Answer
 from motet.asking.client import ModelClient
 from motet.asking.episode import Episode
@@ -30,6 +31,7 @@ from motet.dialects.replies import (
     VisibleEvents,
     message_events,
 )
+from motet.dialects.stop_strings import StopStrings, cut_message
 from motet.errors import MotetError, OutputError, StreamTruncatedError
 from motet.message import Message
 from motet.proxy.clients import Client
@@ -96,9 +98,14 @@ class Exchange:
         self._target = target
         self._prepared: PreparedRequest | None = None
         self._visible = VisibleEvents(single_call=request.single_call)
+        self._stops = StopStrings(request.stops)
+        self._seen_kinds: set[str] = set()
+        self._last_index = 0
         self._start_time = time.monotonic()
         self._first_token_time: float | None = None
         self._recorded = False
+        self._failure: MotetError | None = None
+        """Why the stream broke off."""
 
     async def prepare(self) -> PreparedRequest:
         """The request in the upstream's terms, with what the client has dropped from the conversation."""
@@ -116,6 +123,8 @@ class Exchange:
             schema_name=request.schema_name,
             reasoning_effort=request.reasoning_effort,
             max_tokens=request.max_tokens,
+            # Clients that do not know the server ask for as much as other models give.
+            lowers_max_tokens=True,
             sampling=request.sampling,
             timeout=settings.timeout,
             first_token_timeout=settings.first_token_timeout if request.stream else None,
@@ -124,8 +133,12 @@ class Exchange:
             think_tags=bool(spec.gain.skills.think_tags),
         )
         return PreparedRequest(
-            spec, upstream_request, _TEXT, request.messages, Episode(), None, None, budgets, notes=()
+            spec, upstream_request, self._output(), request.messages, Episode(), None, None, budgets, notes=()
         )
+
+    def _output(self) -> Output[Any]:
+        schema = self.request.schema
+        return _TEXT if schema is None else Output.of_schema(schema, self.request.schema_name)
 
     async def count(self) -> int:
         """Tokens of the prompt, without sending it."""
@@ -134,6 +147,8 @@ class Exchange:
 
     async def whole(self) -> Shape:
         """The reply as one object. Raises `MotetError`."""
+        if self.request.stops:
+            return await self._whole_of_stream()
         prepared = self._prepared = await self.prepare()
         client = ModelClient(self._target.backend, _unchanged)
         try:
@@ -155,6 +170,16 @@ class Exchange:
         await self._keep(answer, writer)
         return writer.whole
 
+    async def _whole_of_stream(self) -> Shape:
+        """The reply of a stream: what follows a stop string is neither awaited nor paid for."""
+        writer: ReplyWriter | None = None
+        async with contextlib.aclosing(self.shapes()) as events:
+            async for last_writer, _ in events:
+                writer = last_writer
+        if self._failure is not None:
+            raise self._failure
+        return {} if writer is None else writer.whole
+
     async def shapes(self) -> AsyncGenerator[tuple[ReplyWriter, list[Shape]], None]:
         """The events of the reply's stream. The first come with the upstream's first event: until then it raises
         `MotetError`. Later failures are events."""
@@ -167,8 +192,15 @@ class Exchange:
                     if writer is None:
                         writer = self._begin(stream, prepared)
                         yield writer, writer.start()
-                    if self._visible.shows(event) and (shapes := writer.feed(event)):
+                    if not self._visible.shows(event):
+                        continue
+                    self._seen_kinds.add(event.kind or "")
+                    self._last_index = event.index
+                    if shapes := [shape for part in self._stops.feed(event) for shape in writer.feed(part)]:
                         yield writer, shapes
+                    if self._stops.match is not None:
+                        await stream.aclose()
+                        break
             except MotetError as error:
                 self.answer = _answer_or_none(error)
                 if self.answer is None:
@@ -184,7 +216,8 @@ class Exchange:
             if writer is None:
                 writer = self._begin(stream, prepared)
                 yield writer, writer.start()
-            last = writer.end(await self._finish(self.answer))
+            late = [shape for event in self._late_events(self.answer) for shape in writer.feed(event)]
+            last = late + writer.end(await self._finish(self.answer))
             await self._keep(self.answer, writer)
             yield writer, last
 
@@ -194,8 +227,18 @@ class Exchange:
             self.prompt_tokens = prepared.count(stream.prepared)[0]
         return self.api.writer(self)
 
+    def _late_events(self, answer: Answer[Any]) -> Iterator[Event]:
+        """The events of calls, or of an answer, that were found in other parts of the completion at its end."""
+        if self._stops.match is not None:
+            return
+        for event in message_events(answer.message, first_index=self._last_index + 1):
+            is_new = event.kind in ("text", "tool_call") and event.kind not in self._seen_kinds
+            if is_new and self._visible.shows(event):
+                yield event
+
     async def _fail(self, writer: ReplyWriter, error: MotetError) -> list[Shape]:
         """The events of a stream that broke off. What has arrived is paid for."""
+        self._failure = error
         failure = failure_of(error) or ApiFailure(500, "the proxy failed")
         if isinstance(error.partial, Answer):
             self.answer = error.partial
@@ -212,7 +255,7 @@ class Exchange:
         self.record(HUNG_UP)
 
     async def _finish(self, answer: Answer[Any]) -> ReplyEnd:
-        self.end = ReplyEnd(self._finish_reason(answer), self._usage(answer))
+        self.end = ReplyEnd(self._finish_reason(answer), self._usage(answer), self._stops.match)
         await self.client.record(self.services.state, self.cost)
         sampled = None if self._visible.hidden_calls else answer.sampled
         conversations = self.services.conversations
@@ -224,7 +267,9 @@ class Exchange:
         self.record(200)
 
     def _seen(self, message: Message) -> Message:
-        """The answer as the client sees it: with `single_call`, without further calls."""
+        """The answer as the client sees it: up to a stop string, and with `single_call` without further calls."""
+        if self._stops.match is not None:
+            return cut_message(message, self.request.stops)
         if not self._visible.hidden_calls:
             return message
         first = message.tool_calls[0]
@@ -234,7 +279,7 @@ class Exchange:
     def _finish_reason(self, answer: Answer[Any]) -> Finish:
         if answer.finish == "length" or answer.finish == "content_filter":
             return answer.finish  # type: ignore[return-value]
-        return "tool_calls" if answer.calls else "stop"
+        return "tool_calls" if answer.calls and self._stops.match is None else "stop"
 
     def _usage(self, answer: Answer[Any]) -> ReplyUsage:
         """The upstream's counts, and motet's own where it sent none."""

@@ -70,12 +70,26 @@ def prepare(request: Request, lane: Lane, lane_reason: str, server: Server) -> P
         if lane == "chat"
         else _prepare_raw(request, lane, lane_reason, server)
     )
+    if request.lowers_max_tokens:
+        prepared = _with_lower_max_tokens(prepared, server)
     refused = [key for key in prepared.body or {} if key in server.service.refused_keys]
     if not refused:
         return prepared
     note = f"the service refuses {', '.join(refused)}, so the request was sent without"
     body = {key: value for key, value in (prepared.body or {}).items() if key not in refused}
     return replace(prepared, body=body, notes=(*prepared.notes, note))
+
+
+def _with_lower_max_tokens(prepared: Prepared, server: Server) -> Prepared:
+    """The request with `max_tokens` of at most what the context leaves. A prompt that leaves nothing is refused by the
+    server."""
+    context, prompt, body = server.context(prepared.request), prepared.prompt_tokens, prepared.body or {}
+    room = 0 if context is None or prompt is None else context - prompt
+    room -= min(server.service.spare_tokens, room // 2)
+    if room < 1 or (body.get("max_tokens") or 0) <= room:
+        return prepared
+    note = f"the context leaves {room} tokens, fewer than max_tokens={body['max_tokens']}, which was lowered to that"
+    return replace(prepared, body={**body, "max_tokens": room}, notes=(*prepared.notes, note))
 
 
 def _prepare_chat(request: Request, lane_reason: str, server: Server) -> Prepared:
