@@ -138,6 +138,10 @@ if TYPE_CHECKING:
         ToolResult,
     )
     from motet.metrics import Metrics, Price, Usage
+    from motet.repository.apply import apply_patch
+    from motet.repository.browser import RepoBrowser, patch_tool
+    from motet.repository.command import PatchCommand, patch_in_command
+    from motet.repository.directory import patch_directory
     from motet.schema.tool import Tool, tool, tools_from
     from motet.tolerant_json import JsonReading, partial_json
 
@@ -157,10 +161,10 @@ _MODULES = {
         ConnectionFailedError ContextOverflowError DataError DiskFullError DownloadError EmptyOutputError HarmonyError
         InvalidArgumentsError InvalidDatasetError InvalidJsonError InvalidRequestError LimitError MaxCostError
         MaxStepsError MaxTimeError MaxTokensError MissingKeyError MotetError NotFoundError OutputError OverloadedError
-        ParseError QuotaError RateLimitError RenderError RepeatedCallError RequestTimeoutError SchemaMismatchError
-        SecretsError ServerError SpecialTokenError StreamError StreamTruncatedError ToolConstraintError ToolError
-        ToolResultError TruncatedOutputError TuneError UnfinishedCallError UnknownAtomError UnknownToolError
-        UnsafeArchiveError
+        ParseError PatchError QuotaError RateLimitError RenderError RepeatedCallError RequestTimeoutError
+        SchemaMismatchError SecretsError ServerError SpecialTokenError StreamError StreamTruncatedError
+        ToolConstraintError ToolError ToolResultError TruncatedOutputError TuneError UnfinishedCallError
+        UnknownAtomError UnknownToolError UnsafeArchiveError
     """,
     "harmony": "Attribution Prompt render render_frames render_training Rendered Training TrainingSample",
     "harmony.grammar": "grammar",
@@ -174,6 +178,10 @@ _MODULES = {
         ToolResult
     """,
     "metrics": "Metrics Price Usage",
+    "repository.apply": "apply_patch",
+    "repository.browser": "RepoBrowser patch_tool",
+    "repository.command": "PatchCommand patch_in_command",
+    "repository.directory": "patch_directory",
     "schema.tool": "Tool tool tools_from",
     "tolerant_json": "JsonReading partial_json",
 }
@@ -245,6 +253,8 @@ __all__ = [
     "OverloadedError",
     "ParseError",
     "Part",
+    "PatchCommand",
+    "PatchError",
     "Preamble",
     "Price",
     "Prompt",
@@ -256,6 +266,7 @@ __all__ = [
     "Rendered",
     "Repair",
     "RepeatedCallError",
+    "RepoBrowser",
     "RequestTimeoutError",
     "Run",
     "RunOptions",
@@ -289,6 +300,7 @@ __all__ = [
     "UnsafeArchiveError",
     "Usage",
     "__version__",
+    "apply_patch",
     "atom",
     "budget",
     "count",
@@ -308,6 +320,9 @@ __all__ = [
     "parse_batch",
     "parse_conversation",
     "partial_json",
+    "patch_directory",
+    "patch_in_command",
+    "patch_tool",
     "register_atom",
     "render",
     "render_frames",

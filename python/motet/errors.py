@@ -34,6 +34,7 @@
     ├── ToolError                        a tool call
     │   ├── InvalidArgumentsError        .raw
     │   ├── ToolConstraintError          raised by tools: the call cannot be carried out
+    │   │   ├── PatchError               .line, .path
     │   │   └── UnknownToolError         .name, .known
     │   ├── ToolResultError              a result without a text form
     │   └── UnfinishedCallError          .calls, .state
@@ -89,6 +90,7 @@ __all__ = [
     "OutputError",
     "OverloadedError",
     "ParseError",
+    "PatchError",
     "QuotaError",
     "RateLimitError",
     "RenderError",
@@ -187,6 +189,15 @@ class ToolError(MotetError):
 
 class ToolConstraintError(ToolError):
     """For tools to raise: the call cannot be carried out. Its text is the result of the call, and the run continues."""
+
+
+class PatchError(ToolConstraintError, ValueError):
+    """A patch that cannot be read, does not fit the files, or leads out of their root."""
+
+    line: int | None = None
+    """The line of the patch, from 1. `None`: it is not known."""
+    path: str | None = None
+    """The file, as the patch names it. `None`: the error is not of a file."""
 
 
 class UnknownToolError(ToolConstraintError, LookupError):

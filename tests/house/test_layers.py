@@ -21,7 +21,7 @@ FLOORS = [
     "_core tolerant_json _atomic_files _lazy_completion",
     "message metrics",
     "catalog schema dialects",
-    "harmony limits",
+    "harmony limits repository",
     "backend tiktoken openai_harmony transformers columns",
     "trace oss_harmony engines",
     "together asking",

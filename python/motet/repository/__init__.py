@@ -1,0 +1,1 @@
+"""Files of a repository as the tools of gpt-oss's training read and patch them."""
