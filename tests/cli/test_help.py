@@ -56,6 +56,7 @@ commands:
     estimate  estimate the cost of an answer; nothing is sent
     models    list the models with prices, context and grades
     health    check that a server responds and serves the model (exit code 1 if not)
+    batch     ask a table of prompts in files: from their limits to a table of answers with costs
     data      keep examples to train on, and build and check data sets
     tune      fine-tune a model: from the price of a training to the test of its model
     proxy     serve clean Chat, Responses and Messages APIs in front of a server of gpt-oss

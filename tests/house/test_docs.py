@@ -16,7 +16,7 @@ import pytest
 
 from motet import catalog
 from motet.cli.commands.models import markdown
-from motet.testing import ScriptedServer, Stage, Training
+from motet.testing import BatchService, BatchStage, ScriptedServer, Stage, Training
 from tests.support.command_line import run
 from tests.support.server_scripts import KEY, PLAIN, final
 
@@ -59,8 +59,9 @@ def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    # The job has ended at the first poll, so that nothing waits.
-    with ScriptedServer(answer, training=Training(stages=[Stage("completed", 20)])) as server:
+    # The jobs have ended at the first poll, so that nothing waits.
+    training, batches = Training(stages=[Stage("completed", 20)]), BatchService([BatchStage("COMPLETED", 100.0)])
+    with ScriptedServer(answer, training=training, batches=batches) as server:
         monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
         yield
     catalog.forget()

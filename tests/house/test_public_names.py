@@ -63,11 +63,16 @@ NAMES = {
     "motet.tolerant_json": """
         JsonReading partial_json repaired_json strict_json
     """,
+    "motet.batch": """
+        Batch BatchClient BatchJob BatchRequest BatchResult Part Results Summary build cancel collect read_requests
+        read_results retry status submit watch
+    """,
     "motet.together": "Backend",
     "motet.trace": "Span disable enable",
     "motet.proxy": "ClientKey KeptTurn ProxySettings State StoredResponse Upstream app",
     "motet.testing": """
-        Cassette CassetteMissError FAULTS Fault Received ScriptedServer Stage Storage Training Turn stages
+        BatchService BatchStage Cassette CassetteMissError FAULTS Fault Received ScriptedServer Stage Storage Training
+        Turn batch_stages stages
     """,
     "motet.tune": """
         Built BuiltFile Clock Comparison Download Event Example Examples File Finding Job Limits Point

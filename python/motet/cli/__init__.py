@@ -29,6 +29,7 @@ COMMANDS = {
     "estimate": ("estimate", "estimate the cost of an answer; nothing is sent"),
     "models": ("models", "list the models with prices, context and grades"),
     "health": ("health", "check that a server responds and serves the model (exit code 1 if not)"),
+    "batch": ("batch", "ask a table of prompts in files: from their limits to a table of answers with costs"),
     "data": ("data", "keep examples to train on, and build and check data sets"),
     "tune": ("tune", "fine-tune a model: from the price of a training to the test of its model"),
     "proxy": ("proxy", "serve clean Chat, Responses and Messages APIs in front of a server of gpt-oss"),
@@ -37,8 +38,8 @@ COMMANDS = {
     "completion": ("completion", "print a completion script for a shell"),
 }
 """The module of each command, and its line in the list of commands. A module is imported when its command is parsed. It
-has `add(parser)`, `run(options)`, which returns an exit code or `None` for success, and often `EXAMPLES`. `data` and
-`tune` have commands of their own."""
+has `add(parser)`, `run(options)`, which returns an exit code or `None` for success, and often `EXAMPLES`. `batch`,
+`data` and `tune` have commands of their own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,8 +19,7 @@ from motet.backend import Health, LaneChoice, Model, ModelList, Prepared, Reply,
 from motet.errors import ApiError, ConfigError, MotetError, RequestTimeoutError
 from motet.together.client import Address, Connection, LoopClients, address_of
 from motet.together.errors import from_exception, shown_cause
-from motet.together.lanes.chat_reader import ChatLane
-from motet.together.lanes.raw import RawLane
+from motet.together.lanes.choice_readers import choice_reader
 from motet.together.model_list import health_of, models_in, server_in
 from motet.together.prepare import (
     Server,
@@ -30,7 +29,7 @@ from motet.together.prepare import (
     prepare_undecided,
     sdk_arguments,
 )
-from motet.together.services import UNKNOWN, Service, ServiceChoice, service_at, to_service
+from motet.together.services import UNKNOWN, ServiceChoice, service_at, to_service
 from motet.together.transport.cancellation import run_cancellable
 from motet.together.transport.deadline import deadline, install
 from motet.together.transport.io_drivers import AsyncStream, Stream
@@ -263,7 +262,7 @@ class TogetherBackend(Closing, AsyncClosing):
             endpoint="chat" if prepared.lane == "chat" else "completions",
             arguments=sdk_arguments(prepared, stream=stream, refused_keys=service.refused_keys),
             stream=stream,
-            reader=self._reader(prepared, service),
+            reader=choice_reader(request, prepared.lane or "chat", service, self._note_reasoning_key),
             key=sdk.api_key,
             lane_reason=prepared.lane_reason,
             retries=sdk.max_retries if self._max_retries is None else self._max_retries,
@@ -272,17 +271,6 @@ class TogetherBackend(Closing, AsyncClosing):
             prompt_tokens=prepared.prompt_tokens,
             response_format=prepared.response_format,
             notes=prepared.notes,
-        )
-
-    def _reader(self, prepared: Prepared, service: Service) -> ChatLane | RawLane:
-        request = prepared.request
-        if prepared.lane == "ids" or prepared.lane == "text":
-            return RawLane(prepared.lane, request.tools or None, turn=len(request.messages))
-        return ChatLane(
-            tools=request.tools,
-            turn=len(request.messages),
-            think_tags=service.think_tags or request.think_tags,
-            on_reasoning_key=self._note_reasoning_key,
         )
 
     # The list of models.

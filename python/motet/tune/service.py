@@ -332,13 +332,13 @@ def compare(
         return Comparison(tuned_tally, base_tally, evaluation.stopped)
 
 
-class _Method(Generic[P, R]):
-    """A function of this module as a method: its `backend` is the client."""
+class Method(Generic[P, R]):
+    """A function as a method of a client, which is its `backend`."""
 
     def __init__(self, function: Callable[P, R]) -> None:
         self._function = function
 
-    def __get__(self, client: TuneClient | None, owner: type[TuneClient]) -> Callable[P, R]:
+    def __get__(self, client: object, owner: type[object]) -> Callable[P, R]:
         # A ParamSpec cannot require a keyword.
         function: Any = self._function
         return self._function if client is None else functools.partial(function, backend=client)
@@ -351,18 +351,18 @@ class TuneClient(Closing):
     - `clock`: for waits and timeouts; tests replace it.
     """
 
-    limits = _Method(limits)
-    upload = _Method(upload)
-    to_file = _Method(to_file)
-    estimate = _Method(estimate)
-    start = _Method(start)
-    jobs = _Method(jobs)
-    job = _Method(job)
-    follow = _Method(follow)
-    watch = _Method(watch)
-    cancel = _Method(cancel)
-    download = _Method(download)
-    compare = _Method(compare)
+    limits = Method(limits)
+    upload = Method(upload)
+    to_file = Method(to_file)
+    estimate = Method(estimate)
+    start = Method(start)
+    jobs = Method(jobs)
+    job = Method(job)
+    follow = Method(follow)
+    watch = Method(watch)
+    cancel = Method(cancel)
+    download = Method(download)
+    compare = Method(compare)
 
     def __init__(self, backend: Backend | None = None, clock: Clock | None = None) -> None:
         # The import of the SDK takes 0.3 s.
@@ -372,7 +372,7 @@ class TuneClient(Closing):
 
         self._is_owner = backend is None
         self.backend = Backend() if backend is None else backend
-        self.retry = Retrier(_POLICY, _is_transient, clock or Clock())
+        self.retry = Retrier(_POLICY, is_transient, clock or Clock())
         jobs = Jobs(self.backend)
         self.monitor = Monitor(jobs, self.retry)
         self.transfers = Transfers(Files(self.backend), jobs, self.retry)
@@ -396,7 +396,7 @@ def _client(backend: Service) -> Iterator[TuneClient]:
         yield client
 
 
-def _is_transient(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether the same request may succeed later. An HTML page instead of JSON counts: proxies send it while the
     service behind them restarts."""
     return isinstance(error, ApiError) and (error.retryable or isinstance(error, BadPayloadError))

@@ -516,7 +516,7 @@ class _Fetch:
                 self._request()
                 if part.total is None:
                     return
-                if part.size == before:
+                if part.size == before != part.total:
                     raise DownloadError("the service sends no more bytes", expected=part.total, found=before)
                 failures = 0
             except (InvalidRequestError, _VersionChangedError):
