@@ -4,7 +4,7 @@ The docstrings are those of the extension, copied by `make stub`.
 """
 
 from array import array
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Literal, Self, SupportsIndex, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -34,6 +34,7 @@ __all__ = [
     "_pretokens",
     "_token_id",
     "_vocabulary",
+    "cost_column",
     "count",
     "count_column",
     "decode",
@@ -54,6 +55,7 @@ __all__ = [
     "parse_conversation",
     "recipient_of",
     "render",
+    "render_column",
     "render_frames",
     "tokens_by_channel",
     "tool_dicts",
@@ -658,3 +660,30 @@ def decode_column(
     array: object, *, errors: Literal["replace", "strict"] = "replace", threads: int | None = None
 ) -> Column:
     """See `motet.columns.decode`."""
+
+def render_column(
+    array: object,
+    options: dict[str, Any],
+    read_other: Callable[[str], list[int] | str],
+    *,
+    threads: int | None = None,
+) -> Column:
+    """See `motet.columns.render`.
+
+    `read_other` takes the JSON of a conversation in a shape that is not read here. It returns the ids of its prompt, or
+    the error as a text.
+    """
+
+def cost_column(
+    prompt: object | None,
+    completion: object | None,
+    cached: object | None,
+    model: object | None,
+    prices: Mapping[str | None, tuple[int | None, int | None, int | None]],
+    *,
+    threads: int | None = None,
+) -> Column:
+    """See `motet.columns.cost`.
+
+    `prices`: for each model, or for `None`, 10⁻¹² dollars for a token of the input, the output and the cached input.
+    """

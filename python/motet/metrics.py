@@ -140,6 +140,24 @@ class Price:
                 object.__setattr__(self, price.name, to_money(value, price.name))
 
 
+_UNITS_PER_DOLLAR = 10**12
+
+
+def token_units(price: Price) -> tuple[int | None, int | None, int | None]:
+    """A token's price in units of 10⁻¹² US dollars: input, output, cached. Sums of them are exact.
+
+    Raises `ValueError` for a price finer than a millionth of a dollar for a million tokens.
+    """
+    units: list[int | None] = []
+    for name in ("input", "output", "cached"):
+        value = getattr(price, name)
+        amount = None if value is None else _EXACT.multiply(value, _EXACT.divide(Decimal(_UNITS_PER_DOLLAR), MILLION))
+        if amount is not None and amount != int(amount):
+            raise ValueError(f"{name} must have at most 6 digits behind the point: {value:f}")
+        units.append(None if amount is None else int(amount))
+    return (units[0], units[1], units[2])
+
+
 def cost_of(price: Price, prompt_tokens: int, output_tokens: int) -> Decimal | None:
     """US dollars of an uncached prompt and an answer. `None`: a price is unknown."""
     if price.input is None or price.output is None:

@@ -8,6 +8,6 @@ needs none of these. Rows are divided among all cores, with the GIL released.
 """
 
 from motet._core import Column
-from motet.columns.arrow import ArrowArray, count, decode, encode, parse
+from motet.columns.arrow import ArrowArray, cost, count, decode, encode, parse, render
 
-__all__ = ["ArrowArray", "Column", "count", "decode", "encode", "parse"]
+__all__ = ["ArrowArray", "Column", "cost", "count", "decode", "encode", "parse", "render"]

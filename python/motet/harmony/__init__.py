@@ -300,6 +300,18 @@ def _listed(values: Any) -> Any:
     return list(values) if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else values
 
 
+def native_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of `render` as the core takes them. Left-out ones have their defaults there."""
+    dialect = options.get("dialect", "motet")
+    native = {**options, "current_date": _date(options.get("current_date"), dialect)}
+    for name in ("tools", "builtin_tools"):
+        if name in native:
+            native[name] = _listed(native[name])
+    if native.get("response_format") is not None:
+        native["response_format"] = read_response_format(native["response_format"])
+    return native
+
+
 def _rendered(
     messages: tuple[Message, ...],
     options: dict[str, Any],

@@ -1,6 +1,5 @@
 //! Rows divided into blocks, and work on blocks in threads.
 
-use crate::cells::Cells;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,20 +21,20 @@ const BLOCKS_PER_THREAD: usize = 4;
 /// The cost of a row beside that of its bytes, in bytes: short rows are divided by their number.
 const ROW_BYTES: usize = 64;
 
-/// Divides rows into blocks of about the same size.
-pub(crate) fn divide(cells: &Cells<'_>, threads: Threads) -> Vec<Range<usize>> {
-    let total: usize = (0..cells.len()).map(|row| cells.size(row) + ROW_BYTES).sum();
+/// Divides rows, whose size is given in bytes, into blocks of about the same size.
+pub(crate) fn divide(rows: usize, size_of: impl Fn(usize) -> usize, threads: Threads) -> Vec<Range<usize>> {
+    let total: usize = (0..rows).map(|row| size_of(row) + ROW_BYTES).sum();
     let target = (total / (threads.get() * BLOCKS_PER_THREAD)).clamp(MIN_BLOCK_BYTES, MAX_BLOCK_BYTES);
     let (mut blocks, mut start, mut size) = (Vec::new(), 0, 0);
-    for row in 0..cells.len() {
-        size += cells.size(row) + ROW_BYTES;
+    for row in 0..rows {
+        size += size_of(row) + ROW_BYTES;
         if size >= target {
             blocks.push(start..row + 1);
             (start, size) = (row + 1, 0);
         }
     }
-    if start < cells.len() {
-        blocks.push(start..cells.len());
+    if start < rows {
+        blocks.push(start..rows);
     }
     blocks
 }

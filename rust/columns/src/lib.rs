@@ -6,12 +6,17 @@
 
 pub mod blocks;
 pub mod cells;
+mod chat;
 pub mod column;
+pub mod cost;
 mod ids;
 pub mod parse;
+pub mod render;
+mod rows;
 mod text_builder;
 pub mod tokens;
 
 pub use blocks::Threads;
 pub use cells::UnsupportedType;
 pub use column::{Column, TooLarge};
+pub use cost::UnequalLengths;

@@ -27,7 +27,8 @@ pub struct ParseColumnOptions {
 /// Parses each row. Nulls stay nulls.
 pub fn parse(array: &dyn Array, options: &ParseColumnOptions) -> Result<Column, UnsupportedType> {
     let cells = Cells::of(array)?;
-    let chunks = map(&divide(&cells, options.threads), options.threads, |rows| {
+    let blocks = divide(cells.len(), |row| cells.size(row), options.threads);
+    let chunks = map(&blocks, options.threads, |rows| {
         let mut block = Block::default();
         for row in rows.clone() {
             match parse_cell(cells.get(row), &options.parse, &mut block.scratch) {

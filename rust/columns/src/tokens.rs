@@ -4,10 +4,11 @@ use crate::blocks::{Threads, divide, map};
 use crate::cells::{Cell, Cells, UnsupportedType};
 use crate::column::Column;
 use crate::ids::Run;
+use crate::render::id_field;
 use crate::text_builder::TextBuilder;
 use arrow_array::{Array, ArrayRef, Int64Array, ListArray, UInt32Array};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{DataType, Field, FieldRef};
+use arrow_schema::DataType;
 use motet::{SpecialPolicy, SpecialTokenFound, count_with, decode_into, encode_with};
 use std::fmt;
 use std::sync::Arc;
@@ -46,7 +47,8 @@ fn for_blocks(
     threads: Threads,
     work: impl Fn(std::ops::Range<usize>) -> Result<ArrayRef, TokensError> + Sync,
 ) -> Result<Vec<ArrayRef>, TokensError> {
-    map(&divide(cells, threads), threads, |rows| work(rows.clone())).into_iter().collect()
+    let blocks = divide(cells.len(), |row| cells.size(row), threads);
+    map(&blocks, threads, |rows| work(rows.clone())).into_iter().collect()
 }
 
 /// The number of tokens of each row as a 64-bit integer: of text encoded with the policy, or of ids.
@@ -69,10 +71,6 @@ pub fn count(array: &dyn Array, policy: SpecialPolicy<'_>, threads: Threads) -> 
         Ok(Arc::new(Int64Array::new(ScalarBuffer::from(counts), valid.finish())))
     })?;
     Ok(Column { data_type: DataType::Int64, chunks })
-}
-
-fn id_field() -> FieldRef {
-    Arc::new(Field::new("item", DataType::UInt32, true))
 }
 
 /// The token ids of each row of text, as lists of unsigned 32-bit integers.

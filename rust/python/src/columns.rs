@@ -1,17 +1,25 @@
 //! Arrow arrays, for `motet.columns`.
 
 use crate::ffi::arrow;
-use crate::from_python::{ParseArguments, parse_options, type_name};
+use crate::from_python::text::utf8;
+use crate::from_python::{self, ParseArguments, parse_options, type_name};
 use crate::special::{Special, special_token_error};
 use crate::threads;
 use crate::tokenizer::is_strict;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use motet_columns::cost::{self, Prices, TokenPrice};
 use motet_columns::parse::ParseColumnOptions;
+use motet_columns::render::{self, Rendered};
 use motet_columns::tokens::TokensError;
 use motet_columns::{Column as CoreColumn, UnsupportedType, parse, tokens};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyTuple};
+use pyo3::types::{PyCapsule, PyDict, PyString, PyTuple};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A column of results: Arrow arrays of one type, with a row for each row of the input.
 ///
@@ -50,8 +58,7 @@ impl Column {
         requested_schema: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyTuple>> {
         let _ = requested_schema;
-        let array = py.detach(|| self.0.to_array());
-        arrow::export_array(py, array.map_err(|error| PyOverflowError::new_err(error.to_string()))?.as_ref())
+        arrow::export_array(py, py.detach(|| whole(&self.0))?.as_ref())
     }
 
     /// Arrow's PyCapsule interface: the chunks. A requested schema is ignored, as the interface allows.
@@ -194,4 +201,92 @@ pub(crate) fn decode_column(
     let (py, threads, strict) = (array.py(), threads::number(threads)?, is_strict(errors)?);
     let work = |chunk: &dyn Array| tokens::decode(chunk, strict, threads);
     Chunks::read(array)?.map(py, work, |error, first_row| tokens_error(py, error, first_row))
+}
+
+/// See `motet.columns.render`.
+///
+/// `read_other` takes the JSON of a conversation in a shape that is not read here. It returns the ids of its prompt, or
+/// the error as a text.
+#[pyfunction]
+#[pyo3(signature = (array, options, read_other, *, threads=None))]
+pub(crate) fn render_column(
+    array: &Bound<'_, PyAny>,
+    options: &Bound<'_, PyDict>,
+    read_other: &Bound<'_, PyAny>,
+    threads: Option<usize>,
+) -> PyResult<Column> {
+    let (py, threads) = (array.py(), threads::number(threads)?);
+    let options = from_python::render_options(Some(options))?;
+    let mut result = None::<CoreColumn>;
+    for chunk in Chunks::read(array)?.0 {
+        let rendered = py.detach(|| render::render(chunk.as_ref(), &options, threads));
+        let mut prompts = rendered.map_err(|error| unsupported(error, 0))?;
+        for prompt in &mut prompts {
+            if let Rendered::Unread(json) = prompt {
+                let value = read_other.call1((json.as_str(),))?;
+                *prompt = match value.cast::<PyString>() {
+                    Ok(error) => Rendered::Error(utf8(error)?.into_owned()),
+                    Err(_) => Rendered::Ids(from_python::ids(&value, "ids")?),
+                };
+            }
+        }
+        let column = py.detach(|| render::column(&prompts));
+        match &mut result {
+            Some(result) => result.chunks.extend(column.chunks),
+            None => result = Some(column),
+        }
+    }
+    Ok(Column(result.unwrap_or_else(|| render::column(&[]))))
+}
+
+/// Input, output, cached input.
+type TokenUnits = (Option<i128>, Option<i128>, Option<i128>);
+
+/// See `motet.columns.cost`.
+///
+/// `prices`: for each model, or for `None`, 10⁻¹² dollars for a token of the input, the output and the cached input.
+#[pyfunction]
+#[pyo3(signature = (prompt, completion, cached, model, prices, *, threads=None))]
+pub(crate) fn cost_column(
+    py: Python<'_>,
+    prompt: Option<&Bound<'_, PyAny>>,
+    completion: Option<&Bound<'_, PyAny>>,
+    cached: Option<&Bound<'_, PyAny>>,
+    model: Option<&Bound<'_, PyAny>>,
+    prices: HashMap<Option<String>, TokenUnits>,
+    threads: Option<usize>,
+) -> PyResult<Column> {
+    let threads = threads::number(threads)?;
+    let counts = |array: Option<&Bound<'_, PyAny>>| {
+        let Some(array) = array else { return Ok(None) };
+        let column = Chunks::read(array)?.map(
+            py,
+            |chunk| {
+                let counts = cost::counts(chunk, threads)?;
+                Ok(CoreColumn { data_type: DataType::Int64, chunks: vec![Arc::new(counts)] })
+            },
+            unsupported,
+        )?;
+        Ok::<_, PyErr>(Some(whole(&column.0)?.as_primitive::<Int64Type>().clone()))
+    };
+    let counts =
+        cost::Counts { prompt: counts(prompt)?, completion: counts(completion)?, cached: counts(cached)? };
+    let token_price = |(input, output, cached)| TokenPrice { input, output, cached };
+    let prices = match model {
+        None => Prices::Same(prices.get(&None).copied().map(token_price).unwrap_or_default()),
+        Some(model) => {
+            let chunks = Chunks::read(model)?.0;
+            let names = chunks.first().map(|chunk| chunk.data_type().clone()).unwrap_or(DataType::Null);
+            let column = CoreColumn { data_type: names, chunks };
+            let named = prices.into_iter().filter_map(|(name, price)| Some((name?, token_price(price))));
+            Prices::ByModel(named.collect(), whole(&column)?)
+        }
+    };
+    let column = py.detach(|| cost::cost(&counts, &prices));
+    column.map(Column).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// The rows as one array.
+fn whole(column: &CoreColumn) -> PyResult<ArrayRef> {
+    column.to_array().map_err(|error| PyOverflowError::new_err(error.to_string()))
 }

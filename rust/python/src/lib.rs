@@ -56,7 +56,9 @@ mod _core {
     use super::prompt::{Prompt, render, render_frames};
 
     #[pymodule_export]
-    use super::columns::{Column, count_column, decode_column, encode_column, parse_column};
+    use super::columns::{
+        Column, cost_column, count_column, decode_column, encode_column, parse_column, render_column,
+    };
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
