@@ -122,6 +122,7 @@ if TYPE_CHECKING:
     from motet.loop.machine import RunOptions
     from motet.loop.run import Run, Step
     from motet.loop.runner import AsyncRunStream, RunStream
+    from motet.loop.trajectory import Trajectory, trajectories
     from motet.message import (
         Completion,
         DeveloperContent,
@@ -173,6 +174,7 @@ _MODULES = {
     "loop.machine": "RunOptions",
     "loop.run": "Run Step",
     "loop.runner": "AsyncRunStream RunStream",
+    "loop.trajectory": "Trajectory trajectories",
     "message": """
         Completion DeveloperContent Frame Message Note Part Preamble Reasoning Repair SystemContent Text ToolCall
         ToolResult
@@ -292,6 +294,7 @@ __all__ = [
     "ToolResultError",
     "Training",
     "TrainingSample",
+    "Trajectory",
     "TruncatedOutputError",
     "TuneError",
     "UnfinishedCallError",
@@ -332,5 +335,6 @@ __all__ = [
     "tool",
     "tools_from",
     "tools_from_mcp",
+    "trajectories",
     "truncate",
 ]

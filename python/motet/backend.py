@@ -32,6 +32,7 @@ __all__ = [
     "Reply",
     "ReplyStream",
     "Request",
+    "TokenTrace",
 ]
 
 LaneChoice: TypeAlias = Lane | Literal["auto"]
@@ -115,6 +116,20 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenTrace:
+    """The token ids of one request in the ids lane: what trainers learn from. `motet.trajectories` joins those of a
+    loop. Held in memory only: the JSON forms of runs and episodes have no traces."""
+
+    prompt_ids: array[int] = field(repr=False)
+    """The prompt as it was sent."""
+    sampled_ids: array[int] = field(repr=False)
+    """What the model sampled, stop token included."""
+    logprobs: array[float] | None = field(default=None, repr=False)
+    """For each sampled id its natural log-probability, NaN where the server sent none. `None`: it sent none at all, as
+    without `sampling={"logprobs": 0}`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt to send a request."""
 
@@ -154,6 +169,9 @@ class Reply:
     sampled: array[int] | None = field(default=None, compare=False)
     """The ids that the model sampled, stop token included. `None`: the service sent none, or numbers outside of the
     vocabulary."""
+    token_trace: TokenTrace | None = field(default=None, compare=False)
+    """The ids of prompt and answer with their log-probabilities. `None`: `sampled` is, or the prompt was sent as text.
+    """
 
     @property
     def is_complete(self) -> bool:

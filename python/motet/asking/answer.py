@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Generic, Literal, TypeVar
 
 from motet.asking.episode import Episode
-from motet.backend import Attempt
+from motet.backend import Attempt, TokenTrace
 from motet.message import Completion, Lane, Message, ToolCall
 from motet.metrics import Metrics, Usage
 
@@ -78,6 +78,8 @@ class Answer(Generic[T]):
     prompt only. `None`: no schema."""
     sampled: array[int] | None = field(default=None, compare=False)
     """The ids that the model sampled, stop token included. `None`: the service sent none."""
+    token_trace: TokenTrace | None = field(default=None, compare=False)
+    """The ids of prompt and answer with their log-probabilities. `None`: another lane than `ids`."""
     notes: tuple[str, ...] = ()
     """Remarks on how the answer was read and priced."""
     rejected: tuple[Answer[Any], ...] = ()

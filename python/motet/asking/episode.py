@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from motet.backend import TokenTrace
 from motet.message import DeveloperContent, Message
 
 __all__ = ["Episode", "Exchange", "sampled_from_list"]
@@ -23,6 +24,8 @@ class Exchange:
     output: Message
     sampled: array[int] | None = field(default=None, compare=False, repr=False)
     """The ids that the model sampled for the answer: they stand in later prompts of the ids lane. `None`: not known."""
+    token_trace: TokenTrace | None = field(default=None, compare=False, repr=False)
+    """The ids of prompt and answer as they were sent and sampled. `None`: not known; it is not saved."""
 
     @cached_property
     def hash(self) -> str:
@@ -71,9 +74,16 @@ class Episode:
                 sampled[index] = exchange.sampled
         return sampled
 
-    def add(self, input_messages: Iterable[Message], output: Message, sampled: array[int] | None = None) -> Episode:
+    def add(
+        self,
+        input_messages: Iterable[Message],
+        output: Message,
+        sampled: array[int] | None = None,
+        token_trace: TokenTrace | None = None,
+    ) -> Episode:
         """The episode with one more exchange."""
-        return Episode((*self.exchanges, Exchange(tuple(input_messages), output, sampled)), self.system)
+        exchange = Exchange(tuple(input_messages), output, sampled, token_trace)
+        return Episode((*self.exchanges, exchange), self.system)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: `{"system": ..., "exchanges": [{"input": [...], "output": ..., "sampled": [...]}]}`; `sampled`

@@ -196,7 +196,12 @@ class PreparedRequest:
             completion=completion,
             metrics=metrics,
             # A salvaged message is rendered anew: the model then reads its call in the format.
-            episode=self.episode.add(self.input_messages, completion.message, None if is_salvaged else reply.sampled),
+            episode=self.episode.add(
+                self.input_messages,
+                completion.message,
+                None if is_salvaged else reply.sampled,
+                reply.token_trace,
+            ),
             model=reply.model,
             lane=reply.lane,
             lane_reason=reply.lane_reason,
@@ -206,6 +211,7 @@ class PreparedRequest:
             usage=reply.usage,
             response_format=reply.response_format,
             sampled=reply.sampled,
+            token_trace=reply.token_trace,
             notes=tuple(notes),
         )
 

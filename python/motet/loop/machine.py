@@ -364,7 +364,7 @@ class Loop:
         number = len(self.run.steps) + 1
         # Of a salvaged answer the episode has no ids: its message is rendered anew.
         sampled = answer.episode.exchanges[-1].sampled if answer.episode.exchanges else answer.sampled
-        step = Step(number, message, calls, answer.metrics, answer.model, correction, sampled)
+        step = Step(number, message, calls, answer.metrics, answer.model, correction, sampled, answer.token_trace)
         self.run = replace(self.run, steps=(*self.run.steps, step), output=answer.output)
         self._save()
 

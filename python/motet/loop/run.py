@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from motet._atomic_files import write_whole
 from motet.asking.episode import Episode, sampled_from_list
+from motet.backend import TokenTrace
 from motet.errors import ConfigError
 from motet.message import Message, ToolCall, ToolResult, part_from_dict, part_to_dict
 from motet.metrics import Metrics
@@ -99,6 +100,8 @@ class Step:
     """The message to the model about its invalid output. `None`: the answer was accepted."""
     sampled: array[int] | None = field(default=None, compare=False, repr=False)
     """The ids that the model sampled, for later prompts of the ids lane. `None`: not known, or calls were changed."""
+    token_trace: TokenTrace | None = field(default=None, compare=False, repr=False)
+    """The ids of prompt and answer as they were sent and sampled. `None`: not known; it is not saved."""
 
     @property
     def done(self) -> bool:
@@ -190,7 +193,7 @@ class Run:
             steps, episode = (), self.prior_episode
         for place in range(len(steps), len(done)):
             input_messages = done[place - 1].results if place else self.initial_messages
-            episode = episode.add(input_messages, done[place].message, done[place].sampled)
+            episode = episode.add(input_messages, done[place].message, done[place].sampled, done[place].token_trace)
         object.__setattr__(self, "_folded", (done, episode))
         return episode
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import threading
 import time
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -269,6 +270,7 @@ class TogetherBackend(Closing, AsyncClosing):
             timeout=request.timeout,
             first_token_timeout=request.first_token_timeout,
             prompt_tokens=prepared.prompt_tokens,
+            prompt_ids=_prompt_ids(prepared),
             response_format=prepared.response_format,
             notes=prepared.notes,
         )
@@ -371,6 +373,12 @@ def _checked_client(
         if value is not None and not isinstance(value, kind):
             raise TypeError(f"{name} must be a together.{kind.__name__}, not {type(value).__name__}")
     return client or async_client
+
+
+def _prompt_ids(prepared: Prepared) -> array[int] | None:
+    """The ids of a prompt. `None`: it is sent as text or as messages."""
+    prompt = (prepared.body or {}).get("prompt") if prepared.lane == "ids" else None
+    return array("I", prompt) if isinstance(prompt, list) else None
 
 
 def _without_retries(client: Any) -> Any:

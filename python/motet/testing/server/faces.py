@@ -46,6 +46,8 @@ class Face:
     id_prompts: bool = False
     id_key: str | None = None
     """Key of a request for token ids in the response."""
+    sends_logprobs: bool = False
+    """True: `logprobs` of a completions request is answered in OpenAI's shape."""
     markers_key: str | None = None
     """Key of a request that keeps markers in the text: `skip_special_tokens` (false), or `preserved_tokens`, which
     keeps the stop token where the markers stay by themselves. `None`: there is none."""
@@ -174,6 +176,7 @@ FACES: Mapping[str, Face] = {
             model_fields={"root": "openai/gpt-oss-120b", "parent": None, "max_model_len": 131072},
             completion_tokens=16,
             id_prompts=True,
+            sends_logprobs=True,
             id_key="return_token_ids",
             grammar="vllm",
             markers_key="skip_special_tokens",
@@ -197,6 +200,7 @@ FACES: Mapping[str, Face] = {
             completion_tokens=16,
             refuses_null=frozenset(("max_tokens", "temperature", "top_p")),
             id_prompts=True,
+            sends_logprobs=True,
             id_key="return_token_ids",
             grammar="sglang",
             markers_key="skip_special_tokens",

@@ -261,6 +261,7 @@ def completion_whole(turn: Turn, request: Mapping[str, Any], number: int, face: 
     ids, finish = generated(turn, request, face)
     text = _core.decode(_visible(ids, request, face))
     choice = {"index": 0, "text": text, **_ending(ids, finish, request, face)}
+    choice |= _logprobs(ids, request, face)
     head = _head("text_completion", turn, request, number)
     shape = {**head, "choices": [choice], **_totals(turn, request, ids, face)}
     return _with_ids(shape, ids, request, face)
@@ -277,6 +278,7 @@ def completion_chunks(
         last = place == len(ids) - 1
         choice: dict[str, Any] = {"index": 0, "finish_reason": None}
         choice["text"] = decoder.decode(_core.decode_bytes(_visible([token], request, face)), last)
+        choice |= _logprobs([token], request, face)
         if last:
             choice |= _ending(ids, finish, request, face)
         if face.skips_partial_characters and not choice["text"] and decoder.getstate()[0]:
@@ -286,6 +288,27 @@ def completion_chunks(
             yield from _last_chunks(chunk, head, turn, request, ids, face)
         else:
             yield chunk
+
+
+def logprob_of(token: int) -> float:
+    """The log-probability of a sampled token on the scripted server: a number of the token alone."""
+    return -(token % 1000) / 1000
+
+
+def _logprobs(ids: list[int], request: Mapping[str, Any], face: Face) -> dict[str, Any]:
+    """The `logprobs` of a choice, in the shape of OpenAI's `/v1/completions`, if the request asks for them."""
+    if request.get("logprobs") is None or not face.sends_logprobs:
+        return {}
+    texts = [_core.decode([token]) for token in ids]
+    values = [logprob_of(token) for token in ids]
+    return {
+        "logprobs": {
+            "text_offset": [sum(map(len, texts[:place])) for place in range(len(texts))],
+            "token_logprobs": values,
+            "tokens": texts,
+            "top_logprobs": [{text: value} for text, value in zip(texts, values, strict=True)],
+        }
+    }
 
 
 def _with_ids(shape: dict[str, Any], ids: list[int], request: Mapping[str, Any], face: Face) -> dict[str, Any]:

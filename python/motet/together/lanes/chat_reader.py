@@ -217,6 +217,11 @@ class ChatLane:
         return None
 
     @property
+    def logprobs(self) -> None:
+        """`None`: they belong to ids."""
+        return None
+
+    @property
     def completion(self) -> Completion:
         """The completion so far, as one message. Text beside calls is a preamble."""
         parts: list[Part] = []

@@ -5,6 +5,7 @@ For servers that return harmony as the model wrote it: vLLM, SGLang and llama.cp
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -16,13 +17,16 @@ from motet.errors import RenderError
 from motet.harmony import Prompt, render
 from motet.message import Completion
 from motet.together.constraint import constraint, response_format
-from motet.together.lanes.token_ids import VERBOSE, LostIds, choice_ids
+from motet.together.lanes.token_ids import VERBOSE, LostIds, choice_ids, choice_logprobs
 from motet.together.services import Service
 
 __all__ = ["RawLane", "body", "prompt"]
 
 RETURN, _, CALL = _core.STOP_TOKENS
 _STOP_MARKERS = {token: _core.decode([token]) for token in (RETURN, CALL)}
+
+
+_MISCOUNTED = "the server sent more or fewer log-probabilities than tokens: those of the chunk are taken as unknown"
 
 
 def prompt(request: Request, *, sampled: bool = False) -> Prompt:
@@ -91,6 +95,8 @@ class RawLane:
         self._open_kind: str | None = None
         """Kind of the frame that is being written."""
         self._ids: list[int] = []
+        self._logprobs: list[float] | None = None
+        """`None`: none came so far."""
         self._lost_ids = LostIds()
         self.notes: list[str] = []
 
@@ -117,8 +123,20 @@ class RawLane:
             return []
         if VERBOSE in choice:
             ids = self._lost_ids.restore(ids, text or "")
+        self._add_logprobs(choice_logprobs(choice), len(ids))
         self._ids += ids
         return self._track(self._parser.feed(ids))
+
+    def _add_logprobs(self, logprobs: list[float] | None, count: int) -> None:
+        """Keeps those of the next `count` ids."""
+        if logprobs is not None and len(logprobs) != count:
+            if _MISCOUNTED not in self.notes:
+                self.notes.append(_MISCOUNTED)
+            logprobs = [math.nan] * count
+        if logprobs is not None and self._logprobs is None:
+            self._logprobs = [math.nan] * len(self._ids)
+        if self._logprobs is not None:
+            self._logprobs += logprobs or [math.nan] * count
 
     def _track(self, events: list[Event]) -> list[Event]:
         for event in events:
@@ -134,6 +152,7 @@ class RawLane:
         events: list[Event] = []
         token = self._removed_stop_token(finish, stop_reason)
         if token is not None:
+            self._add_logprobs(None, 1)
             self._ids += [token] if self.lane == "ids" else []
             events += self._track(self._parser.feed([token] if self.lane == "ids" else _STOP_MARKERS[token]))
         return events + self._track(self._parser.close())
@@ -159,6 +178,11 @@ class RawLane:
         """The ids of the answer. `None`: it came as text, or with numbers outside of the vocabulary."""
         is_sampled = self.lane == "ids" and self._ids and min(self._ids) >= 0 and max(self._ids) < _core.VOCAB_SIZE
         return array("I", self._ids) if is_sampled else None
+
+    @property
+    def logprobs(self) -> array[float] | None:
+        """For each id of the answer its log-probability, NaN where it is unknown. `None`: the server sent none."""
+        return None if self._logprobs is None else array("d", self._logprobs)
 
     @property
     def completion(self) -> Completion:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from motet import _core
 
-__all__ = ["VERBOSE", "LostIds", "choice_ids"]
+__all__ = ["VERBOSE", "LostIds", "choice_ids", "choice_logprobs"]
 
 VERBOSE = "__verbose"
 """Key with which llama.cpp sends details of a completion beside its choices, ids among them."""
@@ -35,6 +36,29 @@ def choice_ids(choice: Mapping[str, Any]) -> list[int] | None:
             raise ValueError(f"token_ids must hold whole numbers, not {type(value).__name__}")
         ids.append(int(value))
     return ids
+
+
+_MISSING_LOGPROB = -9999.0
+"""What vLLM writes where it has no log-probability, and below which it sends none."""
+
+
+def choice_logprobs(choice: Mapping[str, Any]) -> list[float] | None:
+    """The log-probabilities of a choice's ids, NaN for unknown ones: `token_logprobs` of `/v1/completions`, or the
+    `content` of vLLM's `/inference/v1/generate` and of llama.cpp. `None`: it has none."""
+    shape = choice.get("logprobs")
+    if not isinstance(shape, Mapping):
+        return None
+    values = shape.get("token_logprobs")
+    if values is None and isinstance(shape.get("content"), list):
+        values = [entry.get("logprob") if isinstance(entry, Mapping) else None for entry in shape["content"]]
+    if not isinstance(values, list):
+        return None
+    return [
+        float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > _MISSING_LOGPROB
+        else math.nan
+        for value in values
+    ]
 
 
 class LostIds:

@@ -8,6 +8,7 @@ and partial answers stand here once.
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -16,7 +17,7 @@ import httpx
 
 from motet._core import Event
 from motet._retry import RetryPolicy
-from motet.backend import Attempt, Reply
+from motet.backend import Attempt, Reply, TokenTrace
 from motet.errors import (
     ApiError,
     ConnectionFailedError,
@@ -60,6 +61,7 @@ class SdkCall:
     timeout: float | None
     first_token_timeout: float | None
     prompt_tokens: int | None = None
+    prompt_ids: array[int] | None = field(default=None, repr=False)
     response_format: Literal["service", "prompt"] | None = None
     notes: tuple[str, ...] = ()
 
@@ -148,7 +150,15 @@ class RequestMachine:
             (*call.notes, *body.notes, *call.reader.notes),
             call.response_format,
             call.reader.sampled,
+            self._token_trace,
         )
+
+    @property
+    def _token_trace(self) -> TokenTrace | None:
+        prompt_ids, sampled = self._call.prompt_ids, self._call.reader.sampled
+        if prompt_ids is None or sampled is None:
+            return None
+        return TokenTrace(prompt_ids, sampled, self._call.reader.logprobs)
 
     def steps(self) -> Generator[Step, Any, None]:
         """The commands and events of the request. Raises the exception that ends it, with the reply so far in
