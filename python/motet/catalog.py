@@ -126,7 +126,7 @@ class Spec:
 
     slug: str
     model: str | None
-    """The service's model id. `None`: no known service has the model."""
+    """The service's model id, or the name of open weights. `None`: no known service has the model."""
     description: str
     cost: SpecCost
     gain: Gain
@@ -409,9 +409,11 @@ def uncatalogued(model: str, service: str = "") -> Spec:
 def on_another_server(spec: Spec, slug: str, service: str) -> Spec:
     """The spec of a model of Together on a server that is not Together's: its price, context and removal do not apply
     there, and those of the server's list do. What the caller registered or wrote into `MOTET_CATALOG` stays, and so do
-    facts of the model."""
-    if spec.model is None or not spec.slug.startswith("together/") or spec.slug in _registered:
+    facts of the model. A model of no service has the data of the server's list besides its own."""
+    if spec.model is None or spec.slug in _registered:
         return spec
+    if not spec.slug.startswith("together/"):
+        return apply_service_data(spec, service)
     own = _read(os.environ.get("MOTET_CATALOG"))[1].get(spec.slug, frozenset())
     bare = uncatalogued(spec.model, service)
     cash = {

@@ -22,7 +22,7 @@ from motet.together import Backend
 from tests.support.server_scripts import KEY, PLAIN, SLUG, asking
 
 # Model, context, dollars for a million tokens (input, cached, output), SWE-bench Verified, and the day of its removal.
-KNOWN: dict[str, tuple[str | None, int | None, str, str | None, str, str | None, str | None]] = {
+KNOWN: dict[str, tuple[str | None, int | None, str | None, str | None, str | None, str | None, str | None]] = {
     "together/gpt-oss/120b": ("openai/gpt-oss-120b", 131072, "0.15", None, "0.6", "62.4", None),
     "together/gpt-oss/20b": ("openai/gpt-oss-20b", 131072, "0.05", None, "0.2", "60.7", "2026-09-15"),
     "together/qwen3/coder-next": ("Qwen/Qwen3-Coder-Next-FP8", 262144, "0.5", None, "1.2", "70.6", "2026-05-14"),
@@ -77,6 +77,19 @@ KNOWN: dict[str, tuple[str | None, int | None, str, str | None, str, str | None,
     "together/deepseek/v4.1-flash": ("deepseek-ai/DeepSeek-V4.1-Flash", 1048576, "0.3", "0.006", "1.2", None, None),
     "together/qwen3.8/flash": ("Qwen/Qwen3.8-Flash", 1000000, "0.15", None, "0.47", None, None),
     "together/qwen3.7/max": ("Qwen/Qwen3.7-Max", 1000000, "1.5", "0.3", "4.5", None, None),
+    "openai/gpt-oss-safeguard/20b": ("openai/gpt-oss-safeguard-20b", 131072, None, None, None, None, None),
+    "openai/gpt-oss-safeguard/120b": ("openai/gpt-oss-safeguard-120b", None, None, None, None, None, None),
+    "nvidia/gpt-oss-puzzle/88b": ("nvidia/gpt-oss-puzzle-88B", 131072, None, None, None, None, None),
+    "tokyotech/gpt-oss-swallow/20b": ("tokyotech-llm/GPT-OSS-Swallow-20B-RL-v0.1", None, None, None, None, None, None),
+    "tokyotech/gpt-oss-swallow/120b": (
+        "tokyotech-llm/GPT-OSS-Swallow-120B-RL-v0.1",
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+    ),
 }
 # What is not served although no day of its removal was published.
 GONE = {
@@ -117,15 +130,19 @@ def test_each_atom_has_its_figures(slug: str) -> None:
     assert (spec.gain.grades.swe, spec.removed) == (money(swe), removed)
     assert spec.description
     assert spec.family == slug.split("/")[1]
-    assert spec.harmony is slug.startswith("together/gpt-oss/")
+    assert spec.harmony is ("/gpt-oss" in slug)
 
 
 def test_capabilities_are_known_for_gpt_oss_only() -> None:
     for slug in KNOWN:
         gain = catalog.find(slug).gain
         skills = (gain.skills.tools, gain.skills.reasoning, gain.skills.vision)
-        is_harmony = slug.startswith("together/gpt-oss/")
-        assert (gain.cutoff, skills) == (("2024-06", (True, True, False)) if is_harmony else (None, (None, None, None)))
+        expected: Any = (None, (None, None, None))
+        if slug.startswith("together/gpt-oss/"):
+            expected = ("2024-06", (True, True, False))
+        elif "/gpt-oss" in slug:
+            expected = (None, (True if "safeguard" in slug else None, True, None))
+        assert (gain.cutoff, skills) == expected
 
 
 def test_catalogue_holds_exactly_the_seeds() -> None:
@@ -190,6 +207,18 @@ def test_atoms_are_found_by_slug_and_by_model() -> None:
     with pytest.raises(motet.UnknownAtomError, match=f"slugs are {SLUG}, ") as caught:
         catalog.find("?")
     assert caught.value.matches == ()
+
+
+def test_open_weights_have_the_figures_of_their_server() -> None:
+    slug, model = "openai/gpt-oss-safeguard/20b", "openai/gpt-oss-safeguard-20b"
+    price, source = Price(Decimal("0.1"), Decimal("0.3")), Source("a list", "2026-11-21")
+    catalog.record_service_data(model, price, 65536, source, "localhost:8000")
+    for name in (slug, model):
+        with motet.atom(name, base_url="http://localhost:8000") as atom:
+            assert (atom.slug, atom.repo, atom.spec.cost.cash) == (slug, "openai", price)
+            assert atom.spec.gain.size.context.tokens == 65536
+        with motet.atom(name, base_url="http://localhost:8001") as atom:
+            assert (atom.spec.cost.cash, atom.spec.gain.size.context.tokens) == (Price(), 131072)
 
 
 def test_unserved_atom_names_its_successor() -> None:

@@ -53,7 +53,7 @@ class Atom(Closing, AsyncClosing):
 
     @property
     def repo(self) -> str:
-        """The first word of the slug: the service."""
+        """The first word of the slug: the service, or the publisher of a model without one."""
         return self._spec.slug.partition("/")[0]
 
     @property
