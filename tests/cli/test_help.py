@@ -418,7 +418,7 @@ examples:
             "proxy": """\
 usage: motet proxy [-h] [--log FILE] [--upstream URL] [--model NAME=URL] [--upstream-key KEY]
                    [--lane {auto,chat,text,ids}] [--price IN,OUT] [--host HOST] [--port PORT]
-                   [--key KEY] [--state FILE] [--timeout S]
+                   [--key KEY] [--state FILE] [--timeout S] [--ignore-tool TYPE]
                    [--reasoning-key {reasoning_content,reasoning}] [--color {auto,always,never}]
 
 Serve clean Chat, Responses and Messages APIs in front of a server of gpt-oss.
@@ -442,6 +442,8 @@ options:
   --state FILE          the SQLite file of responses, reasoning and budgets, or none
                         ($XDG_STATE_HOME/motet/proxy.sqlite3, else below ~/.local/state)
   --timeout S           seconds for an answer (3600)
+  --ignore-tool TYPE    leave tools of this type out of requests, as web_search, instead of
+                        refusing them
   --reasoning-key {reasoning_content,reasoning}
                         the key of reasoning in the Chat API (reasoning_content)
   --color {auto,always,never}

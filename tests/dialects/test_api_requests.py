@@ -200,6 +200,11 @@ def test_sealed_reasoning_is_opened() -> None:
         ("anthropic", {"messages": [{"role": "tool", "content": "1"}]}, "messages[0].role"),
         ("anthropic", {"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0]"),
         ("anthropic", {"messages": [*HI, {"role": "assistant", "content": "{"}]}, "messages"),
+        (
+            "anthropic",
+            {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
+            "context_management.edits[0].type",
+        ),
         ("anthropic", {"mcp_servers": [{"url": "http://x"}]}, "mcp_servers"),
         ("anthropic", {"thinking": {"type": "enabled", "budget": 9}}, "thinking.budget"),
     ],
@@ -227,3 +232,4 @@ def test_defaults_of_refused_fields_are_accepted() -> None:
     assert "n" not in chat(n=1, logprobs=False, store=False, service_tier="auto", modalities=["text"]).settings
     assert responses(truncation="disabled", background=False, store=True).settings["store"] is True
     assert anthropic(service_tier="auto", container=None)
+    assert anthropic(context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]})

@@ -112,7 +112,7 @@ def test_client_that_hangs_up_ends_the_upstream_request(stream: bool) -> None:
 
 
 def test_silent_streams_have_heartbeats() -> None:
-    with proxied(lambda _: Turn(PLAIN, delay=0.1), heartbeat=0.02) as (url, _):
+    with proxied(lambda _: Turn(PLAIN, delay=0.04), heartbeat=0.01) as (url, _):
         assert ": waiting" in post(url, "chat", stream=True, max_tokens=4).text
         assert post(url, "anthropic", stream=True, max_tokens=4).text.count("event: ping") > 1
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from anthropic.types import RawMessageStreamEvent
+from openai.types.chat import ChatCompletionChunk
+from openai.types.responses import ResponseStreamEvent
+from pydantic import BaseModel, TypeAdapter
 
 import motet
 from motet import Completion, Preamble, Text
@@ -16,6 +20,13 @@ from motet.proxy import Upstream, app
 from tests.support.completions import CORPUS
 from tests.support.fake_backend import FakeBackend
 from tests.support.proxies import PATHS, AsgiResponse, body_of, call
+
+
+class PingEvent(BaseModel):
+    """Anthropic's SDK has no type for it, and skips it."""
+
+    type: Literal["ping"]
+
 
 Reading = tuple[str, str, list[tuple[str, Any]]]
 """Text, reasoning, and calls with their names and arguments."""
@@ -116,6 +127,11 @@ def read_stream(api: str, response: AsgiResponse) -> Reading:
     return text, reasoning, [(name, read(arguments)) for name, arguments in calls.values()]
 
 
+EVENTS: dict[str, TypeAdapter[Any]] = {
+    "chat": TypeAdapter(ChatCompletionChunk),
+    "responses": TypeAdapter(ResponseStreamEvent),
+    "anthropic": TypeAdapter(RawMessageStreamEvent | PingEvent),
+}
 LAST_EVENTS = {"responses": ("response.completed", "response.incomplete"), "anthropic": ("message_stop",)}
 
 
@@ -143,3 +159,5 @@ def test_every_malformed_completion_is_an_answer(api: str, runner: asyncio.Runne
             assert b"data: [DONE]\n\n" in streamed.body
         else:
             assert streamed.events[-1]["type"] in LAST_EVENTS[api], name
+        for event in streamed.events:
+            EVENTS[api].validate_python(event)

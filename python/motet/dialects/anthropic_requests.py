@@ -101,6 +101,19 @@ def _thinking(value: Any, path: str) -> dict[str, Any]:
     return read_fields(value, _THINKING, ("type",), path)
 
 
+def _context_management(value: Any, path: str) -> Any:
+    edits = value.get("edits", []) if isinstance(value, Mapping) else None
+    if not isinstance(edits, list):
+        raise FieldError(f"{path} must be an object with edits", path)
+    for index, edit in enumerate(edits):
+        kind = edit.get("type") if isinstance(edit, Mapping) else None
+        # Prompts leave out the thinking of earlier turns anyway.
+        if not str(kind).startswith("clear_thinking_"):
+            where = f"{path}.edits[{index}].type"
+            raise FieldError(f"{where} is not supported: a conversation is sent whole, and {kind!r:.60} cuts it", where)
+    return value
+
+
 def _output_config(value: Any, path: str) -> dict[str, Any]:
     return read_fields(value, _OUTPUT, (), path)
 
@@ -135,7 +148,7 @@ _CHECKS: Mapping[str, Check] = {
     "service_tier": refused("there is one tier", "auto", "standard_only"),
     "container": refused("no code runs here"),
     "mcp_servers": refused("no tools run here", []),
-    "context_management": refused("a conversation is sent whole", {}, {"edits": []}),
+    "context_management": _context_management,
     "inference_geo": refused("the upstream decides where it runs"),
     "diagnostics": refused("there are no diagnostics"),
     "metadata": ignored,

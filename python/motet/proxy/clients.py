@@ -43,8 +43,8 @@ class Client:
         return (self.budget,)
 
     async def record(self, state: State, cost: Decimal | None) -> None:
-        """Adds the cost of a request to the state."""
-        if cost:
+        """Adds the cost of a request to the state, if there is a limit to compare it with."""
+        if cost and self.limit is not None:
             await state.add_spent(self.name, cost)
             self.own_spent += cost
 

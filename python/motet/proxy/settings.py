@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
@@ -97,5 +97,8 @@ class ProxySettings:
     """Seconds until the first token of a stream. `None`: no limit."""
     heartbeat: float = 15.0
     """Seconds without an event of a stream after which a comment or a ping is sent."""
+    ignored_tools: Collection[str] = ()
+    """Types of tools that are left out of requests instead of being refused, as `web_search`: some clients offer a
+    vendor's tools to every model. The log says which."""
     reasoning_key: Literal["reasoning", "reasoning_content"] = "reasoning_content"
     """The key of reasoning in replies of the Chat API."""

@@ -50,6 +50,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timeout", type=seconds, default=3600.0, metavar="S", help="seconds for an answer (3600)")
     parser.add_argument(
+        "--ignore-tool",
+        action="append",
+        default=[],
+        metavar="TYPE",
+        help="leave tools of this type out of requests, as web_search, instead of refusing them",
+    )
+    parser.add_argument(
         "--reasoning-key",
         choices=("reasoning_content", "reasoning"),
         default="reasoning_content",
@@ -105,6 +112,7 @@ def run(options: argparse.Namespace) -> None:
         state=_state(options.state),
         timeout=options.timeout,
         reasoning_key=options.reasoning_key,
+        ignored_tools=options.ignore_tool,
     )
     _log_to_terminal()
     # Bound here, so that an error has motet's words.

@@ -10,7 +10,7 @@ from motet.dialects.anthropic_requests import read_anthropic_request
 from motet.proxy.apis import AnthropicApi
 from motet.proxy.clients import Client
 from motet.proxy.exchange import Exchange
-from motet.proxy.routes.requests import answer, guarded, read_json, services_of
+from motet.proxy.routes.requests import answer, guarded, read_json, services_of, without_tools
 
 __all__ = ["ROUTES"]
 
@@ -26,7 +26,8 @@ async def count_tokens(request: Request) -> Response:
 
     async def handle(client: Client) -> Response:
         services = services_of(request)
-        api_request = read_anthropic_request(await read_json(request, services), counts_only=True)
+        body = without_tools(await read_json(request, services), services.settings.ignored_tools, api.name)
+        api_request = read_anthropic_request(body, counts_only=True)
         target = services.upstreams.target(api_request.model)
         tokens = await Exchange(services, api, api_request, client, target).count()
         return JSONResponse({"input_tokens": tokens})

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
@@ -19,7 +19,7 @@ from motet.proxy.exchange import Api, Exchange, Services
 from motet.proxy.failures import RequestError, failure_of
 from motet.proxy.streaming import ExchangeResponse, error_response
 
-__all__ = ["ReadingApi", "answer", "clients_of", "guarded", "read_json", "services_of"]
+__all__ = ["ReadingApi", "answer", "clients_of", "guarded", "read_json", "services_of", "without_tools"]
 
 log = logging.getLogger("motet.proxy")
 
@@ -48,7 +48,7 @@ async def answer(request: Request, api: ReadingApi) -> Response:
 
     async def start(client: Client) -> Response:
         services = services_of(request)
-        body = await read_json(request, services)
+        body = without_tools(await read_json(request, services), services.settings.ignored_tools, api.name)
         api_request = await api.read(body, services, client)
         target = services.upstreams.target(api_request.model)
         return ExchangeResponse(Exchange(services, api, api_request, client, target))
@@ -56,9 +56,26 @@ async def answer(request: Request, api: ReadingApi) -> Response:
     return await guarded(request, api, start)
 
 
+def without_tools(body: Any, ignored: Collection[str], api: str) -> Any:
+    """The body without the tools of these types."""
+    tools = body.get("tools") if ignored and isinstance(body, dict) else None
+    if not isinstance(tools, list):
+        return body
+    kept = [tool for tool in tools if not (isinstance(tool, dict) and tool.get("type") in ignored)]
+    if len(kept) < len(tools):
+        log.info("%s: %d tools of the types %s are ignored", api, len(tools) - len(kept), ", ".join(sorted(ignored)))
+    return {**body, "tools": kept}
+
+
 async def guarded(request: Request, api: Api, handle: Callable[[Client], Awaitable[Response]]) -> Response:
     """The response of a handler for the request's client; failures in the shape of the API."""
     request_id = uuid.uuid4().hex
+    if {"content-length", "transfer-encoding"} <= set(request.headers.keys()):
+        # A server in front may have read the other length, and another request from the rest.
+        refusal = ApiFailure(400, "content-length and transfer-encoding exclude each other")
+        response = error_response(api, refusal, request_id)
+        response.headers["connection"] = "close"
+        return response
     try:
         return await handle(clients_of(request).authenticate(request))
     except ClientDisconnect:
@@ -83,16 +100,21 @@ async def read_json(request: Request, services: Services) -> Any:
         # Pages of other origins can send forms and plain text without being asked, and no JSON.
         raise RequestError(415, f"the content type must be application/json: {kind!r:.80}")
     limit = services.settings.max_body_bytes
-    body = bytearray()
+    body, size = bytearray(), 0
     try:
         async with asyncio.timeout(services.settings.body_timeout):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise RequestError(413, f"the body has more than {limit} bytes")
+                size += len(chunk)
+                # The rest is read and dropped: a client that is still sending would not see the answer.
+                if size <= limit:
+                    body += chunk
+                else:
+                    body.clear()
     except TimeoutError:
         seconds = services.settings.body_timeout
         raise RequestError(408, f"the body did not arrive within {seconds:g} s") from None
+    if size > limit:
+        raise RequestError(413, f"the body has more than {limit} bytes")
     try:
         value = json.loads(body)
         return _without_halves(value) if b"\\ud" in body.lower() else value
