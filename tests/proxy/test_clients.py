@@ -202,3 +202,41 @@ def test_forced_tools_are_enforced_by_the_server(face: str) -> None:
         assert message.stop_reason == "tool_use"
         key = {"vllm": "structured_outputs", "llamacpp": "grammar", "together": "tool_choice"}[face]
         assert all(request.body.get(key) for request in server.requests if request.body)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_required_call_in_the_answer_is_read(stream: bool) -> None:
+    """A server that ignores `tool_choice`, and a model that writes the call as text."""
+    text = final('{"city": "Zürich"}')
+    with clients(text, text, text, face="together") as (client, anthropic_client, _):
+        settings: dict[str, Any] = {"model": MODEL, "messages": HI}
+        if stream:
+            with client.chat.completions.stream(**settings, tools=TOOLS["chat"], tool_choice="required") as chunks:
+                choice = chunks.get_final_completion().choices[0]
+        else:
+            choice = client.chat.completions.create(**settings, tools=TOOLS["chat"], tool_choice="required").choices[0]
+        assert choice.finish_reason == "tool_calls"
+        function = choice.message.tool_calls[0].function
+        assert (function.name, json.loads(function.arguments)) == ("get_weather", {"city": "Zürich"})
+        settings |= {"max_tokens": 999, "tools": TOOLS["anthropic"], "tool_choice": {"type": "any"}}
+        if stream:
+            with anthropic_client.messages.stream(**settings) as events:
+                message = events.get_final_message()
+        else:
+            message = anthropic_client.messages.create(**settings)
+        assert message.stop_reason == "tool_use"
+        assert message.content[-1].input == {"city": "Zürich"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_output_in_the_reasoning_is_read(stream: bool) -> None:
+    text = '<|channel|>analysis<|message|>So: {"approved": true, "issues": []}<|end|><|start|>assistant' + final("")
+    form = {"type": "json_schema", "json_schema": {"name": "review", "schema": Review.model_json_schema()}}
+    with clients(text, face="together") as (client, _, _):
+        settings: dict[str, Any] = {"model": MODEL, "messages": HI, "response_format": form}
+        if stream:
+            chunks = client.chat.completions.create(**settings, stream=True)
+            content = "".join([chunk.choices[0].delta.content or "" for chunk in chunks])
+        else:
+            content = client.chat.completions.create(**settings).choices[0].message.content
+        assert json.loads(content) == {"approved": True, "issues": []}

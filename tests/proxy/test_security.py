@@ -117,6 +117,7 @@ def test_budget_without_a_price_is_refused() -> None:
         (b"{", 400),
         (b"\xff\xfe", 400),
         (b"null", 400),
+        (b'{"temperature": NaN}', 400),
         (b"[" * 100_000, 400),
         (b'{"model": "' + b"x" * 3000 + b'"}', 413),
     ],

@@ -116,10 +116,15 @@ async def read_json(request: Request, services: Services) -> Any:
     if size > limit:
         raise RequestError(413, f"the body has more than {limit} bytes")
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_constant=_refuse_constant)
         return _without_halves(value) if b"\\ud" in body.lower() else value
     except (ValueError, RecursionError) as error:
         raise RequestError(400, f"the body is not valid JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    """Python reads `NaN` and `Infinity`, which no other parser takes back."""
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _without_halves(value: Any) -> Any:
