@@ -23,6 +23,9 @@ __all__ = ["Address", "Connection", "LoopClients", "address_of"]
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
 """Seconds to connect, and between two chunks of a response: the SDK's own values."""
+KEEP_ALIVE_SECONDS = 4.0
+"""How long an idle connection is kept. Less than the 5 seconds after which uvicorn closes it, under vLLM and SGLang: a
+request that is sent at that moment is lost, and must not be repeated, as it may be billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,9 @@ class Connection:
             # A redirect would carry the conversation to another host.
             "follow_redirects": False,
             "timeout": httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT),
-            "limits": httpx.Limits(max_connections=1000, max_keepalive_connections=100),
+            "limits": httpx.Limits(
+                max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEEP_ALIVE_SECONDS
+            ),
             "headers": {"accept-encoding": bounded_body.ACCEPTED_ENCODING},
         }
         return sdk, http
