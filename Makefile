@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test snapshots test-free-threaded frameworks trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test snapshots test-free-threaded frameworks tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -37,6 +37,13 @@ trainers: $(VENV)/trainers-tools
 	$(VENV)/trainers/bin/pytest tests/integrations/test_renderers.py tests/transformers
 	$(VENV)/trainers/bin/pytest -W ignore 'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/trainers.md]'
 	$(VENV)/trainers/bin/mypy --module motet.integrations.renderers
+
+# Columns with polars, DuckDB, pandas, Ray and Spark on this machine, for which a Java is needed; `make test` runs them with
+# pyarrow alone.
+tables: $(VENV)/tables-tools
+	PYSPARK_PYTHON=$(CURDIR)/$(VENV)/tables/bin/python $(VENV)/tables/bin/pytest -W ignore tests/columns \
+		'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/table-engines.md]'
+	$(VENV)/tables/bin/mypy --package motet.columns
 
 # Parsers inside of engines, with the parser modules of their wheels; `make test` skips these tests.
 engine-plugins: $(VENV)/engine-plugins-tools
@@ -169,6 +176,12 @@ $(VENV)/trainers-tools: $(SOURCES) | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/trainers
 	$(VENV)/trainers/bin/pip install --quiet --upgrade pip
 	$(VENV)/trainers/bin/pip install --quiet --editable '.[otel,renderers,together,transformers]' --group trainers
+	touch $@
+
+$(VENV)/tables-tools: $(SOURCES) | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/tables
+	$(VENV)/tables/bin/pip install --quiet --upgrade pip
+	$(VENV)/tables/bin/pip install --quiet --editable '.[together]' --group tables
 	touch $@
 
 # Compilers and the writer of model files, in an environment of their own.
