@@ -22,6 +22,9 @@ COLUMNS = (
     *("input_tokens", "cached_tokens", "output_tokens", "tokens", "cost", "error", "error_type"),
 )
 """The columns, in their order."""
+_CALL = ("id", "name", "arguments", "recipient", "trusted")
+_REPAIR = ("code", "position", "text", "message", "count")
+"""The fields of `motet.columns.parse`."""
 _SCALE = 15
 """Decimal places of costs: a price has up to 6 beside the 6 of a million tokens, and a discount some more."""
 
@@ -35,12 +38,9 @@ def answer_row(number: int, answer: Answer[Any], error: Exception | None = None)
         "output": _output(answer.output),
         "reasoning": completion.reasoning,
         "preamble": completion.preamble,
-        "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in answer.calls],
+        "tool_calls": [{name: getattr(call, name) for name in _CALL} for call in answer.calls],
         "finish": answer.finish,
-        "repairs": [
-            {"code": repair.code, "position": repair.position, "text": repair.text, "count": repair.count}
-            for repair in completion.repairs
-        ],
+        "repairs": [{name: getattr(repair, name) for name in _REPAIR} for repair in completion.repairs],
         "model": answer.model,
         "input_tokens": tokens.input,
         "cached_tokens": tokens.cache.get,
@@ -116,8 +116,8 @@ class Summary:
 def _schema() -> Any:
     pa = _pyarrow()
     text, count = pa.string(), pa.int64()
-    call = pa.struct([("id", text), ("name", text), ("arguments", text)])
-    repair = pa.struct([("code", text), ("position", count), ("text", text), ("count", count)])
+    call = pa.struct([(name, pa.bool_() if name == "trusted" else text) for name in _CALL])
+    repair = pa.struct([(name, count if name in ("position", "count") else text) for name in _REPAIR])
     types = {
         **dict.fromkeys(("row", "input_tokens", "cached_tokens", "output_tokens"), count),
         "tool_calls": pa.list_(call),

@@ -48,7 +48,7 @@ NAMES = {
     "motet.backend": """
         AsyncReplyStream Attempt Backend Health LaneChoice Model ModelList Reply ReplyStream Request
     """,
-    "motet.columns": "ArrowArray Column cost count decode encode parse render",
+    "motet.columns": "ArrowArray Column ask cost count decode encode parse render",
     "motet.openai_harmony": """
         Author Content Conversation DeveloperContent HarmonyEncoding HarmonyEncodingName HarmonyError Message Role
         StreamState StreamableParser SystemContent TextContent ToolDescription load_harmony_encoding
