@@ -7,9 +7,8 @@ import contextlib
 import logging
 import time
 import uuid
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable, Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -21,22 +20,14 @@ from motet.asking.request import PreparedRequest
 from motet.asking.stream import AsyncAnswerStream
 from motet.backend import Request
 from motet.dialects.api_request import ApiRequest
-from motet.dialects.replies import (
-    ApiFailure,
-    Finish,
-    ReplyEnd,
-    ReplyUsage,
-    ReplyWriter,
-    Shape,
-    VisibleEvents,
-    message_events,
-)
-from motet.dialects.stop_strings import StopStrings, cut_message
-from motet.errors import MotetError, OutputError, StreamTruncatedError
+from motet.dialects.replies import ApiFailure, ReplyEnd, ReplyWriter, Shape, VisibleEvents, message_events
+from motet.dialects.stop_strings import StopStrings
+from motet.errors import MotetError
 from motet.message import Message
 from motet.proxy.clients import Client
 from motet.proxy.conversations import Conversations
 from motet.proxy.failures import failure_of
+from motet.proxy.outcome import answer_in, finish_of, repairs_of, seen_message, usage_of
 from motet.proxy.settings import ProxySettings
 from motet.proxy.state import State
 from motet.proxy.statistics import Statistics
@@ -95,8 +86,9 @@ class Exchange:
         """About the tokens of the prompt, before the upstream has counted them."""
         self.answer: Answer[Any] | None = None
         self.end: ReplyEnd | None = None
+        self.writer: ReplyWriter | None = None
+        """`None`: nothing has arrived yet."""
         self._target = target
-        self._prepared: PreparedRequest | None = None
         self._visible = VisibleEvents(single_call=request.single_call)
         self._stops = StopStrings(request.stops)
         self._seen_kinds: set[str] = set()
@@ -149,94 +141,92 @@ class Exchange:
         """The reply as one object. Raises `MotetError`."""
         if self.request.stops:
             return await self._whole_of_stream()
-        prepared = self._prepared = await self.prepare()
-        client = ModelClient(self._target.backend, _unchanged)
+        prepared = await self.prepare()
         try:
-            self.answer = await client.aask(prepared)
+            self.answer = await ModelClient(self._target.backend, _unchanged).aask(prepared)
         except MotetError as error:
-            self.answer = _answer_in(error)
+            self.answer = answer_in(error)
+            if self.answer is None:
+                raise
         except asyncio.CancelledError:
             self.record(HUNG_UP)
             raise
-        answer = self.answer
-        if answer.usage is None or answer.usage.input is None:
+        if self.answer.usage is None or self.answer.usage.input is None:
             self.prompt_tokens = prepared.count(self._target.backend.prepare(prepared.request))[0]
-        writer = self.api.writer(self)
+        writer = self.writer = self.api.writer(self)
         writer.start()
-        for event in message_events(answer.message):
+        for event in message_events(self.answer.message):
             if self._visible.shows(event):
                 writer.feed(event)
-        writer.end(await self._finish(answer))
-        await self._keep(answer, writer)
+        await asyncio.shield(self._finish(self.answer, writer))
         return writer.whole
 
     async def _whole_of_stream(self) -> Shape:
         """The reply of a stream: what follows a stop string is neither awaited nor paid for."""
-        writer: ReplyWriter | None = None
         async with contextlib.aclosing(self.shapes()) as events:
-            async for last_writer, _ in events:
-                writer = last_writer
+            async for _ in events:
+                pass
         if self._failure is not None:
             raise self._failure
-        return {} if writer is None else writer.whole
+        return {} if self.writer is None else self.writer.whole
 
-    async def shapes(self) -> AsyncGenerator[tuple[ReplyWriter, list[Shape]], None]:
-        """The events of the reply's stream. The first come with the upstream's first event: until then it raises
-        `MotetError`. Later failures are events."""
-        prepared = self._prepared = await self.prepare()
+    async def shapes(self) -> AsyncGenerator[list[Shape], None]:
+        """The events of the reply's stream, for `writer.encode`. The first come with the upstream's first event: until
+        then it raises `MotetError`. Later failures are events."""
+        prepared = await self.prepare()
         stream = AsyncAnswerStream(self._target.backend, prepared, _unchanged)
         async with stream:
-            writer: ReplyWriter | None = None
             try:
                 async for event in stream:
-                    if writer is None:
-                        writer = self._begin(stream, prepared)
-                        yield writer, writer.start()
-                    if not self._visible.shows(event):
-                        continue
-                    self._seen_kinds.add(event.kind or "")
-                    self._last_index = event.index
-                    if shapes := [shape for part in self._stops.feed(event) for shape in writer.feed(part)]:
-                        yield writer, shapes
+                    if shapes := self._feed(event, stream, prepared):
+                        yield shapes
                     if self._stops.match is not None:
                         await stream.aclose()
                         break
+                self.answer = stream.answer
             except MotetError as error:
-                self.answer = _answer_or_none(error)
+                self.answer = answer_in(error)
+                if self.answer is None and self.writer is None:
+                    raise
                 if self.answer is None:
-                    if writer is None:
-                        raise
-                    yield writer, await self._fail(writer, error)
+                    yield await asyncio.shield(self._fail(error))
                     return
             except (asyncio.CancelledError, GeneratorExit):
                 await self._leave(stream)
                 raise
-            else:
-                self.answer = stream.answer
-            if writer is None:
-                writer = self._begin(stream, prepared)
-                yield writer, writer.start()
-            late = [shape for event in self._late_events(self.answer) for shape in writer.feed(event)]
-            last = late + writer.end(await self._finish(self.answer))
-            await self._keep(self.answer, writer)
-            yield writer, last
+            shapes = [] if self.writer is not None else self._begin(stream, prepared)
+            shapes += self._late_shapes(self.answer)
+            # What is paid for is recorded although the client leaves meanwhile.
+            yield shapes + await asyncio.shield(self._finish(self.answer, self.writer))
 
-    def _begin(self, stream: AsyncAnswerStream, prepared: PreparedRequest) -> ReplyWriter:
+    def _feed(self, event: Event, stream: AsyncAnswerStream, prepared: PreparedRequest) -> list[Shape]:
+        shapes = [] if self.writer is not None else self._begin(stream, prepared)
+        if self._visible.shows(event):
+            self._seen_kinds.add(event.kind or "")
+            self._last_index = event.index
+            shapes += self._written(self._stops.feed(event))
+        return shapes
+
+    def _written(self, events: Iterable[Event]) -> list[Shape]:
+        writer = self.writer
+        return [] if writer is None else [shape for event in events for shape in writer.feed(event)]
+
+    def _begin(self, stream: AsyncAnswerStream, prepared: PreparedRequest) -> list[Shape]:
         self._first_token_time = time.monotonic() - self._start_time
         if stream.prepared is not None:
             self.prompt_tokens = prepared.count(stream.prepared)[0]
-        return self.api.writer(self)
+        self.writer = self.api.writer(self)
+        return self.writer.start()
 
-    def _late_events(self, answer: Answer[Any]) -> Iterator[Event]:
+    def _late_shapes(self, answer: Answer[Any]) -> list[Shape]:
         """The events of calls, or of an answer, that were found in other parts of the completion at its end."""
         if self._stops.match is not None:
-            return
-        for event in message_events(answer.message, first_index=self._last_index + 1):
-            is_new = event.kind in ("text", "tool_call") and event.kind not in self._seen_kinds
-            if is_new and self._visible.shows(event):
-                yield event
+            return []
+        events = message_events(answer.message, first_index=self._last_index + 1)
+        late = [event for event in events if event.kind in ("text", "tool_call") and event.kind not in self._seen_kinds]
+        return self._written([event for event in late if self._visible.shows(event)])
 
-    async def _fail(self, writer: ReplyWriter, error: MotetError) -> list[Shape]:
+    async def _fail(self, error: MotetError) -> list[Shape]:
         """The events of a stream that broke off. What has arrived is paid for."""
         self._failure = error
         failure = failure_of(error) or ApiFailure(500, "the proxy failed")
@@ -244,7 +234,7 @@ class Exchange:
             self.answer = error.partial
             await self.client.record(self.services.state, self.cost)
         self.record(failure.status, error)
-        return writer.fail(failure)
+        return [] if self.writer is None else self.writer.fail(failure)
 
     async def _leave(self, stream: AsyncAnswerStream) -> None:
         """Ends the request of a client that hung up. What has arrived is paid for."""
@@ -254,41 +244,20 @@ class Exchange:
             await self.client.record(self.services.state, self.cost)
         self.record(HUNG_UP)
 
-    async def _finish(self, answer: Answer[Any]) -> ReplyEnd:
-        self.end = ReplyEnd(self._finish_reason(answer), self._usage(answer), self._stops.match)
+    async def _finish(self, answer: Answer[Any], writer: ReplyWriter | None) -> list[Shape]:
+        """Keeps and records a reply that has ended, and gives its last events."""
+        stop, hidden_calls = self._stops.match, self._visible.hidden_calls
+        self.end = ReplyEnd(finish_of(answer, stop), usage_of(answer, self.prompt_tokens), stop)
         await self.client.record(self.services.state, self.cost)
-        sampled = None if self._visible.hidden_calls else answer.sampled
-        conversations = self.services.conversations
-        await conversations.keep(self.client.name, self.request.messages, self._seen(answer.message), sampled)
-        return self.end
-
-    async def _keep(self, answer: Answer[Any], writer: ReplyWriter) -> None:
-        await self.api.keep(self, writer, self._seen(answer.message))
+        message = seen_message(answer.message, self.request.stops, single_call=self.request.single_call)
+        # Not `answer.sampled`: a call that was found elsewhere has no sampled ids.
+        sampled = None if hidden_calls else answer.episode.exchanges[-1].sampled
+        await self.services.conversations.keep(self.client.name, self.request.messages, message, sampled)
+        shapes = [] if writer is None else writer.end(self.end)
+        if writer is not None:
+            await self.api.keep(self, writer, message)
         self.record(200)
-
-    def _seen(self, message: Message) -> Message:
-        """The answer as the client sees it: up to a stop string, and with `single_call` without further calls."""
-        if self._stops.match is not None:
-            return cut_message(message, self.request.stops)
-        if not self._visible.hidden_calls:
-            return message
-        first = message.tool_calls[0]
-        content = [part for part in message.content if part.type != "tool_call" or part is first]
-        return replace(message, content=tuple(content))
-
-    def _finish_reason(self, answer: Answer[Any]) -> Finish:
-        if answer.finish == "length" or answer.finish == "content_filter":
-            return answer.finish  # type: ignore[return-value]
-        return "tool_calls" if answer.calls and self._stops.match is None else "stop"
-
-    def _usage(self, answer: Answer[Any]) -> ReplyUsage:
-        """The upstream's counts, and motet's own where it sent none."""
-        usage, tokens = answer.usage, answer.completion.tokens
-        prompt = self.prompt_tokens if usage is None or usage.input is None else usage.input
-        output = sum(tokens.values()) if usage is None or usage.output is None else usage.output
-        reasoning = tokens["analysis"] if usage is None or usage.reasoning is None else usage.reasoning
-        cached = 0 if usage is None or usage.cached is None else usage.cached
-        return ReplyUsage(prompt, output, min(cached, prompt), min(reasoning, output))
+        return shapes
 
     @property
     def cost(self) -> Decimal | None:
@@ -298,24 +267,14 @@ class Exchange:
     @property
     def repairs(self) -> dict[str, int]:
         """How often each deviation from the format was corrected, by its code."""
-        counts: Counter[str] = Counter()
-        if self.answer is not None:
-            for repair in self.answer.completion.repairs:
-                counts[repair.code] += repair.count
-        if self._visible.hidden_calls:
-            counts["parallel_call_left_out"] += self._visible.hidden_calls
-        return dict(counts)
+        return repairs_of(self.answer, self._visible.hidden_calls)
 
     def record(self, status: int, error: Exception | None = None) -> None:
         """Writes the request into the figures and the log, once."""
         if self._recorded:
             return
         self._recorded = True
-        seconds, answer, usage = (
-            time.monotonic() - self._start_time,
-            self.answer,
-            None if self.end is None else self.end.usage,
-        )
+        seconds, usage = time.monotonic() - self._start_time, None if self.end is None else self.end.usage
         self.services.statistics.record(
             api=self.api.name,
             model=self.request.model if error is None else "",
@@ -328,8 +287,8 @@ class Exchange:
             repairs=self.repairs.items(),
         )
         words = [f"{self.api.name} {status} id={self.id} client={self.client.name} model={self.request.model!r:.80}"]
-        if answer is not None:
-            words.append(f"lane={answer.lane} repairs={','.join(self.repairs) or '-'}")
+        if self.answer is not None:
+            words.append(f"lane={self.answer.lane} repairs={','.join(self.repairs) or '-'}")
         if usage is not None:
             words.append(f"input={usage.input} cached={usage.cached} output={usage.output} cost={self.cost}")
         if error is not None:
@@ -339,18 +298,3 @@ class Exchange:
 
 def _unchanged(answer: Answer[Any]) -> Answer[Any]:
     return answer
-
-
-def _answer_in(error: MotetError) -> Answer[Any]:
-    """The answer of an error that only says that it is cut, empty or withheld. Raises other errors."""
-    answer = _answer_or_none(error)
-    if answer is None:
-        raise error
-    return answer
-
-
-def _answer_or_none(error: MotetError) -> Answer[Any] | None:
-    is_withheld = isinstance(error, StreamTruncatedError) and error.reason == "content_filter"
-    if not isinstance(error.partial, Answer) or not (isinstance(error, OutputError) or is_withheld):
-        return None
-    return error.partial

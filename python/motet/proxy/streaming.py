@@ -88,15 +88,18 @@ class ExchangeResponse(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _stream(self, send: Send) -> None:
-        body = b""
-        async with aclosing(self._exchange.shapes()) as events:
-            async for writer, shapes in events:
+        exchange = self._exchange
+        async with aclosing(exchange.shapes()) as events:
+            async for shapes in events:
+                if exchange.writer is None:
+                    continue
                 if not self._began:
                     await self._begin(send)
                 self._silent = False
-                body = b"".join(map(writer.encode, shapes))
+                body = b"".join(map(exchange.writer.encode, shapes))
                 await send({"type": "http.response.body", "body": body, "more_body": True})
-        await send({"type": "http.response.body", "body": writer.trailer + self._remarks(), "more_body": False})
+        trailer = b"" if exchange.writer is None else exchange.writer.trailer
+        await send({"type": "http.response.body", "body": trailer + self._remarks(), "more_body": False})
 
     async def _begin(self, send: Send) -> None:
         self._began = True
