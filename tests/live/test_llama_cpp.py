@@ -221,14 +221,21 @@ def test_constrained_answers_follow_the_format(
             assert isinstance(call.args(), dict)
 
 
+OTHER_STOPS = {"call_without_recipient", "call_ended_by_stop"}
+"""The engine ends a grammar with either stop token, and the lane of ids shows which one the noise took."""
+
+
 def is_whole(answer: motet.Answer[Any], outcomes: collections.Counter[str]) -> bool:
-    """False for a cut answer. A whole one must be parsed strictly."""
+    """False for a cut answer. A whole one must be parsed strictly, but for its stop token in the lane of ids."""
     cut = answer.finish == "length"
     outcomes["cut" if cut else "whole"] += 1
     codes = {repair.code for repair in answer.completion.repairs}
     if cut:
         assert codes <= {"truncated", "truncated_header"}
         return False
+    if answer.lane == "ids" and codes & OTHER_STOPS:
+        assert codes <= {"empty_answer", *OTHER_STOPS}
+        return True
     assert codes <= {"empty_answer"}
     written = motet.render_frames(answer.completion.frames).text.removeprefix("<|start|>assistant")
     motet.parse(written, tools=TOOLS, strict=True)
@@ -245,6 +252,49 @@ def test_constrained_answers_have_the_output_type(
     answer = ask(atom, output=output, seed=seed, max_tokens=300, extra=constrained(grammar))
     if is_whole(answer, outcomes):
         assert isinstance(answer.output, output)
+
+
+FORCED: list[dict[str, Any]] = [
+    {"tool_choice": "required"},
+    *[{"tool_choice": name} for name in ARGUMENTS],
+    {"tool_choice": "none"},
+    {"builtin_tools": ["browser"], "tool_choice": "browser.find"},
+]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("lane", ["text", "ids"])
+@pytest.mark.parametrize("choice", FORCED, ids=json.dumps)
+def test_forced_calls_are_made(
+    atom: motet.Atom, outcomes: collections.Counter[str], choice: dict[str, Any], lane: Any, seed: int
+) -> None:
+    """The options alone: motet sends the grammar by itself."""
+    extra = {"cache_prompt": False, **likely()}
+    answer = ask(atom, tools=TOOLS, **choice, lane=lane, seed=seed, max_tokens=300, extra=extra)
+    assert answer.lane == lane
+    if not is_whole(answer, outcomes):
+        return
+    wanted = choice["tool_choice"]
+    assert len(answer.calls) == (wanted != "none")
+    for call in answer.calls:
+        assert wanted in ("required", call.name)
+        assert call.trusted == (lane == "ids")
+        if call.name in ARGUMENTS:
+            ARGUMENTS[call.name].model_validate_json(call.arguments)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("lane", ["text", "ids"])
+@pytest.mark.parametrize("output", [Review, Weather, Tree, list[int]])
+def test_typed_outputs_are_written(
+    atom: motet.Atom, outcomes: collections.Counter[str], output: Any, lane: Any, seed: int
+) -> None:
+    extra = {"cache_prompt": False, **likely()}
+    answer = ask(atom, output=output, lane=lane, seed=seed, max_tokens=300, extra=extra)
+    if is_whole(answer, outcomes):
+        assert isinstance(answer.output, list if output == list[int] else output)
+        assert answer.response_format == "service"
+        assert not [repair for repair in answer.completion.repairs if repair.code.startswith("salvaged")]
 
 
 def test_most_constrained_answers_are_whole(outcomes: collections.Counter[str]) -> None:
