@@ -106,3 +106,10 @@ def test_gbnf_allows_no_half_of_a_surrogate_pair(escape: str, fits: bool) -> Non
     answer = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "string"}}}
     found = engines.Xgrammar(motet.grammar(response_format=answer, format="gbnf"), (RETURN, CALL))
     assert found.accepts(ids_of(text)) == fits
+
+
+def test_gbnf_constants_may_hold_unprintable_characters() -> None:
+    """xgrammar reads as many hexadecimal digits behind `\\x` as follow."""
+    answer = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": ["\x7fa"]}}}
+    matcher = engines.Xgrammar(motet.grammar(response_format=answer, format="gbnf"), (RETURN, CALL))
+    assert matcher.accepts(ids_of('<|channel|>final<|message|>"\x7fa"<|return|>'))

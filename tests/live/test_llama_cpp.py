@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -231,7 +232,7 @@ def is_whole(answer: motet.Answer[Any], outcomes: collections.Counter[str]) -> b
     outcomes["cut" if cut else "whole"] += 1
     codes = {repair.code for repair in answer.completion.repairs}
     if cut:
-        assert codes <= {"truncated", "truncated_header"}
+        assert codes <= {"truncated_content", "truncated_header"}
         return False
     if answer.lane == "ids" and codes & OTHER_STOPS:
         assert codes <= {"empty_answer", *OTHER_STOPS}
@@ -295,6 +296,38 @@ def test_typed_outputs_are_written(
         assert isinstance(answer.output, list if output == list[int] else output)
         assert answer.response_format == "service"
         assert not [repair for repair in answer.completion.repairs if repair.code.startswith("salvaged")]
+
+
+OUTPUTS: list[tuple[dict[str, Any], str]] = [
+    ({"regex": r"[a-z]{2,8}(-\d+)?"}, r"[a-z]{2,8}(-\d+)?"),
+    ({"regex": r"X"}, r"[^\d\s]{1,5}\.(com|org)"),
+    ({"choice": ["yes", 'say "so"\\', "né\n"]}, r'yes|say "so"\\|né\n'),
+    (
+        {"grammar": 'root ::= move ("," move)? # moves\nmove ::= [a-h] [1-8] | "O-O"'},
+        r"([a-h][1-8]|O-O)(,([a-h][1-8]|O-O))?",
+    ),
+    ({"json_object": True}, r"(?s)\{.*\}"),
+]
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("output", "pattern"), OUTPUTS)
+def test_other_outputs_are_written(
+    atom: motet.Atom, outcomes: collections.Counter[str], output: dict[str, Any], pattern: str, seed: int
+) -> None:
+    grammar = motet.grammar(output=output, format="gbnf")
+    answer = ask(atom, seed=seed, max_tokens=300, extra=constrained(grammar))
+    if is_whole(answer, outcomes):
+        assert re.fullmatch(pattern, answer.text), answer.text
+
+
+def test_grammar_continues_an_opened_frame(url: str) -> None:
+    grammar = motet.grammar(opened="analysis", output={"choice": ["yes", "no"]}, format="gbnf")
+    prompt = motet.render([{"role": "user", "content": PROMPT}])
+    opened = [*prompt.ids, *motet.encode("<|channel|>analysis<|message|>", special="token")]
+    choice = completed(url, prompt=opened, max_tokens=200, seed=1, **constrained(grammar))
+    assert choice["finish_reason"] == "stop"
+    assert motet.parse(choice["text"], opened="analysis").text in ("yes", "no")
 
 
 def test_most_constrained_answers_are_whole(outcomes: collections.Counter[str]) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias, overload
 
-from motet._core import MARKERS, SPECIAL_TOKENS
-from motet.harmony import Tools, read_response_format, render
+from motet._core import MARKERS, SPECIAL_TOKENS, parse
+from motet.harmony import Tools, render
+from motet.harmony.grammar.answer import answer_node
 from motet.harmony.grammar.completion import StopTokens, call_nodes, choose_calls, chosen_name, completion_rules
 from motet.harmony.grammar.gbnf import to_gbnf
-from motet.harmony.grammar.json_schema import normalised
 from motet.harmony.grammar.lark import to_lark
-from motet.harmony.grammar.nodes import AnyText, Concatenation
+from motet.harmony.grammar.nodes import Concatenation
 from motet.harmony.grammar.structural_tag import to_structural_tag
+from motet.message import Frame
 from motet.schema.builtin_functions import BuiltinTool
 
 __all__ = ["grammar"]
@@ -46,6 +47,9 @@ def grammar(
     parallel_calls: bool = ...,
     reasoning: bool = ...,
     response_format: Mapping[str, Any] | None = ...,
+    output: Mapping[str, Any] | None = ...,
+    opened: str | None = ...,
+    role: Literal["assistant"] | None = ...,
     quoting: bool = ...,
     eos: Iterable[int] | None = ...,
     format: Literal["lark", "gbnf"] = ...,
@@ -59,6 +63,9 @@ def grammar(
     parallel_calls: bool = ...,
     reasoning: bool = ...,
     response_format: Mapping[str, Any] | None = ...,
+    output: Mapping[str, Any] | None = ...,
+    opened: str | None = ...,
+    role: Literal["assistant"] | None = ...,
     quoting: bool = ...,
     eos: Iterable[int] | None = ...,
     format: Literal["structural_tag"],
@@ -71,11 +78,14 @@ def grammar(
     parallel_calls: bool = False,
     reasoning: bool = True,
     response_format: Mapping[str, Any] | None = None,
+    output: Mapping[str, Any] | None = None,
+    opened: str | None = None,
+    role: Literal["assistant"] | None = "assistant",
     quoting: bool = True,
     eos: Iterable[int] | None = None,
     format: Format = "lark",
 ) -> str | dict[str, Any]:
-    """The grammar of a completion after a prompt that ends with `<|start|>assistant`.
+    """The grammar of a completion, from where the prompt ends.
 
     - `tools`, `builtin_tools`, `response_format`: as in `render`. Arguments follow the schema of their tool, answers
       that of the response format, as far as the form can express it.
@@ -83,6 +93,11 @@ def grammar(
       call, or the dict that the APIs take, `{"type": "function", "function": {"name": ...}}`.
     - `parallel_calls`: True allows further frames after a call. Sampling usually ends there.
     - `reasoning`: True allows reasoning first.
+    - `output`: what an answer is in place of a `response_format`, as a dict with one key: `{"json": schema}`,
+      `{"json_object": True}`, `{"regex": "[0-9]+"}`, `{"choice": ["yes", "no"]}`, or `{"grammar": text}` in Lark for
+      the form `lark` and in GBNF for the others. A text matches a regular expression as a whole.
+    - `role`, `opened`: as in `parse`: the role and the header with which the prompt ends, up to `<|message|>`.
+      `role=None`: the prompt ends before `<|start|>`.
     - `quoting`: True allows contents to spell markers in ordinary tokens, as an answer about this format does. False
       excludes spellings that a text parser could read as structure; the strings in JSON arguments are the engine's.
       GBNF matches characters and never allows it.
@@ -104,10 +119,17 @@ def grammar(
     calls = choose_calls(call_nodes(tools, builtin_tools), choice)
     if parallel_calls and calls and stops.node(MARKERS["call"]) == Concatenation(()):
         raise ValueError("parallel_calls: frames cannot follow <|call|> if eos says that it ends the sequence")
-    schema = read_response_format(response_format)
-    answer = normalised(schema[2]) if schema else AnyText()
+    answer = answer_node(response_format, output, format)
     allows_answer = choice in ("auto", "none")
-    rules = completion_rules(calls, answer if allows_answer else False, stops, parallel_calls, reasoning)
+    rules = completion_rules(
+        calls,
+        answer if allows_answer else None,
+        stops,
+        parallel_calls,
+        reasoning,
+        None if opened is None else _opened_frame(opened),
+        role is not None,
+    )
     if format == "lark":
         return to_lark(rules, _MARKERS, quoting=quoting)
     if format == "gbnf":
@@ -118,3 +140,11 @@ def grammar(
 def _stops(format: Format) -> StopTokens:
     eos, optional = _ENGINE_ENDS[format], _OPTIONAL_ENDS.get(format, ())
     return StopTokens({SPECIAL_TOKENS[end] for end in eos}, {SPECIAL_TOKENS[end] for end in optional})
+
+
+def _opened_frame(opened: str) -> Frame:
+    """The frame that a prompt leaves open."""
+    frames = parse("", opened=opened).frames
+    if not frames:
+        raise ValueError(f"opened must be a channel or a header up to {MARKERS['message']}, not {opened!r:.200}")
+    return frames[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from motet._core import MARKERS, SPECIAL_TOKENS, function_recipient, name_of, tool_dicts, wire_names
@@ -22,6 +23,7 @@ from motet.harmony.grammar.nodes import (
     SpecialToken,
     all_nodes,
 )
+from motet.message import Frame
 from motet.schema.builtin_functions import BUILTIN_FUNCTIONS, functions_of
 
 __all__ = ["StopTokens", "call_nodes", "choose_calls", "completion_rules"]
@@ -50,9 +52,18 @@ class StopTokens:
         return Option(SpecialToken(marker)) if token in self._optional else SpecialToken(marker)
 
 
-def call_nodes(tools: Sequence[Any], builtin_tools: Iterable[str]) -> dict[str, Node]:
+@dataclass(frozen=True, slots=True)
+class CallFrame:
+    """The frame of a call without its stop token."""
+
+    recipient: str
+    arguments: Node
+    node: Node
+
+
+def call_nodes(tools: Sequence[Any], builtin_tools: Iterable[str]) -> dict[str, CallFrame]:
     """The frame of a call of each tool, by name, without the stop token."""
-    calls: dict[str, Node] = {}
+    calls: dict[str, CallFrame] = {}
     functions = [tool["function"] for tool in tool_dicts(tools)]
     names = [name_of(fields["name"]) for fields in functions]
     for fields, name, wire_name in zip(functions, names, wire_names(names), strict=True):
@@ -73,7 +84,7 @@ def call_nodes(tools: Sequence[Any], builtin_tools: Iterable[str]) -> dict[str, 
     return calls
 
 
-def _call(recipient: str, channels: tuple[str, ...], content_type: str, arguments: Node) -> Node:
+def _call(recipient: str, channels: tuple[str, ...], content_type: str, arguments: Node) -> CallFrame:
     to, channel = FixedText(f" to={recipient}"), Choice(tuple([FixedText(name) for name in channels]))
     places = Choice(
         (
@@ -81,7 +92,8 @@ def _call(recipient: str, channels: tuple[str, ...], content_type: str, argument
             _row(_marker("channel"), channel, to),
         )
     )
-    return _row(places, Option(RuleReference(content_type)), _marker("message"), arguments)
+    node = _row(places, Option(RuleReference(content_type)), _marker("message"), arguments)
+    return CallFrame(recipient, arguments, node)
 
 
 def _content_type(*names: str) -> Node:
@@ -116,7 +128,7 @@ def chosen_name(choice: str | Mapping[str, Any]) -> str:
     raise ValueError(f"tool_choice must be {forms}, not {choice!r:.200}")
 
 
-def choose_calls(calls: dict[str, Node], choice: str) -> dict[str, Node]:
+def choose_calls(calls: dict[str, CallFrame], choice: str) -> dict[str, CallFrame]:
     """The calls that a `tool_choice` allows."""
     if choice == "none":
         return {}
@@ -131,39 +143,65 @@ def choose_calls(calls: dict[str, Node], choice: str) -> dict[str, Node]:
 
 
 def completion_rules(
-    calls: dict[str, Node], answer: Any, stops: StopTokens, parallel: bool, reasoning: bool
+    calls: dict[str, CallFrame],
+    answer: Node | None,
+    stops: StopTokens,
+    parallel: bool,
+    reasoning: bool,
+    opened: Frame | None = None,
+    begins_with_role: bool = True,
 ) -> RuleSet:
-    """The rules of a completion. `answer` is `False`, `AnyText()`, or the JSON Schema of the answer."""
-    channels = [FixedText("commentary")]
-    if reasoning:
-        channels.insert(0, FixedText("analysis"))
-    reasoning_frame = _row(
-        _marker("channel"),
-        Choice(tuple(channels)),
-        _marker("message"),
-        AnyText(),
-        _marker("end"),
-    )
+    """The rules of a completion. `answer`: the content of an answer; `None` for none. `opened`: the frame in which the
+    prompt ends. `begins_with_role`: False for a prompt that ends before `<|start|>`."""
     next_frame = _row(_marker("start"), FixedText("assistant"))
     before = Repetition(_row(RuleReference("thought"), next_frame))
-    rules: RuleSet = {"start": RuleReference("start"), "thought": reasoning_frame}
+    more = [Repetition(_row(_marker("call"), next_frame, before, RuleReference("call")))] if parallel else []
+    call_end = (*more, stops.node(MARKERS["call"]))
     last_frames: list[Node] = []
-    if answer is not False:
-        content = answer if isinstance(answer, AnyText) else JsonValue(answer, "answer")
-        head = (
-            _marker("channel"),
-            FixedText("final"),
-            Option(RuleReference("json-type")),
-            _marker("message"),
-        )
-        rules["final"] = _row(*head, content, stops.node(MARKERS["return"]))
+    rules: RuleSet = {"start": RuleReference("start"), "thought": _thought(reasoning)}
+    if answer is not None:
+        rules["answer-end"] = _row(answer, stops.node(MARKERS["return"]))
+        head = (_marker("channel"), FixedText("final"), Option(RuleReference("json-type")), _marker("message"))
+        rules["final"] = _row(*head, answer, stops.node(MARKERS["return"]))
         last_frames.append(RuleReference("final"))
     for index, call in enumerate(calls.values()):
-        rules[f"call-{index}"] = call
+        rules[f"call-{index}"] = call.node
     if calls:
         rules["call"] = Choice(tuple([RuleReference(f"call-{index}") for index in range(len(calls))]))
-        more = Repetition(_row(_marker("call"), next_frame, before, RuleReference("call")))
-        last_frames.append(_row(RuleReference("call"), *([more] if parallel else []), stops.node(MARKERS["call"])))
-    rules["start"] = _row(before, Choice(tuple(last_frames)))
-    rules |= {name: node for name, node in _TYPES.items() if RuleReference(name) in all_nodes(rules)}
-    return rules
+        last_frames.append(_row(RuleReference("call"), *call_end))
+    last_frame = Choice(tuple(last_frames))
+    if opened is None:
+        rules["start"] = _row(*([] if begins_with_role else [next_frame]), before, last_frame)
+    elif opened.recipient is not None:
+        rules["start"] = _row(_opened_call(calls, opened.recipient).arguments, *call_end)
+    elif opened.channel in ("analysis", "commentary"):
+        rules["start"] = _row(AnyText(), _marker("end"), next_frame, before, last_frame)
+    elif answer is None:
+        raise ValueError("opened: the frame is an answer, and tool_choice asks for a call")
+    else:
+        rules["start"] = RuleReference("answer-end")
+    return _reachable({**rules, **_TYPES})
+
+
+def _thought(reasoning: bool) -> Node:
+    channels = [FixedText("analysis")] if reasoning else []
+    channel = Choice((*channels, FixedText("commentary")))
+    return _row(_marker("channel"), channel, _marker("message"), AnyText(), _marker("end"))
+
+
+def _opened_call(calls: dict[str, CallFrame], recipient: str) -> CallFrame:
+    for call in calls.values():
+        if call.recipient == recipient:
+            return call
+    raise ValueError(f"opened: the frame is a call to {recipient}, which tools and tool_choice do not allow")
+
+
+def _reachable(rules: RuleSet) -> RuleSet:
+    """The rules that `start` leads to, in their order."""
+    names, pending = {"start"}, ["start"]
+    while pending:
+        for node in all_nodes({"": rules[pending.pop()]}):
+            if isinstance(node, RuleReference) and node.name not in names:
+                names.add(node.name)
+                pending.append(node.name)
+    return {name: node for name, node in rules.items() if name in names}

@@ -17,11 +17,15 @@ from motet.harmony.grammar.nodes import (
     FixedText,
     JsonValue,
     Node,
+    Pattern,
     RuleReference,
     RuleSet,
     SpecialToken,
+    UserGrammar,
     join_nodes,
 )
+from motet.harmony.grammar.regex import escaped_code, to_gbnf_expression
+from motet.harmony.grammar.user_text import renamed_rules
 
 __all__ = ["to_gbnf"]
 
@@ -64,6 +68,10 @@ def to_gbnf(rules: RuleSet, markers: Iterable[str]) -> str:
                 return out.text()
             case JsonValue(schema, name):
                 return out.schema(schema, name)
+            case Pattern(pattern):
+                return f"({to_gbnf_expression(pattern)})"
+            case UserGrammar(text, name):
+                return out.user(text, name)
             case RuleReference(name):
                 return name
         return join_nodes(node, write, nested)
@@ -81,9 +89,7 @@ def _terminal(text: str) -> str:
 def _escaped(c: str) -> str:
     if c in '"\\':
         return "\\" + c
-    if c.isprintable():
-        return c
-    return f"\\x{ord(c):02X}" if ord(c) < 0x100 else f"\\u{ord(c):04X}" if ord(c) < 0x10000 else f"\\U{ord(c):08X}"
+    return c if c.isprintable() else escaped_code(c)
 
 
 _MOST_REPETITIONS = 1000
@@ -141,6 +147,11 @@ class _Rules:
         """The name of the rule for the JSON of a schema."""
         self._any()
         return self.add(name, _Schema(self, schema, name).value(schema, name))
+
+    def user(self, text: str, name: str) -> str:
+        """The name of the rule for the root of a user's grammar."""
+        self._rules.update(renamed_rules(text, f"{name}-"))
+        return f"{name}-root"
 
     def __str__(self) -> str:
         return "".join([f"{name} ::= {body}\n" for name, body in self._rules.items()])

@@ -36,6 +36,22 @@ class JsonValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """A text that matches a regular expression as a whole."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserGrammar:
+    """A text of a grammar that the user brings, in Lark or GBNF."""
+
+    text: str
+    name: str
+    """The name of its rule."""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleReference:
     """A reference to another rule."""
 
@@ -73,7 +89,17 @@ class Repetition:
 BLANK = Option(FixedText(" "))
 
 Node: TypeAlias = (
-    FixedText | SpecialToken | AnyText | JsonValue | RuleReference | Concatenation | Choice | Option | Repetition
+    FixedText
+    | SpecialToken
+    | AnyText
+    | JsonValue
+    | Pattern
+    | UserGrammar
+    | RuleReference
+    | Concatenation
+    | Choice
+    | Option
+    | Repetition
 )
 RuleSet: TypeAlias = dict[str, Node]
 

@@ -15,11 +15,15 @@ from motet.harmony.grammar.nodes import (
     JsonValue,
     Node,
     Option,
+    Pattern,
     Repetition,
     RuleReference,
     RuleSet,
     SpecialToken,
+    UserGrammar,
 )
+from motet.harmony.grammar.regex import to_gbnf_expression
+from motet.harmony.grammar.user_text import renamed_rules
 
 __all__ = ["to_structural_tag"]
 
@@ -44,6 +48,11 @@ def to_structural_tag(rules: RuleSet, markers: Iterable[str], *, quoting: bool) 
                 # xgrammar matches a special token in a string by its spelling. Longer exclusions take seconds to
                 # compile, and JSON can spell `<|` with an escape.
                 return {"type": "json_schema", "json_schema": without_inner_patterns(schema), "excludes": ["<|"]}
+            case Pattern(pattern):
+                return {"type": "grammar", "grammar": f"root ::= {to_gbnf_expression(pattern)}\n"}
+            case UserGrammar(text, _):
+                renamed_rules(text, "")
+                return {"type": "grammar", "grammar": text}
             case RuleReference(name):
                 return write(rules[name])
             case Concatenation(nodes):
