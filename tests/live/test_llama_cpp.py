@@ -300,7 +300,7 @@ def test_typed_outputs_are_written(
 
 OUTPUTS: list[tuple[dict[str, Any], str]] = [
     ({"regex": r"[a-z]{2,8}(-\d+)?"}, r"[a-z]{2,8}(-\d+)?"),
-    ({"regex": r"X"}, r"[^\d\s]{1,5}\.(com|org)"),
+    ({"regex": r"[^\d\s]{1,5}\.(com|org)"}, r"[^\d\s]{1,5}\.(com|org)"),
     ({"choice": ["yes", 'say "so"\\', "né\n"]}, r'yes|say "so"\\|né\n'),
     (
         {"grammar": 'root ::= move ("," move)? # moves\nmove ::= [a-h] [1-8] | "O-O"'},
