@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from decimal import Decimal
@@ -191,6 +192,35 @@ def test_salvaged_answers_cost_what_the_service_counts() -> None:
     assert answer.cost == (Decimal(answer.usage.input or 0) + 2 * Decimal(answer.usage.output)) / 1_000_000
     assert sum(answer.metrics.size.tokens.by_channel.values()) == answer.usage.output
     assert again.exact and again.tokens.input == answer.usage.input
+
+
+@pytest.mark.parametrize("how", ["ask", "aask", "stream", "astream"])
+def test_every_way_of_asking_reads_the_call(how: str) -> None:
+    options: Any = {"tools": [WEATHER], "tool_choice": "get_weather"}
+
+    async def ask(atom: motet.Atom) -> motet.Answer[Any]:
+        async with atom:
+            if how == "aask":
+                return await atom.aask("Is it warm?", **options)
+            async with atom.astream("Is it warm?", **options) as stream:
+                kinds.extend([event.kind async for event in stream if event.type == "start"])
+            return stream.answer
+
+    kinds: list[Any] = []
+    with asking(thought(f"We call get_weather with {CITY}.", "One moment."), style="sglang", lane="ids") as (atom, _):
+        if how.startswith("a") and how != "ask":
+            answer = asyncio.run(ask(atom))
+        elif how == "ask":
+            answer = atom.ask("Is it warm?", **options)
+        else:
+            with atom.stream("Is it warm?", **options) as stream:
+                kinds.extend([event.kind for event in stream if event.type == "start"])
+            answer = stream.answer
+    assert [(call.name, call.args(), call.trusted) for call in answer.calls] == [
+        ("get_weather", {"city": "Paris"}, False)
+    ]
+    # The events are those of the model.
+    assert kinds in ([], ["reasoning", "text"])
 
 
 def test_next_prompt_has_the_salvaged_call_in_the_format() -> None:

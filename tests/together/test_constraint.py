@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, Literal
 
 import pytest
@@ -57,6 +58,19 @@ def test_output_type_is_sent_as_a_grammar(face: Any, lane: Any) -> None:
         prompt = body["prompt"] if isinstance(body["prompt"], str) else motet.decode(body["prompt"])
         assert "# Response Formats\n\n## Review\n\n" in prompt
         assert (answer.output, answer.response_format) == (Review(stars=3), "service")
+
+
+@pytest.mark.parametrize(("face", "lane"), OWN_SERVERS)
+def test_forced_answers_cost_what_the_service_counts(face: Any, lane: Any) -> None:
+    with asking(CALL, style=face, lane=lane, price={"input": "1", "output": "2"}) as (atom, server):
+        options: Any = {"tools": [WEATHER], "tool_choice": "required"}
+        answer = atom.ask("Is it warm?", **options)
+        estimate = atom.estimate("Is it warm?", **options)
+        prompt = server.requests[-1].body["prompt"]
+    assert answer.usage is not None and answer.usage.output is not None
+    assert answer.usage.input == len(prompt) == estimate.tokens.input and estimate.exact
+    assert answer.cost == (Decimal(len(prompt)) + 2 * Decimal(answer.usage.output)) / 1_000_000
+    assert sum(answer.metrics.size.tokens.by_channel.values()) == answer.usage.output
 
 
 @pytest.mark.parametrize(("face", "lane"), OWN_SERVERS)
