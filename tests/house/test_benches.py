@@ -12,6 +12,7 @@ BENCHES = Path(__file__).parents[2] / "benches"
 SMALL = {
     "run.py": ["--only", "parse ids, 100 tokens", "--rounds", "2"],
     "drop_in.py": ["--only", "render, 1 message", "--rounds", "2"],
+    "trainers.py": ["--only", "extend_ids", "--rounds", "2"],
     "tokenizer/exact.py": ["--megabytes", "0.01"],
     "tokenizer/memory.py": ["--gigabytes", "0.01", "--threads", "320", "--limit", "150"],
     "parser/overhead.py": ["--chunks", "20", "--rounds", "2"],

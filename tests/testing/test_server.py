@@ -309,12 +309,13 @@ def test_generate_of_vllm_takes_and_returns_ids() -> None:
     body: dict[str, Any] = {"token_ids": [1, 2, 3], "sampling_params": {"max_tokens": 100}}
     with ScriptedServer(lambda _: PLAIN, face="vllm") as server:
         whole = post(server, body, path).json()
-        assert set(whole) == {"request_id", "choices", "prompt_logprobs"}
+        assert whole["usage"] == {"prompt_tokens": 3, "completion_tokens": len(ids), "total_tokens": 3 + len(ids)}
         choice = whole["choices"][0]
         assert (choice["token_ids"], choice["finish_reason"]) == (ids, "stop")
         assert motet.parse(choice["token_ids"]).text == ANSWER
-        # Sampling parameters have their own default of 16 tokens.
         choice = post(server, {**body, "sampling_params": {}}, path).json()["choices"][0]
+        assert (choice["token_ids"], choice["finish_reason"]) == (ids, "stop")
+        choice = post(server, {**body, "sampling_params": {"max_tokens": 16}}, path).json()["choices"][0]
         assert (choice["token_ids"], choice["finish_reason"]) == (ids[:16], "length")
         received_chunks = chunks(
             post(server, {**body, "stream": True, "stream_options": {"include_usage": True}}, path)

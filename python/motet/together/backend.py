@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import httpx
@@ -21,6 +21,7 @@ from motet.errors import ApiError, ConfigError, MotetError, RequestTimeoutError
 from motet.together.client import Address, Connection, LoopClients, address_of
 from motet.together.errors import from_exception, shown_cause
 from motet.together.lanes.choice_readers import choice_reader
+from motet.together.lanes.id_pages import COMPLETIONS, page_of, prompt_ids
 from motet.together.model_list import health_of, models_in, server_in
 from motet.together.prepare import (
     Server,
@@ -260,7 +261,7 @@ class TogetherBackend(Closing, AsyncClosing):
             prepared = self._prepare(request.request if isinstance(request, Prepared) else request)
         request, service = prepared.request, self._known_server().service
         return SdkCall(
-            endpoint="chat" if prepared.lane == "chat" else "completions",
+            endpoint=_endpoint(prepared),
             arguments=sdk_arguments(prepared, stream=stream, refused_keys=service.refused_keys),
             stream=stream,
             reader=choice_reader(request, prepared.lane or "chat", service, self._note_reasoning_key),
@@ -375,10 +376,16 @@ def _checked_client(
     return client or async_client
 
 
+def _endpoint(prepared: Prepared) -> Literal["chat", "completions", "page"]:
+    if prepared.lane == "chat":
+        return "chat"
+    return "completions" if page_of(prepared.body or {}) == COMPLETIONS else "page"
+
+
 def _prompt_ids(prepared: Prepared) -> array[int] | None:
     """The ids of a prompt. `None`: it is sent as text or as messages."""
-    prompt = (prepared.body or {}).get("prompt") if prepared.lane == "ids" else None
-    return array("I", prompt) if isinstance(prompt, list) else None
+    ids = prompt_ids(prepared.body or {}) if prepared.lane == "ids" else None
+    return None if ids is None else array("I", ids)
 
 
 def _without_retries(client: Any) -> Any:

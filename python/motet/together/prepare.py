@@ -17,6 +17,7 @@ from motet.harmony import render
 from motet.message import Lane
 from motet.together.constraint import names_choice
 from motet.together.lanes import chat, raw
+from motet.together.lanes.id_pages import COMPLETIONS, page_body, page_of
 from motet.together.services import UNKNOWN, Service
 
 __all__ = ["Server", "choose_lane", "depends_on_server", "prepare", "prepare_undecided", "sdk_arguments"]
@@ -118,13 +119,16 @@ def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: st
     # A model that reads of no tools calls none.
     offered = request if is_enforced or request.tool_choice != "none" else replace(request, tools=(), builtin_tools=())
     prompt = raw.prompt(offered, sampled=lane == "ids" and service.takes_id_prompts)
-    body = {**raw.body(request, prompt, lane, service, server.context(request)), **request.extra}
+    body = raw.body(request, prompt, lane, service, server.context(request))
+    if lane == "ids" and service.takes_id_prompts:
+        body = page_body(body, service.ids_page)
+    body |= request.extra
     notes: tuple[str, ...] = ()
     if offered is not request:
         notes += ("the service takes no grammar: with tool_choice='none' the prompt has no tools",)
     elif not is_enforced:
         notes += (f"the service takes no grammar: tool_choice={request.tool_choice!r} is not enforced",)
-    if "max_tokens" not in body and service.completion_tokens is not None:
+    if not _limits_tokens(body) and service.completion_tokens is not None:
         limit = service.completion_tokens
         notes += (f"the server may cut the answer at {limit} tokens, its context is unknown; give max_tokens=",)
     return Prepared(
@@ -136,6 +140,10 @@ def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: st
         response_format=_response_format(request, in_prompt=service.grammar_key is None),
         notes=notes,
     )
+
+
+def _limits_tokens(body: Mapping[str, Any]) -> bool:
+    return any(key in {**body, **body.get("sampling_params", {})} for key in ("max_tokens", "max_new_tokens"))
 
 
 def prepare_undecided(request: Request) -> Prepared:
@@ -200,12 +208,18 @@ _SDK_NAMES = {
 
 
 def sdk_arguments(prepared: Prepared, *, stream: bool, refused_keys: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The arguments of the SDK's `create`. Keys that it does not know, and those of `Request.extra`, go through its
-    `extra_body`; unknown names in `Request.sampling` do not, so that the SDK refuses them."""
+    """The arguments of the SDK's `create`, or the path and the body for a page that it does not know.
+
+    Keys that `create` does not know, and those of `Request.extra`, go through its `extra_body`; unknown names in
+    `Request.sampling` do not, so that the SDK refuses them.
+    """
     request, body = prepared.request, dict(prepared.body or {})
-    if stream and "stream_options" not in refused_keys:
+    page = page_of(body)
+    if stream and page != "/generate" and "stream_options" not in refused_keys:
         # Services send no usage in a stream unless it is requested.
         body.setdefault("stream_options", {"include_usage": True})
+    if page != COMPLETIONS:
+        return {"path": page, "body": {**body, "stream": stream}}
     names = _SDK_NAMES["chat" if prepared.lane == "chat" else "completions"] | set(request.sampling)
     named = {name: value for name, value in body.items() if name in names and name not in request.extra}
     further = {name: value for name, value in body.items() if name not in named}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from motet import _core
 from motet.errors import ConfigError
+from motet.together.lanes.id_pages import COMPLETIONS, IdsPage
 
 __all__ = ["SERVICES", "UNKNOWN", "Service", "ServiceChoice", "service_at", "service_of_owners", "to_service"]
 
@@ -45,6 +46,9 @@ class Service:
     grammar_format: Literal["structural_tag", "gbnf", "lark"] = "structural_tag"
     """The form of the grammar, as `motet.grammar` makes it. `response_format` takes structural tags only, and `grammar`
     and `ebnf` take text."""
+    ids_page: IdsPage = COMPLETIONS
+    """Page that the ids lane asks: vLLM has `/inference/v1/generate` and SGLang `/generate`, too, which take and return
+    ids alone."""
     reasoning_key: Literal["reasoning", "reasoning_content", "auto"] | None = "auto"
     """Key of an assistant message that carries reasoning back. `"auto"`: the one in which the service sent it, else
     `reasoning`. `None`: the service accepts none."""
@@ -82,6 +86,7 @@ _FORMATS_OF_KEY: Mapping[str, tuple[str, ...]] = {
     "ebnf": ("gbnf", "lark"),
 }
 _ALLOWED: Mapping[str, tuple[Any, ...]] = {
+    "ids_page": get_args(IdsPage),
     "grammar_key": ("structured_outputs", "response_format", "grammar", "ebnf", None),
     "grammar_format": ("structural_tag", "gbnf", "lark"),
     "raw_lane": ("ids", "text", None),

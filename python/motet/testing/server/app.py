@@ -22,7 +22,7 @@ from aiohttp import web
 from motet import _core
 from motet._context import Closing
 from motet.testing.script import Fault, Turn
-from motet.testing.server import request_schema, wire_shapes
+from motet.testing.server import id_page_shapes, request_schema, wire_shapes
 from motet.testing.server.batch_service import BatchService
 from motet.testing.server.events import ENDS, stream_events
 from motet.testing.server.faces import FACES, Face, FaceName
@@ -202,6 +202,8 @@ class ScriptedServer(Closing):
         if self.face.name == "vllm":
             router.add_post("/inference/v1/generate", self._generate)
             router.add_post("/tokenize", self._tokenize)
+        elif self.face.name == "sglang":
+            router.add_post("/generate", self._generate)
         connection = Connection(self._receive, self._fail, self._break_off, self._keep)
         TrainingRoutes(self.training, connection).add(router)
         BatchRoutes(self.batches, self.training.storage, connection, self._answer_in_batch).add(router)
@@ -427,12 +429,12 @@ class ScriptedServer(Closing):
 _CHUNKS: Mapping[str, Callable[..., Iterator[dict[str, Any]]]] = {
     "chat": wire_shapes.chat_chunks,
     "completions": wire_shapes.completion_chunks,
-    "generate": wire_shapes.generate_chunks,
+    "generate": id_page_shapes.generate_chunks,
 }
 _WHOLE: Mapping[str, Callable[..., dict[str, Any]]] = {
     "chat": wire_shapes.chat_whole,
     "completions": wire_shapes.completion_whole,
-    "generate": wire_shapes.generate_whole,
+    "generate": id_page_shapes.generate_whole,
 }
 
 

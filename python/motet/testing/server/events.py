@@ -61,11 +61,14 @@ def _sound_events(kind: str, chunks: Iterator[dict[str, Any]], body: Mapping[str
     if face.comments is not None:
         yield f": {face.comments}\n\n".encode()
     for chunk in chunks:
-        if not chunk["choices"] and not sends_usage:
+        # SGLang's `/generate` has chunks without choices.
+        if chunk.get("choices") == [] and not sends_usage:
             continue
         if kind == "no_usage":
             chunk = {key: value for key, value in chunk.items() if key not in ("x_groq", "timings", "usage")}
-        if kind == "no_finish" and chunk["choices"]:
+        if kind == "no_finish" and "meta_info" in chunk:
+            chunk["meta_info"]["finish_reason"] = None
+        elif kind == "no_finish" and chunk["choices"]:
             chunk["choices"][0]["finish_reason"] = None
         if kind == "no_choices":
             chunk = {**chunk, "choices": []}

@@ -157,10 +157,38 @@ class _LenientCompletions(BaseModel):
     n: int | None = None
 
 
-class _Generate(BaseModel):
-    token_ids: list[int]
-    sampling_params: dict[str, Any]
+class _VllmParameters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    # Of vLLM's `SamplingParams`, which refuses other keys.
+    max_tokens: Annotated[int, Field(ge=1)] | None = 16
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    stop_token_ids: list[int] | None = None
+    logprobs: Annotated[int, Field(ge=-1)] | None = None
+    skip_special_tokens: bool = True
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: dict[int, float] | None = None
+    structured_outputs: dict[str, Any] | None = None
+
+
+class _VllmGenerate(BaseModel):
+    token_ids: Annotated[list[int], Field(min_length=1)]
+    sampling_params: _VllmParameters
     model: str | None = None
+    stream: bool = False
+
+
+class _SglangGenerate(BaseModel):
+    input_ids: list[int]
+    sampling_params: dict[str, Any] | None = None
+    return_logprob: bool | None = None
+    top_logprobs_num: int | None = None
     stream: bool = False
 
 
@@ -197,7 +225,7 @@ def problem(endpoint: Literal["chat", "completions", "generate"], body: object, 
 
 def _model(endpoint: str, face: Face) -> type[BaseModel]:
     if endpoint == "generate":
-        return _Generate
+        return _SglangGenerate if face.name == "sglang" else _VllmGenerate
     if endpoint == "chat":
         return _Chat if face.name == "together" else _LenientChat
     return _Completions if face.name == "together" else _LenientCompletions
@@ -212,6 +240,8 @@ def _problems(endpoint: str, body: Mapping[str, Any], face: Face) -> Iterator[st
             yield "prompt: Input should be a valid string"
         yield from grammar_problems(body, face)
         return
+    if endpoint == "generate" and face.name == "vllm":
+        yield from grammar_problems(body["sampling_params"], face)
     if endpoint != "chat" or face.name == "together":
         return
     if face.unknown_keys == "refuse":

@@ -21,8 +21,7 @@ __all__ = [
     "completion_chunks",
     "completion_whole",
     "fitted",
-    "generate_chunks",
-    "generate_whole",
+    "logprob_of",
     "models",
     "prompt_ids",
     "prompt_tokens",
@@ -77,7 +76,7 @@ def prompt_tokens(request: Mapping[str, Any]) -> int:
 
 def prompt_ids(request: Mapping[str, Any]) -> list[int]:
     """The tokens of a request's prompt: its ids, its text with special tokens, or its messages in the chat template."""
-    prompt = request.get("prompt", request.get("token_ids"))
+    prompt = request.get("prompt", request.get("token_ids", request.get("input_ids")))
     if isinstance(prompt, str):
         return _core.encode(prompt, special="token")
     if isinstance(prompt, list):
@@ -340,29 +339,6 @@ def _ending(ids: list[int], finish: str, request: Mapping[str, Any], face: Face)
         is_named = finish == "stop" and ids[-1] in (request.get("stop_token_ids") or ())
         ending[face.stop_key] = ids[-1] if is_named else None
     return ending
-
-
-def generate_whole(turn: Turn, request: Mapping[str, Any], number: int, face: Face) -> dict[str, Any]:
-    """A response of vLLM's `/inference/v1/generate`: token ids, without text and usage."""
-    parameters = {"max_tokens": 16, **request.get("sampling_params", {}), "token_ids": request["token_ids"]}
-    ids, finish = generated(turn, parameters, face)
-    choice = {"index": 0, "token_ids": ids, "finish_reason": finish, "logprobs": None}
-    return {"request_id": f"scripted-{number}", "choices": [choice], "prompt_logprobs": None}
-
-
-def generate_chunks(turn: Turn, request: Mapping[str, Any], number: int, face: Face) -> Iterator[dict[str, Any]]:
-    """A stream of vLLM's `/inference/v1/generate`, token by token."""
-    whole = generate_whole(turn, request, number, face)
-    choice = whole["choices"][0]
-    for place, token in enumerate(choice["token_ids"]):
-        finish = choice["finish_reason"] if place == len(choice["token_ids"]) - 1 else None
-        yield {**whole, "choices": [{**choice, "token_ids": [token], "finish_reason": finish}]}
-    parameters = {"max_tokens": 16, **request.get("sampling_params", {}), "token_ids": request["token_ids"]}
-    yield {
-        "request_id": whole["request_id"],
-        "choices": [],
-        "usage": usage(turn, parameters, choice["token_ids"], face),
-    }
 
 
 def _head(kind: str, turn: Turn, request: Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import itertools
 import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -47,11 +48,24 @@ def _timeout(client: Any, machine: RequestMachine) -> httpx.Timeout:
 
 def _sdk_request(client: Any, call: SdkCall, machine: RequestMachine) -> Any:
     """The SDK's call, as a context manager of the response."""
+    if call.endpoint == "page":
+        return _page_request(client, **call.arguments, timeout=_timeout(client, machine))
     resource = client.chat.completions if call.endpoint == "chat" else client.completions
     arguments = dict(call.arguments)
     if call.stream:
         arguments["stream"] = True
     return resource.with_streaming_response.create(**arguments, timeout=_timeout(client, machine))
+
+
+def _page_request(client: Any, *, path: str, body: object, timeout: httpx.Timeout) -> Any:
+    """A request to a page that the SDK does not know, as a context manager of the response."""
+
+    def create(extra_headers: dict[str, str]) -> Any:
+        return client.post(path, cast_to=object, body=body, options={"headers": extra_headers, "timeout": timeout})
+
+    # The class adds the header by which the SDK leaves the response unread.
+    streaming = type(client.completions.with_streaming_response)
+    return streaming(SimpleNamespace(create=create)).create()
 
 
 def _seconds_left(machine: RequestMachine) -> float | None:

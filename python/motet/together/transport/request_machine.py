@@ -51,7 +51,8 @@ FIRST_WAIT, LAST_WAIT = 1.0, 10.0
 class SdkCall:
     """A request in the SDK's terms, and what reading its response needs."""
 
-    endpoint: Literal["chat", "completions"]
+    endpoint: Literal["chat", "completions", "page"]
+    """`page`: another page, at the `path` of the arguments."""
     arguments: Mapping[str, Any]
     stream: bool
     reader: ChoiceReader

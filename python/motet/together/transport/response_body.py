@@ -13,6 +13,7 @@ from motet.message import Completion
 from motet.metrics import Usage
 from motet.together.errors import bad_payload, from_error_object, redact
 from motet.together.finish_reasons import cut_error, normalised_finish
+from motet.together.lanes.id_pages import SglangChoices
 from motet.together.lanes.token_ids import VERBOSE
 from motet.together.transport.sse import EventReader, EventTooLongError
 from motet.together.usage import consistent_usage, read_usage
@@ -55,6 +56,7 @@ class ResponseBody:
         """The finish reason as the service wrote it."""
         self._event_count = 0
         self._has_choices = False
+        self._sglang_choices = SglangChoices()
         self.started = False
         self.ended = False
         self.content_type = ""
@@ -147,8 +149,14 @@ class ResponseBody:
         if isinstance(groq, Mapping) and groq.get("error"):
             # Why Groq stopped a stream early.
             raise from_error_object(groq, self._key)
-        if isinstance(shape.get("id"), str):
-            self.id = shape["id"]
+        if isinstance(shape.get("meta_info"), Mapping):
+            try:
+                shape = self._sglang_choices.read(shape)
+            except ValueError as error:
+                raise self._bad_payload(str(error), shape) from None
+        identifier = shape.get("id", shape.get("request_id"))
+        if isinstance(identifier, str):
+            self.id = identifier
         if isinstance(shape.get("model"), str) and shape["model"]:
             self.model = shape["model"]
         self._add_usage(read_usage(shape))
