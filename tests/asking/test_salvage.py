@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,16 @@ def test_nothing_is_read_where_no_call_is_asked_for(choice: Any) -> None:
 )
 def test_choices_of_all_apis_ask_for_a_call(choice: Any) -> None:
     assert [call.name for call in salvaged(final(CITY), choice).tool_calls] == ["get_weather"]
+
+
+def test_pages_about_calls_have_none() -> None:
+    """Texts with calls and JSON that are none: this project's own pages, by paragraph and by block of code."""
+    root = Path(__file__).parents[2]
+    for page in [root / "README.md", *sorted(root.joinpath("docs").rglob("*.md"))]:
+        text = page.read_text()
+        for piece in {*text.split("\n\n"), *re.findall(r"```.*?```", text, re.DOTALL)}:
+            completion = motet.Completion(motet.Message("assistant", (motet.Text(piece),)), "return", (), (), "chat")
+            assert salvage(completion, tools=[WEATHER, READ], tool_choice="required") is completion, piece
 
 
 def test_a_call_that_was_made_is_not_replaced() -> None:

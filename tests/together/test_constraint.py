@@ -75,10 +75,11 @@ def test_forced_answers_cost_what_the_service_counts(face: Any, lane: Any) -> No
 
 @pytest.mark.parametrize(("face", "lane"), OWN_SERVERS)
 def test_free_answers_get_no_grammar(face: Any, lane: Any) -> None:
-    with asking(PLAIN, PLAIN, style=face, lane=lane) as (atom, server):
+    with asking(PLAIN, PLAIN, PLAIN, style=face, lane=lane) as (atom, server):
         atom.ask("Is it warm?", tools=[WEATHER])
         atom.ask("Is it warm?", tools=[WEATHER], tool_choice="auto")
-        assert [sent_grammar(request.body) for request in server.requests[-2:]] == ["", ""]
+        atom.ask("Is it warm?", tool_choice="none")
+        assert [sent_grammar(request.body) for request in server.requests[-3:]] == ["", "", ""]
 
 
 @pytest.mark.parametrize("face", ["vllm", "sglang", "llamacpp"])

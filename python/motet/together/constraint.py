@@ -14,7 +14,9 @@ __all__ = ["constraint", "names_choice", "response_format"]
 
 
 def names_choice(request: Request) -> bool:
-    """True if a `tool_choice` other than the usual one is to be enforced."""
+    """True if a `tool_choice` other than the usual one is to be enforced. Without tools, `"none"` changes nothing."""
+    if request.tool_choice in ("none", {"type": "none"}) and not (request.tools or request.builtin_tools):
+        return False
     return request.tool_choice not in (None, "auto", {"type": "auto"})
 
 

@@ -27,6 +27,8 @@ _REFUSALS = (
     *("not needed", "alternatively", "either", "no", "kann nicht", "leider", "ne (peux|puis) pas", "désolé"),
     *("no puedo", "lo siento", "non posso", "não posso", "не могу", "к сожалению"),
 )
+# A value within a program is a part of it.
+_PROGRAM = re.compile(r"\bassert\b|\bimport \w|\bdef \w+\(|==|=>|\w = \S")
 _EXAMPLE = re.compile(rf"\b(?:{'|'.join(_EXAMPLES)})\b|例|示例|예를", re.IGNORECASE)
 _REFUSAL = re.compile(rf"\b(?:{'|'.join(_REFUSALS)})\b|无法|不能|抱歉|できません|죄송", re.IGNORECASE)
 _APOSTROPHE = "\u2019"
@@ -45,11 +47,12 @@ _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 
 def is_example(text: str, start: int, end: int, *, is_thought: bool) -> bool:
     """True if the prose around a place of a text says that the value there may not be meant as the answer. Of an answer
-    all prose counts; of a thought the paragraph, and for refusals the sentence and the next one."""
+    all prose counts, programs included; of a thought the paragraph, and for refusals the sentence and the next one."""
     before, behind = text[:start].replace(_APOSTROPHE, "'"), text[end:].replace(_APOSTROPHE, "'")
     if not is_thought:
         is_long = len(before.strip()) + len(behind.strip()) > MAX_PROSE_CHARS
-        return is_long or any(sign.search(prose) for sign in (_EXAMPLE, _REFUSAL) for prose in (before, behind))
+        signs = (_EXAMPLE, _REFUSAL, _PROGRAM)
+        return is_long or any(sign.search(prose) for sign in signs for prose in (before, behind))
     before, behind = _PARAGRAPH.split(before[-_WINDOW:])[-1], _PARAGRAPH.split(behind[:_WINDOW])[0]
     if _EXAMPLE.search(before) or _EXAMPLE.search(behind):
         return True
