@@ -125,7 +125,7 @@ def test_choices_of_all_apis_ask_for_a_call(choice: Any) -> None:
 
 
 def test_pages_about_calls_have_none() -> None:
-    """Texts with calls and JSON that are none: this project's own pages, by paragraph and by block of code."""
+    """This project's own pages, by paragraph and by block of code, quote calls and make none."""
     root = Path(__file__).parents[2]
     for page in [root / "README.md", *sorted(root.joinpath("docs").rglob("*.md"))]:
         text = page.read_text()
