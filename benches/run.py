@@ -103,6 +103,8 @@ def renderer() -> Iterator[Duel]:
     tools = [{"name": f"tool_{n}", "description": "Does something useful.", "parameters": schema} for n in range(5)]
     sentence = "Tell me about the weather in Paris, and whether I need an umbrella there. " * 2
     ours: list[motet.Message] = []
+    dicts: list[dict[str, Any]] = []
+    chat_call = {"id": "c", "type": "function", "function": {"name": "tool_1", "arguments": '{"city": "Paris"}'}}
     theirs = [
         oh.Message.from_role_and_content(oh.Role.SYSTEM, oh.SystemContent.new()),
         oh.Message.from_role_and_content(
@@ -117,6 +119,12 @@ def renderer() -> Iterator[Duel]:
             motet.Message("assistant", (motet.Reasoning(sentence), motet.ToolCall("tool_1", '{"city": "Paris"}', "c"))),
             motet.Message("tool", (motet.ToolResult("c", sentence, "tool_1"),)),
             motet.Message("assistant", (motet.Text(sentence),)),
+        ]
+        dicts += [
+            {"role": "user", "content": sentence},
+            {"role": "assistant", "reasoning": sentence, "tool_calls": [chat_call]},
+            {"role": "tool", "tool_call_id": "c", "content": sentence},
+            {"role": "assistant", "content": sentence},
         ]
         call = (
             make(oh.Role.ASSISTANT, '{"city": "Paris"}').with_channel("commentary").with_recipient("functions.tool_1")
@@ -136,13 +144,17 @@ def renderer() -> Iterator[Duel]:
     settings: Any = {"tools": tools, "dialect": "openai_harmony", "keep_analysis": "openai_harmony"}
     expected = peer.render_conversation_for_completion(whole, oh.Role.ASSISTANT)
     prompt = motet.render(ours, **settings)
-    if prompt.ids != expected:
+    if prompt.ids != expected or motet.render(dicts, **settings).ids != expected:
         raise SystemExit("the rendered ids differ")
     render: Run = lambda: peer.render_conversation_for_completion(whole, oh.Role.ASSISTANT)  # noqa: E731
     size = len(expected)
     yield Duel(
         "render 50 messages", "openai-harmony", lambda: motet.render(ours, **settings).ids, render, size, "tokens"
     )
+    chat: Run = lambda: motet.render(dicts, **settings).ids  # noqa: E731
+    yield Duel("render 50 messages from chat dicts", "openai-harmony", chat, render, size, "tokens")
+    count: Run = lambda: len(motet.render(dicts, **settings))  # noqa: E731
+    yield Duel("count 50 messages from chat dicts", "openai-harmony", count, render, size, "tokens")
     yield Duel("extend by a message", "openai-harmony", lambda: prompt.extend(ours[:1]).ids, render, size, "tokens")
 
 

@@ -410,10 +410,20 @@ def tool_dicts(tools: Iterable[Any]) -> list[dict[str, Any]]:
     """
 
 def render(
-    messages: Iterable[Message], options: dict[str, Any], sampled: Mapping[int, Iterable[int]] | None = None
-) -> Prompt:
+    messages: Iterable[Message | Mapping[str, Any]],
+    options: dict[str, Any],
+    sampled: Mapping[int, Iterable[int]] | None = None,
+) -> Prompt | None:
     """The prompt of a conversation. `motet.render` is the public form and describes the options, which are a dict here:
     keywords would be copied twice on the way.
+
+    `messages`: a list or tuple of `Message`s and plain chat dicts. `None` for anything else, which
+    `motet.dialects.chat` reads or refuses.
+    """
+
+def plain_messages(items: list[Any], unnamed_results: bool) -> list[Message] | None:
+    """The messages of a list of `Message`s and plain chat dicts; `None` for anything else, which `motet.dialects.chat`
+    reads or refuses.
     """
 
 def render_frames(frames: Iterable[Frame]) -> tuple[list[int], str]:
@@ -441,10 +451,20 @@ class Prompt:
     @property
     def frames(self) -> tuple[Frame, ...]:
         """The frames, those made from the options included."""
-    def extend(self, messages: Iterable[Message]) -> Prompt:
-        """The prompt with more messages at its end. Encodes only what is new or changed."""
-    def extend_ids(self, sampled: Iterable[int], messages: Iterable[Message], continue_final_message: bool) -> Prompt:
-        """The prompt with sampled ids behind it, and more messages behind these. Keeps all ids."""
+    def messages(self) -> tuple[Message, ...]:
+        """The messages that the prompt was rendered from, as new objects. Of a prompt that was extended by ids, those
+        of the last step, without the sampled one.
+        """
+    def extend(self, messages: Iterable[Message | Mapping[str, Any]]) -> Prompt | None:
+        """The prompt with more messages at its end; `None` for messages that `render` does not take. Encodes only what
+        is new or changed.
+        """
+    def extend_ids(
+        self, sampled: Iterable[int], messages: Iterable[Message | Mapping[str, Any]], continue_final_message: bool
+    ) -> Prompt | None:
+        """The prompt with sampled ids behind it, and more messages behind these; `None` for messages that `render` does
+        not take. Keeps all ids.
+        """
     @property
     def opened(self) -> str | None:
         """With `continue_final_message`, the header of the open frame, markers spelled."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import datetime
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from motet import _core
 from motet._core import MARKERS
@@ -44,19 +44,20 @@ _IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
 class Prompt:
     """A rendered conversation: a value. Made by `render`; `extend` and `extend_ids` make longer ones."""
 
-    __slots__ = ("_attribution", "_messages", "_native", "_options", "_steps")
+    __slots__ = ("_attribution", "_first", "_native", "_options", "_steps")
 
     def __init__(
         self,
         native: _core.Prompt,
-        messages: tuple[Message, ...] = (),
         options: Mapping[str, Any] | None = None,
+        first: _core.Prompt | None = None,
         steps: _Steps | None = None,
     ) -> None:
         self._native = native
-        self._messages = messages
         # Not copied: no method changes it.
         self._options = options or {}
+        self._first = first or native
+        """The prompt before the first of the steps."""
         self._steps = steps
         """What was appended since a completion's ids were: linked, so that appending copies no history."""
         self._attribution: Attribution | None = None
@@ -130,17 +131,18 @@ class Prompt:
         options of `render` that are different from here on, such as `tools` or `reasoning_effort`; with them the whole
         prompt is rendered anew.
         """
-        more = tuple(_messages(messages, self._options.get("dialect", "motet")))
         if changes:
             options = {**self._options, **changes}
+            more = _messages(messages, options.get("dialect"))
             if self._steps is None:
-                return render((*self._messages, *more), **options)
-            return _replayed(self._messages, options, self._step_list()).extend(more)
-        if self._steps is not None:
-            return Prompt(
-                self._native.extend(more), self._messages, self._options, _Steps(self._steps, None, more, False)
-            )
-        return Prompt(self._native.extend(more), (*self._messages, *more), self._options)
+                return render([*self._first.messages(), *more], **options)
+            return _replayed(self._first.messages(), options, self._step_list()).extend(more)
+        if isinstance(messages, list | tuple) and not messages:
+            return self
+        native = _native(self._native.extend, messages, self._options.get("dialect"))
+        if self._steps is None:
+            return Prompt(native, self._options)
+        return Prompt(native, self._options, self._first, _Steps(self._steps, None, native, False))
 
     def extend_ids(
         self, sampled: Iterable[int], messages: Messages = (), *, continue_final_message: bool = False
@@ -161,10 +163,13 @@ class Prompt:
         numbers outside of 0 to 201087.
         """
         ids = _id_array(sampled)
-        more = tuple(_messages(messages, self._options.get("dialect", "motet")))
-        native = self._native.extend_ids(ids, more, continue_final_message)
-        steps = _Steps(self._steps, ids, more, continue_final_message)
-        return Prompt(native, self._messages, self._options, steps)
+        native = _native(
+            lambda items: self._native.extend_ids(ids, items, continue_final_message),
+            messages,
+            self._options.get("dialect"),
+        )
+        steps = _Steps(self._steps, ids, native, continue_final_message)
+        return Prompt(native, self._options, self._first, steps)
 
     def _step_list(self) -> list[_Steps]:
         steps, last = [], self._steps
@@ -182,8 +187,8 @@ class Prompt:
     def __reduce__(self) -> tuple[Any, ...]:
         # Tools may be functions of the caller's, which do not pickle; their dicts say the same.
         tools = [tool.to_dict() if hasattr(tool, "to_dict") else tool for tool in self._options.get("tools", ())]
-        steps = [(step.sampled, step.messages, step.continues) for step in self._step_list()]
-        return (_rendered, (self._messages, {**self._options, "tools": tools}, steps))
+        steps = [(step.sampled, step.prompt.messages(), step.continues) for step in self._step_list()]
+        return (_rendered, (self._first.messages(), {**self._options, "tools": tools}, steps))
 
     def __len__(self) -> int:
         return len(self._native)
@@ -203,7 +208,8 @@ class _Steps(NamedTuple):
 
     earlier: _Steps | None
     sampled: array[int] | None
-    messages: tuple[Message, ...]
+    prompt: _core.Prompt
+    """The prompt with this step: it has the messages of the step."""
     continues: bool
 
 
@@ -281,14 +287,12 @@ def render(
         "continue_final_message": continue_final_message,
         "strict": strict,
     }
-    read = tuple(_messages(messages, dialect))
     settings = options
     if response_format is not None:
         settings = {**options, "response_format": read_response_format(response_format)}
-    if not sampled:
-        return Prompt(_core.render(read, settings), read, options)
-    samples = {index: _id_array(ids) for index, ids in sampled.items()}
-    return Prompt(_core.render(read, settings, samples), read, {**options, "sampled": samples})
+    samples = {index: _id_array(ids) for index, ids in sampled.items()} if sampled else None
+    native = _native(lambda items: _core.render(items, settings, samples), messages, dialect)
+    return Prompt(native, options if samples is None else {**options, "sampled": samples})
 
 
 def _listed(values: Any) -> Any:
@@ -318,18 +322,24 @@ def _rendered(
     steps: Sequence[tuple[array[int] | None, tuple[Message, ...], bool]] = (),
 ) -> Prompt:
     """Of a pickled prompt: its messages and options rendered again, and what was appended."""
-    return _replayed(messages, options, [_Steps(None, *step) for step in steps])
+    prompt = render(messages, **options)
+    for sampled, more, continues in steps:
+        prompt = _appended(prompt, sampled, more, continues)
+    return prompt
 
 
 def _replayed(messages: tuple[Message, ...], options: Mapping[str, Any], steps: Iterable[_Steps]) -> Prompt:
     """A prompt with what was appended to it."""
     prompt = render(messages, **options)
-    for _, sampled, more, continues in steps:
-        if sampled is None:
-            prompt = prompt.extend(more)
-        else:
-            prompt = prompt.extend_ids(sampled, more, continue_final_message=continues)
+    for step in steps:
+        prompt = _appended(prompt, step.sampled, step.prompt.messages(), step.continues)
     return prompt
+
+
+def _appended(prompt: Prompt, sampled: array[int] | None, messages: tuple[Message, ...], continues: bool) -> Prompt:
+    if sampled is None:
+        return prompt.extend(messages)
+    return prompt.extend_ids(sampled, messages, continue_final_message=continues)
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,7 +428,15 @@ def render_frames(frames: Iterable[Frame]) -> Rendered:
     return Rendered(*_core.render_frames(list(frames)))
 
 
-def _messages(messages: Messages, dialect: Dialect) -> list[Message]:
+def _native(
+    make: Callable[[Messages], _core.Prompt | None], messages: Messages, dialect: Dialect | None
+) -> _core.Prompt:
+    """The prompt that `make` returns for the messages as they are if they are plain, else for those read from them."""
+    prompt = make(messages)
+    return prompt if prompt is not None else cast("_core.Prompt", make(_messages(messages, dialect)))
+
+
+def _messages(messages: Messages, dialect: Dialect | None) -> list[Message]:
     return to_messages(messages, unnamed_results=dialect == "chat_template")
 
 

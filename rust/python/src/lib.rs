@@ -53,7 +53,7 @@ mod _core {
     #[pymodule_export]
     use super::from_python::tool_dicts;
     #[pymodule_export]
-    use super::prompt::{Prompt, render, render_frames};
+    use super::prompt::{Prompt, plain_messages, render, render_frames};
 
     #[pymodule_export]
     use super::columns::{

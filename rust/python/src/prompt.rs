@@ -2,14 +2,17 @@
 
 use crate::ffi;
 use crate::from_python;
+use crate::from_python::chat::read_plain;
 use crate::to_python::error::render_error;
 use crate::to_python::frame::make_frame;
+use crate::to_python::message::{make_given_message, make_plain_message};
 use motet::continuation;
 use motet::frame::Frame;
 use motet::message::Message;
-use motet::render::{self as core, LossTokens};
+use motet::render::{self as core, Dialect, LossTokens};
 use motet::tokenizer::vocabulary;
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
@@ -17,26 +20,52 @@ use std::collections::BTreeMap;
 
 /// The prompt of a conversation. `motet.render` is the public form and describes the options, which are a dict here:
 /// keywords would be copied twice on the way.
+///
+/// `messages`: a list or tuple of `Message`s and plain chat dicts. `None` for anything else, which
+/// `motet.dialects.chat` reads or refuses.
 #[pyfunction]
 #[pyo3(signature = (messages, options, sampled=None))]
 pub(crate) fn render(
     messages: &Bound<'_, PyAny>,
     options: &Bound<'_, PyDict>,
     sampled: Option<BTreeMap<usize, Bound<'_, PyAny>>>,
-) -> PyResult<Prompt> {
+) -> PyResult<Option<Prompt>> {
     let py = messages.py();
-    let (messages, options) =
-        (from_python::read_messages(messages)?, from_python::render_options(Some(options))?);
-    let Some(sampled) = sampled else {
-        let prompt = py.detach(|| core::render(messages, options));
-        return Ok(Prompt::new(prompt.map_err(|error| render_error(py, &error))?));
+    let dialect = options.get_item(intern!(py, "dialect"))?;
+    let unnamed_results = dialect.is_some_and(|dialect| dialect.eq("chat_template").unwrap_or(false));
+    let Some(messages) = from_python::read_message_list(messages, unnamed_results)? else { return Ok(None) };
+    let options = from_python::render_options(Some(options))?;
+    let prompt = match sampled {
+        None => py.detach(|| core::render(messages, options)),
+        Some(sampled) => {
+            let turns = sampled.into_iter().map(|(index, ids)| {
+                Ok((index, from_python::ids(&ids, &format!("sampled[{index}]")).and_then(known_ids)?))
+            });
+            let turns = turns.collect::<PyResult<Vec<_>>>()?;
+            py.detach(|| continuation::render_sampled(messages, turns, options))
+        }
     };
-    let turns = sampled.into_iter().map(|(index, ids)| {
-        Ok((index, from_python::ids(&ids, &format!("sampled[{index}]")).and_then(known_ids)?))
-    });
-    let turns = turns.collect::<PyResult<Vec<_>>>()?;
-    let prompt = py.detach(|| continuation::render_sampled(messages, turns, options));
-    Ok(Prompt::new(prompt.map_err(|error| render_error(py, &error))?))
+    Ok(Some(Prompt::new(prompt.map_err(|error| render_error(py, &error))?)))
+}
+
+/// The messages of a list of `Message`s and plain chat dicts; `None` for anything else, which `motet.dialects.chat`
+/// reads or refuses.
+#[pyfunction]
+pub(crate) fn plain_messages<'py>(
+    items: &Bound<'py, PyList>,
+    unnamed_results: bool,
+) -> PyResult<Option<Bound<'py, PyList>>> {
+    let py = items.py();
+    let mut messages = Vec::with_capacity(items.len());
+    for item in items.iter() {
+        if from_python::is_message(&item)? {
+            messages.push(item);
+            continue;
+        }
+        let Some(plain) = read_plain(&item, unnamed_results)? else { return Ok(None) };
+        messages.push(make_plain_message(py, plain)?);
+    }
+    PyList::new(py, messages).map(Some)
 }
 
 /// Ids that all are in the vocabulary.
@@ -82,6 +111,10 @@ pub(crate) struct Prompt {
 impl Prompt {
     fn new(prompt: core::Prompt) -> Prompt {
         Prompt { prompt, ids: PyOnceLock::new() }
+    }
+
+    fn read(&self, messages: &Bound<'_, PyAny>) -> PyResult<Option<Vec<Message>>> {
+        from_python::read_message_list(messages, self.prompt.options().dialect == Dialect::ChatTemplate)
     }
 }
 
@@ -136,26 +169,35 @@ impl Prompt {
         self.prompt.opened()
     }
 
-    /// The prompt with more messages at its end. Encodes only what is new or changed.
-    fn extend(&self, messages: &Bound<'_, PyAny>) -> PyResult<Prompt> {
-        let py = messages.py();
-        let messages: Vec<Message> = from_python::read_messages(messages)?;
-        let longer = py.detach(|| self.prompt.extend(messages));
-        Ok(Prompt::new(longer.map_err(|error| render_error(py, &error))?))
+    /// The messages that the prompt was rendered from, as new objects. Of a prompt that was extended by ids, those
+    /// of the last step, without the sampled one.
+    fn messages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let messages = self.prompt.given_messages().map(|message| make_given_message(py, message));
+        PyTuple::new(py, messages.collect::<PyResult<Vec<_>>>()?)
     }
 
-    /// The prompt with sampled ids behind it, and more messages behind these. Keeps all ids.
+    /// The prompt with more messages at its end; `None` for messages that `render` does not take. Encodes only what
+    /// is new or changed.
+    fn extend(&self, messages: &Bound<'_, PyAny>) -> PyResult<Option<Prompt>> {
+        let py = messages.py();
+        let Some(messages) = self.read(messages)? else { return Ok(None) };
+        let longer = py.detach(|| self.prompt.extend(messages));
+        Ok(Some(Prompt::new(longer.map_err(|error| render_error(py, &error))?)))
+    }
+
+    /// The prompt with sampled ids behind it, and more messages behind these; `None` for messages that `render` does
+    /// not take. Keeps all ids.
     fn extend_ids(
         &self,
         sampled: &Bound<'_, PyAny>,
         messages: &Bound<'_, PyAny>,
         continue_final_message: bool,
-    ) -> PyResult<Prompt> {
+    ) -> PyResult<Option<Prompt>> {
         let py = messages.py();
+        let Some(messages) = self.read(messages)? else { return Ok(None) };
         let sampled = from_python::ids(sampled, "sampled").and_then(known_ids)?;
-        let messages: Vec<Message> = from_python::read_messages(messages)?;
         let extend = || continuation::extend_ids(&self.prompt, &sampled, messages, continue_final_message);
-        Ok(Prompt::new(py.detach(extend).map_err(|error| render_error(py, &error))?))
+        Ok(Some(Prompt::new(py.detach(extend).map_err(|error| render_error(py, &error))?)))
     }
 
     /// `(messages, parts, kinds, sampled)`: arrays with an item for each id. `motet.Attribution` describes them.

@@ -74,6 +74,7 @@ impl State {
             from = end;
         }
         self.spans.push((start, from));
+        self.has_sampled = true;
         self.entries.push(Arc::new(Entry { message: content, drafts, omitted: Vec::new() }));
     }
 

@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) dropped: Vec<(usize, usize)>,
     /// The number of ids at the end that begin the next frame's header.
     pub(super) tail: usize,
+    /// Whether the first entry is a completion that was appended.
+    pub(super) has_sampled: bool,
     joined: Joined,
 }
 
@@ -153,6 +155,13 @@ impl Prompt {
         before + self.state.entries.len()
     }
 
+    /// The messages that the prompt was rendered from. Of a prompt that was appended to another, those that were appended,
+    /// without a sampled one.
+    pub fn given_messages(&self) -> impl Iterator<Item = &Message> {
+        let first = usize::from(self.state.has_sampled);
+        self.state.entries.iter().skip(first).map(|entry| &entry.message)
+    }
+
     /// The range of ids of each message; empty if no part of it was rendered.
     pub fn spans(&self) -> &[(usize, usize)] {
         if self.state.base.is_none() {
@@ -245,6 +254,7 @@ impl State {
             spans: Vec::new(),
             dropped: Vec::new(),
             tail: 0,
+            has_sampled: false,
             joined: Joined::default(),
         }
     }

@@ -1,15 +1,16 @@
 //! Frames and messages, from the dataclasses of `motet.message`.
 
+use super::chat::read_plain;
 use super::text::utf8;
 use super::tool::read_tools;
-use super::{iterate, type_name};
+use super::type_name;
 use crate::classes::Classes;
 use motet::frame::{Frame, Header, RecipientPosition, Role, Stop};
 use motet::message::{Developer, Message, Part, ToolCall, ToolResult};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::{PyList, PyString, PyTuple, PyType};
 use std::borrow::Cow;
 
 /// An attribute by its name, which is interned: making the name's `str` takes as long as reading the attribute.
@@ -104,21 +105,42 @@ pub(crate) fn read_header(object: &Bound<'_, PyAny>) -> PyResult<Header> {
     })
 }
 
-/// Reads a sequence of `motet.Message`.
-pub(crate) fn read_messages(objects: &Bound<'_, PyAny>) -> PyResult<Vec<Message>> {
+/// Reads a list or tuple of `motet.Message` and plain chat dicts; `None` for anything else, which `motet.dialects.chat`
+/// reads or refuses. `unnamed_results`: see [`read_plain`].
+pub(crate) fn read_message_list(
+    objects: &Bound<'_, PyAny>,
+    unnamed_results: bool,
+) -> PyResult<Option<Vec<Message>>> {
     let mut messages = Vec::new();
-    for (index, object) in iterate(objects, "messages")?.enumerate() {
-        let object = object?;
-        let class = Classes::get(object.py())?.message.bind(object.py());
-        if !object.is_instance(class)? {
-            let class = type_name(&object);
-            return Err(PyTypeError::new_err(format!(
-                "messages[{index}] must be a motet.Message, not {class}"
-            )));
+    let mut read = |object: &Bound<'_, PyAny>| {
+        let message = if is_message(object)? {
+            Some(read_message(object)?)
+        } else {
+            read_plain(object, unnamed_results)?.map(|plain| plain.message()).transpose()?
+        };
+        let is_read = message.is_some();
+        messages.extend(message);
+        PyResult::Ok(is_read)
+    };
+    let mut is_read = true;
+    if let Ok(list) = objects.cast_exact::<PyList>() {
+        for object in list.iter() {
+            is_read = is_read && read(&object)?;
         }
-        messages.push(read_message(&object)?);
+    } else if let Ok(tuple) = objects.cast_exact::<PyTuple>() {
+        for object in tuple.iter_borrowed() {
+            is_read = is_read && read(&object)?;
+        }
+    } else {
+        is_read = false;
     }
-    Ok(messages)
+    Ok(is_read.then_some(messages))
+}
+
+/// Whether an object is a `motet.Message`.
+pub(crate) fn is_message(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let class = Classes::get(object.py())?.message.bind(object.py());
+    Ok(object.get_type().is(class) || object.is_instance(class)?)
 }
 
 fn read_message(object: &Bound<'_, PyAny>) -> PyResult<Message> {

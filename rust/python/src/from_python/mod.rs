@@ -1,5 +1,6 @@
 //! Python objects to Rust values. Only types are checked here: the core decides what values mean.
 
+pub(crate) mod chat;
 mod json;
 mod message;
 mod options;
@@ -7,7 +8,7 @@ mod raw;
 pub(crate) mod text;
 mod tool;
 
-pub(crate) use message::{read_frame, read_header, read_messages};
+pub(crate) use message::{is_message, read_frame, read_header, read_message_list};
 pub(crate) use options::{ParseArguments, parse_options, render_options};
 pub(crate) use raw::{Chunk, IdRun, Raw, chunk, ids, integer, raw};
 pub(crate) use tool::tool_dicts;
