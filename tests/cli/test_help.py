@@ -418,7 +418,7 @@ examples:
             "proxy": """\
 usage: motet proxy [-h] [--log FILE] [--upstream URL] [--model NAME=URL] [--upstream-key KEY]
                    [--lane {auto,chat,text,ids}] [--price IN,OUT] [--host HOST] [--port PORT]
-                   [--key KEY] [--state FILE] [--timeout S] [--ignore-tool TYPE]
+                   [--workers N] [--key KEY] [--state FILE] [--timeout S] [--ignore-tool TYPE]
                    [--reasoning-key {reasoning_content,reasoning}] [--color {auto,always,never}]
 
 Serve clean Chat, Responses and Messages APIs in front of a server of gpt-oss.
@@ -436,6 +436,7 @@ options:
   --price IN,OUT        US dollars for a million tokens of prompt and answer
   --host HOST           the address to listen on (127.0.0.1); others need keys
   --port PORT           8400 by default; 0 for a free one
+  --workers N           processes that serve (1)
   --key KEY             a client's key: KEY, NAME:KEY or NAME:KEY:DOLLARS; @FILE has one a line;
                         by default $MOTET_PROXY_KEYS, separated by blanks; without keys only this
                         machine is served

@@ -151,7 +151,7 @@ def foreign(path: Path) -> list[tuple[str, bool]]:
         ("pydantic_ai", "integrations", ""),
         ("renderers", "integrations", ""),
         ("starlette", "proxy", ""),
-        ("uvicorn", "", "cli"),
+        ("uvicorn", "", "cli proxy"),
         ("duckdb", "columns", ""),
         ("pandas", "columns", ""),
         ("polars", "columns", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ from motet.proxy.streaming import error_response
 from motet.proxy.upstreams import Upstreams
 
 __all__ = ["app"]
+
+WRITE_SECONDS = 1.0
+"""Between two writes of the figures for other workers."""
 
 
 def app(
@@ -58,16 +62,21 @@ def app(
         {name: Upstream.of(server) for name, server in (models or {}).items()},
     )
     store = SqliteState(state) if state is None or isinstance(state, str | Path) else state
-    services = Services(ProxySettings(**settings), upstreams, store, Conversations(store), Statistics())
+    chosen = ProxySettings(**settings)
+    statistics = Statistics(chosen.figures_folder)
+    services = Services(chosen, upstreams, store, Conversations(store), statistics)
     clients = Clients([ClientKey.of(key) if isinstance(key, str) else key for key in keys])
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         # Opens the file: one that cannot be written stops the start, and not the first request.
         await store.spent("")
+        writing = asyncio.create_task(_write_figures(statistics))
         try:
             yield
         finally:
+            writing.cancel()
+            statistics.write()
             await upstreams.aclose()
             await store.aclose()
 
@@ -76,6 +85,12 @@ def app(
     application.state.services = services
     application.state.clients = clients
     return application
+
+
+async def _write_figures(statistics: Statistics) -> None:
+    while True:
+        await asyncio.sleep(WRITE_SECONDS)
+        statistics.write()
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 from motet.backend import Backend, LaneChoice
@@ -97,6 +98,8 @@ class ProxySettings:
     """Seconds until the first token of a stream. `None`: no limit."""
     heartbeat: float = 15.0
     """Seconds without an event of a stream after which a comment or a ping is sent."""
+    figures_folder: Path | None = None
+    """Where the workers of one proxy write their figures, so that each shows the sum of all. `None`: one process."""
     ignored_tools: Collection[str] = ()
     """Types of tools that are left out of requests instead of being refused, as `web_search`: some clients offer a
     vendor's tools to every model. The log says which."""

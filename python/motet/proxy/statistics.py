@@ -3,40 +3,140 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
+import json
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 from motet.dialects.replies import ReplyUsage
 
-__all__ = ["Statistics"]
+__all__ = ["Figures", "Statistics"]
 
 MAX_MODELS = 100
 """Names of models with series of their own: clients may send any."""
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds of the histograms' buckets."""
+_COST = "motet_cost_dollars_total"
 _HELP: Mapping[str, tuple[str, str]] = {
     "motet_requests_total": ("counter", "Requests by API, model and status."),
     "motet_requests_running": ("gauge", "Requests that are being answered."),
     "motet_tokens_total": ("counter", "Tokens: input with cached, cached, output with reasoning, reasoning."),
-    "motet_cost_dollars_total": ("counter", "US dollars of requests whose price is known."),
+    _COST: ("counter", "US dollars of requests whose price is known."),
     "motet_unpriced_requests_total": ("counter", "Answered requests whose cost is not known."),
     "motet_repairs_total": ("counter", "Deviations from the format that the parser corrected, by code."),
     "motet_hung_up_total": ("counter", "Requests that the client ended early."),
     "motet_request_seconds": ("histogram", "Seconds of whole requests."),
     "motet_first_token_seconds": ("histogram", "Seconds to the first token of streams."),
 }
+_HISTOGRAMS = ("motet_request_seconds", "motet_first_token_seconds")
+
+_Series = tuple[str, tuple[tuple[str, str], ...]]
+"""A name and labels."""
 
 
-class Statistics:
-    """Counters of one process. Not for several threads: a proxy runs in one event loop."""
+class Figures:
+    """Counters and histograms, which can be added to those of other processes."""
 
     def __init__(self) -> None:
         self.running = 0
-        self._counters: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
-        self._dollars: dict[tuple[tuple[str, str], ...], Decimal] = {}
-        self._histograms = {name: _Histogram() for name in ("motet_request_seconds", "motet_first_token_seconds")}
+        self.counters: Counter[_Series] = Counter()
+        self.dollars: dict[_Series, Decimal] = {}
+        self.buckets = {name: [0] * (len(_SECONDS) + 1) for name in _HISTOGRAMS}
+        self.sums = dict.fromkeys(_HISTOGRAMS, 0.0)
+
+    def count(self, name: str, count: int, **labels: str) -> None:
+        """Adds to a counter."""
+        self.counters[name, tuple(labels.items())] += count
+
+    def spend(self, cost: Decimal, **labels: str) -> None:
+        """Adds to the cost, exactly."""
+        series = (_COST, tuple(labels.items()))
+        self.dollars[series] = self.dollars.get(series, Decimal(0)) + cost
+
+    def observe(self, name: str, seconds: float) -> None:
+        """Adds to a histogram."""
+        self.buckets[name][bisect.bisect_left(_SECONDS, seconds)] += 1
+        self.sums[name] += seconds
+
+    def add(self, other: Figures) -> None:
+        """Adds the figures of another process."""
+        self.running += other.running
+        self.counters.update(other.counters)
+        for series, cost in other.dollars.items():
+            self.dollars[series] = self.dollars.get(series, Decimal(0)) + cost
+        for name in _HISTOGRAMS:
+            self.buckets[name] = [sum(pair) for pair in zip(self.buckets[name], other.buckets[name], strict=True)]
+            self.sums[name] += other.sums[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "running": self.running,
+            "counters": [[*series, count] for series, count in self.counters.items()],
+            "dollars": [[*series, str(cost)] for series, cost in self.dollars.items()],
+            "buckets": self.buckets,
+            "sums": self.sums,
+        }
+
+    @classmethod
+    def from_dict(cls, shape: Mapping[str, Any]) -> Figures:
+        """The inverse of `to_dict`."""
+        figures = cls()
+        figures.running = shape["running"]
+        figures.counters.update({_series(name, labels): count for name, labels, count in shape["counters"]})
+        figures.dollars = {_series(name, labels): Decimal(cost) for name, labels, cost in shape["dollars"]}
+        figures.buckets, figures.sums = shape["buckets"], shape["sums"]
+        return figures
+
+    def text(self) -> str:
+        """The text format of Prometheus."""
+        return "\n".join(self._lines()) + "\n"
+
+    def _lines(self) -> Iterator[str]:
+        values: dict[_Series, str] = {series: str(count) for series, count in self.counters.items()}
+        values |= {series: f"{cost:f}" for series, cost in self.dollars.items()}
+        values["motet_requests_running", ()] = str(self.running)
+        for name, (kind, description) in _HELP.items():
+            yield f"# HELP {name} {description}"
+            yield f"# TYPE {name} {kind}"
+            if name in _HISTOGRAMS:
+                yield from self._histogram(name)
+            yield from [f"{name}{_shown(labels)} {value}" for (key, labels), value in values.items() if key == name]
+
+    def _histogram(self, name: str) -> Iterator[str]:
+        total = 0
+        for bound, count in zip([*[f"{bound:g}" for bound in _SECONDS], "+Inf"], self.buckets[name], strict=True):
+            total += count
+            yield f'{name}_bucket{{le="{bound}"}} {total}'
+        yield f"{name}_sum {self.sums[name]:.6f}"
+        yield f"{name}_count {total}"
+
+
+class Statistics:
+    """Counts the requests of one process. Not for several threads: a proxy runs in one event loop.
+
+    `folder`: where the processes of one proxy write their figures, so that each can show the sum of all.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._figures = Figures()
         self._models: set[str] = set()
+        self._file = None if folder is None else folder / f"{os.getpid()}.json"
+        self._has_changed = False
+
+    @property
+    def running(self) -> int:
+        """Requests that are being answered."""
+        return self._figures.running
+
+    @running.setter
+    def running(self, count: int) -> None:
+        self._figures.running = count
+        self._has_changed = True
 
     def record(
         self,
@@ -52,26 +152,27 @@ class Statistics:
         repairs: Iterable[tuple[str, int]] = (),
     ) -> None:
         """Adds a request. `repairs`: codes and how often each occurred."""
-        model = self._bounded(model)
-        self._count("motet_requests_total", 1, api=api, model=model, status=str(status))
-        self._histograms["motet_request_seconds"].add(seconds)
+        model, figures = self._bounded(model), self._figures
+        self._has_changed = True
+        figures.count("motet_requests_total", 1, api=api, model=model, status=str(status))
+        figures.observe("motet_request_seconds", seconds)
         if first_token_seconds is not None:
-            self._histograms["motet_first_token_seconds"].add(first_token_seconds)
+            figures.observe("motet_first_token_seconds", first_token_seconds)
         for code, count in repairs:
-            self._count("motet_repairs_total", count, code=code)
+            figures.count("motet_repairs_total", count, code=code)
+        if cost is not None:
+            figures.spend(cost, model=model, client=client)
         if usage is None:
             return
         for kind in ("input", "cached", "output", "reasoning"):
-            self._count("motet_tokens_total", getattr(usage, kind), model=model, kind=kind)
+            figures.count("motet_tokens_total", getattr(usage, kind), model=model, kind=kind)
         if cost is None:
-            self._count("motet_unpriced_requests_total", 1, model=model)
-        else:
-            labels = _labels(model=model, client=client)
-            self._dollars[labels] = self._dollars.get(labels, Decimal(0)) + cost
+            figures.count("motet_unpriced_requests_total", 1, model=model)
 
     def record_hang_up(self) -> None:
         """Adds a request that the client ended early."""
-        self._count("motet_hung_up_total", 1)
+        self._figures.count("motet_hung_up_total", 1)
+        self._has_changed = True
 
     def _bounded(self, model: str) -> str:
         if model not in self._models and len(self._models) >= MAX_MODELS:
@@ -79,52 +180,44 @@ class Statistics:
         self._models.add(model)
         return model
 
-    def _count(self, name: str, count: int, **labels: str) -> None:
-        self._counters[name, _labels(**labels)] += count
+    def write(self) -> None:
+        """Writes the figures for the other processes, if there are any and something has changed."""
+        if self._file is not None and self._has_changed:
+            self._has_changed = False
+            # Without a flush to the disk: figures do not outlive the machine.
+            part = self._file.with_suffix(".part")
+            part.write_text(json.dumps(self._figures.to_dict()), "utf-8")
+            part.replace(self._file)
 
     def text(self) -> str:
-        """All figures."""
-        lines: list[str] = []
-        for name, (kind, description) in _HELP.items():
-            lines += [f"# HELP {name} {description}", f"# TYPE {name} {kind}"]
-            if name == "motet_requests_running":
-                lines.append(f"{name} {self.running}")
-            elif name == "motet_cost_dollars_total":
-                lines += [f"{name}{_shown(labels)} {cost:f}" for labels, cost in self._dollars.items()]
-            elif name in self._histograms:
-                lines += self._histograms[name].lines(name)
-            else:
-                counts = [(labels, count) for (key, labels), count in self._counters.items() if key == name]
-                lines += [f"{name}{_shown(labels)} {count}" for labels, count in counts]
-        return "\n".join(lines) + "\n"
+        """The figures of all processes, in the text format of Prometheus."""
+        total = Figures()
+        total.add(self._figures)
+        for file in [] if self._file is None else self._file.parent.glob("*.json"):
+            # A process may be writing its first.
+            with contextlib.suppress(OSError, ValueError):
+                if file != self._file:
+                    other = Figures.from_dict(json.loads(file.read_bytes()))
+                    other.running = other.running if _is_alive(int(file.stem)) else 0
+                    total.add(other)
+        return total.text()
 
 
-class _Histogram:
-    def __init__(self) -> None:
-        self._counts = [0] * (len(_SECONDS) + 1)
-        self._sum = 0.0
-
-    def add(self, seconds: float) -> None:
-        self._counts[bisect.bisect_left(_SECONDS, seconds)] += 1
-        self._sum += seconds
-
-    def lines(self, name: str) -> list[str]:
-        bounds = [*[f"{bound:g}" for bound in _SECONDS], "+Inf"]
-        lines, total = [], 0
-        for bound, count in zip(bounds, self._counts, strict=True):
-            total += count
-            lines.append(f'{name}_bucket{{le="{bound}"}} {total}')
-        return [*lines, f"{name}_sum {self._sum:.6f}", f"{name}_count {total}"]
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    return True
 
 
-def _labels(**labels: str) -> tuple[tuple[str, str], ...]:
-    return tuple(labels.items())
+def _series(name: str, labels: Iterable[Iterable[str]]) -> _Series:
+    return name, tuple([(label, value) for label, value in labels])
 
 
-def _shown(labels: Sequence[tuple[str, str]]) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join([f'{name}="{_escaped(value)}"' for name, value in labels]) + "}"
+def _shown(labels: Iterable[tuple[str, str]]) -> str:
+    pairs = ",".join([f'{name}="{_escaped(value)}"' for name, value in labels])
+    return f"{{{pairs}}}" if pairs else ""
 
 
 def _escaped(value: str) -> str:

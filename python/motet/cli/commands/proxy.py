@@ -8,11 +8,13 @@ import logging
 import os
 import socket
 import sys
+import tempfile
+from functools import partial
 from pathlib import Path
 
 from motet.cli.failure import UsageError
 from motet.cli.inputs import read_text
-from motet.cli.options import add_color, port, price, seconds, url
+from motet.cli.options import add_color, port, positive, price, seconds, url
 from motet.cli.style import Style
 from motet.errors import ConfigError
 
@@ -23,17 +25,13 @@ EXAMPLES = (
 )
 
 PORT = 8400
-MAX_HEADER_BYTES = 65_536
-KEEP_ALIVE_SECONDS = 75
-"""Longer than the idle time of common load balancers, which is 60 seconds: they close first."""
-SHUTDOWN_SECONDS = 30
-"""For answers that are on their way when the proxy is stopped."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     _add_servers(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1); others need keys")
     parser.add_argument("--port", type=port, default=PORT, help=f"{PORT} by default; 0 for a free one")
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes that serve (1)")
     parser.add_argument(
         "--key",
         action="append",
@@ -90,9 +88,10 @@ def _add_servers(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401  # Missed here, and not when the first client connects.
 
         from motet.proxy import Upstream, app
+        from motet.proxy.server import serve
     except ImportError as error:
         raise ConfigError(f"motet proxy needs {error.name}: pip install 'motet[proxy]'") from error
     common = {
@@ -105,7 +104,10 @@ def run(options: argparse.Namespace) -> None:
     keys = _keys(options.key)
     if not keys and not _is_loopback(options.host):
         raise UsageError(f"--host {options.host} needs keys: --key NAME:KEY; without them only this machine is served")
-    application = app(
+    if options.workers > 1 and options.state == "none":
+        raise UsageError("several workers need a file to share: --state FILE instead of none")
+    make_app = partial(
+        app,
         None if options.upstream is None else Upstream(url=options.upstream, **common),
         models={name: Upstream(url=address, model=model, **common) for name, model, address in _models(options.model)},
         keys=keys,
@@ -114,22 +116,18 @@ def run(options: argparse.Namespace) -> None:
         reasoning_key=options.reasoning_key,
         ignored_tools=options.ignore_tool,
     )
+    # Made once here, so that wrong settings are described before anything runs.
+    make_app()
     _log_to_terminal()
     # Bound here, so that an error has motet's words.
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    with socket.create_server((options.host, options.port), family=family, backlog=2048) as listener:
-        config = uvicorn.Config(
-            application,
-            http="h11",
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-        )
+    with (
+        socket.create_server((options.host, options.port), family=family, backlog=2048) as listener,
+        tempfile.TemporaryDirectory(prefix="motet-proxy-") as folder,
+    ):
         _greet(options, listener)
-        uvicorn.Server(config).run(sockets=[listener])
+        figures_folder = Path(folder) if options.workers > 1 else None
+        serve(partial(make_app, figures_folder=figures_folder), listener, workers=options.workers)
 
 
 def _greet(options: argparse.Namespace, listener: socket.socket) -> None:
