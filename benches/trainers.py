@@ -2,7 +2,7 @@
 of different lengths.
 
 Each round runs all candidates of a row on the same input, one after the other, so that noise of the machine affects all.
-Reported are the median and the range of the ratio over the rounds. `make trainers` makes an environment with `renderers`:
+Reported are the median of the processor time, and the median and the range of the ratio over the rounds. `make trainers` makes an environment with `renderers`:
 
     .venv/trainers/bin/python benches/trainers.py [--rounds 15] [--only WORD]
 """
@@ -74,21 +74,23 @@ def beside_renderers() -> Iterator[Row]:
     theirs: Any = GptOssRenderer(Tokenizer())
     ours = MotetRenderer(config=MotetRendererConfig(keep_analysis="all"))
 
-    def arrays(messages: list[dict[str, Any]]) -> None:
+    def arrays(messages: list[Any]) -> None:
         prompt = motet.render(messages, tools=TOOLS, keep_analysis="all")
-        _ = (prompt.ids, prompt.attribution, prompt.loss_mask())
+        _ = (prompt.ids, prompt.attribution)
 
-    for count in (10, 100, 1000):
+    for count in (10, 102, 1002):
         messages = conversation(count)
+        read = motet.to_messages(messages)
         yield Row(
             f"render with attribution, {count} messages",
             {
-                "motet.render": lambda messages=messages: arrays(messages),
+                "motet, Messages": lambda read=read: arrays(read),
+                "motet, dicts": lambda messages=messages: arrays(messages),
                 "MotetRenderer": lambda messages=messages: ours.render(messages, tools=TOOLS),
                 "GptOssRenderer": lambda messages=messages: theirs.render(messages, tools=TOOLS),
             },
         )
-    for count in (10, 100, 1000):
+    for count in (10, 102, 1002):
         prompt = ours.render_ids(conversation(count), tools=TOOLS, add_generation_prompt=True)
         yield Row(
             f"bridge to the next step, {count} messages",
@@ -117,17 +119,17 @@ def history() -> Iterator[Row]:
             prompt = prompt.extend_ids(SAMPLED, RESULT)
         return prompt
 
-    prompts = {count: motet.render(conversation(count), tools=TOOLS) for count in (10, 100, 1000, 10_000)}
+    prompts = {count: motet.render(conversation(count), tools=TOOLS) for count in (10, 102, 1002, 10_002)}
     yield Row("extend_ids", {f"{count:,} messages": extend(prompt) for count, prompt in prompts.items()})
     longer = {count: steps(prompt) for count, prompt in prompts.items()}
     yield Row("extend_ids after 100 times", {f"{count:,} messages": extend(prompt) for count, prompt in longer.items()})
 
 
 def seconds(run: Run, repetitions: int) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(repetitions):
         run()
-    return (time.perf_counter() - start) / repetitions
+    return (time.process_time() - start) / repetitions
 
 
 def measure(row: Row, rounds: int) -> None:

@@ -327,11 +327,12 @@ def _instruction_places(frame: list[int], instructions: str | None) -> range:
 def _opened(prompt_ids: Sequence[int] | None) -> list[int] | None:
     """What a prompt ends with behind `<|start|>assistant`, mostly nothing. `None`: it does not end in a message of the
     assistant."""
-    ids = list(prompt_ids or ())
-    if _IDS["start"] not in ids:
+    ids = prompt_ids or ()
+    # From the end, where it mostly is: the prompt may be long.
+    start = next((place for place in reversed(range(len(ids))) if ids[place] == _IDS["start"]), None)
+    if start is None:
         return None
-    start = len(ids) - 1 - ids[::-1].index(_IDS["start"])
-    tail = ids[start:]
+    tail = list(ids[start:])
     is_open = tail[: len(_TURN_START)] == _TURN_START and not _STOPS & set(tail)
     return tail[len(_TURN_START) :] if is_open else None
 
