@@ -49,8 +49,10 @@ def test_every_atom_answers_and_calls_tools(spec: catalog.Spec) -> None:
     assert all("ZEBRA42" in request.body["messages"][0]["content"] for request in server.requests)
     assert (first.output, second.output, second.series, len(second.episode)) == (None, "54", None, 2)
     price, tokens = spec.cost.cash, second.metrics.size.tokens
-    assert price.input is not None
-    assert price.output is not None
+    if price.input is None or price.output is None:
+        # The catalogue has models that no service lists with a price.
+        assert second.metrics.cost.cash.total is None
+        return
     expected = price.input * (tokens.input or 0) + price.output * (tokens.output or 0)
     assert second.metrics.cost.cash.total == expected / 1_000_000
 
