@@ -125,7 +125,15 @@ class Exchange:
             think_tags=bool(spec.gain.skills.think_tags),
         )
         return PreparedRequest(
-            spec, upstream_request, self._output(), request.messages, Episode(), None, None, budgets, notes=()
+            spec=spec,
+            request=upstream_request,
+            output=self._output(),
+            input_messages=request.messages,
+            episode=Episode(),
+            max_cost=None,
+            max_reasoning_tokens=None,
+            budgets=budgets,
+            notes=(),
         )
 
     def _output(self) -> Output[Any]:
