@@ -143,6 +143,7 @@ if TYPE_CHECKING:
     from motet.repository.browser import RepoBrowser, patch_tool
     from motet.repository.command import PatchCommand, patch_in_command
     from motet.repository.directory import patch_directory
+    from motet.safeguard import AsyncVerdictStream, Guard, Verdict, VerdictStream, guard
     from motet.schema.tool import Tool, tool, tools_from
     from motet.tolerant_json import JsonReading, partial_json
 
@@ -184,6 +185,7 @@ _MODULES = {
     "repository.browser": "RepoBrowser patch_tool",
     "repository.command": "PatchCommand patch_in_command",
     "repository.directory": "patch_directory",
+    "safeguard": "AsyncVerdictStream Guard Verdict VerdictStream guard",
     "schema.tool": "Tool tool tools_from",
     "tolerant_json": "JsonReading partial_json",
 }
@@ -212,6 +214,7 @@ __all__ = [
     "ApiError",
     "AsyncAnswerStream",
     "AsyncRunStream",
+    "AsyncVerdictStream",
     "Atom",
     "Attribution",
     "AuthenticationError",
@@ -232,6 +235,7 @@ __all__ = [
     "Event",
     "Exchange",
     "Frame",
+    "Guard",
     "HarmonyError",
     "InvalidArgumentsError",
     "InvalidDatasetError",
@@ -302,6 +306,8 @@ __all__ = [
     "UnknownToolError",
     "UnsafeArchiveError",
     "Usage",
+    "Verdict",
+    "VerdictStream",
     "__version__",
     "apply_patch",
     "atom",
@@ -318,6 +324,7 @@ __all__ = [
     "gen_brain_atom",
     "get_brain_atoms",
     "grammar",
+    "guard",
     "models",
     "parse",
     "parse_batch",

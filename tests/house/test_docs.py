@@ -44,6 +44,9 @@ REQUIREMENTS = {
 
 def answer(body: Mapping[str, Any]) -> str:
     """Plausible answers to the questions of the pages."""
+    constraint = str(body.get("structured_outputs") or body.get("response_format"))
+    if "rationale" in constraint:
+        return final('{"label": "spam", "rationale": "SP1: it is an offer."}')
     if "messages" not in body:
         return PLAIN
     if body.get("response_format"):
@@ -79,7 +82,7 @@ def test_python_blocks_of_pages_run(page: Path, capsys: pytest.CaptureFixture[st
     with ExitStack() as stack:
         for address, face in LOCAL_SERVERS.items():
             if any(f'"{address}"' in block for block in blocks):
-                models = ("openai/gpt-oss-20b", "gpt-oss-20b", "gpt-oss:20b")
+                models = ("openai/gpt-oss-20b", "gpt-oss-20b", "gpt-oss:20b", "openai/gpt-oss-safeguard-20b")
                 server = stack.enter_context(ScriptedServer(answer, face=face, models=models))  # type: ignore[arg-type]
                 # `localhost` is a server of the user's own for the atoms, and `127.0.0.1` stands in for Together.
                 url = server.url.replace("127.0.0.1", "localhost")

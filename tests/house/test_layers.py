@@ -27,7 +27,7 @@ FLOORS = [
     "together asking",
     "loop",
     "atoms _answer_table",
-    "columns tune testing integrations",
+    "columns safeguard tune testing integrations",
     "batch proxy",
     "__init__",
     "cli",

@@ -27,6 +27,8 @@ DIFFERENT = {
     "loop/manual.py::AsyncStepLoop": "async generators return no value and take none from `send`",
     "loop/runner.py::AsyncRunStream": "async generators return no value and cannot delegate",
     "testing/cassette.py::_AsyncRecordedStream": "httpx has a class for each kind of stream",
+    "safeguard.py::Guard.acheck_all": "tasks share a semaphore, threads a pool",
+    "safeguard.py::_aoutcome": "a task waits for its turn, a pool does not start a thread before",
     "together/backend.py::TogetherBackend.aclose": "closes both clients",
     "together/backend.py::TogetherBackend._amachine": "waits for the lock with a time limit of anyio",
     "together/backend.py::TogetherBackend._aget_models": "the time limit of anyio needs no thread of its own",
