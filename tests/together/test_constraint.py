@@ -48,6 +48,18 @@ def test_choice_is_sent_as_a_grammar(face: Any, lane: Any, choice: Any) -> None:
         assert not any("enforced" in note for note in answer.notes)
 
 
+@pytest.mark.parametrize(
+    ("face", "page", "key"),
+    [("vllm", "/inference/v1/generate", "structured_outputs"), ("sglang", "/generate", "structural_tag")],
+)
+def test_choice_is_sent_to_pages_of_ids(face: Any, page: str, key: str) -> None:
+    with asking(CALL, style=face, lane="ids", service={"ids_page": page}) as (atom, server):
+        answer = atom.ask("Is it warm?", tools=[WEATHER], tool_choice="required")
+        assert server.requests[-1].path == page
+        assert "to=functions.get_weather" in json.dumps(server.requests[-1].body["sampling_params"][key])
+        assert [call.name for call in answer.calls] == ["get_weather"]
+
+
 @pytest.mark.parametrize(("face", "lane"), OWN_SERVERS)
 def test_output_type_is_sent_as_a_grammar(face: Any, lane: Any) -> None:
     with asking(final('{"stars": 3}'), style=face, lane=lane) as (atom, server):
