@@ -35,8 +35,9 @@ frameworks: $(VENV)/frameworks-tools
 # What trainers call, with the trainers; `make test` skips these tests.
 trainers: $(VENV)/trainers-tools
 	$(VENV)/trainers/bin/pytest tests/integrations/test_renderers.py tests/transformers
+	$(VENV)/trainers/bin/pytest -W ignore tests/integrations/test_verl.py
 	$(VENV)/trainers/bin/pytest -W ignore 'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/trainers.md]'
-	$(VENV)/trainers/bin/mypy --module motet.integrations.renderers
+	$(VENV)/trainers/bin/mypy --module motet.integrations.renderers --module motet.integrations.verl
 
 # Columns with polars, DuckDB, pandas, Ray and Spark on this machine, for which a Java is needed; `make test` runs them with
 # pyarrow alone.
@@ -175,7 +176,7 @@ $(VENV)/frameworks-tools: $(SOURCES) | $(VENV)/bin/python
 $(VENV)/trainers-tools: $(SOURCES) | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/trainers
 	$(VENV)/trainers/bin/pip install --quiet --upgrade pip
-	$(VENV)/trainers/bin/pip install --quiet --editable '.[otel,renderers,together,transformers]' --group trainers
+	$(VENV)/trainers/bin/pip install --quiet --editable '.[otel,renderers,together,transformers,verl]' --group trainers
 	touch $@
 
 $(VENV)/tables-tools: $(SOURCES) | $(VENV)/bin/python
