@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test snapshots test-free-threaded frameworks tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test snapshots test-free-threaded frameworks evaluations tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -31,6 +31,12 @@ frameworks: $(VENV)/frameworks-tools
 	$(VENV)/frameworks/bin/pytest $(ASYNC) -W ignore \
 		'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/frameworks.md]'
 	$(VENV)/frameworks/bin/mypy --package motet.integrations
+
+# Small tasks of lm-evaluation-harness and Inspect, with these; `make test` skips these tests.
+evaluations: $(VENV)/evaluations-tools
+	$(VENV)/evaluations/bin/pytest -W ignore tests/integrations/test_evals.py tests/integrations/test_lm_eval.py \
+		tests/integrations/test_inspect_ai.py
+	$(VENV)/evaluations/bin/mypy --module motet.integrations.lm_eval --module motet.integrations.inspect_ai
 
 # What trainers call, with the trainers; `make test` skips these tests.
 trainers: $(VENV)/trainers-tools
@@ -177,6 +183,12 @@ $(VENV)/trainers-tools: $(SOURCES) | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/trainers
 	$(VENV)/trainers/bin/pip install --quiet --upgrade pip
 	$(VENV)/trainers/bin/pip install --quiet --editable '.[otel,renderers,together,transformers,verl]' --group trainers
+	touch $@
+
+$(VENV)/evaluations-tools: $(SOURCES) | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/evaluations
+	$(VENV)/evaluations/bin/pip install --quiet --upgrade pip
+	$(VENV)/evaluations/bin/pip install --quiet --editable '.[inspect-ai,lm-eval,together]' --group evaluations
 	touch $@
 
 $(VENV)/tables-tools: $(SOURCES) | $(VENV)/bin/python
