@@ -124,6 +124,12 @@ def test_choices_of_all_apis_ask_for_a_call(choice: Any) -> None:
     assert [call.name for call in salvaged(final(CITY), choice).tool_calls] == ["get_weather"]
 
 
+def test_unknown_escapes_of_python_are_no_warning() -> None:
+    """Warnings are errors in tests."""
+    call = salvaged(final(r"read_file(path='C:\data\\new')")).tool_calls[0]
+    assert call.args() == {"path": r"C:\data\new"}
+
+
 def test_pages_about_calls_have_none() -> None:
     """This project's own pages, by paragraph and by block of code, quote calls and make none."""
     root = Path(__file__).parents[2]

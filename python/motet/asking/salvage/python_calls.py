@@ -16,6 +16,8 @@ __all__ = ["python_calls"]
 _MAX_CHARS = 10_000
 _MAX_CALLS = 32
 """Places of a text that are read."""
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES = frozenset("\\'\"abfnrtvxuUN01234567\n")
 _JSON_WORDS = {"true": True, "false": False, "null": None}
 
 
@@ -45,6 +47,8 @@ def _list_of_calls(text: str, tools: ToolSet) -> Calls | None:
 
 
 def _parsed(text: str) -> ast.expr | None:
+    # Python keeps the backslash of an unknown escape, with a warning, which would be of the model's text.
+    text = _ESCAPE.sub(lambda match: match[0] if match[1] in _ESCAPES else f"\\{match[0]}", text)
     try:
         return ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
