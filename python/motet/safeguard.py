@@ -128,8 +128,8 @@ class Guard(Closing, AsyncClosing):
         """The verdict on a content: a text, or a conversation, which the model reads as JSON.
 
         `options` are those of `Atom.ask`, without those that the guard sets: `reasoning_effort`, `retries`, `max_cost`,
-        `timeout`, ... Raises the errors of `Atom.ask`; an answer that is no verdict raises an `OutputError`, with the
-        answer in `.partial` and its cost in `.cost`.
+        `timeout`, ... Raises the errors of `Atom.ask`; an answer without a valid verdict raises an `OutputError`, with
+        the answer in `.partial` and its cost in `.cost`.
         """
         return _verdict(self.atom.ask(_text(content), output=self._output, **self._options(options)))
 

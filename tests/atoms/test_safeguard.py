@@ -1,4 +1,4 @@
-"""Classification by a policy: the prompt, the forms of the answer, and what is no verdict."""
+"""Classification by a policy: the prompt, the forms of the answer, and invalid verdicts."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_number_in_json_is_the_label_of_its_digits() -> None:
         ),
     ],
 )
-def test_answer_that_is_no_verdict_is_an_error(form: Any, text: str, error: Any, message: str, how: str) -> None:
+def test_invalid_verdict_is_an_error(form: Any, text: str, error: Any, message: str, how: str) -> None:
     with ScriptedServer([text]) as server, pytest.raises(error, match=message) as caught:
         checked(guarding(server, form=form), how, "Buy gold!")
     assert isinstance(caught.value.partial, motet.Answer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,3 +60,47 @@ def test_implementation_without_functions_is_refused(house: House, wrong: Any) -
     atom, _ = house.asking("ids", final("A"))
     with pytest.raises(TypeError, match="must be a"):
         atom.run("Go.", builtin_tools=wrong)
+
+
+PATCH = "*** Begin Patch\n*** Add File: {}\n+a\n*** End Patch"
+MISFIT = "*** Begin Patch\n*** Update File: a\n-b\n*** End Patch"
+
+
+def patching(name: str, arguments: str, channel: str = "commentary") -> str:
+    return f"<|channel|>{channel} to={name} <|constrain|>json<|message|>{arguments}<|call|>"
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_patches_are_applied_to_the_directory(house: House, lane: str, how: str, tmp_path: Path) -> None:
+    function = patching("functions.apply_patch", json.dumps({"patch": PATCH.format("a")}))
+    other_key = patching("functions.apply_patch", json.dumps({"input": PATCH.format("b/c")}))
+    misfit = patching("functions.apply_patch", json.dumps({"patch": MISFIT}))
+    outside = patching("functions.apply_patch", json.dumps({"patch": PATCH.format("../a")}))
+    atom, _ = house.asking(lane, function, other_key, misfit, outside, final("A"))
+    run = ran(house, atom, how, "Go.", tools=[motet.patch_tool(tmp_path)])
+    records = [step.calls[0] for step in run.steps[:4]]
+    assert [record.signal for record in records] == ["success"] * 2 + ["error:constraint"] * 2
+    assert [record.content for record in records[:2]] == ["A a", "A b/c"]
+    assert "line 3 of the patch: 'a' has no line 'b'" in records[2].content
+    assert "must stay below the root" in records[3].content
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a", "c"}
+
+
+@pytest.mark.parametrize("recipient", ["functions.apply_patch", "apply_patch"])
+def test_bare_patch_is_applied(house: House, recipient: str, tmp_path: Path) -> None:
+    call = f"<|channel|>commentary to={recipient} code<|message|>{PATCH.format('a')}<|call|>"
+    atom, _ = house.asking("ids", call, final("A"))
+    run = atom.run("Go.", tools=[motet.patch_tool(tmp_path)])
+    assert (run.steps[0].calls[0].content, (tmp_path / "a").read_text()) == ("A a", "a\n")
+
+
+def test_repository_is_read_and_patched_in_a_loop(house: House, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("b\n")
+    opened = patching("repo_browser.open_file", '{"path": "a", "line_start": 1}', "analysis")
+    patched = patching("repo_browser.apply_patch", json.dumps({"patch": MISFIT.replace("-b", "-b\n+c")}))
+    atom, _ = house.asking("ids", opened, patched, opened, final("A"))
+    run = atom.run("Go.", builtin_tools={"repo_browser": motet.RepoBrowser(tmp_path, writable=True)})
+    assert [step.calls[0].content for step in run.steps[:3]] == ["b", "M a", "c"]
+    (read_only, _) = house.asking("ids", patched, final("A"))
+    run = read_only.run("Go.", builtin_tools={"repo_browser": motet.RepoBrowser(tmp_path)})
+    assert "there is no tool repo_browser.apply_patch" in run.steps[0].calls[0].content

@@ -204,6 +204,15 @@ def test_patch_that_does_not_fit_changes_no_file(tmp_path: Path) -> None:
         motet.patch_directory(PATCH, root / "none")
 
 
+@pytest.mark.parametrize("path", [".git/hooks/pre-commit", "a/.GIT/config", "link/config", ".hg/hgrc"])
+def test_files_of_version_control_are_not_patched(path: str, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / ".git")
+    with pytest.raises(motet.PatchError, match="belongs to version control"):
+        motet.patch_directory(f"*** Begin Patch\n*** Add File: {path}\n+x\n*** End Patch", tmp_path)
+    assert files_of(tmp_path) == {}
+
+
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs symbolic links")
 def test_links_out_of_the_directory_are_refused(tmp_path: Path) -> None:
     outside = directory_of({"secret": "s\n"}, tmp_path / "outside")
@@ -257,7 +266,7 @@ def test_apply_patch_is_read_from_commands(cmd: list[str], directory: str | None
         ["bash", "-lc", f"apply_patch '{PATCH}' && rm -r ."],
     ],
 )
-def test_other_commands_are_no_patches(cmd: list[str]) -> None:
+def test_other_commands_have_no_patch(cmd: list[str]) -> None:
     assert motet.patch_in_command(cmd) is None
 
 

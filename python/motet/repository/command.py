@@ -28,7 +28,7 @@ class PatchCommand(NamedTuple):
 
 
 def patch_in_command(cmd: Sequence[str]) -> PatchCommand | None:
-    """The patch of a command that does nothing but call `apply_patch`, which no shell has; `None` for other commands.
+    """The patch of a command that only calls `apply_patch`, which shells do not have; `None` for other commands.
 
     gpt-oss calls it through `container.exec`: as `["apply_patch", patch]`, and as `["bash", "-lc", script]`, where the
     script gives the patch in a here-document or a quoted argument, possibly behind `cd directory &&`. `applypatch` is

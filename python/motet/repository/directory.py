@@ -18,9 +18,9 @@ def patch_directory(patch: str, directory: str | os.PathLike[str]) -> str:
     """Applies a patch in gpt-oss's form, V4A, to the files of a directory, and returns a list of the changed ones for
     the model: `A new.py`, `M old.py` or `D gone.py`, one a line.
 
-    Paths are relative to the directory, or absolute and in it; paths and symbolic links that lead out of it are
-    refused. Files are UTF-8. All are read and changed in memory before the first is written, so a patch that does not
-    fit changes nothing. Raises `PatchError`, as `apply_patch` does.
+    Paths are relative to the directory, or absolute and in it. Refused are paths and symbolic links that lead out of
+    it, and the folders of version control. Files are UTF-8. All are read and changed in memory before the first is
+    written, so a patch that does not fit changes nothing. Raises `PatchError`, as `apply_patch` does.
     """
     root = Path(directory).resolve()
     if not root.is_dir():
@@ -66,6 +66,9 @@ def read_text(path: str, file: Path) -> str:
         raise PatchError(f"{path!r} cannot be read: {error.strerror}", path=path) from error
 
 
+_VERSION_CONTROL = frozenset((".git", ".hg", ".svn"))
+
+
 class _DirectoryFiles:
     """The files of a directory with changes that are not written yet."""
 
@@ -89,10 +92,17 @@ class _DirectoryFiles:
         return read_text(path, inner_path(path, self._root)) if text is None else text
 
     def __setitem__(self, path: str, text: str, /) -> None:
-        self._changes[path] = text
+        self._change(path, text)
 
     def __delitem__(self, path: str, /) -> None:
-        self._changes[path] = None
+        self._change(path, None)
+
+    def _change(self, path: str, text: str | None) -> None:
+        # A hook or a setting of version control is a program that a later command runs.
+        parts = inner_path(path, self._root).resolve().relative_to(self._root).parts
+        if _VERSION_CONTROL.intersection(map(str.casefold, parts)):
+            raise PatchError(f"{path!r} belongs to version control, whose files are not patched", path=path)
+        self._changes[path] = text
 
     def save(self) -> str:
         """Writes the changes, and lists them."""
