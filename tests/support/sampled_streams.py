@@ -12,7 +12,7 @@ import motet
 from motet import _core
 from motet._core import MARKERS
 
-__all__ = ["MARKS", "TOOLS", "cut_streams", "noise", "slow_mask", "without_ids"]
+__all__ = ["MARKS", "TOOLS", "cut_streams", "is_cut_in_header", "noise", "slow_mask", "without_ids"]
 
 MARKS = {name: motet.encode(spelling, special="token")[0] for name, spelling in MARKERS.items()}
 _NAMES = {token: name for name, token in MARKS.items()}
@@ -84,14 +84,26 @@ noise = st.lists(
 """Any ids, most of them with a meaning in the format."""
 
 
+def is_cut_in_header(ids: Sequence[int]) -> bool:
+    """Whether a completion ends before the `<|message|>` of its last frame: no text says what that frame is."""
+    stops = [place for place, token in enumerate(ids) if _NAMES.get(token) in _STOPS]
+    start = stops[-1] + 1 if stops else 0
+    return MARKS["message"] not in ids[start:] and (start < len(ids) or not ids)
+
+
 def slow_mask(ids: Sequence[int], tokens: str) -> list[int]:
-    """The mask of a well-formed transcript, by reading each frame's header as text."""
+    """The mask of a transcript, by reading each frame's header as text: a frame begins with `<|start|>`, or without it
+    behind a stop token."""
     mask = [0] * len(ids)
-    starts = [place for place, token in enumerate(ids) if token == MARKS["start"]]
+    starts = [
+        place
+        for place, token in enumerate(ids)
+        if token == MARKS["start"] or (place and _NAMES.get(ids[place - 1]) in _STOPS)
+    ]
     for start, following in zip(starts, [*starts[1:], len(ids)], strict=True):
         header_end = next((place for place in range(start, following) if ids[place] == MARKS["message"]), following)
         header = motet.decode(ids[start:header_end])
-        role = re.match(r"<\|start\|>(assistant(:\w+)?)(?=[ <])", header)
+        role = re.match(r"(?:<\|start\|>)?assistant(:\w+)?(?=[ <])", header)
         if role is None:
             continue
         channel = re.search(r"<\|channel\|>(\w+)", header)
@@ -107,9 +119,7 @@ def slow_mask(ids: Sequence[int], tokens: str) -> list[int]:
             "calls": kind == "calls",
         }
         if expected[tokens]:
-            prefix = next(
-                place for place in range(start, following) if motet.decode(ids[start:place]) == "<|start|>" + role[1]
-            )
+            prefix = next(place for place in range(start, following) if motet.decode(ids[start:place]) == role[0])
             stop = next(
                 (place for place in range(header_end, following) if _NAMES.get(ids[place]) in _STOPS), following
             )
