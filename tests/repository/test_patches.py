@@ -36,6 +36,9 @@ def test_patch_adds_updates_moves_and_deletes() -> None:
     before = dict(FILES)
     assert motet.apply_patch(PATCH, FILES) == {"new/hello.txt": "Hello\n\n", "src/main.py": MAIN}
     assert before == FILES
+    padded = PATCH.replace("*** Begin", " *** Begin").replace("*** End", "\t*** End").replace("*** Add", "  *** Add")
+    for patch in (f"\n{padded} \n\n", PATCH.replace("\n", "\r\n"), f"<<'EOF'\n{PATCH}\nEOF"):
+        assert motet.apply_patch(patch, FILES) == motet.apply_patch(PATCH, FILES)
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,10 @@ class _Reader:
         text = heredoc[3] if heredoc else patch
         # Other line breaks than these belong to the text of a line.
         self._lines = [line.removesuffix("\r") for line in text.split("\n")]
+        # Models put blanks before the end marker. In any other line, a leading blank marks context.
+        last = max([at for at, line in enumerate(self._lines) if line.strip()], default=0)
+        if self._lines[last].strip() == _END:
+            self._lines[last] = _END
         self._at = 0
 
     def _line(self) -> str | None:
