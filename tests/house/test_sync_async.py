@@ -34,6 +34,7 @@ DIFFERENT = {
     "together/backend.py::TogetherBackend._aget_models": "the time limit of anyio needs no thread of its own",
     "together/transport/bounded_body.py::aguard": "shares the other half, which does no I/O",
     "together/transport/bounded_body.py::_BoundedBody.aclose": "a cancelled task still closes its connection",
+    "together/transport/io_drivers.py::_aread_rest": "a deadline is the socket's there and the task's here",
     "together/transport/io_drivers.py::AsyncStream": "the sync half keeps its state apart for a finaliser",
 }
 """What may differ beyond the words of asyncio, with the reason."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import anyio
 import httpx
@@ -95,6 +96,7 @@ class TogetherBackend(Closing, AsyncClosing):
         self._client, self._async_client = client, async_client
         self._owns_client = client is None
         self._async_clients = LoopClients(self._connection.build_async)
+        self._copies: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._max_retries = max_retries
         self._cache_ttl = cache_ttl
         self._models: tuple[ModelList, float] | None = None
@@ -210,7 +212,7 @@ class TogetherBackend(Closing, AsyncClosing):
             finally:
                 self._probe_lock.release()
         machine = RequestMachine(self._call(request, sdk, stream=stream), start_time=start_time)
-        return _without_retries(sdk), machine
+        return self._without_retries(sdk), machine
 
     async def _amachine(
         self, request: Request | Prepared, *, stream: bool
@@ -227,7 +229,20 @@ class TogetherBackend(Closing, AsyncClosing):
                     except (ApiError, ConfigError) as error:
                         self._note_failed_probe(error)
         machine = RequestMachine(self._call(request, sdk, stream=stream), start_time=start_time)
-        return _without_retries(sdk), machine
+        return self._without_retries(sdk), machine
+
+    def _without_retries(self, client: Any) -> Any:
+        """The client without retries of its own: these ignore a `Retry-After` above a minute, know no deadline, and are
+        not reported."""
+        passed_in: tuple[Any, ...] = (self._async_client, None if self._owns_client else self._client)
+        if any(client is other for other in passed_in):
+            # The caller may change its settings between requests.
+            return client.with_options(max_retries=0)
+        # Kept, as a new one asks a thread for the name of the system with its first request.
+        copy = self._copies.get(client)
+        if copy is None:
+            copy = self._copies[client] = client.with_options(max_retries=0)
+        return copy
 
     def _must_probe(self, request: Request) -> bool:
         if self._server is None:
@@ -386,12 +401,6 @@ def _prompt_ids(prepared: Prepared) -> array[int] | None:
     """The ids of a prompt. `None`: it is sent as text or as messages."""
     ids = prompt_ids(prepared.body or {}) if prepared.lane == "ids" else None
     return None if ids is None else array("I", ids)
-
-
-def _without_retries(client: Any) -> Any:
-    """The client without retries of its own: these ignore a `Retry-After` above a minute, know no deadline, and are not
-    reported."""
-    return client.with_options(max_retries=0)
 
 
 def _probe_seconds(request: Request) -> float:

@@ -33,6 +33,10 @@ from motet.together.transport.request_machine import (
 
 __all__ = ["AsyncStream", "Stream"]
 
+REST_SECONDS = 0.1
+"""How long the end of a body is awaited behind the end of an answer. A connection whose body was read to its end serves
+the next request; any other is closed, and the next request waits for a new one."""
+
 
 def _timeout(client: Any, machine: RequestMachine) -> httpx.Timeout:
     """The HTTP client's time limits, with the wait for a free connection cut to the deadline: that wait is on no
@@ -126,6 +130,18 @@ def _close_deferred() -> None:
             _deferred.popleft().close()
 
 
+def _read_rest(chunks: Iterator[bytes]) -> None:
+    with contextlib.suppress(Exception), deadline(time.monotonic() + REST_SECONDS):
+        for _ in chunks:
+            pass
+
+
+async def _aread_rest(chunks: Any) -> None:
+    with contextlib.suppress(Exception), anyio.move_on_after(REST_SECONDS):
+        async for _ in chunks:
+            pass
+
+
 def _events(state: _StreamState) -> Generator[Event, None, None]:
     _close_deferred()
     state.client, machine = state.prepare()
@@ -138,6 +154,7 @@ def _events(state: _StreamState) -> Generator[Event, None, None]:
             try:
                 step = steps.send(result)
             except StopIteration:
+                _read_rest(chunks)
                 return
             result = None
             match step:
@@ -211,6 +228,7 @@ class AsyncStream(AsyncClosing):
                 try:
                     step = steps.send(result)
                 except StopIteration:
+                    await _aread_rest(chunks)
                     return
                 result = None
                 match step:
