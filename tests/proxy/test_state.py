@@ -100,3 +100,23 @@ def test_old_entries_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         await state.aclose()
 
     asyncio.run(use())
+
+
+def test_memory_keeps_the_last_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("motet.proxy.sqlite_state.MAX_IN_MEMORY", 3)
+    monkeypatch.setattr("motet.proxy.sqlite_state.WRITES_PER_CLEANING", 5)
+    times = iter(range(1_000_000, 2_000_000))
+    monkeypatch.setattr("motet.proxy.sqlite_state.time.time", lambda: float(next(times)))
+
+    async def use() -> set[bytes]:
+        state = SqliteState()
+        keys = [bytes([number]) for number in range(10)]
+        for key in keys:
+            await state.put_turn(key, KeptTurn(("a",)))
+        turns = await state.get_turns(keys)
+        await state.aclose()
+        return set(turns)
+
+    kept = asyncio.run(use())
+    assert bytes([9]) in kept and bytes([0]) not in kept
+    assert len(kept) <= 5

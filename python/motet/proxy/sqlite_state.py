@@ -25,6 +25,9 @@ BUSY_SECONDS = 10.0
 """How long a write waits for that of another process."""
 WRITES_PER_CLEANING = 1000
 """Writes between two removals of what is too old."""
+MAX_IN_MEMORY = 1000
+"""Turns, and responses, that are kept without a file; as many more may come between two removals. A response repeats
+its tools and instructions, some 100 kB for coding agents."""
 _SECONDS_PER_DAY = 86_400
 _TABLES = """
     CREATE TABLE IF NOT EXISTS turns (key BLOB PRIMARY KEY, parts TEXT NOT NULL, sampled BLOB, at REAL NOT NULL)
@@ -38,7 +41,7 @@ _TABLES = """
 
 
 class SqliteState:
-    """A state in the file `path`; `None`: in memory, for one process.
+    """A state in the file `path`; `None`: in memory, for one process, and only the last 1,000 turns and responses.
 
     The file is readable for its owner alone: it holds conversations. Work runs in one thread, so that a slow disk does
     not stop the event loop.
@@ -70,15 +73,23 @@ class SqliteState:
         # A crash of the machine may lose the last writes, and leaves no half one; a killed process loses none.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_TABLES)
-        _remove_old(connection)
+        self._remove_old(connection)
         return connection
+
+    def _remove_old(self, connection: sqlite3.Connection) -> None:
+        for table, days in (("turns", REASONING_DAYS), ("responses", RESPONSE_DAYS)):
+            oldest = time.time() - days * _SECONDS_PER_DAY
+            connection.execute(f"DELETE FROM {table} WHERE at < ?", (oldest,))
+            if self._path is None:
+                last = f"SELECT at FROM {table} ORDER BY at DESC LIMIT 1 OFFSET {MAX_IN_MEMORY - 1}"
+                connection.execute(f"DELETE FROM {table} WHERE at < ({last})")
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def run(connection: sqlite3.Connection) -> T:
             self._writes += 1
             with _transaction(connection):
                 if self._writes % WRITES_PER_CLEANING == 0:
-                    _remove_old(connection)
+                    self._remove_old(connection)
                 return work(connection)
 
         return await self._run(run)
@@ -165,12 +176,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-
-
-def _remove_old(connection: sqlite3.Connection) -> None:
-    for table, days in (("turns", REASONING_DAYS), ("responses", RESPONSE_DAYS)):
-        oldest = time.time() - days * _SECONDS_PER_DAY
-        connection.execute(f"DELETE FROM {table} WHERE at < ?", (oldest,))
 
 
 def _read_response(connection: sqlite3.Connection, client: str, id: str) -> StoredResponse | None:
