@@ -240,3 +240,23 @@ def test_output_in_the_reasoning_is_read(stream: bool) -> None:
         else:
             content = client.chat.completions.create(**settings).choices[0].message.content
         assert json.loads(content) == {"approved": True, "issues": []}
+
+
+@anthropic.beta_tool
+def get_weather(city: str) -> str:
+    """The weather now.
+
+    Args:
+        city: its name
+    """
+    return f"sunny in {city}"
+
+
+def test_tool_runner_of_anthropic_runs_without_threads() -> None:
+    with clients(CALL, PLAIN) as (_, client, server):
+        runner = client.beta.messages.tool_runner(model=MODEL, max_tokens=999, tools=[get_weather], messages=HI)
+        message = runner.until_done()
+        assert message.content[0].text == ANSWER
+        prompt = _prompt(server.requests[-1].body)
+        assert "sunny in Zürich" in prompt
+        assert "I need the weather." in prompt, "the runner drops the reasoning, and the proxy has kept it"

@@ -40,7 +40,9 @@ def anthropic_error(failure: ApiFailure, request_id: str | None = None) -> Shape
     message = failure.message
     if failure.tokens is not None and failure.limit is not None:
         message = f"prompt is too long: {failure.tokens} tokens > {failure.limit} maximum ({message})"
-    error = {"type": error_type(failure.status, _ERROR_TYPES), "message": message}
+    error: Shape = {"type": error_type(failure.status, _ERROR_TYPES), "message": message}
+    if failure.code is not None:
+        error["details"] = {"error_code": failure.code, "unsupported": [failure.param] if failure.param else []}
     return {"type": "error", "error": error, "request_id": request_id}
 
 

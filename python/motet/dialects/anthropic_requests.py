@@ -114,6 +114,11 @@ def _context_management(value: Any, path: str) -> Any:
     return value
 
 
+def _thread(value: Any, path: str) -> Any:
+    # The SDK's tool runner asks for a thread first, and goes on without one after this code.
+    raise FieldError(f"{path} is not supported: send the whole conversation", path, "thread_unsupported_request")
+
+
 def _output_config(value: Any, path: str) -> dict[str, Any]:
     return read_fields(value, _OUTPUT, (), path)
 
@@ -149,6 +154,7 @@ _CHECKS: Mapping[str, Check] = {
     "container": refused("no code runs here"),
     "mcp_servers": refused("no tools run here", []),
     "context_management": _context_management,
+    "thread": _thread,
     "inference_geo": refused("the upstream decides where it runs"),
     "diagnostics": refused("there are no diagnostics"),
     "metadata": ignored,

@@ -48,11 +48,13 @@ _EFFORTS: Mapping[str, Literal["low", "medium", "high"]] = {
 
 
 class FieldError(ValueError):
-    """A field of a request that cannot be read. `.param` is its path, as `tools[0].type`."""
+    """A field of a request that cannot be read. `.param` is its path, as `tools[0].type`, and `.code` the API's word
+    for the fault, if clients act on it."""
 
-    def __init__(self, message: str, param: str | None = None) -> None:
+    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ def failure_of(error: Exception) -> ApiFailure | None:
         status,
         str(error),
         getattr(error, "param", None),
-        next((code for kind, code in _CODES.items() if isinstance(error, kind)), None),
+        next((code for kind, code in _CODES.items() if isinstance(error, kind)), getattr(error, "code", None)),
         getattr(error, "retry_after", None),
         error.tokens if isinstance(error, ContextOverflowError) else None,
         error.limit if isinstance(error, ContextOverflowError) else None,
