@@ -69,7 +69,7 @@ class SqliteState:
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             name = str(self._path)
         connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         # A crash of the machine may lose the last writes, and leaves no half one; a killed process loses none.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_TABLES)
@@ -164,6 +164,20 @@ class SqliteState:
             await self._run(lambda connection: connection.close())
             self._connection = None
         self._thread.shutdown(wait=False)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Sets the journal that lets readers and a writer work at once. Processes that open a new file together exclude
+    each other in this, and SQLite does not wait here as it does elsewhere."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 @contextmanager
