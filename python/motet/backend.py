@@ -85,6 +85,12 @@ class Request:
     """Tokens of prompt and answer together, as the caller knows them; a server's own figure comes first."""
     think_tags: bool = False
     """True if the model's reasoning stands in its answer between `<think>` tags, as the service sends it."""
+    prefix: array[int] | str | None = None
+    """The beginning of the answer as the model wrote it, token ids or text with markers; empty if it wrote nothing. The
+    prompt of the raw lanes has it verbatim behind the conversation, then the end of its frame and the header of a final
+    answer, which the model continues; the reply has all of it. Where a grammar enforces the answer's form, it does so
+    from the header on. In the chat lane, which cannot continue an answer, the
+    question is asked with low effort and without calls. `None`: the model begins."""
 
     @classmethod
     def of(cls, model: str, messages: Messages, **settings: Any) -> Request:
@@ -167,11 +173,15 @@ class Reply:
     """Where the schema of the answer was sent: in a field of the request (in the raw lanes in the prompt, too), or in
     the prompt only. `None`: no schema."""
     sampled: array[int] | None = field(default=None, compare=False)
-    """The ids that the model sampled, stop token included. `None`: the service sent none, or numbers outside of the
-    vocabulary."""
+    """The ids of the answer, stop token included: those that the model sampled, and behind `Request.prefix` those that
+    open the final answer. `None`: the service sent none, or numbers outside of the vocabulary."""
     token_trace: TokenTrace | None = field(default=None, compare=False)
     """The ids of prompt and answer with their log-probabilities. `None`: `sampled` is, or the prompt was sent as text.
     """
+    prefix_tokens: Mapping[str, int] = field(default_factory=dict)
+    """The tokens of the completion that stand in the prompt (`Request.prefix` and the header behind it), by channel."""
+    raw_text: str | None = field(default=None, compare=False)
+    """The answer as text with markers, as the service sent it. `None`: in the other lanes."""
 
     @property
     def is_complete(self) -> bool:
@@ -236,6 +246,9 @@ class ReplyStream(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def __iter__(self) -> Iterator[Event]: ...
+    def interrupt(self) -> None:
+        """Ends the answer: events that have arrived still follow, and then the connection is closed."""
+
     def close(self) -> None:
         """Closes the connection; the rest of the answer does not arrive. Idempotent."""
 
@@ -252,6 +265,9 @@ class AsyncReplyStream(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def __aiter__(self) -> AsyncIterator[Event]: ...
+    def interrupt(self) -> None:
+        """Ends the answer: events that have arrived still follow, and then the connection is closed."""
+
     async def aclose(self) -> None:
         """Closes the connection; the rest of the answer does not arrive. Idempotent."""
 

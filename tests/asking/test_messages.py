@@ -65,7 +65,7 @@ def test_messages_of_loops() -> None:
             "time": "ValueError: max_time must be seconds, more than 0, not -1",
             "a tool": "TypeError: a tool must be a function, or made with motet.tool or motet.tools_from, not 3",
             "two tools of a name": "ConfigError: two tools have the name text",
-            "an option": "TypeError: unknown option colour; options are allow_text_calls, answer_at_limit, briefs, budget, builtin_tools, checkpoint, current_date, extra, fallbacks, first_token_timeout, lane, max_cost, max_reasoning_tokens, max_repeats, max_steps, max_time, max_tokens, on, parallel, reasoning_effort, retries, sampling, seed, temperature, timeout, tool_choice, tool_timeout, tools, top_p",
+            "an option": "TypeError: unknown option colour; options are allow_text_calls, answer_at_limit, briefs, budget, builtin_tools, checkpoint, current_date, extra, fallbacks, first_token_timeout, lane, max_cost, max_reasoning_tokens, max_repeats, max_steps, max_time, max_tokens, on, on_limit, parallel, reasoning_effort, retries, sampling, seed, temperature, timeout, tool_choice, tool_timeout, tools, top_p",
         }
     )
 

@@ -11,6 +11,7 @@ from motet import harmony
 from motet.backend import Health, ModelList, Prepared, Reply, Request
 from motet.message import Message
 from motet.metrics import Usage
+from motet.together.lanes.raw import RawLane
 from tests.support.server_scripts import SLUG
 
 Script = Callable[[tuple[Message, ...]], str]
@@ -79,7 +80,8 @@ class FakeStream:
     def __init__(self, backend: FakeBackend, request: Request | Prepared) -> None:
         self._backend = backend
         self._request = request.request if isinstance(request, Prepared) else request
-        self._parser = motet.StreamParser(tools=self._request.tools)
+        self._lane = RawLane("ids", self._request.tools, prefix=self._request.prefix)
+        self._interrupted = False
         self._prompt = 0
         self._usage: Usage | None = None
         self._events = self._run()
@@ -90,8 +92,10 @@ class FakeStream:
         self._prompt = self._backend.prepare(self._request).prompt_tokens or 0
         ids = motet.encode(self._backend.script(self._request.messages), special="token")
         for token in ids[: self._request.max_tokens]:
-            yield from self._parser.feed(token)
-        yield from self._parser.close()
+            yield from self._lane.read({"token_ids": [token]})
+            if self._interrupted:
+                return
+        yield from self._lane.close(None, None)
         self._usage = Usage(self._prompt, len(ids[: self._request.max_tokens]))
 
     def __iter__(self) -> Iterator[Any]:
@@ -102,11 +106,13 @@ class FakeStream:
 
     def __exit__(self, *_: object) -> None: ...
     def close(self) -> None: ...
+    def interrupt(self) -> None:
+        self._interrupted = True
 
     @property
     def reply(self) -> Reply:
-        completion = self._parser.completion
-        finish = "length" if completion.stop is None and self._usage is not None else "stop"
+        completion = self._lane.completion
+        finish = None if self._usage is None else "length" if completion.stop is None else "stop"
         return Reply(
             completion,
             "ids",
@@ -115,6 +121,8 @@ class FakeStream:
             self._usage,
             finish,
             prompt_tokens=self._prompt or None,
+            sampled=self._lane.sampled,
+            prefix_tokens=self._lane.prefix_tokens,
         )
 
 

@@ -103,7 +103,7 @@ def test_messages_of_atoms() -> None:
             "no key": "MissingKeyError: TOGETHER_API_KEY is not set; set it, or give api_key=",
             "an address": "ConfigError: base_url must be an address as https://api.together.ai, not 'api.together.ai'",
             "a lane": "ConfigError: lane must be 'auto', 'chat', 'text' or 'ids', not 'fast'",
-            "an option": "TypeError: unknown option colour; options are briefs, budget, builtin_tools, current_date, extra, fallbacks, first_token_timeout, lane, max_cost, max_reasoning_tokens, max_tokens, on, reasoning_effort, retries, sampling, seed, temperature, timeout, tool_choice, tools, top_p",
+            "an option": "TypeError: unknown option colour; options are briefs, budget, builtin_tools, current_date, extra, fallbacks, first_token_timeout, lane, max_cost, max_reasoning_tokens, max_tokens, on, on_limit, reasoning_effort, retries, sampling, seed, temperature, timeout, tool_choice, tools, top_p",
             "max_tokens": "ValueError: max_tokens must be a whole number from 1 on, not 0",
             "max_cost": "ValueError: max_cost must be an amount as '0.05', not 'much'",
             "timeout": "ValueError: timeout must be seconds, more than 0, not -1",

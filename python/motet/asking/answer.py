@@ -59,7 +59,7 @@ class Answer(Generic[T]):
     """The tool calls in the answer."""
     completion: Completion
     metrics: Metrics
-    """Size, time and cost; those of `rejected` are included."""
+    """Size, time and cost; those of `rejected` and `interrupted` are included."""
     episode: Episode
     """The conversation including this exchange; `ask(..., on=answer)` continues it."""
     model: str | None
@@ -72,19 +72,25 @@ class Answer(Generic[T]):
     request_id: str | None = None
     attempts: tuple[Attempt, ...] = ()
     usage: Usage | None = None
-    """Usage as the service sent it. `None`: not sent."""
+    """Usage as the service sent it, for the last request. `None`: not sent."""
     response_format: Literal["service", "prompt"] | None = None
     """Where the output schema was sent: in a field of the request (in the raw lanes in the prompt, too), or in the
     prompt only. `None`: no schema."""
     sampled: array[int] | None = field(default=None, compare=False)
-    """The ids that the model sampled, stop token included. `None`: the service sent none."""
+    """The ids of the answer, stop token included: those that the model sampled, and where `interrupted` is not `None`
+    those between them that open the answer. `None`: the service sent none."""
     token_trace: TokenTrace | None = field(default=None, compare=False)
-    """The ids of prompt and answer with their log-probabilities. `None`: another lane than `ids`."""
+    """The ids of prompt and answer with their log-probabilities; where `interrupted` is not `None`, those of the second
+    request. `None`: another lane than `ids`."""
     notes: tuple[str, ...] = ()
     """Remarks on how the answer was read and priced."""
     rejected: tuple[Answer[Any], ...] = ()
     """Answers that were asked for again, with an invalid output (`retries=`) or of a service that broke off
     (`fallbacks=`); `metrics` of each are its own."""
+
+    interrupted: Answer[Any] | None = None
+    """The first request, which was ended within its reasoning (`on_limit="answer"`); its `metrics` are its own. `None`:
+    the model came to its answer by itself."""
 
     @property
     def cost(self) -> Decimal | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from motet import catalog
 from motet._core import tool_dicts
@@ -48,7 +48,12 @@ class Options(TypedDict, total=False):
     max_tokens: int | None
     """Tokens of the answer, reasoning included, from 1. An answer cut there raises `TruncatedOutputError`."""
     max_reasoning_tokens: int | None
-    """Tokens of the reasoning, from 1. More of them end the stream with `MaxTokensError`."""
+    """Tokens of the reasoning, from 1. More of them end the stream with `MaxTokensError`, or as `on_limit` says."""
+    on_limit: Literal["raise", "answer"] | None
+    """What follows reasoning that reaches `max_reasoning_tokens`: `raise` (default) the limit's error, or let the model
+    `answer` from what it has thought so far, in a second request; both are paid and counted. `answer` also ends
+    reasoning that goes in circles, and reasoning that leaves less than a quarter of the tokens for the answer. In a run
+    it lets the last step answer, too; see `answer_at_limit`."""
     max_cost: Decimal | str | float | None
     """US dollars. A higher cost ends the stream with `MaxCostError`."""
     timeout: float | None
@@ -104,6 +109,7 @@ class PreparedOptions:
     reasoning_effort: Effort | None = None
     max_tokens: int | None = None
     max_reasoning_tokens: int | None = None
+    on_limit: Literal["raise", "answer"] = "raise"
     max_cost: Decimal | None = None
     timeout: float | None = None
     first_token_timeout: float | None = None
@@ -115,6 +121,8 @@ class PreparedOptions:
     lane: LaneChoice | None = None
     retries: int = 0
     fallbacks: tuple[Fallback, ...] = ()
+    answers_now: bool = False
+    """True: the model writes its answer without reasoning, in the raw lanes, or with low effort and without calls."""
 
     @classmethod
     def of(cls, output: Any, options: Mapping[str, Any]) -> PreparedOptions:
@@ -138,6 +146,7 @@ class PreparedOptions:
             reasoning_effort=values.get("reasoning_effort"),
             max_tokens=_positive(values.get("max_tokens"), "max_tokens"),
             max_reasoning_tokens=_positive(values.get("max_reasoning_tokens"), "max_reasoning_tokens"),
+            on_limit=_on_limit(values.get("on_limit", "raise")),
             max_cost=catalog.to_money(values["max_cost"], "max_cost", floats=True) if "max_cost" in values else None,
             timeout=seconds(values.get("timeout"), "timeout"),
             first_token_timeout=seconds(values.get("first_token_timeout"), "first_token_timeout"),
@@ -172,6 +181,12 @@ def _positive(value: int | None, name: str) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}")
     return value
+
+
+def _on_limit(value: Any) -> Literal["raise", "answer"]:
+    if value not in ("raise", "answer"):
+        raise ValueError(f"on_limit must be 'raise' or 'answer', not {value!r}")
+    return value  # type: ignore[no-any-return]
 
 
 def _retries(value: Any) -> int:

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from motet import _core, catalog
 from motet.asking.answer import Answer
 from motet.asking.correction import correction_of
 from motet.asking.episode import Episode
+from motet.asking.interruption import own_chars
 from motet.asking.options import Fallback, PreparedOptions
 from motet.asking.salvage import salvage
 from motet.backend import COMPLETE_REASONS, Backend, Prepared, Reply, Request
@@ -50,6 +51,26 @@ class RemovedAtomWarning(UserWarning):
 
 
 @dataclass(frozen=True, slots=True)
+class Interruption:
+    """A request that was ended within the reasoning, and that another one answers."""
+
+    prepared: PreparedRequest
+    answer: Answer[Any]
+    """What arrived, with the metrics of this request alone."""
+    reason: str
+    """Why it was ended, as words of a sentence."""
+
+    def add_to(self, answer: Answer[Any]) -> Answer[Any]:
+        """The answer with the metrics of both requests."""
+        if answer is self.answer:
+            return answer
+        metrics = Metrics.sum([self.answer.metrics, answer.metrics])
+        metrics = replace(metrics, notes=(*metrics.notes, f"the sum of two requests, because {self.reason}"))
+        notes = tuple(dict.fromkeys((*self.answer.notes, *answer.notes)))
+        return replace(answer, metrics=metrics, notes=notes, interrupted=self.answer)
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedRequest:
     """A request, and what reading its reply needs. Made by `prepare`."""
 
@@ -72,10 +93,20 @@ class PreparedRequest:
     """The atoms to ask where the service fails."""
     backend: Backend | None = None
     """The service of the fallback that is asked. `None`: the atom's own."""
+    on_limit: Literal["raise", "answer"] = "raise"
+    interruption: Interruption | None = None
+    """The request that was ended within its reasoning, and that this one answers."""
+
+    @property
+    def answers_at_limit(self) -> bool:
+        """True if reasoning that is too long is ended and answered, which happens once."""
+        return self.on_limit == "answer" and self.request.prefix is None
 
     @property
     def needs_streaming(self) -> bool:
         """True if a limit has to be checked while the answer arrives."""
+        if self.on_limit == "answer":
+            return True
         limits = (self.max_cost, self.max_reasoning_tokens, self.request.first_token_timeout)
         return any(limit is not None for limit in limits) or bool(self.budgets)
 
@@ -116,7 +147,8 @@ class PreparedRequest:
         answer = self.answer(reply, completion=self._salvaged(reply))
         try:
             if reply.finish == "length":
-                max_tokens = self.request.max_tokens
+                whole = self if self.interruption is None else self.interruption.prepared
+                max_tokens = whole.request.max_tokens
                 limit = f"max_tokens={max_tokens}" if max_tokens else "the service's limit of tokens"
                 raise TruncatedOutputError(
                     f"the answer was cut at {limit}; the received part is in .partial; give more"
@@ -171,21 +203,26 @@ class PreparedRequest:
             limit = self.max_reasoning_tokens
             above = f", more than max_reasoning_tokens={limit}" if limit is not None and usage.reasoning > limit else ""
             notes.append(f"the service counted {usage.reasoning} tokens of reasoning{above}, and sent none of it")
-        received = sum(completion.tokens.values()) if completion.lane == "ids" and not cut else None
+        tokens = {name: count - reply.prefix_tokens.get(name, 0) for name, count in completion.tokens.items()}
+        chars = _chars(self.request, completion)
+        first = None if self.interruption is None else self.interruption.answer
+        if first is not None and reply.prefix_tokens:
+            chars = own_chars(chars, first)
+        received = sum(tokens.values()) if completion.lane == "ids" and not cut else None
         if received is not None and usage is not None and usage.output is not None and received + 1 < usage.output:
             # Most servers count the stop token, and some do not send it.
             notes.append(f"the service counted {usage.output} tokens and sent {received}: some text may be missing")
         # A reply without frames may be a refused request, which is not billed.
         if cut and usage is None and reply.prompt_tokens is not None and completion.frames:
-            usage = Usage(reply.prompt_tokens, sum(completion.tokens.values()))
+            usage = Usage(reply.prompt_tokens, sum(tokens.values()))
             notes.append("the answer was cut before the service sent its usage: motet counted the received tokens")
         metrics = measure(
             usage=usage,
             price=price,
             no_price=no_price,
-            channels=completion.tokens,
+            channels=tokens,
             own_vocabulary=self.request.harmony,
-            chars=_chars(self.request, completion),
+            chars=chars,
             time=reply.time,
             counted_input=reply.prompt_tokens,
             model=reply.model or requested_model,
@@ -204,7 +241,7 @@ class PreparedRequest:
             ),
             model=reply.model,
             lane=reply.lane,
-            lane_reason=reply.lane_reason,
+            lane_reason=reply.lane_reason if first is None else first.lane_reason,
             finish=reply.finish,
             request_id=reply.request_id,
             attempts=reply.attempts,
@@ -218,11 +255,15 @@ class PreparedRequest:
     def retry(self, error: MotetError, *, can_fall_back: bool = True) -> PreparedRequest | None:
         """The request that asks again: after an invalid output in the same conversation, after a failure of the service
         that of the next fallback. `None` if the error is final: it then carries what all tries cost."""
-        retry = self._next_try(error)
+        whole = self
+        if self.interruption is not None:
+            self._add_interrupted(error)
+            whole = self.interruption.prepared
+        retry = whole._next_try(error)
         if retry is None and can_fall_back and isinstance(error, _SERVICE_FAILURES) and self.fallbacks:
-            retry = self._fall_back(error)
+            retry = whole._fall_back(error)
         if retry is None and self.rejected:
-            self._add_rejected(error)
+            whole._add_rejected(error)
         return retry
 
     def _next_try(self, error: MotetError) -> PreparedRequest | None:
@@ -279,7 +320,9 @@ class PreparedRequest:
         )
 
     def complete(self, answer: Answer[Any]) -> Answer[Any]:
-        """The answer with the rejected ones, and with the metrics of all."""
+        """The answer with the interrupted and the rejected ones, and with the metrics of all."""
+        if self.interruption is not None:
+            answer = self.interruption.add_to(answer)
         if not self.rejected:
             return answer
         metrics = Metrics.sum([try_.metrics for try_ in (*self.rejected, answer)])
@@ -288,6 +331,17 @@ class PreparedRequest:
     def last_rejected(self) -> Answer[Any]:
         """The last rejected answer, with the metrics of all of them."""
         return replace(self, rejected=self.rejected[:-1]).complete(self.rejected[-1])
+
+    def _add_interrupted(self, error: MotetError) -> None:
+        """Adds the request that was ended within the reasoning to an error of the one behind it."""
+        assert self.interruption is not None
+        first = self.interruption.answer
+        if isinstance(error.partial, Answer) and error.partial is not first:
+            error.partial = self.interruption.add_to(error.partial)
+            error.cost = error.partial.metrics.cost.cash.total
+        elif error.partial is None:
+            _with_answer(error, first)
+            error.args = (f"{error}; the reasoning before is in .partial, and is paid for",)
 
     def _add_rejected(self, error: MotetError) -> None:
         """Adds the rejected answers and their cost to a final error."""
@@ -334,8 +388,11 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
         first_token_timeout=options.first_token_timeout,
         current_date=options.current_date or datetime.date.today().isoformat(),
         lane=options.lane,
+        prefix="" if options.answers_now else None,
     )
-    removal_notice = spec.removal_notice()
+    notes = [_ANSWERS_NOW] if options.answers_now else []
+    if (removal_notice := spec.removal_notice()) is not None:
+        notes.append(removal_notice)
     return PreparedRequest(
         spec,
         request,
@@ -345,9 +402,10 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
         options.max_cost,
         options.max_reasoning_tokens,
         options.budgets,
-        () if removal_notice is None else (removal_notice,),
+        tuple(notes),
         options.retries,
         fallbacks=options.fallbacks,
+        on_limit=options.on_limit,
     )
 
 
@@ -374,6 +432,7 @@ def _model_fields(spec: Spec) -> dict[str, Any]:
     }
 
 
+_ANSWERS_NOW = "no reasoning is left of max_reasoning_tokens: the model was asked for its answer at once"
 _TOKENS_PER_MESSAGE = 4
 """Rough number of marker tokens per message in chat templates other than harmony's."""
 

@@ -7,134 +7,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from decimal import Decimal
 from typing import Any
 
-from motet import _core, trace
+from motet import trace
 from motet._context import AsyncClosing, Closing
 from motet._core import Event
 from motet.asking.answer import Answer
+from motet.asking.continuation import continuation
+from motet.asking.interruption import in_reasoning
 from motet.asking.request import PreparedRequest
+from motet.asking.usage_meter import UsageMeter, is_counted
 from motet.backend import Backend, Prepared
-from motet.errors import ConfigError, LimitError, MaxCostError, MaxTokensError, MotetError, OutputError
-from motet.limits import Reservation
-from motet.metrics import Price, cost_of
+from motet.errors import LimitError, MotetError, OutputError
 
 __all__ = ["AnswerStream", "AsyncAnswerStream"]
-
-_NEXT_CHUNK = 16
-"""Tokens that a reservation keeps ahead of the answer: services send one or two at a time, and the header of a call is
-as long."""
-
-
-class UsageMeter:
-    """Counts an answer while it arrives, and finds the limit that it exceeds."""
-
-    def __init__(self, rendered: Prepared, prepared: PreparedRequest) -> None:
-        self._prepared = prepared
-        self._counters: dict[int, tuple[str | None, _core.StreamEncoder]] = {}
-        self._price = Price()
-        self._prompt_tokens = 0
-        self._markup_tokens = 0
-        self.reservation: Reservation | None = None
-        if prepared.max_cost is None and not prepared.budgets:
-            return
-        self._price, no_price = prepared.price(prepared.request.model)
-        self._prompt_tokens = prepared.count(rendered)[0]
-        prompt_cost = cost_of(self._price, self._prompt_tokens, 0)
-        if prompt_cost is None:
-            raise ConfigError(f"the cost of an answer cannot be limited: {no_price}")
-        if prepared.max_cost is not None and prompt_cost > prepared.max_cost:
-            raise MaxCostError(
-                f"the prompt alone costs {prompt_cost} dollars, more than max_cost={prepared.max_cost}; "
-                "nothing was sent",
-                limit=prepared.max_cost,
-                option="max_cost",
-                cost=Decimal(0),
-            )
-        if prepared.budgets:
-            max_output = self._max_output()
-            most = None if max_output is None else self._cost(max_output)
-            least = self._cost(_NEXT_CHUNK)
-            if most is not None and prepared.request.max_tokens is not None:
-                least = most
-            self.reservation = Reservation(prepared.budgets, least=least, most=most)
-
-    def _max_output(self) -> int | None:
-        """The most tokens that the answer can have; `None` if neither `max_tokens` nor the context bounds it."""
-        context = self._prepared.spec.gain.size.context.tokens
-        room = None if context is None else max(context - self._prompt_tokens, _NEXT_CHUNK)
-        bounds = [bound for bound in (self._prepared.request.max_tokens, room) if bound is not None]
-        return min(bounds, default=None)
-
-    def record(self, event: Event) -> LimitError | None:
-        """Counts an event. Returns the error if it exceeds a limit."""
-        if not _is_counted(event):
-            return None
-        if event.index not in self._counters:
-            self._markup_tokens += _markup_tokens(event, first=not self._counters)
-            self._counters[event.index] = (event.kind, _core.StreamEncoder())
-        self._counters[event.index][1].feed(event.delta)
-        try:
-            self._check()
-        except LimitError as error:
-            return error
-        if self.reservation is None:
-            return None
-        written = self._written
-        return self.reservation.spend(self._cost(written), self._cost(written + _NEXT_CHUNK))
-
-    @property
-    def cost(self) -> Decimal:
-        """US dollars of the prompt and of what has arrived; 0 if nothing is limited."""
-        return self._cost(self._written)
-
-    @property
-    def _written(self) -> int:
-        return sum(encoder.count for _, encoder in self._counters.values()) + self._markup_tokens
-
-    def _cost(self, output_tokens: int) -> Decimal:
-        return cost_of(self._price, self._prompt_tokens, output_tokens) or Decimal(0)
-
-    def settle(self, cost: Decimal | None) -> None:
-        """Ends the reservation. `None`: the cost is unknown, and the counted cost is taken."""
-        if self.reservation is not None:
-            self.reservation.settle(self.cost if cost is None else cost)
-
-    def _check(self) -> None:
-        prepared = self._prepared
-        reasoning = sum(encoder.count for kind, encoder in self._counters.values() if kind == "reasoning")
-        if prepared.max_reasoning_tokens is not None and reasoning > prepared.max_reasoning_tokens:
-            raise MaxTokensError(
-                f"the reasoning is longer than max_reasoning_tokens={prepared.max_reasoning_tokens}; "
-                "the stream was ended, and the received part is in .partial",
-                limit=prepared.max_reasoning_tokens,
-                option="max_reasoning_tokens",
-            )
-        max_tokens = prepared.request.max_tokens
-        if max_tokens is not None and sum(encoder.count for _, encoder in self._counters.values()) > max_tokens:
-            raise MaxTokensError(
-                f"the answer is longer than max_tokens={max_tokens}, which the service did not keep; "
-                "the stream was ended, and the received part is in .partial",
-                limit=max_tokens,
-                option="max_tokens",
-            )
-        if prepared.max_cost is not None and self.cost > prepared.max_cost:
-            raise MaxCostError(
-                f"the answer costs more than max_cost={prepared.max_cost} dollars; "
-                "the stream was ended, and the received part is in .partial",
-                limit=prepared.max_cost,
-                option="max_cost",
-            )
-
-
-def _is_counted(event: Event) -> bool:
-    return event.type in ("start", "delta")
-
-
-def _markup_tokens(event: Event, *, first: bool) -> int:
-    """Tokens of a frame's header and end. The start of the first frame stands in the prompt."""
-    recipient = f" to={event.recipient} " if event.recipient else ""
-    content_type = event.content_type or (_core.MARKERS["constrain"] + "json" if event.kind == "tool_call" else "")
-    header = _core.encode(f"{event.channel or 'commentary'}{recipient}{content_type}", special="token")
-    return len(header) + (3 if first else 5)
 
 
 class StreamState:
@@ -159,11 +43,15 @@ class StreamState:
         self._meter: UsageMeter | None = None
         self._answer: Answer[Any] | None = None
         self._span = trace.Span(prepared.request)
+        self._interrupted = False
+        self._last_event: Event | None = None
+        self.done = False
 
     @property
     def answer(self) -> Answer[Any]:
-        if self._answer is None and self.stream is None and self.prepared.rejected:
-            return self.prepared.last_rejected()
+        prepared = self.prepared
+        if self._answer is None and self.stream is None and prepared.interruption is None and prepared.rejected:
+            return prepared.last_rejected()
         return self.prepared.complete(self._try)
 
     @property
@@ -171,6 +59,8 @@ class StreamState:
         """The answer to the last request, without the rejected ones before it."""
         if self._answer is not None:
             return self._answer
+        if self.stream is None and self.prepared.interruption is not None:
+            return self.prepared.interruption.answer
         if self.stream is None:
             raise ValueError("there is no answer yet: iterate over the stream first")
         return self.prepared.answer(self.stream.reply, cut=True)
@@ -180,11 +70,40 @@ class StreamState:
         retry = self.prepared.retry(error, can_fall_back=not (self._shows_events and self.has_begun))
         if retry is None:
             return False
-        self.prepared = retry
-        self.backend = retry.backend or self.backend
-        self.rendered, self.stream, self._answer = None, None, None
-        self._span = trace.Span(retry.request)
+        self._next(retry)
         return True
+
+    def _next(self, prepared: PreparedRequest) -> None:
+        self.prepared = prepared
+        self.backend = prepared.backend or self.backend
+        self.rendered, self.stream, self._answer = None, None, None
+        self._interrupted = self.done = False
+        self._span = trace.Span(prepared.request)
+
+    def check_reasoning(self, meter: UsageMeter, event: Event) -> None:
+        """Ends the stream within the reasoning if that is too long."""
+        self._last_event = event
+        if meter.interruption_reason is not None and not self._interrupted and in_reasoning(self.stream.reply):
+            self._interrupted = True
+            self.stream.interrupt()
+
+    def end(self, meter: UsageMeter) -> list[Event]:
+        """Ends the request, and prepares the next one if this one was ended within the reasoning. Returns the events
+        that end the answer."""
+        reply = self.stream.reply
+        if not self._interrupted or not in_reasoning(reply):
+            self._finish()
+            return []
+        answer = self.prepared.answer(reply, cut=True)
+        prepared = continuation(self.prepared, reply, answer, meter.interruption_reason or "")
+        self._answer = self._span.record(answer)
+        self.settle()
+        self._next(prepared)
+        last = self._last_event
+        if reply.lane != "chat" or last is None:
+            # The next request's events begin with the end of the reasoning.
+            return []
+        return [Event("end", "reasoning", last.index, "", "assistant", None, "analysis")]
 
     def begin(self) -> UsageMeter:
         """Reserves budget at send time: an unread stream reserves none."""
@@ -204,7 +123,8 @@ class StreamState:
         self._meter = meter
         return meter
 
-    def end(self) -> None:
+    def _finish(self) -> None:
+        self.done = True
         try:
             self._answer = self.prepared.finish(self.stream.reply)
         except OutputError as error:
@@ -254,22 +174,20 @@ def _was_refused(error: MotetError) -> bool:
 
 
 def _events(state: StreamState) -> Generator[Event, None, None]:
-    while True:
+    while not state.done:
         try:
             yield from _try_events(state)
-            return
         except MotetError as error:
             if not state.retry(error):
                 raise
 
 
 async def _aevents(state: StreamState) -> AsyncGenerator[Event, None]:
-    while True:
+    while not state.done:
         try:
             async with contextlib.aclosing(_atry_events(state)) as events:
                 async for event in events:
                     yield event
-            return
         except MotetError as error:
             if not state.retry(error):
                 raise
@@ -283,12 +201,13 @@ def _try_events(state: StreamState) -> Generator[Event, None, None]:
         exceeded: LimitError | None = None
         for event in state.stream:
             # An answer that is complete when it exceeds a limit is kept: it is paid for.
-            if exceeded is not None and _is_counted(event):
+            if exceeded is not None and is_counted(event):
                 raise exceeded
             exceeded = meter.record(event) or exceeded
+            state.check_reasoning(meter, event)
             state.has_begun = True
             yield event
-        state.end()
+        yield from state.end(meter)
     except OutputError:
         raise
     except MotetError as error:
@@ -308,12 +227,14 @@ async def _atry_events(state: StreamState) -> AsyncGenerator[Event, None]:
             exceeded: LimitError | None = None
             async for event in state.stream:
                 # An answer that is complete when it exceeds a limit is kept: it is paid for.
-                if exceeded is not None and _is_counted(event):
+                if exceeded is not None and is_counted(event):
                     raise exceeded
                 exceeded = meter.record(event) or exceeded
+                state.check_reasoning(meter, event)
                 state.has_begun = True
                 yield event
-            state.end()
+            for event in state.end(meter):
+                yield event
     except OutputError:
         raise
     except MotetError as error:
@@ -326,7 +247,8 @@ class AnswerStream(Closing):
     """Events while they arrive. Leaving the `with` block, or `close`, closes the connection.
 
     With `retries`, the events of a further try follow those of the invalid one, with indexes from 0 again; `rejected`
-    has the answers that were asked for again.
+    has the answers that were asked for again. With `on_limit="answer"`, the events of the second request continue those
+    of the first; in the chat lane they have indexes from 0 again.
     """
 
     def __init__(

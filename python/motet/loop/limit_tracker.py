@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -50,7 +51,7 @@ class LimitTracker:
     def options_for_next_request(self, run: Run, options: PreparedOptions) -> tuple[PreparedOptions, set[str]]:
         """The options with no more than the limits leave, and the names of the limits that they stand for. Raises a
         `LimitError` if nothing is left."""
-        limits, remaining = self.limits, dict[str, Any]()
+        limits, remaining, answers_now = self.limits, dict[str, Any](), False
         if limits.max_steps is not None and len(run.steps) >= limits.max_steps:
             raise self.limit_error(run, "max_steps")
         for name, limit, used in (
@@ -58,7 +59,11 @@ class LimitTracker:
             ("max_reasoning_tokens", limits.max_reasoning_tokens, _reasoning_tokens(run)),
         ):
             if limit is not None:
-                if used >= limit:
+                is_over = used >= limit
+                if is_over and name == "max_reasoning_tokens" and options.on_limit == "answer":
+                    # The chat lane cannot do without reasoning: it may reach the limit once more.
+                    answers_now, is_over, used = True, False, 0
+                if is_over:
                     raise self.limit_error(run, name)
                 remaining[name] = limit - used
         if limits.max_cost is not None:
@@ -71,7 +76,7 @@ class LimitTracker:
         if left is not None and (options.timeout is None or options.timeout >= left):
             remaining["timeout"] = left
             names.add("max_time")
-        return options.limited_to(remaining), names
+        return replace(options.limited_to(remaining), answers_now=answers_now), names
 
     def exceeded_limit(self, run: Run, error: MotetError, names: set[str]) -> str | None:
         """The limit of the run, one of `names`, that a request's error stands for; `None` for other errors."""

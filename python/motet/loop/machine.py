@@ -73,7 +73,9 @@ class RunOptions(Options, total=False):
     max_repeats: int | None
     """Identical sets of calls in consecutive steps, from 1. Default: 5."""
     answer_at_limit: bool
-    """True: the last request that `max_steps` allows offers no tools, so that the model answers. Default: False."""
+    """True: the last request that `max_steps` allows offers no tools, so that the model answers. Default: False.
+    `on_limit="answer"` includes it. That also has the model answer where `max_reasoning_tokens` is used up, and where
+    `max_repeats` is reached: repeated calls are then refused, and the next request offers no tools."""
 
 
 _LIMIT_OPTIONS = tuple(Limits.__dataclass_fields__)
@@ -343,7 +345,7 @@ class Loop:
         if self.run.steps and options.tool_choice != "none":
             # A forced call in every step would never end.
             options = replace(options, tool_choice=None)
-        if self._settings.answer_at_limit and len(self.run.steps) + 1 == self._limits.limits.max_steps:
+        if self._must_answer():
             options = replace(options, tools=(), builtin_tools=(), tool_choice=None)
         try:
             answer: Answer[Any] = yield Ask(prepare(self._spec, self.run.next_input, options))
@@ -357,6 +359,12 @@ class Loop:
                 raise self._limits.limit_error(self.run, name, error) from error
             raise
         self._add_step(answer)
+
+    def _must_answer(self) -> bool:
+        """True if the next request offers no tools."""
+        is_last = len(self.run.steps) + 1 == self._limits.limits.max_steps
+        answers = self._options.on_limit == "answer"
+        return (is_last and (answers or self._settings.answer_at_limit)) or (answers and self._repeats_too_often())
 
     def _add_step(self, answer: Answer[Any], correction: Message | None = None) -> None:
         message = self._with_unique_ids(answer.message)
@@ -407,7 +415,12 @@ class Loop:
         return min([limit for limit in (own, left) if limit is not None], default=None)
 
     def _call(self) -> Generator[Command, Any, None]:
-        self._check_repeats()
+        if self._repeats_too_often():
+            if self._options.on_limit == "raise":
+                raise self._limits.limit_error(self.run, "max_repeats")
+            for place, record in enumerate(self.run.steps[-1].calls):
+                if record.signal is None:
+                    self.record(place, denied(record.call, "the same calls were made before; answer without them"))
         prepared: list[PreparedCall] = []
         for place, record in enumerate(self.run.steps[-1].calls):
             if record.signal is not None:
@@ -463,16 +476,17 @@ class Loop:
             )
         return PreparedCall(self, place, call, tool, tool.bind(call.arguments))
 
-    def _check_repeats(self) -> None:
+    def _repeats_too_often(self) -> bool:
         max_repeats = self._limits.limits.max_repeats
+        if max_repeats is None or not self.run.steps:
+            return False
         calls_by_step = [[_call_key(record.call) for record in step.calls] for step in self.run.steps]
         repeats = 0
         for calls in reversed(calls_by_step):
             if calls != calls_by_step[-1]:
                 break
             repeats += 1
-        if max_repeats is not None and repeats > max_repeats:
-            raise self._limits.limit_error(self.run, "max_repeats")
+        return repeats > max_repeats
 
     def _settle_unfinished(self) -> None:
         """Applies the policy to calls that started, here or in another process, and have no recorded end."""

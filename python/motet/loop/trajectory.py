@@ -54,7 +54,8 @@ def _traces(source: Run | Episode | Answer[Any]) -> list[TokenTrace]:
     if isinstance(source, Run):
         known = [step.token_trace for step in source.steps]
     elif isinstance(source, Answer):
-        known = [source.token_trace]
+        requests = [source] if source.interrupted is None else [source.interrupted, source]
+        known = [request.token_trace for request in requests]
     elif isinstance(source, Episode):
         known = [exchange.token_trace for exchange in source.exchanges]
     else:

@@ -10,7 +10,7 @@ from motet.errors import ConfigError
 from motet.harmony.grammar import grammar
 from motet.together.services import Service
 
-__all__ = ["constraint", "names_choice", "response_format"]
+__all__ = ["constraint", "is_constrained", "names_choice", "response_format"]
 
 
 def names_choice(request: Request) -> bool:
@@ -27,11 +27,16 @@ def response_format(request: Request) -> dict[str, Any] | None:
     return {"type": "json_schema", "json_schema": {"name": request.schema_name, "schema": request.schema}}
 
 
+def is_constrained(request: Request, service: Service) -> bool:
+    """True if the service is given a grammar for the request in the raw lanes."""
+    return service.grammar_key is not None and (names_choice(request) or request.schema is not None)
+
+
 def constraint(request: Request, lane: Literal["ids", "text"], service: Service) -> dict[str, Any]:
-    """The keys of a request to `/v1/completions` that enforce its `tool_choice` and its schema, reasoning left free.
-    Empty if there is nothing to enforce, or the service takes no grammar. Raises `ConfigError` for a choice that the
-    tools do not allow."""
-    if service.grammar_key is None or not (names_choice(request) or request.schema is not None):
+    """The keys of a request to `/v1/completions` that enforce its `tool_choice` and its schema. Reasoning is left free;
+    behind `Request.prefix` there is none. Empty if there is nothing to enforce, or the service takes no grammar. Raises
+    `ConfigError` for a choice that the tools do not allow."""
+    if service.grammar_key is None or not is_constrained(request, service):
         return {}
     try:
         rules = grammar(
@@ -39,6 +44,7 @@ def constraint(request: Request, lane: Literal["ids", "text"], service: Service)
             builtin_tools=request.builtin_tools,
             tool_choice=request.tool_choice or "auto",
             response_format=response_format(request),
+            reasoning=request.prefix is None,
             # A reader of text takes a spelled marker for structure.
             quoting=lane == "ids",
             format=service.grammar_format,

@@ -95,6 +95,10 @@ def _with_lower_max_tokens(prepared: Prepared, server: Server) -> Prepared:
 
 def _prepare_chat(request: Request, lane_reason: str, server: Server) -> Prepared:
     request, notes = chat.with_builtin_functions(request)
+    if request.prefix is not None:
+        calls = request.tool_choice if request.tool_choice not in (None, "auto") or not request.tools else "none"
+        request = replace(request, prefix=None, reasoning_effort="low", tool_choice=calls)
+        notes += ("the chat lane cannot continue an answer: the question was asked again with low effort",)
     body, schema_in_prompt = chat.body(request, server.service, server.reasoning_key)
     if request.harmony and _quotes_markers(request):
         notes += ("the conversation quotes control tokens, and the service may take them for structure",)
@@ -123,6 +127,7 @@ def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: st
     if lane == "ids" and service.takes_id_prompts:
         body = page_body(body, service.ids_page)
     body |= request.extra
+    header = raw.prefix_header(request, service)
     notes: tuple[str, ...] = ()
     if offered is not request:
         notes += ("the service takes no grammar: with tool_choice='none' the prompt has no tools",)
@@ -134,7 +139,7 @@ def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: st
     return Prepared(
         request=request,
         body=body,
-        prompt_tokens=len(prompt),
+        prompt_tokens=len(raw.prompt_ids(request, prompt, header)),
         lane=lane,
         lane_reason=lane_reason,
         response_format=_response_format(request, in_prompt=service.grammar_key is None),

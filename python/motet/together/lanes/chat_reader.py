@@ -75,6 +75,7 @@ class ChatLane:
         self._stop: Stop | None = None
         self._closed = False
         self.notes: list[str] = []
+        self.prefix_tokens: dict[str, int] = {}
 
     def read(self, choice: Mapping[str, Any]) -> list[Event]:
         """The events of a choice. Raises `ValueError`, which names the wrong field."""
@@ -217,8 +218,18 @@ class ChatLane:
         return None
 
     @property
+    def new_ids(self) -> None:
+        """`None`: the service parsed the ids."""
+        return None
+
+    @property
     def logprobs(self) -> None:
         """`None`: they belong to ids."""
+        return None
+
+    @property
+    def raw_text(self) -> None:
+        """`None`: the service parsed the text."""
         return None
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from motet.backend import Request
 from motet.message import Lane
 from motet.together.lanes.chat_reader import ChatLane
-from motet.together.lanes.raw import RawLane
+from motet.together.lanes.raw import RawLane, prefix_header
 from motet.together.services import Service
 
 __all__ = ["choice_reader"]
@@ -18,7 +18,8 @@ def choice_reader(
 ) -> ChatLane | RawLane:
     """A reader for one response to a request. `on_reasoning_key`: see `ChatLane`."""
     if lane == "ids" or lane == "text":
-        return RawLane(lane, request.tools or None, turn=len(request.messages))
+        header = prefix_header(request, service)
+        return RawLane(lane, request.tools or None, turn=len(request.messages), prefix=request.prefix, header=header)
     return ChatLane(
         tools=request.tools,
         turn=len(request.messages),

@@ -191,6 +191,11 @@ class Stream(Closing):
     def __iter__(self) -> Iterator[Event]:
         return self._iterator
 
+    def interrupt(self) -> None:
+        """Ends the answer behind the events that have arrived; the connection is closed then."""
+        if self._state.machine is not None:
+            self._state.machine.interrupt()
+
     def close(self) -> None:
         """Closes the connection; the service then stops generating."""
         self._state.closing = True
@@ -216,6 +221,11 @@ class AsyncStream(AsyncClosing):
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._iterator
+
+    def interrupt(self) -> None:
+        """Ends the answer behind the events that have arrived; the connection is closed then."""
+        if self._machine is not None:
+            self._machine.interrupt()
 
     async def _events(self) -> AsyncGenerator[Event, None]:
         self._client, machine = await self._prepare()

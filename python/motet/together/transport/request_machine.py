@@ -115,6 +115,7 @@ class RequestMachine:
         self._attempts: list[Attempt] = []
         self._status: int | None = None
         self._request_id: str | None = None
+        self._interrupted = False
         self._body = ResponseBody(call.reader, call.key)
 
     @property
@@ -152,14 +153,20 @@ class RequestMachine:
             call.response_format,
             call.reader.sampled,
             self._token_trace,
+            call.reader.prefix_tokens,
+            call.reader.raw_text,
         )
 
     @property
     def _token_trace(self) -> TokenTrace | None:
-        prompt_ids, sampled = self._call.prompt_ids, self._call.reader.sampled
+        prompt_ids, sampled = self._call.prompt_ids, self._call.reader.new_ids
         if prompt_ids is None or sampled is None:
             return None
         return TokenTrace(prompt_ids, sampled, self._call.reader.logprobs)
+
+    def interrupt(self) -> None:
+        """Reads no more of the body: the events that have arrived are the last ones, and no error is raised."""
+        self._interrupted = True
 
     def steps(self) -> Generator[Step, Any, None]:
         """The commands and events of the request. Raises the exception that ends it, with the reply so far in
@@ -190,6 +197,8 @@ class RequestMachine:
             # Events that arrived before a fault are delivered before it is raised.
             if events:
                 yield events
+            if self._interrupted and body.finish is None:
+                return
             if body.error is not None:
                 raise body.error
             if late:

@@ -30,6 +30,7 @@ class ChoiceReader(Protocol):
     """Reads the choices of a response in one lane."""
 
     notes: list[str]
+    prefix_tokens: dict[str, int]
 
     def read(self, choice: Mapping[str, Any]) -> list[Event]: ...
     def close(self, finish: str | None, stop_reason: object) -> list[Event]: ...
@@ -38,7 +39,11 @@ class ChoiceReader(Protocol):
     @property
     def sampled(self) -> array[int] | None: ...
     @property
+    def new_ids(self) -> array[int] | None: ...
+    @property
     def logprobs(self) -> array[float] | None: ...
+    @property
+    def raw_text(self) -> str | None: ...
 
 
 class ResponseBody:
