@@ -50,6 +50,7 @@ commands:
     explain   show a completion token by token, with the part and the channel of each
     render    render chat messages as a prompt
     count     count the tokens of files, folders and standard input
+    cost      price the rows of a table: prompts and completions, or their numbers of tokens
     ask       ask a model; the answer goes to standard output, its cost to standard error
     chat      hold a conversation in the terminal, with the cost of each answer
     run       run a tool loop: ask, call the tools, until the model has answered
@@ -70,7 +71,8 @@ motet COMMAND --help has the options and examples of a command.
             "parse": """\
 usage: motet parse [-h] [--log FILE] [--ids | --text] [--stream] [--strict] [--tools FILE]
                    [--stripped {auto,always,never}] [--role ROLE] [--opened HEADER] [--json]
-                   [--color {auto,always,never}]
+                   [--color {auto,always,never}] [-o FILE.parquet] [--keep COLUMNS] [--force]
+                   [--column NAME] [--no-tokens]
                    [file]
 
 Parse a raw completion to typed messages.
@@ -95,11 +97,23 @@ options:
   --json                print JSON
   --color {auto,always,never}
                         auto: on a terminal, without $NO_COLOR
+  --column NAME         the column with the completions
+  --no-tokens           do not count the tokens of text, which is faster
+
+tables:
+  rows of a .parquet, .jsonl or .csv file; needs pyarrow (motet[tables])
+
+  -o FILE.parquet, --output FILE.parquet
+                        the table with the results
+  --keep COLUMNS        columns to keep beside those that are read, separated by commas (all; of
+                        JSONL the number of the line)
+  --force               replace an output that another command has written
 
 examples:
   motet parse completion.txt --json
   motet parse ids.json --strict --tools tools.json
   curl -N ... | motet parse --stream
+  motet parse runs.parquet --column completion -o parsed.parquet
 """,
             "render": """\
 usage: motet render [-h] [--log FILE] [--tools FILE]
@@ -148,24 +162,37 @@ examples:
   motet render chat.json --tools tools.json --dialect chat_template
 """,
             "count": """\
-usage: motet count [-h] [--log FILE] [--special] [--json] [file ...]
+usage: motet count [-h] [--log FILE] [--special] [--json] [-o FILE.parquet] [--keep COLUMNS]
+                   [--force] [--column NAME]
+                   [file ...]
 
 Count the tokens of files, folders and standard input.
 
 positional arguments:
-  file        files, and folders with all UTF-8 files below them, hidden ones left out; by default
-              standard input
+  file                  files, and folders with all UTF-8 files below them, hidden ones left out;
+                        by default standard input
 
 options:
-  -h, --help  show this help message and exit
-  --log FILE  append requests and answers to a file, without API keys
-  --special   count spelled special tokens as one token each
-  --json      print JSON
+  -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
+  --special             count spelled special tokens as one token each
+  --json                print JSON
+  --column NAME         the column with the texts
+
+tables:
+  rows of a .parquet, .jsonl or .csv file; needs pyarrow (motet[tables])
+
+  -o FILE.parquet, --output FILE.parquet
+                        the table with the results
+  --keep COLUMNS        columns to keep beside those that are read, separated by commas (all; of
+                        JSONL the number of the line)
+  --force               replace an output that another command has written
 
 examples:
   motet count README.md
   motet count src docs
   motet count --special prompt.txt
+  motet count runs.parquet --column completion --special
 """,
             "explain": """\
 usage: motet explain [-h] [--log FILE] [--ids | --text] [--strict] [--tools FILE]

@@ -23,6 +23,7 @@ COMMANDS = {
     "explain": ("explain", "show a completion token by token, with the part and the channel of each"),
     "render": ("render", "render chat messages as a prompt"),
     "count": ("tokens", "count the tokens of files, folders and standard input"),
+    "cost": ("cost", "price the rows of a table: prompts and completions, or their numbers of tokens"),
     "ask": ("ask", "ask a model; the answer goes to standard output, its cost to standard error"),
     "chat": ("chat", "hold a conversation in the terminal, with the cost of each answer"),
     "run": ("run", "run a tool loop: ask, call the tools, until the model has answered"),

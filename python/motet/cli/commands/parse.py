@@ -10,7 +10,9 @@ from typing import Any
 
 import motet
 from motet import _core
+from motet.cli.columns import add_table, need_pyarrow, run_table
 from motet.cli.event_printer import EventPrinter, channel_counts, repair_line
+from motet.cli.failure import UsageError
 from motet.cli.inputs import read_completion, read_ids, stream_completion, tool_list
 from motet.cli.options import add_input, add_output, add_parsing
 from motet.cli.style import Style
@@ -20,6 +22,7 @@ EXAMPLES = (
     "motet parse completion.txt --json",
     "motet parse ids.json --strict --tools tools.json",
     "curl -N ... | motet parse --stream",
+    "motet parse runs.parquet --column completion -o parsed.parquet",
 )
 
 _START = _core.MARKERS["start"]
@@ -30,9 +33,35 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stream", action="store_true", help="print events while the input arrives")
     add_parsing(parser)
     add_output(parser)
+    add_table(parser)
+    parser.add_argument("--column", metavar="NAME", help="the column with the completions")
+    parser.add_argument("--no-tokens", action="store_true", help="do not count the tokens of text, which is faster")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int | None:
+    if options.column is not None or options.output is not None:
+        return _parse_table(options)
+    _parse_one(options)
+    return None
+
+
+def _parse_table(options: argparse.Namespace) -> int:
+    if options.column is None or options.output is None:
+        raise UsageError("a table needs both --column and --output")
+    if options.stream or options.strict:
+        raise UsageError("--stream and --strict are for one completion, not for a table")
+    need_pyarrow()
+    from motet.columns._transform import parsing
+
+    tools = tool_list(options.tools)
+    settings = {"role": options.role, "opened": options.opened, "tools": tools, "stripped": options.stripped}
+    settings["tokens"] = not options.no_tokens
+    transform = parsing(options.column, settings)
+    columns = [options.column]
+    return run_table(options, name="parse", columns=columns, transform=transform, settings=settings, ids=options.ids)
+
+
+def _parse_one(options: argparse.Namespace) -> None:
     style, tools = Style(options.color, sys.stdout), tool_list(options.tools)
     if options.stream:
         _stream(options, style, tools)

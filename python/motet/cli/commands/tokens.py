@@ -9,13 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import motet
-from motet.cli.failure import FAILURE, OK, describe
+from motet.cli.columns import add_table, need_pyarrow, run_table
+from motet.cli.failure import FAILURE, OK, UsageError, describe
 from motet.cli.inputs import read_bytes
 from motet.cli.options import add_json
 from motet.cli.table import aligned
 from motet.cli.terminal import json_text
 
-EXAMPLES = ("motet count README.md", "motet count src docs", "motet count --special prompt.txt")
+EXAMPLES = (
+    "motet count README.md",
+    "motet count src docs",
+    "motet count --special prompt.txt",
+    "motet count runs.parquet --column completion --special",
+)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +33,29 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--special", action="store_true", help="count spelled special tokens as one token each")
     add_json(parser)
+    add_table(parser)
+    parser.add_argument("--column", metavar="NAME", help="the column with the texts")
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.column is not None or options.output is not None:
+        return _count_table(options)
+    return _count_files(options)
+
+
+def _count_table(options: argparse.Namespace) -> int:
+    if options.column is None or len(options.file) != 1 or options.file == ["-"]:
+        raise UsageError("a table needs one file and --column")
+    need_pyarrow()
+    from motet.columns._transform import counting
+
+    [options.file] = options.file
+    settings = {"special": "token" if options.special else "text"}
+    transform = counting(options.column, settings)
+    return run_table(options, name="count", columns=[options.column], transform=transform, settings=settings)
+
+
+def _count_files(options: argparse.Namespace) -> int:
     counts: dict[str, int] = {}
     failures = skipped = 0
     for name, in_folder in _files(options.file):

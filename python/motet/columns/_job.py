@@ -1,0 +1,222 @@
+"""Work on a file of rows that continues after a crash: each unit's result is a file of its own until all are there.
+
+`OUT.parquet.parts/` has `job.json`, which says what is computed from which file, and a part for each unit, written to
+another name, flushed and renamed. When all parts are there they become `OUT.parquet`, by a rename as well; then the
+folder is removed. So a kill at any moment loses the unit in work and nothing else, and no row is written twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from motet._atomic_files import lock, sync_folder, write_whole
+from motet.columns._source import Source
+from motet.errors import ConfigError, DataError
+
+__all__ = ["Job", "Summary"]
+
+_JOB, _SUMMARY = b"motet.job", b"motet.summary"
+"""Keys of a Parquet file's metadata."""
+
+
+@dataclass
+class Summary:
+    """What a unit, or a whole file, had in it."""
+
+    rows: int = 0
+    nulls: int = 0
+    """Rows without a value."""
+    unreadable: int = 0
+    """Rows that are not JSON objects."""
+    errors: int = 0
+    """Rows with an error in place of a result."""
+    repairs: dict[str, int] = field(default_factory=dict)
+    """Deviations from the format, by code."""
+    tokens: dict[str, int] = field(default_factory=dict)
+    """Sums of counts, by channel or by column."""
+    cost: dict[str, Decimal] = field(default_factory=dict)
+    """US dollars of the rows whose cost is known, by part."""
+    unpriced: int = 0
+    """Rows whose cost is not known."""
+
+    def add(self, other: Summary) -> None:
+        for name in ("rows", "nulls", "unreadable", "errors", "unpriced"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("repairs", "tokens", "cost"):
+            own = getattr(self, name)
+            for key, amount in getattr(other, name).items():
+                own[key] = own.get(key, 0) + amount
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**vars(self), "cost": {part: f"{amount:f}" for part, amount in self.cost.items()}}
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Summary:
+        shape = json.loads(text)
+        return cls(**{**shape, "cost": {part: Decimal(amount) for part, amount in shape["cost"].items()}})
+
+
+Transform = Callable[[pa.Table], tuple[pa.Table, Summary]]
+"""A batch with its results, and what was in it."""
+
+
+class Job:
+    """The results of a transform of all rows of a file, in a Parquet file.
+
+    `name` and `options` say what the transform computes: a job continues only with the same ones, and with a source of
+    the same size and time.
+    """
+
+    def __init__(
+        self, source: Source, output: Path, transform: Transform, name: str, options: Mapping[str, Any]
+    ) -> None:
+        status = source.path.stat()
+        self._source, self._output, self._transform = source, output, transform
+        self._parts = output.with_name(f"{output.name}.parts")
+        shape = {
+            "version": 1,
+            "job": name,
+            "options": dict(options),
+            "source": str(source.path.resolve()),
+            "size": status.st_size,
+            "modified": status.st_mtime_ns,
+            "columns": source.schema.names,
+        }
+        self._shape = json.dumps(shape, sort_keys=True)
+
+    def run(self, on_progress: Callable[[int], None], *, overwrite: bool = False) -> Summary:
+        """Computes what is missing, and writes the output. Returns what was in the whole file.
+
+        `on_progress` is called with the bytes of the source that are done. An output of the same job is left as it is.
+        Raises `ConfigError` for an output of another job unless `overwrite`, and for parts of another job.
+        """
+        self._parts.mkdir(exist_ok=True)
+        try:
+            handle = lock(self._parts / "lock", wait=False)
+        except BlockingIOError:
+            raise ConfigError(f"another process writes {str(self._output)!r}") from None
+        try:
+            summary = self._finished(overwrite)
+            if summary is None:
+                self._check_parts()
+                summary = self._finish(self._compute(on_progress))
+            shutil.rmtree(self._parts)
+        finally:
+            os.close(handle)
+            if self._parts.exists() and not any(self._parts.glob("*.parquet")):
+                shutil.rmtree(self._parts)
+        return summary
+
+    def _finished(self, overwrite: bool) -> Summary | None:
+        """The summary of the output, if this job wrote it."""
+        if not self._output.exists():
+            return None
+        try:
+            metadata = pq.read_metadata(self._output).metadata or {}
+        except (OSError, pa.ArrowInvalid):
+            metadata = {}
+        if metadata.get(_JOB) == self._shape.encode():
+            return Summary.from_json(metadata[_SUMMARY])
+        if not overwrite:
+            raise ConfigError(f"the file exists: {str(self._output)!r}; give another name, or --force to replace it")
+        return None
+
+    def _check_parts(self) -> None:
+        file = self._parts / "job.json"
+        if not file.exists():
+            write_whole(file, self._shape)
+            return
+        if file.read_text() != self._shape:
+            raise ConfigError(
+                f"{str(self._parts)!r} has parts of another job, or the source has changed; "
+                "remove the folder to begin anew"
+            )
+
+    def _compute(self, on_progress: Callable[[int], None]) -> list[Path]:
+        """All parts, in order."""
+        parts = list(self._existing())
+        for number, unit in enumerate(self._source.units(len(parts)), len(parts)):
+            summary = Summary()
+            part = self._parts / f"{number:06}.parquet"
+            with _Writer(part, self._shape) as writer:
+                for batch in unit.batches:
+                    table, counts = self._transform(batch)
+                    summary.add(counts)
+                    writer.write(table)
+                summary.unreadable += unit.unreadable
+                writer.close(summary)
+            parts.append(part)
+            on_progress(unit.end)
+        return parts
+
+    def _existing(self) -> Iterator[Path]:
+        for number in range(10**6):
+            part = self._parts / f"{number:06}.parquet"
+            if not part.exists():
+                return
+            yield part
+
+    def _finish(self, parts: list[Path]) -> Summary:
+        """Joins the parts to the output."""
+        total = Summary()
+        with _Writer(self._output, self._shape) as writer:
+            for part in parts:
+                with pq.ParquetFile(part) as file:
+                    total.add(Summary.from_json(file.metadata.metadata[_SUMMARY]))
+                    for group in range(file.metadata.num_row_groups):
+                        writer.write(file.read_row_group(group))
+            if not parts:
+                empty, _ = self._transform(self._source.schema.empty_table())
+                writer.write(empty)
+            writer.close(total)
+        return total
+
+
+class _Writer:
+    """A Parquet file that appears at once when it is complete and on disk."""
+
+    def __init__(self, path: Path, job: str) -> None:
+        self._path, self._job = path, job
+        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, table: pa.Table) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._temporary, table.schema)
+        try:
+            self._writer.write_table(table)
+        except ValueError as error:
+            raise DataError(f"rows of one file differ in their types: {error}") from error
+
+    def close(self, summary: Summary) -> None:
+        """Makes the file appear."""
+        assert self._writer is not None
+        self._writer.add_key_value_metadata(
+            {_JOB.decode(): self._job, _SUMMARY.decode(): json.dumps(summary.to_dict())}
+        )
+        self._writer.close()
+        handle = os.open(self._temporary, os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        self._temporary.replace(self._path)
+        sync_folder(self._path.parent)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._temporary.unlink(missing_ok=True)
