@@ -53,6 +53,7 @@ __all__ = [
     "parse_batch",
     "parse_column",
     "parse_conversation",
+    "plain_messages",
     "recipient_of",
     "render",
     "render_column",
