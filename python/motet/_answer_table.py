@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from motet._atomic_files import atomic_write
+from motet._surrogates import joined_surrogates
 from motet.asking.answer import Answer
 from motet.errors import ConfigError, MotetError
 
@@ -159,9 +160,8 @@ def _scaled(cost: Decimal | None) -> Decimal | None:
 
 
 def _surrogates_replaced(row: Mapping[str, Any]) -> dict[str, str]:
-    """Texts that are not encodable as UTF-8, as Arrow's are, with replacement characters."""
-    texts = {name: value for name, value in row.items() if isinstance(value, str) and not value.isascii()}
-    return {name: text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for name, text in texts.items()}
+    """Texts that UTF-8 cannot encode, which is the encoding of Arrow's, with replacement characters."""
+    return {name: joined_surrogates(value) for name, value in row.items() if isinstance(value, str)}
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from motet import _core
 from motet._core import Event
+from motet._surrogates import is_unicode
 from motet.message import Message, Preamble, Reasoning, ToolCall
 
 __all__ = [
@@ -100,19 +101,11 @@ class ReplyWriter(Protocol):
 def compact_json(value: Any) -> str:
     """JSON without blanks. Half a surrogate pair, which UTF-8 has no bytes for, is escaped."""
     text = _encode(value)
-    return text if text.isascii() or _is_unicode(text) else json.dumps(value, separators=(",", ":"))
+    return text if is_unicode(text) else json.dumps(value, separators=(",", ":"))
 
 
 # One encoder: `json.dumps` makes one for each call, which takes as long as an event.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class VisibleEvents:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from motet._surrogates import is_unicode, joined_surrogates
 from motet.dialects.api_request import ApiRequest
 from motet.dialects.replies import ApiFailure
 from motet.proxy.clients import Client, Clients
@@ -131,8 +132,4 @@ def _without_halves(value: Any) -> Any:
     """The value with U+FFFD for halves of surrogate pairs: programs in JavaScript cut long results within a character,
     and no tokenizer reads the rest."""
     text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return value
+    return value if is_unicode(text) else json.loads(joined_surrogates(text))

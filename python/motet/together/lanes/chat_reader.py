@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from motet import _core
 from motet._core import Event
+from motet._surrogates import is_unicode, joined_surrogates
 from motet.backend import COMPLETE_REASONS
 from motet.message import Completion, Frame, Kind, Message, Part, Preamble, Reasoning, Stop, Text, ToolCall
-from motet.together.lanes.surrogates import is_unicode, joined_surrogates
 from motet.together.lanes.think_tags import ThinkTags
 from motet.together.lanes.tool_call_fragments import CallFragments, OpenCall
 

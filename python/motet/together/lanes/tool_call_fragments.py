@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from motet import _core
-from motet.together.lanes.surrogates import joined_surrogates
+from motet._surrogates import joined_surrogates
 
 __all__ = ["CallFragments", "OpenCall"]
 
