@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         OutputError,
         OverloadedError,
         ParseError,
+        PatchError,
         QuotaError,
         RateLimitError,
         RenderError,

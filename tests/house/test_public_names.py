@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +99,15 @@ def test_every_public_name_exists(module: str) -> None:
     assert set(room.__all__) <= set(dir(room))
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
         _ = room.nothing_of_the_kind
+
+
+@pytest.mark.parametrize("name", ["motet", "motet.batch", "motet.columns", "motet.testing", "motet.tune"])
+def test_type_checkers_know_the_late_names(name: str) -> None:
+    """A name that only `__getattr__` gives is an `object` to type checkers."""
+    module = importlib.import_module(name)
+    tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    typed = {alias.asname or alias.name for node in imports for alias in node.names}
+    late = set(getattr(module, "_LATER", getattr(module, "_ROOMS", ())))
+    assert late
+    assert late - typed == set()
