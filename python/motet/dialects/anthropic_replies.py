@@ -8,7 +8,7 @@ from typing import Any
 
 from motet._core import Event
 from motet.dialects.acceptable import acceptable_arguments
-from motet.dialects.replies import ApiFailure, Finish, ReplyEnd, ReplyUsage, Shape, compact_json, error_type
+from motet.dialects.replies import ApiFailure, Finish, ReplyEnd, ReplyUsage, Shape, error_type, named_event
 from motet.dialects.sealed import seal
 
 __all__ = ["AnthropicWriter", "anthropic_error", "anthropic_usage"]
@@ -152,7 +152,7 @@ class AnthropicWriter:
     @staticmethod
     def encode(shape: Shape) -> bytes:
         """An event of the stream."""
-        return f"event: {shape['type']}\ndata: {compact_json(shape)}\n\n".encode()
+        return named_event(shape)
 
     @property
     def trailer(self) -> bytes:

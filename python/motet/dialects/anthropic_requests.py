@@ -17,6 +17,7 @@ from motet.dialects.api_request import (
     effort,
     ignored,
     mapping,
+    nested,
     number,
     read_fields,
     read_messages,
@@ -97,10 +98,6 @@ def _system(value: Any, path: str) -> str:
     return "\n\n".join(lines)
 
 
-def _thinking(value: Any, path: str) -> dict[str, Any]:
-    return read_fields(value, _THINKING, ("type",), path)
-
-
 def _context_management(value: Any, path: str) -> Any:
     edits = value.get("edits", []) if isinstance(value, Mapping) else None
     if not isinstance(edits, list):
@@ -119,22 +116,14 @@ def _thread(value: Any, path: str) -> Any:
     raise FieldError(f"{path} is not supported: send the whole conversation", path, "thread_unsupported_request")
 
 
-def _output_config(value: Any, path: str) -> dict[str, Any]:
-    return read_fields(value, _OUTPUT, (), path)
-
-
-def _tool_choice(value: Any, path: str) -> dict[str, Any]:
-    return read_fields(value, _CHOICE, ("type",), path)
-
-
 _COUNTED: Mapping[str, Check] = {
     "model": text,
     "messages": _messages,
     "system": _system,
-    "thinking": _thinking,
-    "output_config": _output_config,
+    "thinking": nested(_THINKING, "type"),
+    "output_config": nested(_OUTPUT),
     "tools": _tools,
-    "tool_choice": _tool_choice,
+    "tool_choice": nested(_CHOICE, "type"),
     # The upstream caches prefixes by itself.
     "cache_control": ignored,
     "speed": refused("there is one speed", "standard"),

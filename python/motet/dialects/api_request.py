@@ -26,6 +26,7 @@ __all__ = [
     "effort",
     "ignored",
     "mapping",
+    "nested",
     "number",
     "read_fields",
     "read_messages",
@@ -129,6 +130,11 @@ def mapping(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise FieldError(f"{path} must be an object, not {_kind(value)}", path)
     return value
+
+
+def nested(checks: Mapping[str, Check], *required: str) -> Check:
+    """An object with these fields."""
+    return lambda value, path: read_fields(value, checks, required, path)
 
 
 def number(low: float, high: float = math.inf) -> Check:

@@ -16,6 +16,7 @@ from motet.dialects.api_request import (
     effort,
     ignored,
     mapping,
+    nested,
     number,
     read_fields,
     read_messages,
@@ -51,10 +52,6 @@ def _messages(value: Any, path: str) -> list[Any]:
     return value
 
 
-def _stream_options(value: Any, path: str) -> dict[str, Any]:
-    return read_fields(value, _STREAM_OPTIONS, (), path)
-
-
 def _tools(value: Any, path: str) -> list[Any]:
     if not isinstance(value, list):
         raise FieldError(f"{path} must be an array of tools", path)
@@ -88,7 +85,7 @@ _CHECKS: Mapping[str, Check] = {
     "response_format": mapping,
     "reasoning_effort": effort,
     "stream": boolean,
-    "stream_options": _stream_options,
+    "stream_options": nested(_STREAM_OPTIONS),
     "verbosity": refused("gpt-oss has no such setting", "medium"),
     "store": refused("chat completions are not kept", False),
     "logprobs": refused("probabilities of tokens are not passed on", False),

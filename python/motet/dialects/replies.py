@@ -22,6 +22,7 @@ __all__ = [
     "VisibleEvents",
     "compact_json",
     "message_events",
+    "named_event",
 ]
 
 Shape: TypeAlias = dict[str, Any]
@@ -102,6 +103,11 @@ def compact_json(value: Any) -> str:
     """JSON without blanks. Half a surrogate pair, which UTF-8 has no bytes for, is escaped."""
     text = _encode(value)
     return text if is_unicode(text) else json.dumps(value, separators=(",", ":"))
+
+
+def named_event(shape: Shape) -> bytes:
+    """An event of a stream whose events bear their type as a name."""
+    return f"event: {shape['type']}\ndata: {compact_json(shape)}\n\n".encode()
 
 
 # One encoder: `json.dumps` makes one for each call, which takes as long as an event.

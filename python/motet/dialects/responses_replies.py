@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from motet._core import Event
-from motet.dialects.replies import ApiFailure, ReplyEnd, ReplyUsage, Shape, compact_json
+from motet.dialects.replies import ApiFailure, ReplyEnd, ReplyUsage, Shape, named_event
 from motet.dialects.responses_requests import ENCRYPTED_REASONING
 from motet.dialects.sealed import seal
 
@@ -135,7 +135,7 @@ class ResponsesWriter:
     @staticmethod
     def encode(shape: Shape) -> bytes:
         """An event of the stream."""
-        return f"event: {shape['type']}\ndata: {compact_json(shape)}\n\n".encode()
+        return named_event(shape)
 
     @property
     def trailer(self) -> bytes:

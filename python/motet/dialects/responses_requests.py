@@ -17,6 +17,7 @@ from motet.dialects.api_request import (
     effort,
     ignored,
     mapping,
+    nested,
     number,
     read_fields,
     read_messages,
@@ -84,18 +85,6 @@ def _tools(value: Any, path: str) -> list[Any]:
     return value
 
 
-def _reasoning(value: Any, path: str) -> dict[str, Any]:
-    return read_fields(value, _REASONING, (), path)
-
-
-def _text(value: Any, path: str) -> dict[str, Any]:
-    return read_fields(value, _TEXT, (), path)
-
-
-def _stream_options(value: Any, path: str) -> dict[str, Any]:
-    return read_fields(value, {"include_obfuscation": boolean}, (), path)
-
-
 _CHECKS: Mapping[str, Check] = {
     "model": text,
     "input": _input,
@@ -103,13 +92,13 @@ _CHECKS: Mapping[str, Check] = {
     "max_output_tokens": whole(1),
     "temperature": number(0, 2),
     "top_p": number(0, 1),
-    "reasoning": _reasoning,
-    "text": _text,
+    "reasoning": nested(_REASONING),
+    "text": nested(_TEXT),
     "tools": _tools,
     "tool_choice": ignored,
     "parallel_tool_calls": boolean,
     "stream": boolean,
-    "stream_options": _stream_options,
+    "stream_options": nested({"include_obfuscation": boolean}),
     "store": boolean,
     "previous_response_id": text,
     "include": _include,

@@ -237,7 +237,7 @@ class Exchange:
     async def _fail(self, error: MotetError) -> list[Shape]:
         """The events of a stream that broke off. What has arrived is paid for."""
         self._failure = error
-        failure = failure_of(error) or ApiFailure(500, "the proxy failed")
+        failure = failure_of(error)
         if isinstance(error.partial, Answer):
             self.answer = error.partial
             await self.client.record(self.services.state, self.cost)

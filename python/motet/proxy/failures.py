@@ -21,7 +21,10 @@ from motet.errors import (
     ToolError,
 )
 
-__all__ = ["RequestError", "failure_of"]
+__all__ = ["FAULT", "RequestError", "failure_of"]
+
+FAULT = ApiFailure(500, "the proxy failed; its log has the reason")
+"""A fault of the proxy itself."""
 
 _PASSED_ON = frozenset(range(400, 600))
 """Statuses of an upstream that clients get unchanged."""
@@ -55,13 +58,13 @@ class RequestError(Exception):
         self.failure = ApiFailure(status, message, param, code)
 
 
-def failure_of(error: Exception) -> ApiFailure | None:
-    """The failure that an exception means. `None`: it is a fault of the proxy itself."""
+def failure_of(error: Exception) -> ApiFailure:
+    """The failure that an exception means; `FAULT` for one that is not expected."""
     if isinstance(error, RequestError):
         return error.failure
     status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), None)
     if status is None:
-        return None
+        return FAULT
     upstream_status = error.status if isinstance(error, ApiError) else None
     if upstream_status in _PASSED_ON and upstream_status is not None:
         status = upstream_status

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from motet.dialects.replies import ApiFailure, compact_json
 from motet.proxy.exchange import Api, Exchange
-from motet.proxy.failures import failure_of
+from motet.proxy.failures import FAULT, failure_of
 
 __all__ = ["ExchangeResponse", "error_response"]
 
@@ -78,9 +78,8 @@ class ExchangeResponse(Response):
                 await response(scope, receive, send)
         except Exception as error:
             failure = failure_of(error)
-            if failure is None:
+            if failure is FAULT:
                 log.exception("%s id=%s failed", exchange.api.name, exchange.id)
-                failure = ApiFailure(500, "the proxy failed; its log has the reason")
             exchange.record(failure.status, error)
             if not self._began:
                 await error_response(exchange.api, failure, exchange.id)(scope, receive, send)

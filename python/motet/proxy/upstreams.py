@@ -43,11 +43,6 @@ class Upstreams:
         for upstream in [*models.values(), *([] if default is None else [default])]:
             self._backend(upstream)
 
-    @property
-    def names(self) -> list[str]:
-        """The names that have an upstream of their own."""
-        return list(self._models)
-
     def target(self, name: str) -> Target:
         """The model of a name. Raises `RequestError` for a name without an upstream."""
         if name not in self._targets:

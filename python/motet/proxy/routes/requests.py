@@ -17,7 +17,7 @@ from motet.dialects.api_request import ApiRequest
 from motet.dialects.replies import ApiFailure
 from motet.proxy.clients import Client, Clients
 from motet.proxy.exchange import Api, Exchange, Services
-from motet.proxy.failures import RequestError, failure_of
+from motet.proxy.failures import FAULT, RequestError, failure_of
 from motet.proxy.streaming import ExchangeResponse, error_response
 
 __all__ = ["ReadingApi", "answer", "clients_of", "guarded", "read_json", "services_of", "without_tools"]
@@ -84,9 +84,8 @@ async def guarded(request: Request, api: Api, handle: Callable[[Client], Awaitab
         return Response(status_code=400)
     except Exception as error:
         failure = failure_of(error)
-        if failure is None:
+        if failure is FAULT:
             log.exception("%s id=%s failed", api.name, request_id)
-            failure = ApiFailure(500, "the proxy failed; its log has the reason")
         else:
             log.warning("%s %d id=%s %s: %s", api.name, failure.status, request_id, type(error).__name__, error)
         statistics = services_of(request).statistics
