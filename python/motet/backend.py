@@ -89,8 +89,8 @@ class Request:
     """The beginning of the answer as the model wrote it, token ids or text with markers; empty if it wrote nothing. The
     prompt of the raw lanes has it verbatim behind the conversation, then the end of its frame and the header of a final
     answer, which the model continues; the reply has all of it. Where a grammar enforces the answer's form, it does so
-    from the header on. In the chat lane, which cannot continue an answer, the
-    question is asked with low effort and without calls. `None`: the model begins."""
+    from the header on. In the chat lane, which cannot continue an answer, the question is asked with low effort and
+    without calls. `None`: the model begins."""
 
     @classmethod
     def of(cls, model: str, messages: Messages, **settings: Any) -> Request:

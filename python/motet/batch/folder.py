@@ -21,6 +21,8 @@ __all__ = ["Batch", "Part", "locked"]
 
 MANIFEST = "batch.json"
 VERSION = 1
+_PLAIN_FIELDS = ("slug", "model", "url", "lane", "service", "openai", "prompt_tokens")
+"""Fields of a batch that stand in the file as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,7 @@ class Batch:
         """Replaces `batch.json`."""
         shape = {
             "version": VERSION,
-            **{
-                name: getattr(self, name)
-                for name in ("slug", "model", "url", "lane", "service", "openai", "prompt_tokens")
-            },
+            **{name: getattr(self, name) for name in _PLAIN_FIELDS},
             "price": {name: _text(getattr(self.price, name)) for name in ("input", "output", "cached")},
             "discount": _text(self.discount),
             "discount_source": self.discount_source,
@@ -159,9 +158,7 @@ class Batch:
             discount = shape["discount"]
             return cls(
                 Path(folder),
-                **{
-                    name: shape[name] for name in ("slug", "model", "url", "lane", "service", "openai", "prompt_tokens")
-                },
+                **{name: shape[name] for name in _PLAIN_FIELDS},
                 price=Price(**shape["price"]),
                 discount=None if discount is None else Decimal(discount),
                 discount_source=shape["discount_source"],

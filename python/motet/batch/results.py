@@ -187,7 +187,17 @@ class _Reader:
             think_tags=bool(spec.gain.skills.think_tags),
         )
         spec = replace(spec, price_is_own=True)
-        return PreparedRequest(spec, request, self._output, messages, Episode(), None, None, (), ())
+        return PreparedRequest(
+            spec=spec,
+            request=request,
+            output=self._output,
+            input_messages=messages,
+            episode=Episode(),
+            max_cost=None,
+            max_reasoning_tokens=None,
+            budgets=(),
+            notes=(),
+        )
 
 
 def _discounted(batch: Batch) -> Spec:

@@ -66,7 +66,7 @@ class _Reader:
             item = self._atom(depth)
             quantifier = _QUANTIFIER.match(self._text, self._at)
             if quantifier is not None:
-                # A lazy or possessive quantifier matches the same whole texts as a greedy one, or fewer.
+                # A lazy quantifier matches the same whole texts as a greedy one.
                 self._at = quantifier.end() + (self._text[quantifier.end() : quantifier.end() + 1] == "?")
                 item += quantifier[0]
             items.append(item)
