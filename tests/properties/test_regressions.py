@@ -245,7 +245,7 @@ def test_together_gets_text_prompts(lane: Any) -> None:
     """Its completions accept no other field, vLLM's included."""
     request = Request.of("openai/gpt-oss-120b", [{"role": "user", "content": "Hi"}])
     rendered = raw.prompt(request)
-    arguments = raw.body(request, rendered, lane, SERVICES["together"], None)
+    arguments = raw.body(request, rendered, rendered.ids, lane, SERVICES["together"], None)
     assert arguments["prompt"] == rendered.text
     assert arguments["stop"] == ["<|return|>", "<|call|>"]
     assert arguments.get("logprobs") == (1 if lane == "ids" else None)

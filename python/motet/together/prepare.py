@@ -123,11 +123,11 @@ def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: st
     # A model that reads of no tools calls none.
     offered = request if is_enforced or request.tool_choice != "none" else replace(request, tools=(), builtin_tools=())
     prompt = raw.prompt(offered, sampled=lane == "ids" and service.takes_id_prompts)
-    body = raw.body(request, prompt, lane, service, server.context(request))
+    ids = raw.prompt_ids(request, prompt, service)
+    body = raw.body(request, prompt, ids, lane, service, server.context(request))
     if lane == "ids" and service.takes_id_prompts:
         body = page_body(body, service.ids_page)
     body |= request.extra
-    header = raw.prefix_header(request, service)
     notes: tuple[str, ...] = ()
     if offered is not request:
         notes += ("the service takes no grammar: with tool_choice='none' the prompt has no tools",)
@@ -139,7 +139,7 @@ def _prepare_raw(request: Request, lane: Literal["ids", "text"], lane_reason: st
     return Prepared(
         request=request,
         body=body,
-        prompt_tokens=len(raw.prompt_ids(request, prompt, header)),
+        prompt_tokens=len(ids),
         lane=lane,
         lane_reason=lane_reason,
         response_format=_response_format(request, in_prompt=service.grammar_key is None),

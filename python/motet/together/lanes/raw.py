@@ -55,12 +55,12 @@ def prefix_header(request: Request, service: Service) -> str:
     return (_NEXT_FRAME if request.prefix else "") + ("" if is_constrained(request, service) else _FINAL)
 
 
-def prompt_ids(request: Request, rendered: Prompt, header: str) -> list[int]:
-    """The ids of the prompt, with the beginning of the answer and `header` behind the conversation."""
+def prompt_ids(request: Request, rendered: Prompt, service: Service) -> list[int]:
+    """The ids of the prompt, with the beginning of the answer and its header behind the conversation."""
     prefix = request.prefix
     if prefix is None:
         return rendered.ids
-    return [*rendered.ids, *_prefix_ids(prefix), *_core.encode(header, special="token")]
+    return [*rendered.ids, *_prefix_ids(prefix), *_core.encode(prefix_header(request, service), special="token")]
 
 
 def _prefix_ids(prefix: array[int] | str) -> list[int]:
@@ -72,9 +72,15 @@ def _prefix_text(prefix: array[int] | str) -> str:
 
 
 def body(
-    request: Request, rendered: Prompt, lane: Literal["ids", "text"], service: Service, context: int | None
+    request: Request,
+    rendered: Prompt,
+    ids: list[int],
+    lane: Literal["ids", "text"],
+    service: Service,
+    context: int | None,
 ) -> dict[str, Any]:
-    """The body of a request to `/v1/completions`. `context`: tokens of prompt and answer together, if known.
+    """The body of a request to `/v1/completions`. `ids`: those of `prompt_ids`. `context`: tokens of prompt and answer
+    together, if known.
 
     Raises `RenderError` if the lane cannot carry the prompt, and `ConfigError` for a `tool_choice` that the tools do
     not allow.
@@ -85,9 +91,7 @@ def body(
     body |= constraint(request, lane, service)
     id_prompt = service.takes_id_prompts and (lane == "ids" or service.raw_lane is not None)
     # Servers tokenize texts with rules of their own: llama.cpp splits Devanagari and Thai at their vowel signs.
-    header = prefix_header(request, service)
-    ids = prompt_ids(request, rendered, header)
-    body["prompt"] = ids if id_prompt else _prompt_text(request, rendered, header)
+    body["prompt"] = ids if id_prompt else _prompt_text(request, rendered, ids, service)
     if lane == "ids" and id_prompt:
         # Stop tokens as ids: as texts the server would look for them in text without markers.
         body |= {"stop_token_ids": list(rendered.stop_ids), **service.id_keys}
@@ -105,13 +109,14 @@ def body(
     return body
 
 
-def _prompt_text(request: Request, rendered: Prompt, header: str) -> str:
+def _prompt_text(request: Request, rendered: Prompt, ids: list[int], service: Service) -> str:
     """The prompt as text. Raises `RenderError` if its content quotes control tokens, which then would be structure."""
     text = rendered.text
     if request.prefix is not None:
-        text += _prefix_text(request.prefix) + header
+        text += _prefix_text(request.prefix) + prefix_header(request, service)
+    read_ids = _core.encode(text, special="token")
     # Other tokens may differ: those that a model samples are not always those that the text gives.
-    if _markers(_core.encode(text, special="token")) != _markers(prompt_ids(request, rendered, header)):
+    if read_ids != ids and _markers(read_ids) != _markers(ids):
         raise RenderError(
             "the conversation quotes control tokens; in the text lane the server would take them for structure. "
             "Use lane='ids', or take them out"
