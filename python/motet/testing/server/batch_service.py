@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from motet.testing.script import Fault
+from motet.testing.server.faulty_service import FaultyService
 from motet.testing.server.storage import Storage
 
 __all__ = ["BatchJob", "BatchService", "BatchStage", "batch_stages"]
@@ -56,7 +57,7 @@ class BatchJob:
         return self.shape["status"] in _ENDED
 
 
-class BatchService:
+class BatchService(FaultyService):
     """The batch jobs of a scripted server.
 
     - `stages`: what each poll of a job shows; a function gives those of the next job.
@@ -82,15 +83,7 @@ class BatchService:
         self.jobs: dict[str, BatchJob] = {}
         self.answered: Counter[str] = Counter()
         """How often each custom id was answered, in all jobs."""
-        self.faults: dict[str, list[Fault | None]] = {name: list(some) for name, some in (faults or {}).items()}
-        unknown = self.faults.keys() - set(self.OPERATIONS)
-        if unknown:
-            raise ValueError(f"unknown operation {', '.join(sorted(unknown))}; known are {', '.join(self.OPERATIONS)}")
-
-    def fault(self, operation: str) -> Fault | None:
-        """The fault of the next request."""
-        faults = self.faults.get(operation)
-        return faults.pop(0) if faults else None
+        super().__init__(faults)
 
     def create(self, body: Mapping[str, Any], storage: Storage) -> BatchJob:
         """A new job for a file."""

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from motet.testing.script import Fault
 from motet.testing.server.batch_service import Answer, BatchJob, BatchService
+from motet.testing.server.faulty_service import FaultyService
 from motet.testing.server.storage import Storage, StoredFile, byte_range, form
 from motet.testing.server.training_service import Job, TrainingService
 
@@ -49,7 +50,7 @@ class Connection:
     keep: Callable[[web.Request, Any], None]
     """Records a request to the store, which needs no key."""
 
-    def handled(self, service: TrainingService | BatchService, operation: str, handler: Handler) -> Handler:
+    def handled(self, service: FaultyService, operation: str, handler: Handler) -> Handler:
         """The handler with refusals as responses and with its faults."""
 
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -18,6 +18,7 @@ from typing import Any
 from motet import _core
 from motet.metrics import Price, cost_of
 from motet.testing.script import Fault
+from motet.testing.server.faulty_service import FaultyService
 from motet.testing.server.storage import Storage
 
 __all__ = ["Job", "Stage", "Training", "TrainingService", "checkpoint_archive", "stages"]
@@ -129,7 +130,7 @@ def _loss(step: int) -> float:
     return round(0.6 + 1.8 * math.exp(-step / 8) + 0.06 * math.sin(step * 2.3), 4)
 
 
-class TrainingService:
+class TrainingService(FaultyService):
     """The files and fine-tuning jobs of a scripted server.
 
     - `stages`: what each poll of a job shows.
@@ -192,15 +193,7 @@ class TrainingService:
             },
         }
         """Of every model."""
-        self.faults: dict[str, list[Fault | None]] = {name: list(some) for name, some in (faults or {}).items()}
-        unknown = self.faults.keys() - set(self.OPERATIONS)
-        if unknown:
-            raise ValueError(f"unknown operation {', '.join(sorted(unknown))}; known are {', '.join(self.OPERATIONS)}")
-
-    def fault(self, operation: str) -> Fault | None:
-        """The fault of the next request."""
-        faults = self.faults.get(operation)
-        return faults.pop(0) if faults else None
+        super().__init__(faults)
 
     def estimate(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The price estimate of a job."""
