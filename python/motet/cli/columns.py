@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from motet.columns._job import Summary, Transform
+    from motet.columns._job import RowCounts, Transform
 
 __all__ = ["add_table", "need_pyarrow", "run_table"]
 
@@ -46,7 +46,7 @@ def run_table(
     ids: bool = False,
 ) -> int:
     """Applies a transform to all rows, writes the output if there is one, and prints what was in the rows."""
-    from motet.columns._job import Job, Summary
+    from motet.columns._job import Job, RowCounts
     from motet.columns._source import open_source
 
     path = Path(options.file)
@@ -54,7 +54,7 @@ def run_table(
     size = path.stat().st_size
     with ProgressLine(f"{name} {path.name}") as progress:
         if options.output is None:
-            summary = Summary()
+            summary = RowCounts()
             for unit in source.units(0):
                 for batch in unit.batches:
                     summary.add(transform(batch)[1])
@@ -77,7 +77,7 @@ def need_pyarrow() -> None:
         raise UsageError("tables need pyarrow: pip install 'motet[tables]'")
 
 
-def _report(summary: Summary) -> str:
+def _report(summary: RowCounts) -> str:
     counts = {
         "rows": summary.rows,
         "null": summary.nulls,

@@ -23,14 +23,14 @@ from motet._atomic_files import lock, sync_folder, write_whole
 from motet.columns._source import Source
 from motet.errors import ConfigError, DataError
 
-__all__ = ["Job", "Summary"]
+__all__ = ["Job", "RowCounts"]
 
 _JOB, _SUMMARY = b"motet.job", b"motet.summary"
 """Keys of a Parquet file's metadata."""
 
 
 @dataclass
-class Summary:
+class RowCounts:
     """What a unit, or a whole file, had in it."""
 
     rows: int = 0
@@ -49,7 +49,7 @@ class Summary:
     unpriced: int = 0
     """Rows whose cost is not known."""
 
-    def add(self, other: Summary) -> None:
+    def add(self, other: RowCounts) -> None:
         for name in ("rows", "nulls", "unreadable", "errors", "unpriced"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("repairs", "tokens", "cost"):
@@ -61,12 +61,12 @@ class Summary:
         return {**vars(self), "cost": {part: f"{amount:f}" for part, amount in self.cost.items()}}
 
     @classmethod
-    def from_json(cls, text: bytes) -> Summary:
+    def from_json(cls, text: bytes) -> RowCounts:
         shape = json.loads(text)
         return cls(**{**shape, "cost": {part: Decimal(amount) for part, amount in shape["cost"].items()}})
 
 
-Transform = Callable[[pa.Table], tuple[pa.Table, Summary]]
+Transform = Callable[[pa.Table], tuple[pa.Table, RowCounts]]
 """A batch with its results, and what was in it."""
 
 
@@ -94,7 +94,7 @@ class Job:
         }
         self._shape = json.dumps(shape, sort_keys=True)
 
-    def run(self, on_progress: Callable[[int], None], *, overwrite: bool = False) -> Summary:
+    def run(self, on_progress: Callable[[int], None], *, overwrite: bool = False) -> RowCounts:
         """Computes what is missing, and writes the output. Returns what was in the whole file.
 
         `on_progress` is called with the bytes of the source that are done. An output of the same job is left as it is.
@@ -117,7 +117,7 @@ class Job:
                 shutil.rmtree(self._parts)
         return summary
 
-    def _finished(self, overwrite: bool) -> Summary | None:
+    def _finished(self, overwrite: bool) -> RowCounts | None:
         """The summary of the output, if this job wrote it."""
         if not self._output.exists():
             return None
@@ -126,7 +126,7 @@ class Job:
         except (OSError, pa.ArrowInvalid):
             metadata = {}
         if metadata.get(_JOB) == self._shape.encode():
-            return Summary.from_json(metadata[_SUMMARY])
+            return RowCounts.from_json(metadata[_SUMMARY])
         if not overwrite:
             raise ConfigError(f"the file exists: {str(self._output)!r}; give another name, or --force to replace it")
         return None
@@ -146,7 +146,7 @@ class Job:
         """All parts, in order."""
         parts = list(self._existing())
         for number, unit in enumerate(self._source.units(len(parts)), len(parts)):
-            summary = Summary()
+            summary = RowCounts()
             part = self._parts / f"{number:06}.parquet"
             with _Writer(part, self._shape) as writer:
                 for batch in unit.batches:
@@ -166,13 +166,13 @@ class Job:
                 return
             yield part
 
-    def _finish(self, parts: list[Path]) -> Summary:
+    def _finish(self, parts: list[Path]) -> RowCounts:
         """Joins the parts to the output."""
-        total = Summary()
+        total = RowCounts()
         with _Writer(self._output, self._shape) as writer:
             for part in parts:
                 with pq.ParquetFile(part) as file:
-                    total.add(Summary.from_json(file.metadata.metadata[_SUMMARY]))
+                    total.add(RowCounts.from_json(file.metadata.metadata[_SUMMARY]))
                     for group in range(file.metadata.num_row_groups):
                         writer.write(file.read_row_group(group))
             if not parts:
@@ -198,7 +198,7 @@ class _Writer:
         except ValueError as error:
             raise DataError(f"rows of one file differ in their types: {error}") from error
 
-    def close(self, summary: Summary) -> None:
+    def close(self, summary: RowCounts) -> None:
         """Makes the file appear."""
         assert self._writer is not None
         self._writer.add_key_value_metadata(

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from motet.columns._job import Summary, Transform
+from motet.columns._job import RowCounts, Transform
 from motet.columns.arrow import cost, count, parse, render
 from motet.errors import ConfigError
 from motet.metrics import Price
@@ -20,15 +20,15 @@ __all__ = ["PricedColumns", "costing", "counting", "parsing"]
 def parsing(column: str, options: Mapping[str, Any]) -> Transform:
     """`motet.columns.parse` of a column, in the column `parsed`."""
 
-    def transform(table: pa.Table) -> tuple[pa.Table, Summary]:
+    def transform(table: pa.Table) -> tuple[pa.Table, RowCounts]:
         parsed = pa.chunked_array(parse(table.column(column), **options))
-        summary = Summary(table.num_rows, parsed.null_count)
+        summary = RowCounts(table.num_rows, parsed.null_count)
         for chunk in parsed.chunks:
             repairs = chunk.field("repairs").flatten()
             codes, counts = repairs.field("code"), repairs.field("count")
             groups = pa.table({"code": codes, "count": counts}).group_by("code").aggregate([("count", "sum")])
             tokens = chunk.field("tokens")
-            part = Summary(
+            part = RowCounts(
                 repairs={row["code"]: row["count_sum"] for row in groups.to_pylist()},
                 tokens={field.name: pc.sum(tokens.field(field.name)).as_py() or 0 for field in tokens.type.fields},
             )
@@ -41,9 +41,9 @@ def parsing(column: str, options: Mapping[str, Any]) -> Transform:
 def counting(column: str, options: Mapping[str, Any]) -> Transform:
     """`motet.columns.count` of a column, in the column `tokens`."""
 
-    def transform(table: pa.Table) -> tuple[pa.Table, Summary]:
+    def transform(table: pa.Table) -> tuple[pa.Table, RowCounts]:
         counts = pa.chunked_array(count(table.column(column), **options))
-        summary = Summary(table.num_rows, counts.null_count, tokens={column: pc.sum(counts).as_py() or 0})
+        summary = RowCounts(table.num_rows, counts.null_count, tokens={column: pc.sum(counts).as_py() or 0})
         return _with(table, "tokens", counts), summary
 
     return transform
@@ -71,8 +71,8 @@ class PricedColumns:
 def costing(columns: PricedColumns, price: Price | str) -> Transform:
     """`motet.columns.cost`, in `cost` and the counts beside it."""
 
-    def transform(table: pa.Table) -> tuple[pa.Table, Summary]:
-        summary, counts = Summary(table.num_rows), {}
+    def transform(table: pa.Table) -> tuple[pa.Table, RowCounts]:
+        summary, counts = RowCounts(table.num_rows), {}
         for name, values in _counts(table, columns):
             counts[name] = values
             summary.tokens[name] = pc.sum(values).as_py() or 0
