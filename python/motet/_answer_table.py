@@ -12,6 +12,7 @@ from typing import Any
 
 from motet._atomic_files import atomic_write
 from motet._surrogates import joined_surrogates
+from motet._tables import load_pyarrow
 from motet.asking.answer import Answer
 from motet.errors import ConfigError, MotetError
 
@@ -130,11 +131,7 @@ def _schema() -> Any:
 
 
 def _pyarrow() -> Any:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise ConfigError("Arrow tables and parquet files need pyarrow: pip install pyarrow") from error
-    return pyarrow
+    return load_pyarrow("Arrow tables and parquet files")
 
 
 def arrow_table(rows: Iterable[Mapping[str, Any]]) -> Any:
@@ -178,11 +175,8 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
 
 
 def _write_parquet(rows: Iterable[Mapping[str, Any]], file: Any) -> None:
-    pa = _pyarrow()
-    from pyarrow import parquet
-
-    schema = _schema()
-    with parquet.ParquetWriter(pa.PythonFile(_Sink(file), mode="w"), schema) as writer:
+    pa, schema = _pyarrow(), _schema()
+    with pa.parquet.ParquetWriter(pa.PythonFile(_Sink(file), mode="w"), schema) as writer:
         for batch in _batches(rows, pa, schema):
             writer.write_batch(batch)
 

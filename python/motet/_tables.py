@@ -11,7 +11,7 @@ from typing import Any
 
 from motet.errors import ConfigError, DataError
 
-__all__ = ["prompt_in", "rows_of"]
+__all__ = ["json_object", "json_objects", "load_pyarrow", "prompt_in", "rows_of"]
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
 
@@ -51,7 +51,7 @@ def _file_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     if suffix not in SUFFIXES:
         raise ConfigError(f"a table's file must end in one of {', '.join(SUFFIXES)}: {str(path)!r}")
     if suffix == ".parquet":
-        parquet = _pyarrow("parquet files").parquet
+        parquet = load_pyarrow("parquet files").parquet
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()
@@ -78,19 +78,44 @@ def _json_line(line: bytes, path: Path, number: int) -> Any:
 
 
 def _arrow_rows(table: Any) -> Iterator[Mapping[str, Any]]:
-    reader = _pyarrow("Arrow tables").RecordBatchReader.from_stream(table)
+    reader = load_pyarrow("Arrow tables").RecordBatchReader.from_stream(table)
     for batch in reader:
         for start in range(0, batch.num_rows, 1024):
             yield from batch.slice(start, 1024).to_pylist()
 
 
-def _pyarrow(what: str) -> Any:
+def load_pyarrow(what: str) -> Any:
+    """The library, with `pyarrow.parquet`. `what`: what needs it, for the `ConfigError` that is raised without it."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise ConfigError(f"{what} need pyarrow: pip install pyarrow") from error
     return pyarrow
+
+
+def json_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects on the lines of a file that are not blank, each with its place. Raises `DataError` with the line."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                place = f"{path}, line {number}"
+                try:
+                    shape = json_object(line, place)
+                except DataError as error:
+                    raise DataError(str(error), path=str(path), line=number) from None
+                yield place, shape
+
+
+def json_object(line: bytes, place: str) -> dict[str, Any]:
+    """The object on a line. Raises `DataError`."""
+    try:
+        shape = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: not JSON: {error}") from None
+    if not isinstance(shape, dict):
+        raise DataError(f"{place}: not an object: {shape!r:.80}")
+    return shape
 
 
 def prompt_in(row: Mapping[str, Any], column: str | None = None) -> Any:

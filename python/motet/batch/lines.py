@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from motet._tables import json_objects
 from motet.errors import DataError
 
 __all__ = ["CHAT", "COMPLETIONS", "BatchRequest", "BatchResult", "read_requests", "read_results", "result_of"]
@@ -79,31 +80,14 @@ def result_of(shape: Mapping[str, Any], place: str) -> BatchResult:
 
 def read_requests(path: str | Path) -> Iterator[BatchRequest]:
     """The requests of a file, in OpenAI's format or in Together's. Raises `DataError` with the line."""
-    with Path(path).open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                place = f"{path}, line {number}"
-                yield BatchRequest.of(json_object(line, place), place)
+    for place, shape in json_objects(Path(path)):
+        yield BatchRequest.of(shape, place)
 
 
 def read_results(path: str | Path) -> Iterator[BatchResult]:
     """The results of a file, in their order. Raises `DataError` with the line."""
-    with Path(path).open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                place = f"{path}, line {number}"
-                yield result_of(json_object(line, place), place)
-
-
-def json_object(line: bytes, place: str) -> Mapping[str, Any]:
-    """The object on a line. Raises `DataError`."""
-    try:
-        shape = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not JSON: {error}") from None
-    if not isinstance(shape, Mapping):
-        raise DataError(f"{place}: not an object: {shape!r:.80}")
-    return shape
+    for place, shape in json_objects(Path(path)):
+        yield result_of(shape, place)
 
 
 def lines_with_offsets(file: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -11,11 +11,12 @@ from typing import Any, BinaryIO, NamedTuple
 
 from motet import _core, catalog
 from motet._answer_table import Summary, answer_row, arrow_table, error_row, write_rows
+from motet._tables import json_object
 from motet.asking.episode import Episode
 from motet.asking.request import PreparedRequest
 from motet.backend import Request
 from motet.batch.folder import Batch, Part
-from motet.batch.lines import CHAT, BatchRequest, BatchResult, json_object, lines_with_offsets, result_of
+from motet.batch.lines import CHAT, BatchRequest, BatchResult, lines_with_offsets, result_of
 from motet.catalog import Spec, SpecCost
 from motet.dialects.chat import to_messages
 from motet.errors import ApiError, MotetError

@@ -7,14 +7,14 @@ Reads the logs of OpenAI's `evals` (`{"type": "sampling", "data": {"sampled": ..
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from motet import _core
 from motet._atomic_files import atomic_write
-from motet.errors import DataError
+from motet._tables import json_objects
 from motet.message import Completion
 
 __all__ = ["CleanedFile", "answer_of", "clean_file", "completion_of"]
@@ -67,23 +67,9 @@ def clean_file(source: str | Path, target: str | Path, *, tools: Iterable[Any] |
     names = None if tools is None else list(tools)
     cleaner = _Cleaner(names)
     with atomic_write(Path(target)) as (file,):
-        for row in _rows(Path(source)):
+        for _, row in json_objects(Path(source)):
             file.write(json.dumps(cleaner.clean(row), ensure_ascii=True).encode() + b"\n")
     return cleaner.summary()
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}, line {number}: not JSON: {error}", path=str(path), line=number) from None
-            if not isinstance(row, dict):
-                raise DataError(f"{path}, line {number}: not an object: {row!r:.80}", path=str(path), line=number)
-            yield row
 
 
 class _Cleaner:
