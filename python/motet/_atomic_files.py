@@ -7,7 +7,7 @@ import errno
 import glob
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from motet.errors import DiskFullError
@@ -21,6 +21,7 @@ __all__ = [
     "TEMP_SUFFIX",
     "AtomicWriter",
     "append",
+    "atomic_files",
     "atomic_write",
     "disk_full_as_error",
     "lock",
@@ -52,6 +53,7 @@ class AtomicWriter:
         self.size = 0
         self._chunks: list[bytes] = []
         self._buffered_bytes = 0
+        self._sealed = False
         remove_stale_temp_files(self.path)
         handle, name = _temp_file(self.path)
         self._handle: int | None = handle
@@ -75,7 +77,10 @@ class AtomicWriter:
         self.size += len(data)
 
     def seal(self) -> None:
-        """Flushes everything to disk."""
+        """Flushes everything to disk. Nothing is written behind it; a second call does nothing."""
+        if self._sealed:
+            return
+        self._sealed = True
         assert self._handle is not None
         self._flush()
         os.fsync(self._handle)
@@ -137,16 +142,27 @@ def remove_stale_temp_files(path: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_write(*paths: Path) -> Iterator[tuple[AtomicWriter, ...]]:
-    """Writers for new contents of files, which replace the old ones when the block ends without an error.
+    """Writers for new contents of files, which replace the old ones as those of `atomic_files` do."""
+    with atomic_files() as new_file:
+        yield tuple(map(new_file, paths))
+
+
+@contextlib.contextmanager
+def atomic_files() -> Iterator[Callable[[Path], AtomicWriter]]:
+    """A function that makes a writer for the new content of a file; all of them replace the old contents when the block
+    ends without an error. A writer may be sealed before.
 
     At any time each file has its complete old or its complete new content. All are on disk before the first rename, so
     only a crash between two renames leaves new and old files side by side.
     """
     files: list[AtomicWriter] = []
+
+    def new_file(path: Path) -> AtomicWriter:
+        files.append(AtomicWriter(path))
+        return files[-1]
+
     try:
-        for path in paths:
-            files.append(AtomicWriter(path))
-        yield tuple(files)
+        yield new_file
         for file in files:
             file.seal()
         for file in files:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from motet import catalog
-from motet._atomic_files import AtomicWriter, sync_folder
+from motet._atomic_files import AtomicWriter, atomic_files
 from motet._tables import prompt_in, rows_of
 from motet.asking.options import Options, PreparedOptions
 from motet.asking.request import prepare
@@ -209,9 +209,9 @@ def write_parts(
 ) -> tuple[Part, ...]:
     """Writes requests to files within the limits, all or none of them. `first`: the number of the first file."""
     parts: list[Part] = []
-    files: list[AtomicWriter] = []
+    file: AtomicWriter | None = None
     count = 0
-    try:
+    with atomic_files() as new_file:
         for request in requests:
             line = request.line(openai=openai)
             if len(line) > max_bytes:
@@ -219,26 +219,17 @@ def write_parts(
                     f"the request {request.custom_id} has {len(line)} bytes, and a file at most {max_bytes}"
                 )
             part = parts[-1] if parts else None
-            if part is None or part.requests == max_requests or part.bytes + len(line) > max_bytes:
-                if files:
-                    files[-1].seal()
+            if file is None or part is None or part.requests == max_requests or part.bytes + len(line) > max_bytes:
+                if file is not None:
+                    file.seal()
                 part = Part(f"requests-{first + len(parts):05d}.jsonl", 0, 0)
-                files.append(AtomicWriter(folder / part.name))
+                file = new_file(folder / part.name)
                 parts.append(part)
-            files[-1].write(line)
+            file.write(line)
             parts[-1] = replace(part, requests=part.requests + 1, bytes=part.bytes + len(line))
             count += 1
             if on_progress is not None and count % 1000 == 0:
                 on_progress(count)
-        if files:
-            files[-1].seal()
-        for file in files:
-            file.commit()
-    except BaseException:
-        for file in files:
-            file.discard()
-        raise
-    sync_folder(folder)
     if on_progress is not None:
         on_progress(count)
     return tuple(parts)
