@@ -12,7 +12,7 @@ from typing import Any
 
 from motet._atomic_files import atomic_write
 from motet._surrogates import joined_surrogates
-from motet._tables import load_pyarrow
+from motet._tables import load_pyarrow, parquet_file
 from motet.asking.answer import Answer
 from motet.errors import ConfigError, MotetError
 
@@ -176,31 +176,6 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
 
 def _write_parquet(rows: Iterable[Mapping[str, Any]], file: Any) -> None:
     pa, schema = _pyarrow(), _schema()
-    with pa.parquet.ParquetWriter(pa.PythonFile(_Sink(file), mode="w"), schema) as writer:
+    with pa.parquet.ParquetWriter(parquet_file(file), schema) as writer:
         for batch in _batches(rows, pa, schema):
             writer.write_batch(batch)
-
-
-class _Sink:
-    """An atomic writer as a file object."""
-
-    closed = False
-
-    def __init__(self, writer: Any) -> None:
-        self._writer = writer
-        self._size = 0
-
-    def write(self, data: Any) -> int:
-        data = bytes(data)
-        self._writer.write(data)
-        self._size += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._size
-
-    def flush(self) -> None:
-        """The writer flushes when it is sealed."""
-
-    def close(self) -> None:
-        """The writer is sealed by its own block."""

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from motet._atomic_files import AtomicWriter
 from motet.errors import ConfigError, DataError
 
-__all__ = ["json_object", "json_objects", "load_pyarrow", "prompt_in", "rows_of"]
+__all__ = ["json_object", "json_objects", "load_pyarrow", "parquet_file", "prompt_in", "rows_of"]
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
 
@@ -92,6 +93,36 @@ def load_pyarrow(what: str) -> Any:
     except ImportError as error:
         raise ConfigError(f"{what} need pyarrow: pip install pyarrow") from error
     return pyarrow
+
+
+def parquet_file(writer: AtomicWriter) -> Any:
+    """The file for a `ParquetWriter`, which writes to an atomic writer. The writer is sealed by its own block."""
+    return load_pyarrow("parquet files").PythonFile(_Sink(writer), mode="w")
+
+
+class _Sink:
+    """An atomic writer as a file object."""
+
+    closed = False
+
+    def __init__(self, writer: AtomicWriter) -> None:
+        self._writer = writer
+        self._size = 0
+
+    def write(self, data: Any) -> int:
+        data = bytes(data)
+        self._writer.write(data)
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        """The writer flushes when it is sealed."""
+
+    def close(self) -> None:
+        """The writer is sealed by its own block."""
 
 
 def json_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,6 +7,7 @@ folder is removed. So a kill at any moment loses the unit in work and nothing el
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,12 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from motet._atomic_files import lock, sync_folder, write_whole
+from motet._atomic_files import AtomicWriter, atomic_write, lock, write_whole
+from motet._tables import parquet_file
 from motet.columns._source import Source
 from motet.errors import ConfigError, DataError
 
@@ -148,13 +150,13 @@ class Job:
         for number, unit in enumerate(self._source.units(len(parts)), len(parts)):
             summary = RowCounts()
             part = self._parts / f"{number:06}.parquet"
-            with _Writer(part, self._shape) as writer:
+            with _writing(part, self._shape) as writer:
                 for batch in unit.batches:
                     table, counts = self._transform(batch)
                     summary.add(counts)
                     writer.write(table)
                 summary.unreadable += unit.unreadable
-                writer.close(summary)
+                writer.finish(summary)
             parts.append(part)
             on_progress(unit.end)
         return parts
@@ -169,7 +171,7 @@ class Job:
     def _finish(self, parts: list[Path]) -> RowCounts:
         """Joins the parts to the output."""
         total = RowCounts()
-        with _Writer(self._output, self._shape) as writer:
+        with _writing(self._output, self._shape) as writer:
             for part in parts:
                 with pq.ParquetFile(part) as file:
                     total.add(RowCounts.from_json(file.metadata.metadata[_SUMMARY]))
@@ -178,45 +180,38 @@ class Job:
             if not parts:
                 empty, _ = self._transform(self._source.schema.empty_table())
                 writer.write(empty)
-            writer.close(total)
+            writer.finish(total)
         return total
 
 
 class _Writer:
-    """A Parquet file that appears at once when it is complete and on disk."""
+    """Tables in a Parquet file, and at its end what was in them."""
 
-    def __init__(self, path: Path, job: str) -> None:
-        self._path, self._job = path, job
-        self._temporary = path.with_name(f".{path.name}.tmp")
+    def __init__(self, file: AtomicWriter, job: str) -> None:
+        self._file, self._job = file, job
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, table: pa.Table) -> None:
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._temporary, table.schema)
+            self._writer = pq.ParquetWriter(parquet_file(self._file), table.schema)
         try:
             self._writer.write_table(table)
         except ValueError as error:
             raise DataError(f"rows of one file differ in their types: {error}") from error
 
-    def close(self, summary: RowCounts) -> None:
-        """Makes the file appear."""
+    def finish(self, summary: RowCounts) -> None:
         assert self._writer is not None
         self._writer.add_key_value_metadata(
             {_JOB.decode(): self._job, _SUMMARY.decode(): json.dumps(summary.to_dict())}
         )
-        self._writer.close()
-        handle = os.open(self._temporary, os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        self._temporary.replace(self._path)
-        sync_folder(self._path.parent)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
-        self._temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(path: Path, job: str) -> Iterator[_Writer]:
+    """A writer of a file that appears at once when the block ends without an error."""
+    with atomic_write(path) as (file,), contextlib.closing(_Writer(file, job)) as writer:
+        yield writer
