@@ -2,7 +2,7 @@
 //! Every other shape is left to the reader in Python, `motet.dialects`, which knows all of them and their errors.
 
 use motet::tool_name::name_of;
-use motet::{Developer, Message, Part, Role, Stop, ToolCall, ToolResult};
+use motet::{Developer, Message, Part, Role, ToolCall, ToolResult};
 use serde_json::{Map, Value};
 
 const REASONING_KEYS: [&str; 3] = ["reasoning", "reasoning_content", "thinking"];
@@ -91,17 +91,11 @@ fn call(value: &Value) -> Option<Part> {
     let call = Shape(value.as_object()?);
     let function = Shape(call.get("function")?.as_object()?);
     let arguments = function.text("arguments")?.filter(|text| !text.is_empty()).unwrap_or("{}");
-    Some(Part::ToolCall(ToolCall {
-        id: call.text("id")?.unwrap_or_default().to_owned(),
-        name: name_of(function.text("name")??).to_owned(),
-        arguments: arguments.to_owned(),
-        recipient: String::new(),
-        recipient_at: None,
-        channel: None,
-        content_type: None,
-        stop: Some(Stop::Call),
-        trusted: true,
-    }))
+    Some(Part::ToolCall(ToolCall::new(
+        call.text("id")?.unwrap_or_default().to_owned(),
+        name_of(function.text("name")??).to_owned(),
+        arguments.to_owned(),
+    )))
 }
 
 fn result(shape: Shape<'_>) -> Option<ToolResult> {
@@ -111,14 +105,6 @@ fn result(shape: Shape<'_>) -> Option<ToolResult> {
     if id.is_empty() && name.is_none() {
         return None;
     }
-    Some(ToolResult {
-        tool_call_id: id.to_owned(),
-        name: name.filter(|name| !name.is_empty()).map(|name| name_of(name).to_owned()),
-        content: shape.text("content")??.to_owned(),
-        is_json: false,
-        author: None,
-        recipient: None,
-        channel: None,
-        content_type: None,
-    })
+    let name = name.filter(|name| !name.is_empty()).map(|name| name_of(name).to_owned());
+    Some(ToolResult::new(id.to_owned(), name, shape.text("content")??.to_owned()))
 }

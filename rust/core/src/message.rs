@@ -101,6 +101,23 @@ pub struct ToolCall {
     pub trusted: bool,
 }
 
+impl ToolCall {
+    /// A call of a conversation, written as the dialect writes calls.
+    pub fn new(id: String, name: String, arguments: String) -> ToolCall {
+        ToolCall {
+            id,
+            name,
+            arguments,
+            recipient: String::new(),
+            recipient_at: None,
+            channel: None,
+            content_type: None,
+            stop: Some(Stop::Call),
+            trusted: true,
+        }
+    }
+}
+
 /// The result of a tool call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolResult {
@@ -117,6 +134,22 @@ pub struct ToolResult {
     /// `None`: `commentary`; the empty string: a frame without a channel.
     pub channel: Option<String>,
     pub content_type: Option<String>,
+}
+
+impl ToolResult {
+    /// A result of a conversation, whose content is text, written as the dialect writes results.
+    pub fn new(tool_call_id: String, name: Option<String>, content: String) -> ToolResult {
+        ToolResult {
+            tool_call_id,
+            name,
+            content,
+            is_json: false,
+            author: None,
+            recipient: None,
+            channel: None,
+            content_type: None,
+        }
+    }
 }
 
 /// The instructions of a developer frame, and its tools.

@@ -6,7 +6,7 @@
 //! read of it here is the same as there: `tests/dialects/test_plain_chat.py` compares the two.
 
 use super::text::utf8;
-use motet::frame::{Role, Stop};
+use motet::frame::Role;
 use motet::message::{Developer, Message, Part, ToolCall, ToolResult};
 use motet::tool_name::name_of;
 use pyo3::intern;
@@ -285,27 +285,14 @@ impl PlainPart<'_> {
             PlainPart::Text(text) => Part::Text { text: owned(text)?, channel: None, content_type: None },
             PlainPart::Reasoning(text) => Part::Reasoning { text: owned(text)?, content_type: None },
             PlainPart::Preamble(text) => Part::Preamble { text: owned(text)?, content_type: None },
-            PlainPart::Call { name, arguments, id } => Part::ToolCall(ToolCall {
-                id: or_empty(id.as_ref())?,
-                name: name.clone(),
-                arguments: arguments.as_ref().map_or_else(|| Ok(NO_ARGUMENTS.to_owned()), owned)?,
-                recipient: String::new(),
-                recipient_at: None,
-                channel: None,
-                content_type: None,
-                stop: Some(Stop::Call),
-                trusted: true,
-            }),
-            PlainPart::Result { id, content, name } => Part::ToolResult(ToolResult {
-                tool_call_id: or_empty(id.as_ref())?,
-                name: name.clone(),
-                content: owned(content)?,
-                is_json: false,
-                author: None,
-                recipient: None,
-                channel: None,
-                content_type: None,
-            }),
+            PlainPart::Call { name, arguments, id } => Part::ToolCall(ToolCall::new(
+                or_empty(id.as_ref())?,
+                name.clone(),
+                arguments.as_ref().map_or_else(|| Ok(NO_ARGUMENTS.to_owned()), owned)?,
+            )),
+            PlainPart::Result { id, content, name } => {
+                Part::ToolResult(ToolResult::new(or_empty(id.as_ref())?, name.clone(), owned(content)?))
+            }
         })
     }
 }
