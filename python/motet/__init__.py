@@ -119,6 +119,7 @@ if TYPE_CHECKING:
     )
     from motet.harmony.grammar import grammar
     from motet.integrations.mcp import tools_from_mcp
+    from motet.ledgers.ledger import Ledger, LedgerWarning, label, ledger
     from motet.limits import Budget, budget
     from motet.loop.machine import RunOptions
     from motet.loop.run import Run, Step
@@ -172,6 +173,7 @@ _MODULES = {
     "harmony": "Attribution Prompt render render_frames render_training Rendered Training TrainingSample",
     "harmony.grammar": "grammar",
     "integrations.mcp": "tools_from_mcp",
+    "ledgers.ledger": "Ledger LedgerWarning label ledger",
     "limits": "Budget budget",
     "loop.machine": "RunOptions",
     "loop.run": "Run Step",
@@ -243,6 +245,8 @@ __all__ = [
     "InvalidJsonError",
     "InvalidRequestError",
     "JsonReading",
+    "Ledger",
+    "LedgerWarning",
     "LimitError",
     "MaxCostError",
     "MaxStepsError",
@@ -326,6 +330,8 @@ __all__ = [
     "get_brain_atoms",
     "grammar",
     "guard",
+    "label",
+    "ledger",
     "models",
     "parse",
     "parse_batch",

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
+import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
 from typing import Self
 
+from motet._context import Scope
 from motet.catalog import to_money
-from motet.errors import MaxCostError, RequestTimeoutError
+from motet.errors import ConfigError, MaxCostError, RequestTimeoutError
+from motet.ledgers.ledger import Ledger
+from motet.ledgers.spending import PERIODS, Claim, Period, Share
 
-__all__ = ["Budget", "Limits", "Reservation", "active", "budget"]
+__all__ = ["Budget", "Limits", "Period", "Reservation", "active", "budget"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,31 +59,44 @@ _lock = threading.RLock()
 class Budget:
     """US dollars for all requests within a `with` block. Made by `motet.budget`."""
 
-    def __init__(self, limit: Decimal) -> None:
+    def __init__(self, limit: Decimal, *, ledger: Ledger | None = None, per: Period | None = None) -> None:
         self.limit = limit
+        self.ledger = ledger
+        """The ledger that the budget looks at, and whose processes share it. `None`: the budget is this process's."""
+        self.per = per
+        self.share = None if ledger is None else Share(ledger.writer, per)
         self._settled = Decimal(0)
         self._reservations: set[Reservation] = set()
 
     @property
     def spent(self) -> Decimal:
-        """US dollars of ended requests, and of what has arrived of running ones."""
+        """US dollars of ended requests, and of what has arrived of running ones; with a ledger, those of the rows of
+        its present period."""
+        if self.share is not None:
+            return self.share.read().spent
         with _lock:
             return self._settled + sum([reservation.spent for reservation in self._reservations], Decimal(0))
 
     @property
     def reserved(self) -> Decimal:
-        """US dollars that running requests may still spend besides `spent`."""
+        """US dollars that running requests may still spend besides `spent`; with a ledger, those of all processes."""
+        if self.share is not None:
+            return self.share.read().reserved
         with _lock:
             return sum([running.amounts[self] - running.spent for running in self._reservations], Decimal(0))
 
     @property
     def left(self) -> Decimal:
         """US dollars that are neither spent nor reserved, from 0."""
+        if self.share is not None:
+            spending = self.share.read()
+            return max(self.limit - spending.spent - spending.reserved, Decimal(0))
         with _lock:
             return max(self._free(None), Decimal(0))
 
     def __repr__(self) -> str:
-        return f"Budget({self.limit}, spent={self.spent})"
+        ledger = "" if self.ledger is None else f", per={self.per!r}, ledger={self.ledger!r}"
+        return f"Budget({self.limit}, spent={self.spent}{ledger})"
 
     def _free(self, reservation: Reservation | None) -> Decimal:
         """The part of the limit that is neither settled nor reserved by other reservations."""
@@ -85,22 +104,13 @@ class Budget:
         return self.limit - self._settled - sum(others, Decimal(0))
 
     def __enter__(self) -> Self:
-        chain: tuple[Budget, ...] = (*(_chain.get() or ()), self)
-        _chain.set(chain)
-        with _lock:
-            _entered.append(chain)
+        _scope.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        chain = _chain.get() or ()
-        # A context variable's token is valid only in its own context, and tasks and threads may leave the block.
-        place = max([index for index, entered in enumerate(chain) if entered is self], default=len(chain))
-        _chain.set((*chain[:place], *chain[place + 1 :]) or None)
-        with _lock:
-            if chain in _entered:
-                _entered.remove(chain)
+        _scope.leave(self)
 
 
 class Reservation:
@@ -114,7 +124,10 @@ class Reservation:
     def __init__(self, budgets: Sequence[Budget], *, least: Decimal, most: Decimal | None) -> None:
         """`least`: what must be free, the cost of the prompt and of `max_tokens` or else of the first tokens. `most`:
         highest possible cost; `None` if unbounded. Both in US dollars."""
-        self.budgets = tuple(budgets)
+        self.budgets = tuple([budget for budget in budgets if budget.share is None])
+        self._shared = [(budget, budget.share) for budget in budgets if budget.share is not None]
+        self._token = uuid.uuid4().hex if self._shared else ""
+        """Names the reservation in ledgers."""
         self.amounts: dict[Budget, Decimal] = {}
         self.spent = Decimal(0)
         self._least = least
@@ -123,6 +136,7 @@ class Reservation:
     def acquire(self, timeout: float | None = None) -> None:
         """Reserves, and waits for room up to `timeout` seconds. Raises `MaxCostError` where there is none, and
         `RequestTimeoutError` after that time."""
+        end = None if timeout is None else time.monotonic() + timeout
         while (waiter := self._try()) is not None:
             released = threading.Event()
             waiter.wake = released.set
@@ -133,9 +147,18 @@ class Reservation:
                     raise _no_room_in_time(timeout)
             finally:
                 waiter.remove()
+        try:
+            while not self._have_all([claim.result() for claim in self._claim()]):
+                if end is not None and time.monotonic() >= end:
+                    raise _no_room_in_time(timeout)
+                time.sleep(_POLL_SECONDS)
+        except BaseException:
+            self.settle(Decimal(0))
+            raise
 
     async def aacquire(self, timeout: float | None = None) -> None:
         """`acquire`, awaited."""
+        end = None if timeout is None else time.monotonic() + timeout
         while (waiter := self._try()) is not None:
             released = asyncio.Event()
             loop = asyncio.get_running_loop()
@@ -149,6 +172,38 @@ class Reservation:
                 raise _no_room_in_time(timeout) from None
             finally:
                 waiter.remove()
+        try:
+            while not self._have_all([await asyncio.wrap_future(claim) for claim in self._claim()]):
+                if end is not None and time.monotonic() >= end:
+                    raise _no_room_in_time(timeout)
+                await asyncio.sleep(_POLL_SECONDS)
+        except BaseException:
+            self.settle(Decimal(0))
+            raise
+
+    def _claim(self) -> list[Future[Claim]]:
+        """Reserves in the ledgers of the budgets."""
+        nested = any(outer.amounts for outer in _open.get() if outer is not self)
+        return [
+            share.reserve(self._token, budget.limit, self._least, self._most, waits=not nested)
+            for budget, share in self._shared
+        ]
+
+    def _have_all(self, claims: Sequence[Claim]) -> bool:
+        """False if a ledger has no room, and waiting may help. Raises `MaxCostError` if it cannot."""
+        for (budget, _), claim in zip(self._shared, claims, strict=True):
+            if not claim.reserved and not claim.can_wait:
+                raise self._refusal(budget, claim.amount)
+        if not all(claim.reserved for claim in claims):
+            self._release()
+            return False
+        self.amounts |= {budget: claim.amount for (budget, _), claim in zip(self._shared, claims, strict=True)}
+        return True
+
+    def _release(self) -> None:
+        """Ends the reservations in ledgers, of claims that are not decided yet as well: works run in their order."""
+        for _, share in self._shared:
+            share.release(self._token)
 
     def _try(self) -> _Waiter | None:
         """Reserves, or gives a registered waiter if it is worth to wait. Raises `MaxCostError` otherwise."""
@@ -161,7 +216,7 @@ class Reservation:
             if not fits and running and not nested:
                 return _Waiter(self.budgets)
             if not fits and any(amount < self._least for amount in free.values()):
-                raise self._refusal()
+                raise self._tightest()
             for budget, amount in free.items():
                 self.amounts[budget] = amount if self._most is None else min(self._most, amount)
                 budget._reservations.add(self)
@@ -175,8 +230,10 @@ class Reservation:
             ahead = ahead if self._most is None else max(cost, min(ahead, self._most))
             for budget, amount in self.amounts.items():
                 if ahead > amount:
-                    if ahead > budget._free(self):
-                        return self._error(budget, ahead)
+                    # A ledger's reservation is the most that the request can cost, or was all that was free.
+                    free = amount if budget.share is not None else budget._free(self)
+                    if ahead > free:
+                        return self._error(budget, ahead, free)
                     self.amounts[budget] = ahead
         return None
 
@@ -190,17 +247,23 @@ class Reservation:
             for waiter in list(_waiters):
                 if not set(waiter.budgets).isdisjoint(self.budgets):
                     waiter.notify()
+        self._release()
 
-    def _refusal(self) -> MaxCostError:
+    def _tightest(self) -> MaxCostError:
         with _lock:
             tightest = min(self.budgets, key=lambda budget: budget._free(None))
-            error = self._error(tightest, self._least)
+            return self._refusal(tightest, tightest._free(self))
+
+    def _refusal(self, budget: Budget, free: Decimal) -> MaxCostError:
+        """The error of a request that is not sent."""
+        error = self._error(budget, self._least, free)
         error.cost = Decimal(0)
         return error
 
-    def _error(self, budget: Budget, amount: Decimal) -> MaxCostError:
+    def _error(self, budget: Budget, amount: Decimal, free: Decimal) -> MaxCostError:
+        period = f" for each {budget.per}" if budget.per else ""
         return MaxCostError(
-            f"the budget of {budget.limit} dollars is used up: {budget.limit - budget._free(self)} are spent or "
+            f"the budget of {budget.limit} dollars{period} is used up: {budget.limit - free} are spent or "
             f"reserved, and this request needs {amount}",
             limit=budget.limit,
             option="budget",
@@ -236,30 +299,24 @@ class _Waiter:
                 _waiters.remove(self)
 
 
+_POLL_SECONDS = 0.05
+"""Between two tries to reserve in a ledger: other processes do not say when they are done."""
 _waiters: list[_Waiter] = []
 _open: ContextVar[tuple[Reservation, ...]] = ContextVar("motet_reservations", default=())
 """Reservations of the requests that this context runs within; tasks inherit them."""
-_chain: ContextVar[tuple[Budget, ...] | None] = ContextVar("motet_budgets", default=None)
-_entered: list[tuple[Budget, ...]] = []
+_scope: Scope[Budget] = Scope("motet_budgets")
 
 
 def active() -> tuple[Budget, ...]:
-    """The budgets that pay for requests made here.
+    """The budgets that pay for requests made here: those of the enclosing `with` blocks.
 
-    Tasks inherit them. A thread does not inherit the context of the thread that started it: requests in a thread
-    without budgets of its own count against the budgets that all open `with` blocks of the process share. Where
-    several are open side by side there may be no such budget; then name it with `budget=`.
+    Where several are open side by side, a thread that is started without its context may have none; then name it with
+    `budget=`.
     """
-    own = _chain.get()
-    if own is not None:
-        return own
-    with _lock:
-        # A chain that another one continues is counted once, in its longer form.
-        longest = [chain for chain in _entered if not any(chain == other[: len(chain)] != other for other in _entered)]
-    return tuple([same[0] for same in zip(*longest, strict=False) if len(set(same)) == 1]) if longest else ()
+    return _scope.active()
 
 
-def budget(limit: Decimal | str | float) -> Budget:
+def budget(limit: Decimal | str | float, *, per: Period | None = None, ledger: Ledger | None = None) -> Budget:
     """US dollars for all requests within its `with` block: of all atoms, in all tasks and threads.
 
     `with motet.budget("0.05") as b: ...`, then `b.spent`, `b.reserved` and `b.left`. A request reserves its prompt and
@@ -267,5 +324,16 @@ def budget(limit: Decimal | str | float) -> Budget:
     reserved too much for that, it waits for them; where none runs and not even its prompt is affordable, it is not
     sent and `MaxCostError` is raised. An answer that passes its reservation ends with `MaxCostError`, unless it is
     complete by then, so the sum passes the limit by one chunk at most.
+
+    `ledger`: a `motet.ledger` in which the requests are recorded, and with whose other rows they share the limit: those
+    of earlier runs and of other processes, whatever block or atom they are from. `per`: `hour`, `day` or `month` (in
+    UTC) bounds the rows of the present one; by default all rows count. Processes reserve in the file, so that they do
+    not pass the limit together; a reservation of a killed process is free after a minute.
     """
-    return Budget(to_money(limit, "budget", floats=True))
+    if per not in PERIODS:
+        raise ValueError(f"per must be 'hour', 'day' or 'month', not {per!r}")
+    if ledger is not None and not isinstance(ledger, Ledger):
+        raise TypeError(f"ledger must be made by motet.ledger, not {ledger!r:.80}")
+    if per is not None and ledger is None:
+        raise ConfigError(f"per={per!r} needs the rows of earlier runs: give ledger=motet.ledger('usage.db')")
+    return Budget(to_money(limit, "budget", floats=True), ledger=ledger, per=per)

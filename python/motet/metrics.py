@@ -23,6 +23,7 @@ __all__ = [
     "Usage",
     "cost_of",
     "measure",
+    "share_of",
     "to_money",
 ]
 
@@ -167,6 +168,11 @@ def cost_of(price: Price, prompt_tokens: int, output_tokens: int) -> Decimal | N
 
 def _amount(price: Decimal, count: int) -> Decimal:
     return _EXACT.divide(_EXACT.multiply(price, Decimal(count)), MILLION)
+
+
+def share_of(cash: Decimal, count: int, total: int) -> Decimal:
+    """US dollars of some of the tokens that cost `cash`, all of one price. Exact."""
+    return _EXACT.divide(_EXACT.multiply(cash, Decimal(count)), Decimal(total)) if total else Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

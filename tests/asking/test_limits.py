@@ -428,7 +428,7 @@ def test_threads_can_share_one_budget() -> None:
 
         costs += asyncio.run(main())
     assert budget.spent == sum(costs)
-    assert (limits._entered, limits.active()) == ([], ())
+    assert (limits._scope._entered, limits.active()) == ([], ())
 
 
 def active_in_a_thread() -> tuple[limits.Budget, ...]:
@@ -459,7 +459,7 @@ def test_new_thread_inherits_the_active_budgets() -> None:
             await asyncio.gather(within(), within())
 
         asyncio.run(main())
-    assert (limits._entered, active_in_a_thread()) == ([], ())
+    assert (limits._scope._entered, active_in_a_thread()) == ([], ())
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ PACKAGE = Path(__file__).parents[2] / "python" / "motet"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     "errors _lazy _light_dataclass _message_words _surrogates _context _retry _plot",
-    "_core tolerant_json _atomic_files _lazy_completion",
+    "_core tolerant_json _atomic_files _lazy_completion _sqlite",
     "message metrics _tables",
-    "catalog schema dialects",
+    "catalog schema dialects ledgers",
     "harmony limits repository",
     "backend tiktoken openai_harmony transformers",
     "trace oss_harmony engines",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from motet import trace
 from motet.asking.answer import Answer
+from motet.asking.observation import Observation
 from motet.asking.request import PreparedRequest
 from motet.asking.stream import AnswerStream, AsyncAnswerStream
 from motet.backend import Backend
@@ -39,10 +39,10 @@ class ModelClient:
                 prepared = retry
 
     def _ask_once(self, prepared: PreparedRequest) -> Answer[Any]:
-        with trace.Span(prepared.request) as span:
+        with Observation(prepared, self.backend) as observation:
             try:
                 reply = (prepared.backend or self.backend).execute(prepared.request)
-                return self._on_answer(span.record(prepared.finish(reply)))
+                return self._on_answer(observation.record(prepared.finish(reply)))
             except MotetError as error:
                 raise prepared.enrich_error(error) from error.__cause__
 
@@ -63,10 +63,10 @@ class ModelClient:
                 prepared = retry
 
     async def _aask_once(self, prepared: PreparedRequest) -> Answer[Any]:
-        with trace.Span(prepared.request) as span:
+        async with Observation(prepared, self.backend) as observation:
             try:
                 reply = await (prepared.backend or self.backend).aexecute(prepared.request)
-                return self._on_answer(span.record(prepared.finish(reply)))
+                return self._on_answer(observation.record(prepared.finish(reply)))
             except MotetError as error:
                 raise prepared.enrich_error(error) from error.__cause__
 

@@ -6,7 +6,7 @@ import datetime
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -36,6 +36,7 @@ from motet.errors import (
     StreamError,
     TruncatedOutputError,
 )
+from motet.ledgers.ledger import Ledger, active_labels, active_ledgers
 from motet.limits import Budget
 from motet.message import Completion, DeveloperContent, Message, Text, ToolCall, ToolResult
 from motet.metrics import Chars, Metrics, Price, Usage, measure
@@ -96,6 +97,10 @@ class PreparedRequest:
     on_limit: Literal["raise", "answer"] = "raise"
     interruption: Interruption | None = None
     """The request that was ended within its reasoning, and that this one answers."""
+    ledgers: tuple[Ledger, ...] = ()
+    """Where the request is recorded, besides the ledgers of its budgets."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The labels of its rows there."""
 
     @property
     def answers_at_limit(self) -> bool:
@@ -406,6 +411,8 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
         options.retries,
         fallbacks=options.fallbacks,
         on_limit=options.on_limit,
+        ledgers=active_ledgers(),
+        labels=active_labels(),
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from decimal import Decimal
 from typing import Any
 
-from motet import trace
 from motet._context import AsyncClosing, Closing
 from motet._core import Event
 from motet.asking.answer import Answer
 from motet.asking.continuation import continuation
 from motet.asking.interruption import in_reasoning
+from motet.asking.observation import Observation, was_refused
 from motet.asking.request import PreparedRequest
 from motet.asking.usage_meter import UsageMeter, is_counted
 from motet.backend import Backend, Prepared
@@ -42,7 +42,8 @@ class StreamState:
         self.stream: Any = None
         self._meter: UsageMeter | None = None
         self._answer: Answer[Any] | None = None
-        self._span = trace.Span(prepared.request)
+        self.observation: Observation | None = None
+        """`None`: no request has begun."""
         self._interrupted = False
         self._last_event: Event | None = None
         self.done = False
@@ -78,7 +79,6 @@ class StreamState:
         self.backend = prepared.backend or self.backend
         self.rendered, self.stream, self._answer = None, None, None
         self._interrupted = self.done = False
-        self._span = trace.Span(prepared.request)
 
     def check_reasoning(self, meter: UsageMeter, event: Event) -> None:
         """Ends the stream within the reasoning if that is too long."""
@@ -96,7 +96,8 @@ class StreamState:
             return []
         answer = self.prepared.answer(reply, cut=True)
         prepared = continuation(self.prepared, reply, answer, meter.interruption_reason or "")
-        self._answer = self._span.record(answer)
+        assert self.observation is not None
+        self._answer = self.observation.record(answer, self._counted)
         self.settle()
         self._next(prepared)
         last = self._last_event
@@ -107,6 +108,7 @@ class StreamState:
 
     def begin(self) -> UsageMeter:
         """Reserves budget at send time: an unread stream reserves none."""
+        self.observation = Observation(self.prepared, self.backend)
         self.rendered = self.backend.prepare(self.prepared.request)
         meter = UsageMeter(self.rendered, self.prepared)
         if meter.reservation is not None:
@@ -116,6 +118,7 @@ class StreamState:
 
     async def abegin(self) -> UsageMeter:
         """`begin`, awaited."""
+        self.observation = Observation(self.prepared, self.backend)
         self.rendered = self.backend.prepare(self.prepared.request)
         meter = UsageMeter(self.rendered, self.prepared)
         if meter.reservation is not None:
@@ -125,13 +128,14 @@ class StreamState:
 
     def _finish(self) -> None:
         self.done = True
+        assert self.observation is not None
         try:
             self._answer = self.prepared.finish(self.stream.reply)
         except OutputError as error:
             self._answer = error.partial
-            self._span.failed(error)
+            self.observation.failed(error, self._counted)
             raise
-        self._on_answer(self._span.record(self._answer))
+        self._on_answer(self.observation.record(self._answer, self._counted))
 
     def fail(self, error: MotetError) -> MotetError:
         if error.partial is None and isinstance(error, LimitError) and self.stream is not None:
@@ -140,9 +144,16 @@ class StreamState:
         error = self.prepared.enrich_error(error)
         if isinstance(error.partial, Answer):
             self._answer = error.partial
-        self.settle(free=_was_refused(error))
-        self._span.failed(error)
+        if self.observation is not None:
+            self.observation.failed(error, self._counted)
+        self.settle(free=was_refused(error))
         return error
+
+    @property
+    def _counted(self) -> Decimal | None:
+        """US dollars by motet's own count, which budgets take where the service sent no usage."""
+        has_budget = self._meter is not None and self._meter.reservation is not None
+        return self._meter.cost if has_budget and self._meter is not None else None
 
     def settle(self, *, free: bool = False) -> None:
         """Ends the reservation with the cost of the answer. `free`: a request without frames cost nothing."""
@@ -156,17 +167,23 @@ class StreamState:
 
     def leave(self) -> None:
         """The stream has ended or was closed early; what arrived is paid for."""
-        if self._meter is not None:
-            with contextlib.suppress(ValueError):
-                self._answer = self._try
+        counted, arrived = self._counted, None
+        if self._meter is not None and self.stream is not None:
+            arrived = self._answer = self._try
+        if self.observation is not None:
+            # The row comes before the end of the reservation: the money is never in neither.
+            self.observation.close(arrived, counted)
         self.settle()
-        self._span.end()
 
+    def wait(self) -> None:
+        """Waits until the request is in its ledgers."""
+        if self.observation is not None:
+            self.observation.wait()
 
-def _was_refused(error: MotetError) -> bool:
-    """True if the service did not begin to answer, so that it does not bill."""
-    attempts = getattr(error, "attempts", ())
-    return bool(attempts) and not any(attempt.may_be_billed or attempt.outcome == "200" for attempt in attempts)
+    async def await_(self) -> None:
+        """`wait`, awaited."""
+        if self.observation is not None:
+            await self.observation.await_()
 
 
 # The generators hold the state and not the stream object: a dropped stream is then part of no reference cycle, and its
@@ -217,6 +234,7 @@ def _try_events(state: StreamState) -> Generator[Event, None, None]:
     finally:
         # Runs as well when the iterator is left without a `with` block around the stream.
         state.leave()
+        state.wait()
 
 
 async def _atry_events(state: StreamState) -> AsyncGenerator[Event, None]:
@@ -241,6 +259,7 @@ async def _atry_events(state: StreamState) -> AsyncGenerator[Event, None]:
         raise state.fail(error) from error.__cause__
     finally:
         state.leave()
+        await state.await_()
 
 
 class AnswerStream(Closing):

@@ -23,6 +23,7 @@ from motet.dialects.api_request import ApiRequest
 from motet.dialects.replies import ApiFailure, ReplyEnd, ReplyWriter, Shape, VisibleEvents, message_events
 from motet.dialects.stop_strings import StopStrings
 from motet.errors import MotetError
+from motet.ledgers.ledger import active_labels, active_ledgers
 from motet.message import Message
 from motet.proxy.clients import Client
 from motet.proxy.conversations import Conversations
@@ -134,6 +135,8 @@ class Exchange:
             max_reasoning_tokens=None,
             budgets=budgets,
             notes=(),
+            ledgers=active_ledgers(),
+            labels={**active_labels(), "client": self.client.name, "api": self.api.name},
         )
 
     def _output(self) -> Output[Any]:

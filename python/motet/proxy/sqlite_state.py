@@ -8,21 +8,19 @@ import os
 import sqlite3
 import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+from motet._sqlite import BUSY_SECONDS, transaction, write_ahead
 from motet.proxy.state import REASONING_DAYS, RESPONSE_DAYS, KeptTurn, StoredResponse
 
 __all__ = ["SqliteState"]
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 10.0
-"""How long a write waits for that of another process."""
 WRITES_PER_CLEANING = 1000
 """Writes between two removals of what is too old."""
 MAX_IN_MEMORY = 1000
@@ -69,7 +67,7 @@ class SqliteState:
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             name = str(self._path)
         connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        _write_ahead(connection)
+        write_ahead(connection)
         # A crash of the machine may lose the last writes, and leaves no half one; a killed process loses none.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_TABLES)
@@ -87,7 +85,7 @@ class SqliteState:
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def run(connection: sqlite3.Connection) -> T:
             self._writes += 1
-            with _transaction(connection):
+            with transaction(connection):
                 if self._writes % WRITES_PER_CLEANING == 0:
                     self._remove_old(connection)
                 return work(connection)
@@ -164,32 +162,6 @@ class SqliteState:
             await self._run(lambda connection: connection.close())
             self._connection = None
         self._thread.shutdown(wait=False)
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Sets the journal that lets readers and a writer work at once. Processes that open a new file together exclude
-    each other in this, and SQLite does not wait here as it does elsewhere."""
-    end = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    # The lock is taken at once: a transaction that reads first could not wait for that of another process.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _read_response(connection: sqlite3.Connection, client: str, id: str) -> StoredResponse | None:
