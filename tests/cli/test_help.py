@@ -20,6 +20,7 @@ def test_help_of_each_command() -> None:
         "parse",
         "render",
         "count",
+        "costs",
         "explain",
         "ask",
         "chat",
@@ -51,6 +52,7 @@ commands:
     render    render chat messages as a prompt
     count     count the tokens of files, folders and standard input
     cost      price the rows of a table: prompts and completions, or their numbers of tokens
+    costs     sum what the answers of a ledger cost, by day, model, label or channel
     ask       ask a model; the answer goes to standard output, its cost to standard error
     chat      hold a conversation in the terminal, with the cost of each answer
     run       run a tool loop: ask, call the tools, until the model has answered
@@ -193,6 +195,37 @@ examples:
   motet count src docs
   motet count --special prompt.txt
   motet count runs.parquet --column completion --special
+""",
+            "costs": """\
+usage: motet costs [-h] [--log FILE] [--by NAMES] [--since TIME] [--until TIME] [--json] [--plot]
+                   [--svg FILE] [-o FILE]
+                   [ledger]
+
+Sum what the answers of a ledger cost, by day, model, label or channel.
+
+positional arguments:
+  ledger                the file of the ledger; by default that of $MOTET_LEDGER
+
+options:
+  -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
+  --by NAMES            what to sum by, with commas: hour, day, month, model, requested_model,
+                        service, lane, stop, error, channel, label:NAME, or nothing for all
+                        (default: day)
+  --since TIME          from this time on: 7d, 24h, 2026-11-26 (UTC)
+  --until TIME          before this time
+  --json                print JSON, with exact money as text
+  --plot                print bars below the table
+  --svg FILE            write the bars as a picture
+  -o FILE, --output FILE
+                        write the rows to a .parquet file; needs pyarrow
+
+examples:
+  motet costs usage.db
+  motet costs usage.db --by model,channel --since 7d
+  motet costs usage.db --by label:user --since 2026-11-01 --json
+  motet costs usage.db --by day --plot
+  motet costs usage.db --svg costs.svg -o usage.parquet
 """,
             "explain": """\
 usage: motet explain [-h] [--log FILE] [--ids | --text] [--strict] [--tools FILE]

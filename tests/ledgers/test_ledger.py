@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import motet
 import motet.columns
+from motet import batch
 from motet.testing import Fault, Turn
+from tests.support.batch_service import batch_server, prompts
+from tests.support.command_line import command
+from tests.support.proxies import PATHS, body_of, proxied
 from tests.support.server_scripts import ANSWER, CALL, KEY, PLAIN, THOUGHT, WEATHER, aask, asking, final
 
 USAGE = {
@@ -37,7 +43,12 @@ def test_answer_is_a_row_with_tokens_and_exact_cash(ledger: motet.Ledger) -> Non
         answer = atom.ask("Why is the sky blue?")
     [row] = rows(ledger)
     assert row["cash"] == answer.cost
-    assert (row["input_tokens"], row["cached_tokens"], row["output_tokens"], row["reasoning_tokens"]) == (100, 40, 50, 20)
+    assert (row["input_tokens"], row["cached_tokens"], row["output_tokens"], row["reasoning_tokens"]) == (
+        100,
+        40,
+        50,
+        20,
+    )
     parts = ("reasoning", "preamble", "tool_call", "text", "markup")
     assert sum(row[f"{name}_tokens"] for name in parts) == 50
     assert sum(row[f"{name}_cash"] for name in (*parts, "prompt", "cached")) == row["cash"]
@@ -101,7 +112,13 @@ def test_every_way_to_ask_writes_one_row_per_request(ledger: motet.Ledger) -> No
 
 
 def test_rejected_and_failed_requests_are_rows(ledger: motet.Ledger) -> None:
-    with asking(final("no number"), final("7"), Turn(fault=Fault("status", status=401)), final("no number")) as (atom, _), ledger:
+    with (
+        asking(final("no number"), final("7"), Turn(fault=Fault("status", status=401)), final("no number")) as (
+            atom,
+            _,
+        ),
+        ledger,
+    ):
         assert atom.ask("A number?", output=int, retries=1).output == 7
         with pytest.raises(motet.AuthenticationError):
             atom.ask("Hi")
@@ -264,5 +281,47 @@ def test_wrong_arguments_of_a_budget_are_named(ledger: motet.Ledger) -> None:
         motet.budget(1, per="week", ledger=ledger)  # type: ignore[arg-type]
     with pytest.raises(motet.ConfigError, match="give ledger"):
         motet.budget(1, per="day")
-    with pytest.raises(TypeError, match="made by motet.ledger"):
+    with pytest.raises(TypeError, match="made by motet"):
         motet.budget(1, ledger="usage.db")  # type: ignore[arg-type]
+
+
+def test_batch_answers_are_rows_once(ledger: motet.Ledger, tmp_path: Path) -> None:
+    batch.build(prompts(2), tmp_path / "b", current_date="2026-11-26")
+    with batch_server() as it, ledger, motet.label(job="night"):
+        it.client.submit(tmp_path / "b")
+        it.client.watch(tmp_path / "b")
+        results = it.client.collect(tmp_path / "b")
+        costs = [row["cost"] for row in results]
+        assert [row["cost"] for row in results] == costs
+    assert [(row["cash"], row["labels"]) for row in rows(ledger)] == [(cost, {"job": "night"}) for cost in costs]
+
+
+def test_proxy_labels_its_rows(ledger: motet.Ledger) -> None:
+    ledger.enable()
+    try:
+        with proxied(PLAIN, PLAIN) as (url, _):
+            for stream in (False, True):
+                httpx.post(f"{url}{PATHS['chat']}", json=body_of("chat", stream=stream)).raise_for_status()
+    finally:
+        ledger.disable()
+    assert [row["labels"] for row in rows(ledger)] == [{"api": "chat", "client": "client"}] * 2
+
+
+def test_costs_command_prints_a_table_and_writes_files(ledger: motet.Ledger, tmp_path: Path) -> None:
+    with asking(Turn(PLAIN, usage=USAGE), Turn(PLAIN, usage={})) as (atom, _), ledger:
+        cost = atom.ask("Hi").cost
+        atom.ask("Hi")
+    name = str(ledger.path)
+    out = command(
+        "costs", name, "--by", "model,label:user", "--since", "1h", "--svg", "c.svg", "--plot", folder=tmp_path
+    )
+    assert "openai/gpt-oss-120b  -           2       0    100      40      50         20" in out
+    assert "unknown: answers without" in out
+    assert "█" in out
+    assert (tmp_path / "c.svg").read_text().startswith("<svg")
+    [row] = json.loads(command("costs", name, "--by", "", "--json"))
+    assert (row["cash"], row["unknown"]) == (f"{cost:f}", 1)
+    assert "prompt" in command("costs", name, "--by", "channel")
+    assert "no such ledger" in command("costs", str(tmp_path / "none.db"), code=2)
+    assert not (tmp_path / "none.db").exists()
+    assert "by must be of" in command("costs", name, "--by", "weather", code=1)

@@ -12,7 +12,9 @@ from typing import Any, BinaryIO, NamedTuple
 from motet import _core, catalog
 from motet._answer_table import Summary, answer_row, arrow_table, error_row, write_rows
 from motet._tables import json_object
+from motet.asking.answer import Answer
 from motet.asking.episode import Episode
+from motet.asking.observation import ledger_entry
 from motet.asking.request import PreparedRequest
 from motet.backend import Request
 from motet.batch.folder import Batch, Part
@@ -20,6 +22,7 @@ from motet.batch.lines import CHAT, BatchRequest, BatchResult, lines_with_offset
 from motet.catalog import Spec, SpecCost
 from motet.dialects.chat import to_messages
 from motet.errors import ApiError, MotetError
+from motet.ledgers.ledger import active_labels, active_ledgers
 from motet.message import Message
 from motet.metrics import Price
 from motet.schema.output import Output
@@ -158,6 +161,7 @@ class _Reader:
         self._service = service_named(None if batch.service == "unknown" else batch.service)
         self._error_of, self._read_offline = error_of, read_offline
         self._spec = _discounted(batch)
+        self._ledgers, self._labels = active_ledgers(), active_labels()
 
     def row(self, number: int, request: BatchRequest, result: BatchResult | None, part: Part) -> dict[str, Any]:
         if result is None:
@@ -167,9 +171,37 @@ class _Reader:
         prepared = self._prepared(request)
         try:
             reply = self._read_offline(result.body, prepared.request, self._batch.lane, self._service)
-            return answer_row(number, prepared.finish(reply))
+            answered = prepared.finish(reply)
+            self._record(prepared, answered, None, request, part)
+            return answer_row(number, answered)
         except MotetError as error:
-            return error_row(number, prepared.enrich_error(error))
+            error = prepared.enrich_error(error)
+            partial = error.partial if isinstance(error.partial, Answer) else None
+            self._record(prepared, partial, error, request, part)
+            return error_row(number, error)
+
+    def _record(
+        self,
+        prepared: PreparedRequest,
+        answer: Answer[Any] | None,
+        error: MotetError | None,
+        request: BatchRequest,
+        part: Part,
+    ) -> None:
+        """Writes the row of an answer that was paid for; once, however often it is read."""
+        key = f"{self._batch.service}/{part.name if part.job is None else part.job.id}/{request.custom_id}"
+        for ledger in self._ledgers:
+            entry = ledger_entry(
+                prepared,
+                answer,
+                None if answer is None else answer.finish,
+                error,
+                None,
+                service=self._batch.service,
+                content=ledger.content,
+                key=key,
+            )
+            ledger.add(entry)
 
     def _prepared(self, line: BatchRequest) -> PreparedRequest:
         """The request of a line, as far as its answer needs it."""
@@ -198,6 +230,7 @@ class _Reader:
             max_reasoning_tokens=None,
             budgets=(),
             notes=(),
+            labels=self._labels,
         )
 
 

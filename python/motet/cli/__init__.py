@@ -24,6 +24,7 @@ COMMANDS = {
     "render": ("render", "render chat messages as a prompt"),
     "count": ("tokens", "count the tokens of files, folders and standard input"),
     "cost": ("cost", "price the rows of a table: prompts and completions, or their numbers of tokens"),
+    "costs": ("costs", "sum what the answers of a ledger cost, by day, model, label or channel"),
     "ask": ("ask", "ask a model; the answer goes to standard output, its cost to standard error"),
     "chat": ("chat", "hold a conversation in the terminal, with the cost of each answer"),
     "run": ("run", "run a tool loop: ask, call the tools, until the model has answered"),

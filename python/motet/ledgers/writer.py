@@ -172,7 +172,7 @@ def expiry() -> float:
 
 
 def _run(reference: weakref.ref[Writer], works: queue.SimpleQueue[tuple[Work, Future[Any]] | None]) -> None:
-    """The thread: ends when it is told to, or when the writer is gone."""
+    """The thread: ends at `None` in the queue, or when the writer is collected."""
     renewed = time.monotonic()
     while True:
         group: list[tuple[Work, Future[Any]]] = []
