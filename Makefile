@@ -94,10 +94,12 @@ docs: $(VENV)/docs-tools
 	@echo 'built target/site/index.html'
 
 # Side by side with the peers, in one run; writes benches/README.md.
-# First the parser and the renderer beside openai-harmony, then the tokenizer beside all others, with a picture of it.
+# First the parser and the renderer beside openai-harmony, then the tokenizer beside all others, with a picture of it; memory
+# takes half an hour.
 bench: $(VENV)/tools $(VENV)/peers
 	$(BIN)/python benches/run.py
 	$(BIN)/python benches/drop_in.py
+	$(VENV)/bench/bin/python benches/memory.py --peers
 	$(VENV)/bench/bin/python benches/tokenizer/compare.py
 	$(BIN)/python benches/tokenizer/plot.py
 	$(BIN)/python benches/parser/overhead.py

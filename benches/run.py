@@ -245,6 +245,7 @@ with callgrind and compares them with `results/instructions.json`.
 | `run.py` | parser and renderer beside openai-harmony |
 | `drop_in.py` | `motet.openai_harmony` beside openai-harmony, method by method |
 | `tokenizer/` | the tokenizer beside all others for this vocabulary: `compare.py`, `plot.py`; `instructions.py`; `exact.py` compares ids with tiktoken's on random text |
+| `memory.py` | memory while unseen text is encoded, threads come and go, and completions are parsed |
 | `parser/overhead.py` | what motet adds to the bare SDK for each chunk of a stream |
 | `dataset/speed.py` | speed and memory of making and checking data sets |
 | `results/` | the last figures |

@@ -265,6 +265,7 @@ def markdown(results: dict[str, Any]) -> str:
     lines += [f"| {what} | {value} |" for what, value in results["floor"].items()]
     lines += ["", "### Texts with other ids than tiktoken"]
     lines += [f"- {name}: {', '.join(cases)}" for name, cases in results["inexact"].items()]
+    lines += ["", *memory(json.loads((RESULTS / "memory.json").read_text("utf-8")))]
     counts = json.loads((RESULTS / "instructions.json").read_text("utf-8"))
     lines += ["", "### Instructions per token, each step including those before it"]
     lines += [
@@ -275,6 +276,28 @@ def markdown(results: dict[str, Any]) -> str:
         f"| {name} | {' | '.join([f'{count:,}' for count in steps.values()])} |" for name, steps in counts.items()
     ]
     return "\n".join([*lines, "", GAINS])
+
+
+def memory(results: dict[str, Any]) -> list[str]:
+    """The table of results/memory.json, which `memory.py` writes."""
+    amounts, works = results["amounts"], ("text", "threads", "completions")
+
+    def row(name: str, added: dict[str, float]) -> str:
+        return f"| {name} | {' | '.join([f'{added[work]:,.0f}' if work in added else '–' for work in works])} |"
+
+    def amount(prefix: str) -> str:
+        gigabytes, threads, completions = [amounts[prefix + work] for work in ("gigabytes", "threads", "completions")]
+        return f"{gigabytes:g} GB of text, {threads:,} threads that end, {completions:,} completions"
+
+    return [
+        "### Memory added behind loading, at most, MB",
+        f"Written by `benches/memory.py`. The first row: {amount('')}. The others: {amount('peer_')}.",
+        "",
+        "| | unseen text | and threads | and completions |",
+        "|---|---|---|---|",
+        row("**motet**", results["motet"]),
+        *[row(name, added) for name, added in results["less"].items()],
+    ]
 
 
 GAINS = """### What each change brought

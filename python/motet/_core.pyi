@@ -119,8 +119,8 @@ def encode(text: str, *, special: _Special = "text") -> list[int]:
 
     Surrogates are read as tiktoken does: a pair as one character, a lone one as U+FFFD.
 
-    Takes linear time. A thread that encodes keeps a cache of up to 4 MB, which the next thread takes over when it
-    ends.
+    Takes linear time. Threads share 4 caches of 4 MB, or one for each core if there are more: memory does not grow
+    with the number of threads.
     """
 
 def encode_array(text: str, *, special: _Special = "text") -> array[int]:

@@ -14,7 +14,7 @@ SMALL = {
     "drop_in.py": ["--only", "render, 1 message", "--rounds", "2"],
     "trainers.py": ["--only", "extend_ids", "--rounds", "2"],
     "tokenizer/exact.py": ["--megabytes", "0.01"],
-    "tokenizer/memory.py": ["--gigabytes", "0.01", "--threads", "320", "--limit", "150"],
+    "memory.py": ["--gigabytes", "0.01", "--threads", "640", "--completions", "1000"],
     "parser/overhead.py": ["--chunks", "20", "--rounds", "2"],
     "dataset/speed.py": ["--gigabytes", "0.0001"],
     "tokenizer/compare.py": ["--help"],
@@ -23,7 +23,7 @@ SMALL = {
 
 @pytest.mark.parametrize("script", SMALL)
 def test_bench_runs_on_a_small_input(script: str, tmp_path: Path) -> None:
-    if script == "tokenizer/memory.py" and sys.platform != "linux":
+    if script == "memory.py" and sys.platform != "linux":
         pytest.skip("reads /proc")
     folder = ["--folder", str(tmp_path)] if script.startswith("dataset") else []
     command = [sys.executable, str(BENCHES / script), *SMALL[script], *folder]

@@ -110,8 +110,8 @@ fn array_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 ///
 /// Surrogates are read as tiktoken does: a pair as one character, a lone one as U+FFFD.
 ///
-/// Takes linear time. A thread that encodes keeps a cache of up to 4 MB, which the next thread takes over when it
-/// ends.
+/// Takes linear time. Threads share 4 caches of 4 MB, or one for each core if there are more: memory does not grow
+/// with the number of threads.
 #[pyfunction]
 #[pyo3(signature = (text, *, special=Special::TEXT), text_signature = "(text, *, special='text')")]
 pub(crate) fn encode<'py>(text: &Bound<'py, PyAny>, special: Special) -> PyResult<Bound<'py, PyAny>> {

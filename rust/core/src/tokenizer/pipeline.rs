@@ -16,8 +16,8 @@ const _: () = assert!(MAX_BATCH_PRETOKENS <= 256);
 /// Splits a text into pre-tokens, and calls `process` with each batch of them.
 #[inline(always)]
 fn for_each_batch(text: &[u8], mut process: impl FnMut(&mut PretokenCache, &[PreToken], &mut [u32])) {
-    let mut scratch = scratch::take_scratch();
-    let Scratch { cache_memory, batch, ids } = &mut *scratch;
+    let mut guard = scratch::lock_scratch();
+    let Scratch { cache_memory, batch, ids } = guard.get();
     let cache = &mut cache_memory.cache();
     let (mut at, mut count) = (0, 0);
     while at < text.len() {
@@ -33,7 +33,6 @@ fn for_each_batch(text: &[u8], mut process: impl FnMut(&mut PretokenCache, &[Pre
         }
     }
     process(cache, &batch[..count], ids);
-    scratch::put_back(scratch);
 }
 
 /// Encodes the short pre-tokens that are not in the cache, and caches their ids.
@@ -78,15 +77,15 @@ fn emit_ids(cache: &PretokenCache, batch: &[PreToken], ids: &mut [u32]) -> (usiz
 fn encode(text: &[u8], mut emit: impl FnMut(&[u32])) {
     let mut uncached_ids = Vec::new();
     for_each_batch(text, |cache, batch, ids| {
-        let (mut rest, mut is_cache_filled) = (batch, false);
+        let (mut rest, mut can_fill_cache) = (batch, cache.has_lines());
         loop {
             let (pretoken_count, id_count) = emit_ids(cache, rest, ids);
             emit(ids.get(..id_count).unwrap_or_default());
             rest = rest.get(pretoken_count..).unwrap_or_default();
             let Some((pretoken, after)) = rest.split_first() else { return };
-            if pretoken.is_short() && !is_cache_filled {
+            if pretoken.is_short() && can_fill_cache {
                 fill_cache(cache, rest);
-                is_cache_filled = true;
+                can_fill_cache = false;
             } else {
                 uncached_ids.clear();
                 pretoken.encode(text, &mut uncached_ids);

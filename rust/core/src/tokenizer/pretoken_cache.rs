@@ -1,4 +1,4 @@
-//! A fixed-size cache per thread from short pre-tokens to ids. An optimisation only: an entry equals what would be
+//! A cache of fixed size from short pre-tokens to ids. An optimisation only: an entry equals what would be
 //! recomputed.
 //!
 //! The vocabulary's tables hold most pre-tokens, too, but scattered over 8 MB, so that a lookup in them misses the
@@ -7,7 +7,7 @@
 use super::simd;
 use super::vocabulary::{TokenKey, hash};
 
-/// The cache has 2^16 lines of 64 bytes: 4 MB for each thread. The system provides its pages when they are first written.
+/// The cache has 2^16 lines of 64 bytes: 4 MB. The system provides its pages when they are first written.
 const LINE_BITS: u32 = 16;
 
 /// The size of the processor's cache lines. An entry that crosses two of them takes twice the time.
@@ -69,6 +69,11 @@ impl CacheMemory {
         CacheMemory { numbers, start }
     }
 
+    /// The memory of a cache that keeps nothing.
+    pub(super) fn without_lines() -> CacheMemory {
+        CacheMemory { numbers: Vec::new(), start: 0 }
+    }
+
     pub(super) fn cache(&mut self) -> PretokenCache<'_> {
         let numbers = self.numbers.get_mut(self.start..).unwrap_or_default();
         let lines = numbers.as_chunks_mut().0.as_chunks_mut().0;
@@ -80,6 +85,11 @@ impl CacheMemory {
 pub(super) struct PretokenCache<'a>(&'a mut [Line]);
 
 impl PretokenCache<'_> {
+    /// Whether it can hold entries.
+    pub(super) fn has_lines(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     #[inline(always)]
     pub(super) fn prefetch(&self, line: usize) {
         simd::prefetch(self.0, line);
