@@ -186,11 +186,13 @@ def test_sealed_reasoning_is_opened() -> None:
         ("responses", {"background": True}, "background"),
         ("responses", {"conversation": "conv_1"}, "conversation"),
         ("responses", {"tools": [{"type": "web_search"}]}, "tools[0].type"),
-        ("responses", {"include": ["file_search_call.results"]}, "include[0]"),
+        ("responses", {"include": ["message.output_text.logprobs"]}, "include[0]"),
+        ("responses", {"tools": [{"type": "custom", "name": "f", "format": {"type": "xml"}}]}, "tools[0].format.type"),
+        ("responses", {"tools": [{"type": "namespace", "name": "n"}]}, "tools[0].tools"),
         ("responses", {"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
         ("responses", {"input": []}, "input"),
         ("responses", {"truncation": "auto"}, "truncation"),
-        ("responses", {"text": {"verbosity": "low"}}, "text.verbosity"),
+        ("responses", {"text": {"verbosity": "brief"}}, "text.verbosity"),
         ("responses", {"reasoning": {"effort": "extreme"}}, "reasoning.effort"),
         ("anthropic", {"max_tokens": None}, "max_tokens"),
         ("anthropic", {"temperature": 1.5}, "temperature"),
@@ -223,13 +225,20 @@ def test_bodies_of_other_shapes_are_refused(read: Any, body: Any) -> None:
         read(body)
 
 
+def test_hints_to_services_are_accepted() -> None:
+    assert chat(service_tier="flex", verbosity="low", user="u", prompt_cache_key="k", metadata={"a": "b"}).messages
+    fields = {"service_tier": "priority", "text": {"verbosity": "high"}, "client_metadata": {"a": "b"}}
+    assert responses(**fields, include=["web_search_call.action.sources"]).messages
+    assert anthropic(service_tier="auto", speed="fast", diagnostics={"previous_message_id": "msg_1"}).messages
+
+
 def test_misspelt_field_is_given_the_known_one() -> None:
     with pytest.raises(FieldError, match="unknown field 'temprature'; 'temperature' is known"):
         chat(temprature=1)
 
 
 def test_defaults_of_refused_fields_are_accepted() -> None:
-    assert "n" not in chat(n=1, logprobs=False, store=False, service_tier="auto", modalities=["text"]).settings
+    assert "n" not in chat(n=1, logprobs=False, store=False, modalities=["text"]).settings
     assert responses(truncation="disabled", background=False, store=True).settings["store"] is True
-    assert anthropic(service_tier="auto", container=None)
+    assert anthropic(container=None)
     assert anthropic(context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]})

@@ -15,6 +15,7 @@ from motet.dialects.api_request import (
     boolean,
     choice,
     effort,
+    foreign_tool,
     ignored,
     mapping,
     nested,
@@ -35,6 +36,10 @@ __all__ = ["read_anthropic_request"]
 
 LOW_BUDGET_TOKENS, MEDIUM_BUDGET_TOKENS = 4_000, 16_000
 """Of `thinking.budget_tokens`: up to these the effort is low, and medium. gpt-oss takes no number of tokens."""
+
+BILLING_HEADER = "x-anthropic-billing-header:"
+"""Claude Code's first block of the system prompt begins so. It is for Anthropic's billing, and differs in each request:
+no server could use its cache of the prompt's beginning again."""
 
 _TOOL: Mapping[str, Check] = {
     "type": choice("custom"),
@@ -68,8 +73,7 @@ def _tools(value: Any, path: str) -> list[Any]:
         where = f"{path}[{index}]"
         kind = tool.get("type") if isinstance(tool, Mapping) else None
         if kind not in (None, "custom"):
-            reason = f"{kind!r:.40}; gpt-oss calls functions only, and no tools run here"
-            raise FieldError(f"{where}.type must be 'custom', not {reason}", f"{where}.type")
+            raise FieldError(foreign_tool(f"{where}.type", ("custom",), kind), f"{where}.type")
         read_fields(tool, _TOOL, ("name", "input_schema"), where)
     return value
 
@@ -94,7 +98,8 @@ def _system(value: Any, path: str) -> str:
     for index, block in enumerate(value):
         if not isinstance(block, Mapping) or block.get("type") != "text" or not isinstance(block.get("text"), str):
             raise FieldError(f"{path}[{index}] must be a text block", f"{path}[{index}]")
-        lines.append(block["text"])
+        if not block["text"].startswith(BILLING_HEADER):
+            lines.append(block["text"])
     return "\n\n".join(lines)
 
 
@@ -126,7 +131,9 @@ _COUNTED: Mapping[str, Check] = {
     "tool_choice": nested(_CHOICE, "type"),
     # The upstream caches prefixes by itself.
     "cache_control": ignored,
-    "speed": refused("there is one speed", "standard"),
+    "speed": choice("standard", "fast"),
+    "context_management": _context_management,
+    "mcp_servers": refused("no tools run here", []),
     # Names for the client's own records.
     "user_profile_id": ignored,
     "workspace_id": ignored,
@@ -139,14 +146,13 @@ _CHECKS: Mapping[str, Check] = {
     "top_k": whole(0),
     "stop_sequences": texts,
     "stream": boolean,
-    "service_tier": refused("there is one tier", "auto", "standard_only"),
+    "service_tier": text,
     "container": refused("no code runs here"),
-    "mcp_servers": refused("no tools run here", []),
-    "context_management": _context_management,
     "thread": _thread,
     "inference_geo": refused("the upstream decides where it runs"),
-    "diagnostics": refused("there are no diagnostics"),
     "metadata": ignored,
+    # Asks why a cache was missed.
+    "diagnostics": ignored,
 }
 
 

@@ -18,12 +18,14 @@ from motet.errors import RenderError
 from motet.message import Message
 
 __all__ = [
+    "VERBOSITY",
     "ApiRequest",
     "Check",
     "FieldError",
     "boolean",
     "choice",
     "effort",
+    "foreign_tool",
     "ignored",
     "mapping",
     "nested",
@@ -79,6 +81,8 @@ class ApiRequest:
     stops: tuple[str, ...] = ()
     """Strings that end the reply, and do not occur in it."""
     stream: bool = False
+    custom_tools: frozenset[str] = frozenset()
+    """Names of the functions that stand for tools with free text."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The checked fields of the body by the API's own names, `None` left out."""
 
@@ -204,6 +208,17 @@ def refused(reason: str, *allowed: Any) -> Check:
         raise FieldError(f"{path} is not supported: {reason}", path)
 
     return check
+
+
+VERBOSITY = choice("low", "medium", "high")
+"""A wish for the length of answers. Without effect: gpt-oss has no such setting, and clients send it to every model."""
+
+
+def foreign_tool(path: str, kinds: Sequence[str], kind: object) -> str:
+    """Says that a tool of this type would have to run at a vendor."""
+    hint = f" (--ignore-tool {kind} leaves such tools out)" if isinstance(kind, str) and kind.isidentifier() else ""
+    expected = " or ".join(map(repr, kinds))
+    return f"{path} must be {expected}, not {kind!r:.40}; gpt-oss calls functions only, and no tools run here{hint}"
 
 
 def read_messages(items: Any, path: str) -> list[Message]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from motet.dialects.api_request import (
+    VERBOSITY,
     ApiRequest,
     Check,
     FieldError,
@@ -86,7 +87,7 @@ _CHECKS: Mapping[str, Check] = {
     "reasoning_effort": effort,
     "stream": boolean,
     "stream_options": nested(_STREAM_OPTIONS),
-    "verbosity": refused("gpt-oss has no such setting", "medium"),
+    "verbosity": VERBOSITY,
     "store": refused("chat completions are not kept", False),
     "logprobs": refused("probabilities of tokens are not passed on", False),
     "top_logprobs": refused("probabilities of tokens are not passed on", 0),
@@ -96,8 +97,8 @@ _CHECKS: Mapping[str, Check] = {
     "function_call": refused("use tool_choice"),
     "web_search_options": refused("no search runs here; offer a tool"),
     "moderation": refused("answers are not moderated here"),
-    "service_tier": refused("there is one tier", "auto", "default"),
     # Hints for the service, without effect on the answer.
+    "service_tier": text,
     "prediction": ignored,
     "metadata": ignored,
     "user": ignored,

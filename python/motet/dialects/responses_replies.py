@@ -8,6 +8,7 @@ from typing import Any, Literal
 from motet._core import Event
 from motet.dialects.replies import ApiFailure, ReplyEnd, ReplyUsage, Shape, named_event
 from motet.dialects.responses_requests import ENCRYPTED_REASONING
+from motet.dialects.responses_tools import OfferedTool, custom_input, offered_tools
 from motet.dialects.sealed import seal
 
 __all__ = ["ResponsesWriter", "responses_usage"]
@@ -41,6 +42,7 @@ class ResponsesWriter:
         self._items: dict[int, _Item] = {}
         """By the index of their frames, in their order."""
         self._seals = ENCRYPTED_REASONING in settings.get("include", ())
+        self._tools = offered_tools(settings.get("tools", ()))
         reasoning = settings.get("reasoning", {})
         self._summarises = bool(reasoning.get("summary") or reasoning.get("generate_summary"))
         self._response = {
@@ -97,7 +99,10 @@ class ResponsesWriter:
             case "reasoning":
                 return _ReasoningItem(f"rs_{suffix}_{place}", place, self._summarises, self._seals)
             case "tool_call":
-                return _CallItem(f"fc_{suffix}_{place}", place, event.call_id or "", event.name or "")
+                name = event.name or ""
+                tool = self._tools.get(name, OfferedTool(name))
+                kind, prefix = (_CustomCallItem, "ctc") if tool.is_custom else (_CallItem, "fc")
+                return kind(f"{prefix}_{suffix}_{place}", place, event.call_id or "", tool)
         phase = "commentary" if event.kind == "preamble" else "final_answer"
         return _MessageItem(f"msg_{suffix}_{place}", place, phase)
 
@@ -276,16 +281,16 @@ class _ReasoningItem(_Item):
 
 
 class _CallItem(_Item):
-    def __init__(self, id: str, place: int, call_id: str, name: str) -> None:
+    def __init__(self, id: str, place: int, call_id: str, tool: OfferedTool) -> None:
         super().__init__(id, place)
-        self._call_id = call_id
-        self._name = name
+        names = {"name": tool.name} if tool.namespace is None else {"name": tool.name, "namespace": tool.namespace}
+        self.head: Shape = {"call_id": call_id, **names}
 
     def delta_events(self, text: str) -> list[_NamedEvent]:
         return [("response.function_call_arguments.delta", self.at(delta=text))]
 
     def finish_events(self) -> list[_NamedEvent]:
-        done = self.at(arguments=self.text, name=self._name)
+        done = self.at(arguments=self.text, name=self.head["name"])
         return [("response.function_call_arguments.done", done)]
 
     @property
@@ -294,7 +299,25 @@ class _CallItem(_Item):
             "type": "function_call",
             "id": self.id,
             "status": self.status,
-            "call_id": self._call_id,
-            "name": self._name,
+            **self.head,
             "arguments": self.text,
         }
+
+
+class _CustomCallItem(_CallItem):
+    """A call of a tool with free text, which is within JSON, and so sent when it is whole."""
+
+    def delta_events(self, text: str) -> list[_NamedEvent]:
+        return []
+
+    def finish_events(self) -> list[_NamedEvent]:
+        text = custom_input(self.text)
+        return [
+            ("response.custom_tool_call_input.delta", self.at(delta=text)),
+            ("response.custom_tool_call_input.done", self.at(input=text)),
+        ]
+
+    @property
+    def whole(self) -> Shape:
+        text = "" if self.status == "in_progress" else custom_input(self.text)
+        return {"type": "custom_tool_call", "id": self.id, **self.head, "input": text}

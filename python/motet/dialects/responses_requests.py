@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from motet.dialects.api_request import (
+    VERBOSITY,
     ApiRequest,
     Check,
     FieldError,
     boolean,
     choice,
     effort,
+    foreign_tool,
     ignored,
     mapping,
     nested,
@@ -27,6 +29,7 @@ from motet.dialects.api_request import (
     whole,
 )
 from motet.dialects.chat_requests import allowed_tools, check_names
+from motet.dialects.responses_tools import function_item, function_name, functions, offered_tools
 from motet.dialects.sealed import unseal
 from motet.message import DeveloperContent, Message
 
@@ -42,18 +45,43 @@ _REASONING: Mapping[str, Check] = {
     "context": ignored,
     "mode": refused("gpt-oss has one mode", "standard"),
 }
-_TEXT: Mapping[str, Check] = {"format": mapping, "verbosity": refused("gpt-oss has no such setting", "medium")}
-_FUNCTION: Mapping[str, Check] = {
+_UNUSED_INCLUDES = frozenset(
+    (
+        "code_interpreter_call.outputs",
+        "computer_call_output.output.image_url",
+        "file_search_call.results",
+        "message.input_image.image_url",
+        "web_search_call.action.sources",
+        "web_search_call.results",
+    )
+)
+"""Values of `include` for items that no answer has here."""
+_TEXT: Mapping[str, Check] = {"format": mapping, "verbosity": VERBOSITY}
+_COMMON: Mapping[str, Check] = {
     "type": text,
     "name": text,
     "description": text,
-    "parameters": mapping,
-    "strict": boolean,
     "defer_loading": refused("all tools are in the prompt", False),
     "allowed_callers": refused("the model calls tools itself", ["direct"]),
+    "async": refused("the model waits for results", False),
+}
+_GRAMMAR: Mapping[str, Check] = {"type": choice("grammar"), "syntax": choice("lark", "regex"), "definition": text}
+
+
+def _custom_format(value: Any, path: str) -> Any:
+    if value == {"type": "text"}:
+        return value
+    return read_fields(value, _GRAMMAR, ("type", "syntax", "definition"), path)
+
+
+_FUNCTION: Mapping[str, Check] = {
+    **_COMMON,
+    "parameters": mapping,
+    "strict": boolean,
     # For programs that call tools, of which none runs here.
     "output_schema": ignored,
 }
+_CUSTOM: Mapping[str, Check] = {**_COMMON, "format": _custom_format}
 
 
 def _input(value: Any, path: str) -> Any:
@@ -66,7 +94,7 @@ def _include(value: Any, path: str) -> list[str]:
     if not isinstance(value, list):
         raise FieldError(f"{path} must be an array", path)
     for index, name in enumerate(value):
-        if name != ENCRYPTED_REASONING:
+        if name != ENCRYPTED_REASONING and name not in _UNUSED_INCLUDES:
             where = f"{path}[{index}]"
             raise FieldError(f"{where} must be {ENCRYPTED_REASONING!r}: {name!r:.60}", where)
     return value
@@ -76,15 +104,32 @@ def _tools(value: Any, path: str) -> list[Any]:
     if not isinstance(value, list):
         raise FieldError(f"{path} must be an array of tools", path)
     for index, tool in enumerate(value):
-        where = f"{path}[{index}]"
-        kind = tool.get("type") if isinstance(tool, Mapping) else None
-        if kind != "function":
-            reason = f"{kind!r:.40}; gpt-oss calls functions only, and no tools run here"
-            raise FieldError(f"{where}.type must be 'function', not {reason}", f"{where}.type")
-        read_fields(tool, _FUNCTION, ("name",), where)
+        _check_tool(tool, f"{path}[{index}]", ("function", "custom", "namespace"))
     return value
 
 
+def _check_tool(tool: Any, path: str, kinds: tuple[str, ...]) -> None:
+    kind = tool.get("type") if isinstance(tool, Mapping) else None
+    if kind not in kinds:
+        raise FieldError(foreign_tool(f"{path}.type", kinds, kind), f"{path}.type")
+    match kind:
+        case "function":
+            read_fields(tool, _FUNCTION, ("name",), path)
+        case "custom":
+            read_fields(tool, _CUSTOM, ("name",), path)
+        case "namespace":
+            read_fields(tool, _NAMESPACE, ("name", "tools"), path)
+
+
+def _members(value: Any, path: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise FieldError(f"{path} must be an array of tools", path)
+    for index, tool in enumerate(value):
+        _check_tool(tool, f"{path}[{index}]", ("function", "custom"))
+    return value
+
+
+_NAMESPACE: Mapping[str, Check] = {"type": text, "name": text, "description": text, "tools": _members}
 _CHECKS: Mapping[str, Check] = {
     "model": text,
     "input": _input,
@@ -110,9 +155,10 @@ _CHECKS: Mapping[str, Check] = {
     "top_logprobs": refused("probabilities of tokens are not passed on", 0),
     "context_management": refused("a conversation is sent whole", []),
     "moderation": refused("answers are not moderated here"),
-    "service_tier": refused("there is one tier", "auto", "default"),
     # Of built-in tools, of which none runs here; and hints without effect on the answer.
     "max_tool_calls": ignored,
+    "service_tier": text,
+    "client_metadata": ignored,
     "user": ignored,
     "safety_identifier": ignored,
     "prompt_cache_key": ignored,
@@ -127,13 +173,13 @@ def read_responses_request(body: Any, previous: tuple[Message, ...] = ()) -> Api
     Raises `FieldError`.
     """
     fields = read_fields(body, _CHECKS, ("model", "input"))
-    tools = read_tools(fields.get("tools", ()), "tools")
+    tools = read_tools(functions(fields.get("tools", ())), "tools")
     tools, tool_choice = _tool_choice(fields.get("tool_choice"), tools)
     schema, schema_name = _format(fields.get("text", {}).get("format"))
     instructions = fields.get("instructions")
     # Those of the response before are not carried over.
     front = () if not instructions else (Message("developer", (DeveloperContent(instructions),)),)
-    messages = read_messages(input_items(fields["input"]), "input")
+    messages = read_messages([_readable(item) for item in input_items(fields["input"])], "input")
     if not previous and not messages:
         raise FieldError("input must have at least one item", "input")
     return ApiRequest(
@@ -148,20 +194,27 @@ def read_responses_request(body: Any, previous: tuple[Message, ...] = ()) -> Api
         max_tokens=fields.get("max_output_tokens"),
         sampling={name: fields[name] for name in ("temperature", "top_p") if name in fields},
         stream=fields.get("stream", False),
+        custom_tools=frozenset(
+            [name for name, tool in offered_tools(fields.get("tools", ())).items() if tool.is_custom]
+        ),
         settings=fields,
     )
 
 
 def input_items(value: str | list[Any]) -> list[Any]:
-    """The items of an input. Reasoning that came as `encrypted_content` has its text again."""
+    """The items of an input."""
     if isinstance(value, str):
         return [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": value}]}]
-    return [
-        _unsealed(item) if isinstance(item, Mapping) and item.get("type") == "reasoning" else item for item in value
-    ]
+    return value
 
 
-def _unsealed(item: Mapping[str, Any]) -> Mapping[str, Any]:
+def _readable(item: Any) -> Any:
+    """An item in a form that all readers know: reasoning that came as `encrypted_content` has its text again, and calls
+    of custom tools and namespaces are calls of functions."""
+    if not isinstance(item, Mapping):
+        return item
+    if item.get("type") != "reasoning":
+        return function_item(item)
     reasoning = None if item.get("content") else unseal(item.get("encrypted_content"))
     return item if reasoning is None else {**item, "content": [{"type": "reasoning_text", "text": reasoning}]}
 
@@ -170,7 +223,9 @@ def _tool_choice(value: Any, tools: tuple[Mapping[str, Any], ...]) -> tuple[tupl
     match value:
         case None | "auto" | "none" | "required":
             return tools, value
-        case {"type": "function", "name": str(name)}:
+        case {"type": "function" | "custom", "name": str(name), **others}:
+            namespace = others.get("namespace")
+            name = function_name(name, namespace if isinstance(namespace, str) else None)
             check_names([name], tools, "tool_choice.name")
             return tools, {"type": "function", "function": {"name": name}}
         case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list(listed)}:

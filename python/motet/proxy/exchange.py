@@ -21,6 +21,7 @@ from motet.asking.stream import AsyncAnswerStream
 from motet.backend import Request
 from motet.dialects.api_request import ApiRequest
 from motet.dialects.replies import ApiFailure, ReplyEnd, ReplyWriter, Shape, VisibleEvents, message_events
+from motet.dialects.responses_tools import with_custom_arguments
 from motet.dialects.stop_strings import StopStrings
 from motet.errors import MotetError
 from motet.ledgers.ledger import active_labels, active_ledgers
@@ -261,6 +262,7 @@ class Exchange:
         self.end = ReplyEnd(finish_of(answer, stop), usage_of(answer, self.prompt_tokens), stop)
         await self.client.record(self.services.state, self.cost)
         message = seen_message(answer.message, self.request.stops, single_call=self.request.single_call)
+        message = with_custom_arguments(message, self.request.custom_tools)
         # Not `answer.sampled`: a call that was found elsewhere has no sampled ids.
         sampled = None if hidden_calls else answer.episode.exchanges[-1].sampled
         await self.services.conversations.keep(self.client.name, self.request.messages, message, sampled)
