@@ -20,7 +20,6 @@ def test_help_of_each_command() -> None:
         "parse",
         "render",
         "count",
-        "costs",
         "explain",
         "ask",
         "chat",
@@ -59,6 +58,7 @@ commands:
     estimate  estimate the cost of an answer; nothing is sent
     models    list the models with prices, context and grades
     health    check that a server responds and serves the model (exit code 1 if not)
+    verify    probe how a server treats harmony (exit code 1 if a probe fails)
     batch     ask a table of prompts in files: from their limits to a table of answers with costs
     data      keep examples to train on, and build and check data sets
     tune      fine-tune a model: from the price of a training to the test of its model
@@ -195,37 +195,6 @@ examples:
   motet count src docs
   motet count --special prompt.txt
   motet count runs.parquet --column completion --special
-""",
-            "costs": """\
-usage: motet costs [-h] [--log FILE] [--by NAMES] [--since TIME] [--until TIME] [--json] [--plot]
-                   [--svg FILE] [-o FILE]
-                   [ledger]
-
-Sum what the answers of a ledger cost, by day, model, label or channel.
-
-positional arguments:
-  ledger                the file of the ledger; by default that of $MOTET_LEDGER
-
-options:
-  -h, --help            show this help message and exit
-  --log FILE            append requests and answers to a file, without API keys
-  --by NAMES            what to sum by, with commas: hour, day, month, model, requested_model,
-                        service, lane, stop, error, channel, label:NAME, or nothing for all
-                        (default: day)
-  --since TIME          from this time on: 7d, 24h, 2026-11-26 (UTC)
-  --until TIME          before this time
-  --json                print JSON, with exact money as text
-  --plot                print bars below the table
-  --svg FILE            write the bars as a picture
-  -o FILE, --output FILE
-                        write the rows to a .parquet file; needs pyarrow
-
-examples:
-  motet costs usage.db
-  motet costs usage.db --by model,channel --since 7d
-  motet costs usage.db --by label:user --since 2026-11-01 --json
-  motet costs usage.db --by day --plot
-  motet costs usage.db --svg costs.svg -o usage.parquet
 """,
             "explain": """\
 usage: motet explain [-h] [--log FILE] [--ids | --text] [--strict] [--tools FILE]

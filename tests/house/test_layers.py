@@ -27,7 +27,7 @@ FLOORS = [
     "together asking",
     "loop",
     "atoms _answer_table",
-    "columns safeguard tune testing integrations",
+    "columns safeguard tune testing integrations verify",
     "batch proxy",
     "__init__",
     "cli",
@@ -129,7 +129,7 @@ def foreign(path: Path) -> list[tuple[str, bool]]:
     ("package", "rooms", "late"),
     [
         ("together", "together", ""),
-        ("httpx", "together testing", ""),
+        ("httpx", "together testing verify", ""),
         ("httpcore", "together", ""),
         ("anyio", "together", "loop"),
         ("pydantic", "testing integrations openai_harmony", "schema"),

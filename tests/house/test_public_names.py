@@ -70,6 +70,7 @@ NAMES = {
         read_results retry status submit watch
     """,
     "motet.together": "Backend",
+    "motet.verify": "PROBES Probe Report Result Verdict run",
     "motet.trace": "Span disable enable",
     "motet.proxy": "ClientKey KeptTurn ProxySettings State StoredResponse Upstream app",
     "motet.testing": """

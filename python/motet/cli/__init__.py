@@ -31,6 +31,7 @@ COMMANDS = {
     "estimate": ("estimate", "estimate the cost of an answer; nothing is sent"),
     "models": ("models", "list the models with prices, context and grades"),
     "health": ("health", "check that a server responds and serves the model (exit code 1 if not)"),
+    "verify": ("verify", "probe how a server treats harmony (exit code 1 if a probe fails)"),
     "batch": ("batch", "ask a table of prompts in files: from their limits to a table of answers with costs"),
     "data": ("data", "keep examples to train on, and build and check data sets"),
     "tune": ("tune", "fine-tune a model: from the price of a training to the test of its model"),

@@ -17,7 +17,7 @@ _INTERVAL = 0.2
 
 
 class ProgressLine(Closing):
-    """How many bytes of a file are done. Shown on terminals only."""
+    """How many bytes of a file are done, or another text. Shown on terminals only."""
 
     def __init__(self, what: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._what = what
@@ -34,6 +34,11 @@ class ProgressLine(Closing):
         self._shown_at = now
         share = f" of {total / 1e6:,.0f} MB, {done / total:.0%}" if total else " MB"
         self._write(f"{self._what}: {done / 1e6:,.0f}{share}")
+
+    def say(self, text: str) -> None:
+        """Shows a text in place of the figures."""
+        if self._stream.isatty():
+            self._write(f"{self._what}: {text}")
 
     def close(self) -> None:
         """Clears the line, before other output."""
