@@ -448,7 +448,8 @@ examples:
 usage: motet proxy [-h] [--log FILE] [--upstream URL] [--model NAME=URL] [--upstream-key KEY]
                    [--lane {auto,chat,text,ids}] [--price IN,OUT] [--host HOST] [--port PORT]
                    [--workers N] [--key KEY] [--state FILE] [--timeout S] [--ignore-tool TYPE]
-                   [--reasoning-key {reasoning_content,reasoning}] [--color {auto,always,never}]
+                   [--reasoning-key {reasoning_content,reasoning}] [--page]
+                   [--color {auto,always,never}]
 
 Serve clean Chat, Responses and Messages APIs in front of a server of gpt-oss.
 
@@ -476,6 +477,7 @@ options:
                         refusing them
   --reasoning-key {reasoning_content,reasoning}
                         the key of reasoning in the Chat API (reasoning_content)
+  --page                serve a page at / that shows what passes now
   --color {auto,always,never}
                         auto: on a terminal, without $NO_COLOR
 

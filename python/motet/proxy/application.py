@@ -15,11 +15,12 @@ from starlette.responses import Response
 
 from motet.dialects.replies import ApiFailure
 from motet.errors import ConfigError
+from motet.proxy.activity import Activity
 from motet.proxy.apis import AnthropicApi, ChatApi
 from motet.proxy.clients import Clients
 from motet.proxy.conversations import Conversations
 from motet.proxy.exchange import Services
-from motet.proxy.routes import anthropic, chat, responses, service
+from motet.proxy.routes import anthropic, chat, page, responses, service
 from motet.proxy.settings import ClientKey, ProxySettings, Upstream
 from motet.proxy.sqlite_state import SqliteState
 from motet.proxy.state import State
@@ -64,14 +65,15 @@ def app(
     store = SqliteState(state) if state is None or isinstance(state, str | Path) else state
     chosen = ProxySettings(**settings)
     statistics = Statistics(chosen.figures_folder)
-    services = Services(chosen, upstreams, store, Conversations(store), statistics)
+    activity = Activity(chosen.figures_folder) if chosen.page else None
+    services = Services(chosen, upstreams, store, Conversations(store), statistics, activity=activity)
     clients = Clients([ClientKey.of(key) if isinstance(key, str) else key for key in keys])
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         # Opens the file: one that cannot be written stops the start, and not the first request.
         await store.spent("")
-        writing = asyncio.create_task(_write_figures(statistics))
+        writing = asyncio.create_task(_write_figures(services))
         try:
             yield
         finally:
@@ -81,16 +83,20 @@ def app(
             await store.aclose()
 
     routes = [*chat.ROUTES, *responses.ROUTES, *anthropic.ROUTES, *service.ROUTES]
+    if chosen.page:
+        routes += page.ROUTES
     application = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse})
     application.state.services = services
     application.state.clients = clients
     return application
 
 
-async def _write_figures(statistics: Statistics) -> None:
+async def _write_figures(services: Services) -> None:
     while True:
         await asyncio.sleep(WRITE_SECONDS)
-        statistics.write()
+        services.statistics.write()
+        if services.activity is not None:
+            services.activity.write()
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -26,6 +26,7 @@ from motet.dialects.stop_strings import StopStrings
 from motet.errors import MotetError
 from motet.ledgers.ledger import active_labels, active_ledgers
 from motet.message import Message
+from motet.proxy.activity import Activity, RequestRow
 from motet.proxy.clients import Client
 from motet.proxy.conversations import Conversations
 from motet.proxy.failures import failure_of
@@ -42,6 +43,8 @@ log = logging.getLogger("motet.proxy")
 
 HUNG_UP = 499
 """The status in log and figures of a request that the client ended, as web servers write it."""
+MAX_NAME_SHOWN = 80
+"""Characters of a model's name on the page: clients may send any."""
 _TEXT: Output[Any] = Output(str, "text", None)
 
 
@@ -55,6 +58,8 @@ class Services:
     conversations: Conversations
     statistics: Statistics
     clock: Callable[[], float] = time.time
+    activity: Activity | None = None
+    """`None`: the proxy has no page."""
 
 
 class Api(Protocol):
@@ -96,8 +101,12 @@ class Exchange:
         self._seen_kinds: set[str] = set()
         self._last_index = 0
         self._start_time = time.monotonic()
+        self._end_time: float | None = None
         self._first_token_time: float | None = None
-        self._recorded = False
+        self._error: str | None = None
+        self._status: int | None = None
+        """`None`: not recorded yet."""
+        self._stream: AsyncAnswerStream | None = None
         self._failure: MotetError | None = None
         """Why the stream broke off."""
 
@@ -186,7 +195,7 @@ class Exchange:
         """The events of the reply's stream, for `writer.encode`. The first come with the upstream's first event: until
         then it raises `MotetError`. Later failures are events."""
         prepared = await self.prepare()
-        stream = AsyncAnswerStream(self._target.backend, prepared, _unchanged)
+        stream = self._stream = AsyncAnswerStream(self._target.backend, prepared, _unchanged)
         async with stream:
             try:
                 async for event in stream:
@@ -282,11 +291,38 @@ class Exchange:
         """How often each deviation from the format was corrected, by its code."""
         return repairs_of(self.answer, self._visible.hidden_calls)
 
+    def row(self) -> RequestRow:
+        """The request as the proxy's page shows it."""
+        answer, usage = self.answer, None if self.end is None else self.end.usage
+        if answer is None and self._stream is not None:
+            # Before the upstream is asked there is no answer.
+            with contextlib.suppress(ValueError, MotetError):
+                answer = self._stream.answer
+        return RequestRow(
+            id=self.id,
+            started=self.created,
+            api=self.api.name,
+            model=self.request.model[:MAX_NAME_SHOWN],
+            client=self.client.name,
+            is_streamed=self.request.stream,
+            status=self._status,
+            seconds=(self._end_time or time.monotonic()) - self._start_time,
+            first_token_seconds=self._first_token_time,
+            input=usage.input if usage is not None else self.prompt_tokens or None,
+            cached=None if usage is None else usage.cached,
+            tokens={} if answer is None else answer.completion.tokens,
+            repairs=repairs_of(answer, self._visible.hidden_calls),
+            cost=None if self.cost is None else f"{self.cost:f}",
+            error=self._error,
+        )
+
     def record(self, status: int, error: Exception | None = None) -> None:
         """Writes the request into the figures and the log, once."""
-        if self._recorded:
+        if self._status is not None:
             return
-        self._recorded = True
+        self._status = status
+        self._end_time = time.monotonic()
+        self._error = None if error is None else type(error).__name__
         seconds, usage = time.monotonic() - self._start_time, None if self.end is None else self.end.usage
         self.services.statistics.record(
             api=self.api.name,

@@ -103,5 +103,7 @@ class ProxySettings:
     ignored_tools: Collection[str] = ()
     """Types of tools that are left out of requests instead of being refused, as `web_search`: some clients offer a
     vendor's tools to every model. The log says which."""
+    page: bool = False
+    """Serves a page at `/` that shows what passes: figures of each request, and nothing of what was said."""
     reasoning_key: Literal["reasoning", "reasoning_content"] = "reasoning_content"
     """The key of reasoning in replies of the Chat API."""

@@ -72,6 +72,29 @@ class Figures:
             self.buckets[name] = [sum(pair) for pair in zip(self.buckets[name], other.buckets[name], strict=True)]
             self.sums[name] += other.sums[name]
 
+    def summary(self) -> dict[str, Any]:
+        """Sums over all APIs, models and clients, as JSON. Requests that the client ended (499) have not failed."""
+        repairs: Counter[str] = Counter()
+        sums: Counter[str] = Counter()
+        for (name, labels), count in self.counters.items():
+            by_name = dict(labels)
+            if name == "motet_repairs_total":
+                repairs[by_name["code"]] += count
+            elif name == "motet_tokens_total":
+                sums[by_name["kind"]] += count
+            elif name == "motet_requests_total":
+                sums["requests"] += count
+                sums["failed"] += count if int(by_name["status"]) >= 400 and by_name["status"] != "499" else 0
+            elif name == "motet_unpriced_requests_total":
+                sums["unpriced"] += count
+        cost = sum(self.dollars.values(), Decimal(0))
+        return {
+            **sums,
+            "running": self.running,
+            "repairs": dict(repairs),
+            "cost": f"{cost:f}" if self.dollars else None,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {
@@ -191,6 +214,10 @@ class Statistics:
 
     def text(self) -> str:
         """The figures of all processes, in the text format of Prometheus."""
+        return self.total().text()
+
+    def total(self) -> Figures:
+        """The figures of all processes."""
         total = Figures()
         total.add(self._figures)
         for file in [] if self._file is None else self._file.parent.glob("*.json"):
@@ -200,7 +227,7 @@ class Statistics:
                     other = Figures.from_dict(json.loads(file.read_bytes()))
                     other.running = other.running if _is_alive(int(file.stem)) else 0
                     total.add(other)
-        return total.text()
+        return total
 
 
 def _is_alive(process: int) -> bool:

@@ -49,6 +49,9 @@ class ExchangeResponse(Response):
         """Sends the reply, unless the client leaves before."""
         statistics = self._exchange.services.statistics
         statistics.running += 1
+        activity = self._exchange.services.activity
+        if activity is not None:
+            activity.begin(self._exchange)
         reply = asyncio.ensure_future(self._reply(scope, receive, send))
         others = [asyncio.ensure_future(_until_disconnect(receive))]
         if self._exchange.request.stream:
@@ -63,6 +66,8 @@ class ExchangeResponse(Response):
                 task.cancel()
             results = await asyncio.gather(reply, *others, return_exceptions=True)
             statistics.running -= 1
+            if activity is not None:
+                activity.end(self._exchange)
         if isinstance(results[0], Exception):
             raise results[0]
 

@@ -60,6 +60,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         default="reasoning_content",
         help="the key of reasoning in the Chat API (reasoning_content)",
     )
+    parser.add_argument("--page", action="store_true", help="serve a page at / that shows what passes now")
     add_color(parser)
 
 
@@ -115,6 +116,7 @@ def run(options: argparse.Namespace) -> None:
         timeout=options.timeout,
         reasoning_key=options.reasoning_key,
         ignored_tools=options.ignore_tool,
+        page=options.page,
     )
     # Made once here, so that wrong settings are described before anything runs.
     make_app()
@@ -136,6 +138,8 @@ def _greet(options: argparse.Namespace, listener: socket.socket) -> None:
     servers = ", ".join([*filter(None, [options.upstream]), *options.model])
     style = Style(options.color, sys.stdout)
     print(f"{style('title', address)} serves {servers}; Ctrl-C ends it", flush=True)
+    if options.page:
+        print(style("markup", f"page: {address}/"), flush=True)
     print(style("markup", f"OPENAI_BASE_URL={address}/v1 ANTHROPIC_BASE_URL={address}"), flush=True)
 
 
