@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,3 +92,10 @@ def test_costs_refuse_what_cannot_be_priced() -> None:
         columns.cost(one, one, price=0.5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="array of counts, text or token ids is needed, not one of Float64"):
         columns.cost(pa.array([0.5]), one, price=price)
+
+
+def test_counts_may_be_run_end_encoded() -> None:
+    price, plain = Price("0.15", "0.6"), pa.array([5, 5, None, 7])
+    encoded = pc.run_end_encode(plain)
+    expected = pa.array(columns.cost(plain, plain, price=price)).to_pylist()
+    assert pa.array(columns.cost(encoded, plain.dictionary_encode(), price=price)).to_pylist() == expected

@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,6 +86,16 @@ def without_nulls(value: Any) -> Any:
     return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
+def with_encoded_names(array: pa.Array) -> pa.Array:
+    """The same conversations, with run-end encoded names."""
+    messages = array.values
+    index = messages.type.get_field_index("name")
+    encoded = pc.run_end_encode(messages.field(index))
+    arrays = [encoded if at == index else messages.field(at) for at in range(messages.type.num_fields)]
+    items = pa.StructArray.from_arrays(arrays, [field.name for field in messages.type])
+    return pa.ListArray.from_arrays(array.offsets, items, mask=array.is_null())
+
+
 def test_prompts_of_structs_equal_render() -> None:
     rows = [
         [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Weather?", "name": "ada"}],
@@ -108,6 +119,13 @@ def test_prompts_of_structs_equal_render() -> None:
     ):
         rendered = as_list(columns.render(kind))
         assert rendered == (expected + expected[2:] if len(kind) > 5 else expected[-len(kind) :])
+    # Each row twice: one run of both.
+    twice = pa.RunEndEncodedArray.from_arrays(range(2, 2 * len(array) + 1, 2), array)
+    assert as_list(columns.render(twice)) == [row for row in expected for _ in range(2)]
+    for view in (pa.list_view, pa.large_list_view):
+        views = pa.array(array.to_pylist(), view(array.type.value_type))
+        assert as_list(columns.render(views.slice(1))) == expected[1:]
+    assert as_list(columns.render(with_encoded_names(array))) == expected
     pairs = pa.array([[[("role", "user"), ("content", "Hi")]]], pa.list_(pa.map_(pa.string(), pa.string())))
     assert as_list(columns.render(pairs)) == [prompt([{"role": "user", "content": "Hi"}])]
 

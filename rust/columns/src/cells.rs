@@ -1,6 +1,7 @@
 //! The rows of an array, whichever of Arrow's types holds them.
 
 use crate::ids::{Ids, Integers};
+use crate::runs;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{BinaryType, ByteArrayType, LargeBinaryType, LargeUtf8Type, Utf8Type};
 use arrow_array::{
@@ -41,9 +42,12 @@ enum Values<'a> {
     FixedSizeBinary(&'a FixedSizeBinaryArray),
     List(&'a OffsetBuffer<i32>, Integers<'a>),
     LargeList(&'a OffsetBuffer<i64>, Integers<'a>),
+    /// Where each row begins in the items, and its number of items.
+    ListView(&'a [i32], &'a [i32], Integers<'a>),
+    LargeListView(&'a [i64], &'a [i64], Integers<'a>),
     FixedSizeList(usize, Integers<'a>),
-    /// For each row the index of its value.
-    Dictionary(Vec<usize>, Box<Cells<'a>>),
+    /// Of a dictionary or a run-end encoded array: for each row the index of its value.
+    Indexed(Vec<usize>, Box<Cells<'a>>),
 }
 
 /// The error of an array whose type holds neither text nor token ids.
@@ -63,8 +67,8 @@ impl fmt::Display for UnsupportedType {
 impl std::error::Error for UnsupportedType {}
 
 impl<'a> Cells<'a> {
-    /// The rows of an array: strings, large strings, string views, binaries of these kinds, lists of integers,
-    /// dictionaries of all of these, or nulls alone.
+    /// The rows of an array: strings, large strings, string views, binaries of these kinds, lists and list views of
+    /// integers, dictionaries and run-end encoded arrays of all of these, or nulls alone.
     pub fn of(array: &'a dyn Array) -> Result<Cells<'a>, UnsupportedType> {
         let unsupported =
             || UnsupportedType { data_type: array.data_type().clone(), expected: "text or token ids" };
@@ -86,6 +90,14 @@ impl<'a> Cells<'a> {
                 let list = array.as_list();
                 Values::LargeList(list.offsets(), integers(list.values().as_ref())?)
             }
+            DataType::ListView(_) => {
+                let list = array.as_list_view();
+                Values::ListView(list.offsets(), list.sizes(), integers(list.values().as_ref())?)
+            }
+            DataType::LargeListView(_) => {
+                let list = array.as_list_view();
+                Values::LargeListView(list.offsets(), list.sizes(), integers(list.values().as_ref())?)
+            }
             DataType::FixedSizeList(_, length) => {
                 let list = array.as_fixed_size_list();
                 let length = usize::try_from(*length).map_err(|_| unsupported())?;
@@ -98,8 +110,12 @@ impl<'a> Cells<'a> {
                     // Without values each row is null.
                     Values::Nulls
                 } else {
-                    Values::Dictionary(dictionary.normalized_keys(), Box::new(cells))
+                    Values::Indexed(dictionary.normalized_keys(), Box::new(cells))
                 }
+            }
+            DataType::RunEndEncoded(..) => {
+                let (indexes, values) = runs::expanded(array).ok_or_else(unsupported)?;
+                Values::Indexed(indexes, Box::new(Cells::of(values.as_ref()).map_err(|_| unsupported())?))
             }
             _ => return Err(unsupported()),
         };
@@ -130,10 +146,18 @@ impl<'a> Cells<'a> {
             Values::FixedSizeBinary(array) => Cell::Text(array.value(row)),
             Values::List(offsets, integers) => Cell::Ids(integers.slice(range(offsets, row))),
             Values::LargeList(offsets, integers) => Cell::Ids(integers.slice(range(offsets, row))),
+            Values::ListView(offsets, sizes, integers) => {
+                Cell::Ids(integers.slice(view_range(offsets, sizes, row)))
+            }
+            Values::LargeListView(offsets, sizes, integers) => {
+                Cell::Ids(integers.slice(view_range(offsets, sizes, row)))
+            }
             Values::FixedSizeList(length, integers) => {
                 Cell::Ids(integers.slice(row * length..(row + 1) * length))
             }
-            Values::Dictionary(keys, values) => keys.get(row).map_or(Cell::Null, |key| values.get(*key)),
+            Values::Indexed(indexes, values) => {
+                indexes.get(row).map_or(Cell::Null, |index| values.get(*index))
+            }
         }
     }
 
@@ -156,4 +180,9 @@ fn bytes<T: ByteArrayType>(array: &GenericByteArray<T>, row: usize) -> &[u8] {
 
 fn range<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, row: usize) -> Range<usize> {
     offsets[row].as_usize()..offsets[row + 1].as_usize()
+}
+
+fn view_range<O: OffsetSizeTrait>(offsets: &[O], sizes: &[O], row: usize) -> Range<usize> {
+    let start = offsets[row].as_usize();
+    start..start + sizes[row].as_usize()
 }

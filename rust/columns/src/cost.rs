@@ -3,8 +3,8 @@
 use crate::blocks::Threads;
 use crate::cells::{Cell, Cells, UnsupportedType};
 use crate::column::Column;
-use crate::rows;
 use crate::tokens::{TokensError, count};
+use crate::{rows, runs};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Decimal128Array, Int64Array, StructArray};
@@ -61,7 +61,7 @@ impl std::error::Error for UnequalLengths {}
 
 /// The counts in an array of integers, or those of its texts or token ids, special tokens as tokens.
 pub fn counts(array: &dyn Array, threads: Threads) -> Result<Int64Array, UnsupportedType> {
-    if array.data_type().is_integer() {
+    if runs::decoded_type(array.data_type()).is_integer() {
         let values = (0..array.len()).map(|row| rows::value(array, row).as_i64().filter(|count| *count >= 0));
         return Ok(values.collect());
     }

@@ -13,6 +13,7 @@ mod ids;
 pub mod parse;
 pub mod render;
 mod rows;
+mod runs;
 mod text_builder;
 pub mod tokens;
 

@@ -4,7 +4,7 @@ use crate::blocks::{Threads, divide, map};
 use crate::cells::{Cell, Cells, UnsupportedType};
 use crate::column::Column;
 use crate::text_builder::TextBuilder;
-use crate::{chat, rows};
+use crate::{chat, rows, runs};
 use arrow_array::{Array, ArrayRef, Int64Array, ListArray, StructArray, UInt32Array};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, FieldRef, Fields};
@@ -58,8 +58,12 @@ impl<'a> Conversations<'a> {
     fn of(array: &'a dyn Array) -> Result<Conversations<'a>, UnsupportedType> {
         let unsupported =
             || UnsupportedType { data_type: array.data_type().clone(), expected: "chat messages" };
-        let item = match array.data_type() {
-            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => item,
+        let item = match runs::decoded_type(array.data_type()) {
+            DataType::List(item)
+            | DataType::LargeList(item)
+            | DataType::ListView(item)
+            | DataType::LargeListView(item)
+            | DataType::FixedSizeList(item, _) => item,
             _ => return Cells::of(array).map(Conversations::Json).map_err(|_| unsupported()),
         };
         rows::check(item.data_type()).map_err(|_| unsupported())?;

@@ -1,6 +1,7 @@
 //! Rows of nested arrays as JSON values.
 
 use crate::cells::UnsupportedType;
+use crate::runs;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
@@ -18,10 +19,13 @@ pub(crate) fn check(data_type: &DataType) -> Result<(), UnsupportedType> {
         data_type if data_type.is_integer() => Ok(()),
         DataType::List(item)
         | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
         | DataType::FixedSizeList(item, _)
         | DataType::Map(item, _) => check(item.data_type()),
         DataType::Struct(fields) => fields.iter().try_for_each(|field| check(field.data_type())),
         DataType::Dictionary(_, values) => check(values),
+        DataType::RunEndEncoded(_, values) => check(values.data_type()),
         data_type => Err(UnsupportedType { data_type: data_type.clone(), expected: "chat messages" }),
     }
 }
@@ -49,6 +53,8 @@ pub(crate) fn value(array: &dyn Array, row: usize) -> Value {
         DataType::Utf8View => text(array.as_string_view().value(row).as_bytes()),
         DataType::List(_) => list(&array.as_list::<i32>().value(row)),
         DataType::LargeList(_) => list(&array.as_list::<i64>().value(row)),
+        DataType::ListView(_) => list(&array.as_list_view::<i32>().value(row)),
+        DataType::LargeListView(_) => list(&array.as_list_view::<i64>().value(row)),
         DataType::FixedSizeList(..) => list(&array.as_fixed_size_list().value(row)),
         DataType::Struct(_) => object(array.as_struct(), row),
         DataType::Map(..) => {
@@ -65,6 +71,10 @@ pub(crate) fn value(array: &dyn Array, row: usize) -> Value {
             let key = dictionary.keys().slice(row, 1);
             let index = integer(key.as_ref());
             index.map_or(Value::Null, |index| value(dictionary.values().as_ref(), index))
+        }
+        DataType::RunEndEncoded(..) => {
+            let value_and_index = runs::value_at(array, row);
+            value_and_index.map_or(Value::Null, |(values, index)| value(values.as_ref(), index))
         }
         _ => Value::Null,
     }
@@ -92,7 +102,6 @@ fn list(items: &ArrayRef) -> Value {
 
 fn object(array: &StructArray, row: usize) -> Value {
     let fields = array.fields().iter().zip(array.columns());
-    let present = fields.filter(|(_, column)| !column.is_null(row));
-    let pairs = present.map(|(field, column)| (field.name().clone(), value(column.as_ref(), row)));
-    Value::Object(pairs.collect::<Map<_, _>>())
+    let pairs = fields.map(|(field, column)| (field.name().clone(), value(column.as_ref(), row)));
+    Value::Object(pairs.filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>())
 }
