@@ -57,7 +57,7 @@ class Session:
         return exchange
 
     def called(self, name: str, count: int = 1) -> Exchange:
-        """The response to a situation in which the model is told to call tools.
+        """The response to a situation that asks the model to call tools.
 
         Raises `Inconclusive` if it did not, and `Failure` if the call stands in the text.
         """

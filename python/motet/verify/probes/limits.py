@@ -195,7 +195,7 @@ PROBES = (
         _cut("cut_new_name"),
     ),
     Probe("limits.cut_reasoning", "cut reasoning stays reasoning", "users read thoughts as an answer", _cut_reasoning),
-    Probe("limits.cut_call", "a cut call is not told to be whole", "half a call is run", _cut_call),
+    Probe("limits.cut_call", "a cut call is marked as cut", "half a call is run", _cut_call),
     Probe("limits.stop", "a stop string ends the answer, not the reasoning", "answers are empty or go on", _stop),
     Probe(
         "limits.default", "an answer without max_tokens is whole", "answers are cut after a few tokens", _default_limit
