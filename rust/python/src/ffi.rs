@@ -40,6 +40,22 @@ fn leading_ids_locked(list: &Bound<'_, PyList>, out: &mut Vec<u32>) {
     }
 }
 
+/// The value of an exact `int` that fits an id. Takes a quarter of the time of asking for each type in turn.
+#[allow(unsafe_code)]
+pub(crate) fn exact_id(item: &Bound<'_, PyAny>) -> Option<u32> {
+    let object = item.as_ptr();
+    let mut overflow: c_int = 0;
+    // SAFETY: `item` proves that this thread is attached and that the object is alive. The value of an exact int, which
+    // is immutable, is read without calling the object and without setting an error.
+    let value = unsafe {
+        if ffi::PyLong_CheckExact(object) == 0 {
+            return None;
+        }
+        ffi::PyLong_AsLongAndOverflow(object, &raw mut overflow)
+    };
+    u32::try_from(value).ok().filter(|_| overflow == 0)
+}
+
 /// All ids, and the one more that openai-harmony has.
 const MAX_CACHED_INTS: usize = vocabulary::VOCAB_SIZE as usize + 1;
 

@@ -1,6 +1,7 @@
 //! `StreamParser`: a completion that arrives in chunks.
 
 use crate::events::{EventMaker, Recorder};
+use crate::ffi;
 use crate::from_python::text::{JoinedChunk, SurrogateJoiner};
 use crate::from_python::{self, Chunk, ParseArguments, Raw};
 use crate::parse::feed_runs;
@@ -22,10 +23,39 @@ use std::sync::{Arc, Mutex};
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct StreamParser(Mutex<Inner>);
 
+/// What the parser has read.
+enum State {
+    /// No completion was polled: the parser's lock is enough. A second one would take a tenth of the time of a token.
+    Own(Box<ParsedState>),
+    /// Shared with the completions that were polled and not read yet.
+    Shared(Arc<Mutex<ParsedState>>),
+}
+
+impl State {
+    fn new(turn: u64) -> State {
+        State::Own(Box::new(ParsedState::new(turn)))
+    }
+
+    fn with<R>(&mut self, py: Python<'_>, work: impl FnOnce(&mut ParsedState) -> R) -> PyResult<R> {
+        Ok(match self {
+            State::Own(state) => work(state),
+            State::Shared(state) => work(&mut *lock(state, py)?),
+        })
+    }
+
+    fn share(&mut self) -> Arc<Mutex<ParsedState>> {
+        let shared = match self {
+            State::Own(state) => Arc::new(Mutex::new(std::mem::take(&mut **state))),
+            State::Shared(state) => return Arc::clone(state),
+        };
+        *self = State::Shared(Arc::clone(&shared));
+        shared
+    }
+}
+
 struct Inner {
     parser: core::StreamParser,
-    /// Shared with the completions that were polled and not read yet.
-    state: Arc<Mutex<ParsedState>>,
+    state: State,
     events: EventMaker,
     joiner: SurrogateJoiner,
     closed: bool,
@@ -34,7 +64,7 @@ struct Inner {
 impl Inner {
     fn new(options: Arc<ParseOptions>) -> Inner {
         Inner {
-            state: Arc::new(Mutex::new(ParsedState::new(options.turn))),
+            state: State::new(options.turn),
             parser: core::StreamParser::new(options),
             events: EventMaker::default(),
             joiner: SurrogateJoiner::default(),
@@ -42,10 +72,10 @@ impl Inner {
         }
     }
 
-    fn copied(&self, py: Python<'_>) -> PyResult<Inner> {
+    fn copied(&mut self, py: Python<'_>) -> PyResult<Inner> {
         Ok(Inner {
             parser: self.parser.clone(),
-            state: Arc::new(Mutex::new(lock(&self.state, py)?.copied(py))),
+            state: State::Own(Box::new(self.state.with(py, |state| state.copied(py))?)),
             events: self.events.copied(),
             joiner: self.joiner.clone(),
             closed: self.closed,
@@ -59,10 +89,11 @@ impl Inner {
         step: impl FnOnce(&mut core::StreamParser, &mut Recorder<'_, 'py>) -> Result<(), MixedLanes>,
     ) -> PyResult<Bound<'py, PyList>> {
         let Inner { parser, state, events, .. } = self;
-        let mut state = lock(state, py)?;
-        let mut recorder = events.recorder(py, &mut state.collector);
-        let mixed = step(parser, &mut recorder);
-        recorder.finish()?;
+        let mixed = state.with(py, |state| {
+            let mut recorder = events.recorder(py, &mut state.collector);
+            let mixed = step(parser, &mut recorder);
+            recorder.finish().map(|()| mixed)
+        })??;
         if let Err(MixedLanes(lane)) = mixed {
             let (first, second) =
                 if lane == Lane::Ids { ("token ids", "text") } else { ("text", "token ids") };
@@ -130,7 +161,10 @@ impl StreamParser {
     #[pyo3(signature = (chunk, /))]
     fn feed<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = chunk.py();
-        let chunk = from_python::chunk(chunk)?;
+        let chunk = match ffi::exact_id(chunk) {
+            Some(id) => Chunk::Id(id),
+            None => from_python::chunk(chunk)?,
+        };
         let mut inner = lock(&self.0, py)?;
         if inner.closed {
             return Err(PyValueError::new_err(
@@ -165,8 +199,9 @@ impl StreamParser {
     /// frame's content copies it; to show it as it grows, use the deltas of the events.
     #[getter]
     fn completion<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let inner = lock(&self.0, py)?;
-        make_snapshot(py, &inner.parser, &inner.state)
+        let mut inner = lock(&self.0, py)?;
+        let Inner { parser, state, .. } = &mut *inner;
+        make_snapshot(py, parser, state.share())
     }
 
     fn __copy__(&self, py: Python<'_>) -> PyResult<StreamParser> {

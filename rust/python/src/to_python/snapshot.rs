@@ -272,12 +272,13 @@ impl Snapshot {
 pub(crate) fn make_snapshot<'py>(
     py: Python<'py>,
     parser: &StreamParser,
-    state: &Arc<Mutex<ParsedState>>,
+    state: Arc<Mutex<ParsedState>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let snapshot = {
-        let FrameCollector { frames, repairs, open, .. } = &lock(state, py)?.collector;
+        let guard = lock(&state, py)?;
+        let FrameCollector { frames, repairs, open, .. } = &guard.collector;
         Snapshot {
-            state: Arc::clone(state),
+            state: Arc::clone(&state),
             options: Arc::clone(parser.options()),
             finished: frames.len() - usize::from(*open),
             open: frames.last().filter(|_| *open).map(|frame| frame.frame.content.len()),
