@@ -108,7 +108,7 @@ bench: $(VENV)/tools $(VENV)/peers
 instructions: $(VENV)/peers
 	$(VENV)/bench/bin/python benches/tokenizer/instructions.py --check
 
-# New inputs in each run: the property tests of both languages with ten times as many examples as in `make test`, then
+# New inputs in each run: the property tests of both languages with twenty times as many examples as in `make test`, then
 # each target for 60 seconds from the corpus that is kept (finds are kept in fuzz/artifacts). A find becomes an
 # `@example` of its test or a case in tests/corpus. For a long run:
 # `make fuzz EXAMPLES=100000 FUZZ='-runs=10000000'`. (cargo-fuzz asks the compiler for what only nightly has; the

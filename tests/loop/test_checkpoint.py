@@ -351,8 +351,9 @@ def killed(path: str, left: int) -> None:
 
 
 def test_checkpoint_is_never_partial_after_a_kill(tmp_path: Path, forkserver: Any) -> None:
-    kills = 0
-    for left in range(1, 200):
+    """`MOTET_KILLS=1` kills at all points, and not at each third."""
+    kills, step = 0, 1 if "MOTET_KILLS" in os.environ else 3
+    for left in range(1, 200, step):
         path = tmp_path / f"{left}.json"
         process = forkserver.Process(target=killed, args=(str(path), left))
         process.start()
@@ -380,4 +381,4 @@ def test_checkpoint_is_never_partial_after_a_kill(tmp_path: Path, forkserver: An
         assert sorted({*counter, *after.calls, *reported}) == [1, 5, 7]
         assert len(counter) + len(after.calls) == len({*counter, *after.calls})
         assert not list(tmp_path.glob(f".{path.name}.*"))
-    assert kills > 40
+    assert kills > 40 // step

@@ -227,4 +227,4 @@ def _x(record: Any) -> list[int]:
 
 
 TestLoops = Loops.TestCase
-TestLoops.settings = examples(500, stateful_step_count=6, suppress_health_check=list(HealthCheck))
+TestLoops.settings = examples(200, stateful_step_count=6, suppress_health_check=list(HealthCheck))
