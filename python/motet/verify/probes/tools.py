@@ -130,7 +130,7 @@ def _named(session: Session) -> str | None:
 
 def _none(session: Session) -> str | None:
     exchange = session.answer("forbidden")
-    require(not exchange.calls, "the answer has a call although tool_choice is none")
+    require(not exchange.calls, "the answer has a call although tool_choice forbids calls")
     return None
 
 
