@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from anthropic.types import RawMessageStreamEvent
-from openai.types.chat import ChatCompletionChunk
-from openai.types.responses import ResponseStreamEvent
-from pydantic import BaseModel, TypeAdapter
 
 import motet
 from motet import Completion, Preamble, Text
 from motet.dialects.acceptable import acceptable_arguments
 from motet.proxy import Upstream, app
+from tests.support.api_events import EVENTS, check_anthropic_order, check_responses_order, check_shape
 from tests.support.completions import CORPUS
 from tests.support.fake_backend import FakeBackend
 from tests.support.proxies import PATHS, AsgiResponse, body_of, call
-
-
-class PingEvent(BaseModel):
-    """Anthropic's SDK has no type for it, and skips it."""
-
-    type: Literal["ping"]
-
 
 Reading = tuple[str, str, list[tuple[str, Any]]]
 """Text, reasoning, and calls with their names and arguments."""
@@ -127,10 +117,10 @@ def read_stream(api: str, response: AsgiResponse) -> Reading:
     return text, reasoning, [(name, read(arguments)) for name, arguments in calls.values()]
 
 
-EVENTS: dict[str, TypeAdapter[Any]] = {
-    "chat": TypeAdapter(ChatCompletionChunk),
-    "responses": TypeAdapter(ResponseStreamEvent),
-    "anthropic": TypeAdapter(RawMessageStreamEvent | PingEvent),
+ORDERS: dict[str, Callable[[list[dict[str, Any]]], None]] = {
+    "chat": lambda events: None,
+    "responses": check_responses_order,
+    "anthropic": check_anthropic_order,
 }
 LAST_EVENTS = {"responses": ("response.completed", "response.incomplete"), "anthropic": ("message_stop",)}
 
@@ -160,4 +150,5 @@ def test_every_malformed_completion_is_an_answer(api: str, runner: asyncio.Runne
         else:
             assert streamed.events[-1]["type"] in LAST_EVENTS[api], name
         for event in streamed.events:
-            EVENTS[api].validate_python(event)
+            check_shape(EVENTS[api], event, api)
+        ORDERS[api](streamed.events)
