@@ -16,7 +16,7 @@ from motet._tables import load_pyarrow, parquet_file
 from motet.asking.answer import Answer
 from motet.errors import ConfigError, MotetError
 
-__all__ = ["CHANNELS", "COLUMNS", "Summary", "answer_row", "arrow_table", "error_row", "write_rows"]
+__all__ = ["CHANNELS", "COLUMNS", "Summary", "answer_row", "arrow_table", "error_row", "with_verdict", "write_rows"]
 
 CHANNELS = ("analysis", "commentary", "final", "markup")
 COLUMNS = (
@@ -24,6 +24,8 @@ COLUMNS = (
     *("input_tokens", "cached_tokens", "output_tokens", "tokens", "cost", "error", "error_type"),
 )
 """The columns, in their order."""
+VERDICT_COLUMNS = ("label", "reason", "confidence", "rules")
+"""Columns behind these where a guard was asked."""
 _CALL = ("id", "name", "arguments", "recipient", "trusted")
 _REPAIR = ("code", "position", "text", "message", "count")
 """The fields of `motet.columns.parse`."""
@@ -60,6 +62,12 @@ def error_row(number: int, error: Exception) -> dict[str, Any]:
         return answer_row(number, partial, error)
     cost = error.cost if isinstance(error, MotetError) else None
     return {**dict.fromkeys(COLUMNS), "row": number, "tool_calls": [], "repairs": [], "cost": cost, **_fault(error)}
+
+
+def with_verdict(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a guard's answer with the columns of the verdict in its `output`; they are null if it has an error."""
+    verdict = {} if row["error"] is not None or row["output"] is None else json.loads(row["output"])
+    return {**row, **{name: verdict.get(name) for name in VERDICT_COLUMNS}}
 
 
 def _output(output: Any) -> str | None:
@@ -115,7 +123,7 @@ class Summary:
             yield row
 
 
-def _schema() -> Any:
+def _schema(*, has_verdicts: bool = False) -> Any:
     pa = _pyarrow()
     text, count = pa.string(), pa.int64()
     call = pa.struct([(name, pa.bool_() if name == "trusted" else text) for name in _CALL])
@@ -126,19 +134,20 @@ def _schema() -> Any:
         "repairs": pa.list_(repair),
         "tokens": pa.struct([(name, count) for name in CHANNELS]),
         "cost": pa.decimal128(38, _SCALE),
+        "rules": pa.list_(text),
     }
-    return pa.schema([(name, types.get(name, text)) for name in COLUMNS])
+    names = COLUMNS + VERDICT_COLUMNS if has_verdicts else COLUMNS
+    return pa.schema([(name, types.get(name, text)) for name in names])
 
 
 def _pyarrow() -> Any:
     return load_pyarrow("Arrow tables and parquet files")
 
 
-def arrow_table(rows: Iterable[Mapping[str, Any]]) -> Any:
-    """The rows as a `pyarrow.Table`."""
-    pa = _pyarrow()
-    batches = [*_batches(rows, pa, _schema())]
-    return pa.Table.from_batches(batches, schema=_schema())
+def arrow_table(rows: Iterable[Mapping[str, Any]], *, has_verdicts: bool = False) -> Any:
+    """The rows as a `pyarrow.Table`. `has_verdicts`: with the columns that `with_verdict` adds."""
+    pa, schema = _pyarrow(), _schema(has_verdicts=has_verdicts)
+    return pa.Table.from_batches([*_batches(rows, pa, schema)], schema=schema)
 
 
 def _batches(rows: Iterable[Mapping[str, Any]], pa: Any, schema: Any, size: int = 4096) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, Unpack
 from motet._context import AsyncClosing, Closing
 from motet._core import Event
 from motet.asking.answer import Answer
-from motet.asking.options import Options
+from motet.asking.options import Options, PreparedOptions
 from motet.asking.stream import AnswerStream, AsyncAnswerStream
 from motet.atoms.atom import Atom
 from motet.atoms.factory import atom as make_atom
@@ -165,6 +165,10 @@ class Guard(Closing, AsyncClosing):
         self._options(options)
         slots = asyncio.Semaphore(_parallel(parallel))
         return list(await asyncio.gather(*[_aoutcome(self, content, options, slots) for content in contents]))
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Raises `TypeError` or `ValueError` for options that `check` would refuse."""
+        PreparedOptions.of(self._output, self._options(options))
 
     def close(self) -> None:
         """Closes the atom's connections."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -13,12 +12,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from motet._answer_table import answer_row, arrow_table, error_row
+from motet._answer_table import answer_row, arrow_table, error_row, with_verdict
 from motet._tables import prompt_in, rows_of
 from motet.asking.answer import Answer
-from motet.asking.options import PreparedOptions
-from motet.atoms.atom import Atom
 from motet.columns.asked_rows import AskedRows, key_of
+from motet.columns.asker import Asker, asker_of, result_json
 from motet.errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -51,39 +49,38 @@ def ask(
     on_row: Callable[[Mapping[str, Any]], None] | None = None,
     **options: Any,
 ) -> Any:
-    """Asks an atom the prompt of each row, and returns a table of answers in the order of the rows.
+    """Asks an atom or a guard the prompt of each row, and returns a table of answers in the order of the rows.
 
     - `table`: a list of dicts or texts, a `.jsonl`, `.json`, `.csv` or `.parquet` file, an Arrow table, or a polars or
       pandas frame.
-    - `atom`: a `motet.Atom`, or an object with such an `ask` whose result is an `Answer` or has one in `.answer`.
+    - `atom`: a `motet.Atom`; a `motet.Guard`, whose `check` takes each prompt as the content; or an object with
+      such an `ask`, whose result is an `Answer` or has one in `.answer`.
     - `column`: the prompts: texts, or lists of chat dicts. Default: `messages`, else `prompt`, else the only column.
-    - `output`: the type of the answers, as `Atom.ask` takes it.
+    - `output`: the type of the answers, as `Atom.ask` takes it. A guard sets it itself.
     - `parallel`: requests at once, from 1.
     - `budget`: US dollars for the whole table, the rows of the checkpoint included, or a `motet.budget`. When it is
       used up, the rest is not asked.
     - `checkpoint`: a file to which each row is added as soon as its answer is there. A later call, also after a kill,
-      does not ask its rows again: those with the same prompt, model and options. Rows whose request may succeed later
-      (the service was overloaded or not reached) are asked again; with `retry_errors`, all rows with an error.
+      does not ask its rows again: those with the same prompt, model and options, and the same policy and labels of a
+      guard. Rows whose request may succeed later (the service was overloaded or not reached) are asked again; with
+      `retry_errors`, all rows with an error.
     - `on_row`: called with each row when it is known, in the order in which that happens.
     - `options`: of `Atom.ask`: `briefs`, `reasoning_effort`, `max_tokens`, `retries`, ...
 
     The columns are `row` (from 0), `text`, `output` (a typed output, as JSON), `reasoning`, `preamble`, `tool_calls`,
     `finish`, `repairs`, `model`, `input_tokens`, `cached_tokens`, `output_tokens`, `tokens` (by channel), `cost` (US
-    dollars, exact), `error` and `error_type`. The result is a `pyarrow.Table`, or a list of dicts where pyarrow is not
-    installed. An answer that was cut has its text, its cost and its error.
+    dollars, exact), `error` and `error_type`; behind them, if a guard is asked, `label`, `reason`, `confidence` and
+    `rules` of the verdict, null where there is an error. The result is a `pyarrow.Table`, or a list of dicts where
+    pyarrow is not installed. An answer that was cut has its text, its cost and its error.
 
     Raises what every row would raise (no key, no credit, an unknown model) if there is no answer yet; else the rows
     that were not asked have the error. After an interrupt, requests that are sent are waited for and kept.
     """
     if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
         raise ValueError(f"parallel must be a whole number from 1 on, not {parallel!r}")
-    if isinstance(atom, Atom):
-        # A wrong option is one error, not one in each row.
-        PreparedOptions.of(output, options)
-    if output is not str:
-        options = {**options, "output": output}
+    asker = asker_of(atom, output, options)
     asked = AskedRows(None if checkpoint is None else Path(checkpoint), retry_errors=retry_errors)
-    run = _Run(atom, column, options, asked, on_row)
+    run = _Run(asker, column, asked, on_row)
     asked.open()
     try:
         with _budget(budget, asked.cost) as spend:
@@ -91,7 +88,7 @@ def ask(
             run.ask_all(enumerate(rows_of(table)), parallel)
     finally:
         asked.close()
-    return _as_table(run.in_order())
+    return _as_table(run.in_order(), has_verdicts=asker.has_verdicts)
 
 
 @contextlib.contextmanager
@@ -107,9 +104,9 @@ def _budget(limit: Budget | Decimal | str | float | None, spent: Decimal) -> Ite
             yield own
 
 
-def _as_table(rows: list[dict[str, Any]]) -> Any:
+def _as_table(rows: list[dict[str, Any]], *, has_verdicts: bool) -> Any:
     try:
-        return arrow_table(rows)
+        return arrow_table(rows, has_verdicts=has_verdicts)
     except ConfigError:
         return rows
 
@@ -118,9 +115,8 @@ def _as_table(rows: list[dict[str, Any]]) -> Any:
 class _Run:
     """The rows of one call, and the threads that ask them."""
 
-    atom: Any
+    asker: Asker
     column: str | None
-    options: Mapping[str, Any]
     asked: AskedRows
     on_row: Callable[[Mapping[str, Any]], None] | None
     budget: Budget | None = None
@@ -150,6 +146,8 @@ class _Run:
             if item is None:
                 return
             row = self._row(*item)
+            if self.asker.has_verdicts:
+                row = with_verdict(row)
             with self._lock:
                 self.rows[item[0]] = row
                 if self.on_row is not None:
@@ -160,7 +158,7 @@ class _Run:
             prompt = prompt_in(source, self.column)
         except DataError as error:
             return error_row(number, error)
-        key = key_of(str(getattr(self.atom, "slug", "")), prompt, self.options)
+        key = key_of(self.asker.slug, prompt, self.asker.settings)
         with self._lock:
             known = self.asked.take(key)
         if known is not None:
@@ -177,7 +175,7 @@ class _Run:
     def _ask(self, number: int, prompt: Any) -> tuple[dict[str, Any], bool, bool]:
         """A row, whether a request of it was sent, and whether it may succeed later."""
         try:
-            result = self.atom.ask(prompt, **self.options)
+            result = self.asker.ask(prompt)
         except _ENDING as error:
             self.stopped = error
             return error_row(number, error), error.partial is not None, True
@@ -193,15 +191,9 @@ class _Run:
         answer = result if isinstance(result, Answer) else result.answer
         row = answer_row(number, answer)
         if result is not answer:
-            row["output"] = _json_of(result)
+            row["output"] = result_json(result)
         return row, True, False
 
     def in_order(self) -> list[dict[str, Any]]:
         """The rows in the order of the table."""
         return [self.rows[number] for number in sorted(self.rows)]
-
-
-def _json_of(result: Any) -> str:
-    """A result with an answer, without that, as JSON."""
-    shape = result.to_dict() if hasattr(result, "to_dict") else dict(vars(result))
-    return json.dumps({name: value for name, value in shape.items() if name != "answer"}, default=str)
