@@ -15,6 +15,7 @@ import pytest
 import motet
 import motet.columns
 from motet import batch
+from motet.ledgers.entry import LedgerEntry, timestamp
 from motet.testing import Fault, Turn
 from tests.support.batch_service import batch_server, prompts
 from tests.support.command_line import command
@@ -219,14 +220,20 @@ def test_unwritable_rows_are_kept_and_the_answer_too(ledger: motet.Ledger) -> No
         assert len(rows(ledger)) == 2
 
 
-def test_parquet_has_exact_money(ledger: motet.Ledger, tmp_path: Path) -> None:
+def test_parquet_has_exact_money(ledger: motet.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     with asking(PLAIN) as (atom, _), ledger, motet.label(user="x"):
         answer = atom.ask("Hi")
+    # More rows than a row group.
+    monkeypatch.setattr("motet.ledgers.ledger.ROWS_PER_BATCH", 2)
+    entry = LedgerEntry(ended_at=timestamp(), requested_model="other")
+    for commit in [ledger.add(entry) for _ in range(4)]:
+        commit.result()
     ledger.to_parquet(tmp_path / "usage.parquet")
-    [row] = parquet.read_table(tmp_path / "usage.parquet").to_pylist()
+    [row, *others] = parquet.read_table(tmp_path / "usage.parquet").to_pylist()
     assert (row["cash"], row["labels"]) == (answer.cost, '{"user": "x"}')
-    assert row["at"].tzinfo is not None
+    assert row["ended_at"].tzinfo is not None
+    assert [other["cash"] for other in others] == [None] * 4
 
 
 def test_budget_counts_the_rows_of_earlier_runs(ledger: motet.Ledger) -> None:

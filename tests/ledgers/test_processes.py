@@ -47,6 +47,17 @@ def test_processes_reserve_in_one_file(tmp_path: Path) -> None:
     assert mine.reserve("a", Decimal(1), most, None, waits=True).result() == Claim(True, Decimal(1))
 
 
+def test_processes_do_not_pass_a_limit_together(tmp_path: Path) -> None:
+    limit = Decimal("0.00025")
+    command = [sys.executable, "-m", "tests.support.ledger_spenders", str(tmp_path / "usage.db"), "4", str(limit)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    answers, spent, high = map(Decimal, done.stdout.split())
+    assert answers > 4
+    # Used up to what one more request may cost.
+    assert limit - high < spent <= limit
+
+
 def test_reservation_of_a_killed_process_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("motet.ledgers.writer.RESERVATION_SECONDS", -1.0)
     ledger = motet.ledger(tmp_path / "usage.db")
@@ -62,7 +73,7 @@ def test_child_of_a_fork_writes_by_itself(tmp_path: Path) -> None:
 import os, motet
 from motet.ledgers.entry import LedgerEntry, timestamp
 ledger = motet.ledger({str(tmp_path / "usage.db")!r})
-add = lambda: ledger.add(LedgerEntry(at=timestamp(), requested_model="model")).result()
+add = lambda: ledger.add(LedgerEntry(ended_at=timestamp(), requested_model="model")).result()
 add()
 child = os.fork()
 add()

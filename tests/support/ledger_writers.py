@@ -25,7 +25,9 @@ def write(path: Path, pipe: int) -> None:
     ledger = motet.ledger(path)
     for number in range(sys.maxsize):
         key = f"{os.getpid()}-{number}"
-        ledger.add(LedgerEntry(at=timestamp(), key=key, requested_model="model", cash=Decimal("0.000001"))).result()
+        ledger.add(
+            LedgerEntry(ended_at=timestamp(), key=key, requested_model="model", cash=Decimal("0.000001"))
+        ).result()
         os.write(pipe, f"{key}\n".encode())
 
 

@@ -166,7 +166,7 @@ def ledger_entry(
             "output": None if answer is None else answer.message.to_dict(),
         }
     return LedgerEntry(
-        at=timestamp(),
+        ended_at=timestamp(),
         key=key,
         requested_model=prepared.request.model,
         service=service,

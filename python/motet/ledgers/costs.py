@@ -101,7 +101,7 @@ def read_costs(connection: sqlite3.Connection, by: Sequence[str], since: Any, un
 
 def _term(name: str) -> str:
     if name in PERIODS and name is not None:
-        return f"substr(at, 1, {PERIODS[name]})"
+        return f"substr(ended_at, 1, {PERIODS[name]})"
     if name in (*_TEXT_COLUMNS, "channel"):
         return name
     label = name.removeprefix("label:")

@@ -20,7 +20,7 @@ CHANNELS = ("prompt", "cached", "reasoning", "preamble", "tool_call", "text", "m
 class LedgerEntry:
     """One answer, or one request that failed. `None`: unknown."""
 
-    at: str
+    ended_at: str
     """When it ended, in UTC: `2026-11-26T12:00:00.000000Z`."""
     key: str | None = None
     """A name that the ledger takes once: of an answer that is read again, as those of batches."""
@@ -73,7 +73,13 @@ _MONEY = frozenset(name for name in COLUMNS if name.endswith("cash"))
 _NUMBERS = {
     name: "REAL" if "seconds" in name else "INTEGER" for name in COLUMNS if name.endswith(("tokens", "seconds"))
 }
-_TYPES = {**_NUMBERS, "attempts": "INTEGER", "at": "TEXT NOT NULL", "key": "TEXT UNIQUE", "labels": "TEXT NOT NULL"}
+_TYPES = {
+    **_NUMBERS,
+    "attempts": "INTEGER",
+    "ended_at": "TEXT NOT NULL",
+    "key": "TEXT UNIQUE",
+    "labels": "TEXT NOT NULL",
+}
 
 APPLICATION_ID = 0x4D4F5445
 """SQLite's mark of the program that a file belongs to: MOTE."""
@@ -81,7 +87,7 @@ VERSION = 1
 TABLES = f"""
     CREATE TABLE IF NOT EXISTS answers (
         id INTEGER PRIMARY KEY, {", ".join([f"{name} {_TYPES.get(name, 'TEXT')}" for name in COLUMNS])});
-    CREATE INDEX IF NOT EXISTS answers_at ON answers (at);
+    CREATE INDEX IF NOT EXISTS answers_ended_at ON answers (ended_at);
     CREATE TABLE IF NOT EXISTS hours (hour TEXT PRIMARY KEY, cash TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS reservations (
         token TEXT PRIMARY KEY, owner TEXT NOT NULL, amount TEXT NOT NULL, expires REAL NOT NULL);
@@ -89,11 +95,11 @@ TABLES = f"""
     PRAGMA user_version = {VERSION};
 """
 """Money is text, which is exact. `hours` has the sums that budgets compare with their limits: `cash`, or else
-`counted_cash`, of the rows whose `at` begins with `hour`."""
+`counted_cash`, of the rows whose `ended_at` begins with `hour`."""
 
 
 def timestamp(moment: datetime.datetime | None = None) -> str:
-    """A moment, by default the present one, as the column `at` has it: of one width, so that texts sort by time."""
+    """A moment, by default the present one, as `ended_at` has it: of one width, so that texts sort by time."""
     moment = datetime.datetime.now(datetime.UTC) if moment is None else moment.astimezone(datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
@@ -110,7 +116,7 @@ def insert(connection: sqlite3.Connection, entry: LedgerEntry) -> None:
     if connection.execute(_INSERT, [_stored(name, getattr(entry, name)) for name in COLUMNS]).rowcount:
         cash = entry.counted_cash if entry.cash is None else entry.cash
         if cash:
-            hour = entry.at[:13]
+            hour = entry.ended_at[:13]
             row = connection.execute("SELECT cash FROM hours WHERE hour = ?", (hour,)).fetchone()
             total = cash if row is None else cash + Decimal(row[0])
             connection.execute("REPLACE INTO hours VALUES (?, ?)", (hour, money_text(total)))

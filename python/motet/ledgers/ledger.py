@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ __all__ = ["Ledger", "LedgerWarning", "active_labels", "active_ledgers", "label"
 
 VARIABLE = "MOTET_LEDGER"
 """The environment variable with the path of a ledger for all atoms of a process."""
+ROWS_PER_BATCH = 4096
+"""Rows of a row group in Parquet."""
 _MONEY_DIGITS = 12
 """Digits behind the point in Parquet: those of a token's price, by a price for a million tokens with six."""
 
@@ -93,7 +96,7 @@ class Ledger:
         """
         where, values = bounds(since, until)
         with self._reading() as connection:
-            sql = f"SELECT {', '.join(COLUMNS)} FROM answers WHERE {where} ORDER BY at, id"
+            sql = f"SELECT {', '.join(COLUMNS)} FROM answers WHERE {where} ORDER BY ended_at, id"
             for row in connection.execute(sql, values):
                 yield row_of(dict(zip(COLUMNS, row, strict=True)))
 
@@ -121,7 +124,7 @@ class Ledger:
         schema = pa.schema([(name, _arrow_type(pa, name)) for name in COLUMNS])
         with atomic_write(Path(path)) as (file,), pa.parquet.ParquetWriter(parquet_file(file), schema) as writer:
             rows = self.rows(since=since, until=until)
-            for batch in iter(lambda: [row for row, _ in zip(rows, range(4096), strict=False)], []):
+            for batch in iter(lambda: [*itertools.islice(rows, ROWS_PER_BATCH)], []):
                 writer.write_batch(pa.RecordBatch.from_pylist([_arrow_row(row) for row in batch], schema=schema))
 
 
@@ -132,7 +135,7 @@ def _arrow_type(pa: Any, name: str) -> Any:
         return pa.float64()
     if name.endswith("tokens") or name == "attempts":
         return pa.int64()
-    return pa.timestamp("us", "UTC") if name == "at" else pa.string()
+    return pa.timestamp("us", "UTC") if name == "ended_at" else pa.string()
 
 
 def _arrow_row(row: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +144,7 @@ def _arrow_row(row: dict[str, Any]) -> dict[str, Any]:
 
     texts = {name: json.dumps(row[name]) for name in ("labels", "content") if row[name] is not None}
     money = {name: round(value, _MONEY_DIGITS) for name, value in row.items() if isinstance(value, Decimal)}
-    return {**row, **texts, **money, "at": datetime.datetime.fromisoformat(row["at"])}
+    return {**row, **texts, **money, "ended_at": datetime.datetime.fromisoformat(row["ended_at"])}
 
 
 _scope: Scope[Ledger] = Scope("motet_ledgers")

@@ -18,7 +18,7 @@ __all__ = ["PERIODS", "Claim", "Period", "Share", "Spending", "bounds", "since_o
 
 Period = Literal["hour", "day", "month"]
 PERIODS = {None: 0, "hour": 13, "day": 10, "month": 7}
-"""How many characters of a row's `at` name a period."""
+"""How many characters of a row's `ended_at` name a period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Share:
 
 
 def since_of(value: str | datetime.datetime | datetime.date | datetime.timedelta) -> str:
-    """A beginning as a row's `at`: a moment, a day (UTC), a duration before now, or a text: `2026-11-26`,
+    """A beginning as a row's `ended_at`: a moment, a day (UTC), a duration before now, or a text: `2026-11-26`,
     `2026-11-26T12:00:00+01:00`, `90m`, `24h`, `7d`, `4w`. Raises `ValueError`."""
     if isinstance(value, str):
         value = _parsed(value)
@@ -128,6 +128,6 @@ def _parsed(text: str) -> datetime.datetime | datetime.timedelta:
 
 
 def bounds(since: Any, until: Any) -> tuple[str, Sequence[str]]:
-    """A condition on `at`, and its values."""
-    terms = [(term, value) for term, value in (("at >= ?", since), ("at < ?", until)) if value is not None]
+    """A condition on `ended_at`, and its values."""
+    terms = [(term, value) for term, value in (("ended_at >= ?", since), ("ended_at < ?", until)) if value is not None]
     return " AND ".join([term for term, _ in terms]) or "1", [since_of(value) for _, value in terms]

@@ -14,6 +14,8 @@ __all__ = ["Report"]
 
 _COLOURS = {"pass": "#1f7a3a", "fail": "#b3261e", "inconclusive": "#8a6100", "skipped": "#666666"}
 
+_ORDER = {"fail": 0, "inconclusive": 1, "skipped": 2, "pass": 3}
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -65,10 +67,10 @@ class Report:
         }
 
     def to_html(self) -> str:
-        """A page that loads nothing."""
+        """A page that loads nothing, failures first."""
         title = escape(f"harmony at {self.url}")
         counts = ", ".join([f"{count} {verdict}" for verdict, count in self.counts.items() if count])
-        rows = "".join([_row(result) for result in self.results])
+        rows = "".join([_row(result) for result in sorted(self.results, key=lambda result: _ORDER[result.verdict])])
         return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title>
@@ -124,6 +126,9 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.3rem;overflow-wrap:anywhere}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0;border-bottom:1px solid var(--line)}
-td:last-child{overflow-wrap:anywhere}td:first-child{white-space:nowrap}span{font-weight:600}
+td:last-child{overflow-wrap:anywhere}
+@media(max-width:640px){thead{display:none}td{display:block;border:0;padding:0}tr{display:block;padding:.5rem 0;
+border-bottom:1px solid var(--line)}}
+td:first-child{white-space:nowrap}span{font-weight:600}
 .pass{color:var(--pass)}.fail{color:var(--fail)}.inconclusive{color:var(--inconclusive)}.skipped{color:var(--skipped)}
 """

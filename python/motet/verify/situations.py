@@ -9,7 +9,7 @@ __all__ = ["COLOUR", "GET_WEATHER", "LONG_TEXT", "NOW", "SITUATIONS", "UNICODE",
 
 MAX_TOKENS = 4000
 """Enough for the reasoning of any probe."""
-UNICODE = "Zürich 青い 🌍 e\u0301 \u200d ﷺ"
+UNICODE = "Zürich 青い 🌍 ﷺ"
 LONG_TEXT = " ".join(["The quick brown fox jumps over the lazy dog."] * 20)
 """201 tokens."""
 
