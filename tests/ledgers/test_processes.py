@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import motet
+from motet.ledgers.entry import LedgerEntry, timestamp
 from motet.ledgers.spending import Claim
 from tests.support.processes import environment
 from tests.support.server_scripts import PLAIN, asking
@@ -85,3 +87,29 @@ print(len(list(ledger.rows())))
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=60
     )
     assert (done.stdout.strip(), done.stderr) == ("3", "")
+
+
+def test_rows_of_a_dropped_ledger_are_written(tmp_path: Path) -> None:
+    entry = LedgerEntry(ended_at=timestamp(), requested_model="model")
+    motet.ledger(tmp_path / "usage.db").add(entry).result(timeout=60)
+    assert len(list(motet.ledger(tmp_path / "usage.db").rows())) == 1
+
+
+def test_idle_writer_renews_its_reservations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("motet.ledgers.writer.HEARTBEAT_SECONDS", 0.01)
+    ledger = motet.ledger(tmp_path / "usage.db")
+    share = motet.budget("1", ledger=ledger).share
+    assert share is not None
+    share.reserve("a", Decimal(1), Decimal(1), Decimal(1), waits=True).result()
+    expiry = "SELECT expires FROM reservations"
+    first = ledger.writer.submit(lambda connection: connection.execute(expiry).fetchone()).result()
+    renewed = threading.Event()
+    renew = ledger.writer.renew
+
+    def signal() -> None:
+        renew()
+        renewed.set()
+
+    ledger.writer.renew = signal  # type: ignore[method-assign]
+    assert renewed.wait(60)
+    assert ledger.writer.submit(lambda connection: connection.execute(expiry).fetchone()).result() > first

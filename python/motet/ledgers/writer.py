@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from motet._sqlite import BUSY_SECONDS, transaction, write_ahead
 from motet.errors import ConfigError
@@ -26,6 +26,7 @@ __all__ = ["Work", "Writer", "open_database"]
 log = logging.getLogger("motet.ledger")
 
 Work = Callable[[sqlite3.Connection], Any]
+Works: TypeAlias = "queue.SimpleQueue[tuple[Writer, Work, Future[Any]] | None]"
 
 MAX_GROUP = 500
 """Works of one transaction."""
@@ -75,7 +76,7 @@ class Writer:
         self.reservations: set[str] = set()
         self._lock = threading.Lock()
         self._process: int | None = None
-        self._queue: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: Works = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
         self._unwritten: list[Work] = []
@@ -87,7 +88,8 @@ class Writer:
         with self._lock:
             if self._process != os.getpid():
                 self._start()
-            self._queue.put((work, future))
+            # With the writer: it is not collected before its works are done.
+            self._queue.put((self, work, future))
         return future
 
     def add(self, entry: LedgerEntry) -> Future[Any]:
@@ -171,21 +173,22 @@ def expiry() -> float:
     return time.time() + RESERVATION_SECONDS
 
 
-def _run(reference: weakref.ref[Writer], works: queue.SimpleQueue[tuple[Work, Future[Any]] | None]) -> None:
+def _run(reference: weakref.ref[Writer], works: Works) -> None:
     """The thread: ends at `None` in the queue, or when the writer is collected."""
     renewed = time.monotonic()
     while True:
         group: list[tuple[Work, Future[Any]]] = []
-        ended = False
+        ended, writer, item = False, None, None
         with contextlib.suppress(queue.Empty):
             item = works.get(timeout=HEARTBEAT_SECONDS)
             while item is not None:
-                group.append(item)
+                writer, work, future = item
+                group.append((work, future))
                 if len(group) == MAX_GROUP:
                     break
                 item = works.get_nowait()
             ended = item is None
-        writer = reference()
+        writer = writer or reference()
         if writer is None:
             return
         if group:
@@ -196,7 +199,7 @@ def _run(reference: weakref.ref[Writer], works: queue.SimpleQueue[tuple[Work, Fu
         if ended:
             writer.stop()
             return
-        del writer
+        del writer, item, group
 
 
 def _flush_at_exit(reference: weakref.ref[Writer]) -> None:
