@@ -148,6 +148,8 @@ if TYPE_CHECKING:
     from motet.safeguard import AsyncVerdictStream, Guard, Verdict, VerdictStream, guard
     from motet.schema.tool import Tool, tool, tools_from
     from motet.tolerant_json import JsonReading, partial_json
+    from motet.view.sources import transcript
+    from motet.view.transcript import Transcript
 
 
 _MODULES = {
@@ -191,6 +193,8 @@ _MODULES = {
     "safeguard": "AsyncVerdictStream Guard Verdict VerdictStream guard",
     "schema.tool": "Tool tool tools_from",
     "tolerant_json": "JsonReading partial_json",
+    "view.sources": "transcript",
+    "view.transcript": "Transcript",
 }
 """The module of each name; it is imported when a name of it is first used. Tokenizing needs none of them."""
 _LATER = {name: module for module, names in _MODULES.items() for name in names.split()}
@@ -304,6 +308,7 @@ __all__ = [
     "Training",
     "TrainingSample",
     "Trajectory",
+    "Transcript",
     "TruncatedOutputError",
     "TuneError",
     "UnfinishedCallError",
@@ -350,5 +355,6 @@ __all__ = [
     "tools_from",
     "tools_from_mcp",
     "trajectories",
+    "transcript",
     "truncate",
 ]

@@ -28,7 +28,7 @@ FLOORS = [
     "loop",
     "atoms _answer_table",
     "safeguard",
-    "columns tune testing integrations verify",
+    "columns tune testing integrations verify view",
     "batch proxy",
     "__init__",
     "cli",
