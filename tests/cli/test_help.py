@@ -447,7 +447,7 @@ examples:
             "proxy": """\
 usage: motet proxy [-h] [--log FILE] [--upstream URL] [--model NAME=URL] [--upstream-key KEY]
                    [--lane {auto,chat,text,ids}] [--price IN,OUT] [--host HOST] [--port PORT]
-                   [--workers N] [--key KEY] [--state FILE] [--timeout S] [--ignore-tool TYPE]
+                   [--workers N] [--key KEY] [--state PLACE] [--timeout S] [--ignore-tool TYPE]
                    [--reasoning-key {reasoning_content,reasoning}] [--page]
                    [--color {auto,always,never}]
 
@@ -470,7 +470,8 @@ options:
   --key KEY             a client's key: KEY, NAME:KEY or NAME:KEY:DOLLARS; @FILE has one a line;
                         by default $MOTET_PROXY_KEYS, separated by blanks; without keys only this
                         machine is served
-  --state FILE          the SQLite file of responses, reasoning and budgets, or none
+  --state PLACE         where responses, reasoning and budgets are kept: a SQLite file,
+                        redis://..., postgresql://..., or none
                         ($XDG_STATE_HOME/motet/proxy.sqlite3, else below ~/.local/state)
   --timeout S           seconds for an answer (3600)
   --ignore-tool TYPE    leave tools of this type out of requests, as web_search, instead of

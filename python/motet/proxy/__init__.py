@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from motet.proxy.application import app
 from motet.proxy.settings import ClientKey, ProxySettings, Upstream
-from motet.proxy.state import KeptTurn, State, StoredResponse
+from motet.proxy.state import KeptTurn, State, StateError, StoredResponse
 
-__all__ = ["ClientKey", "KeptTurn", "ProxySettings", "State", "StoredResponse", "Upstream", "app"]
+__all__ = ["ClientKey", "KeptTurn", "ProxySettings", "State", "StateError", "StoredResponse", "Upstream", "app"]

@@ -22,9 +22,9 @@ from motet.proxy.conversations import Conversations
 from motet.proxy.exchange import Services
 from motet.proxy.routes import anthropic, chat, page, responses, service
 from motet.proxy.settings import ClientKey, ProxySettings, Upstream
-from motet.proxy.sqlite_state import SqliteState
 from motet.proxy.state import State
 from motet.proxy.statistics import Statistics
+from motet.proxy.stores import open_state
 from motet.proxy.streaming import error_response
 from motet.proxy.upstreams import Upstreams
 
@@ -48,8 +48,9 @@ def app(
     - `models`: servers by the names of models that clients give.
     - `keys`: the keys of clients: `ClientKey`s, or texts as `NAME:KEY:DOLLARS`. Without keys, requests must name the
       host `localhost`; the address on which the application is served is for the server to choose.
-    - `state`: where responses, reasoning and budgets are kept: a path of a SQLite file, or a `State`. Default: in
-      memory, until the process ends.
+    - `state`: where responses, reasoning and budgets are kept: a path of a SQLite file, the address of a Redis
+      (`redis://...`) or PostgreSQL (`postgresql://...`) server, or a `State`. Default: in memory, until the process
+      ends.
     - `settings`: the fields of `ProxySettings`: `max_body_bytes`, `timeout`, `reasoning_key`, ...
 
     Raises `ConfigError`. Connections are opened on use, and closed when the application shuts down.
@@ -62,7 +63,7 @@ def app(
         None if upstream is None else Upstream.of(upstream),
         {name: Upstream.of(server) for name, server in (models or {}).items()},
     )
-    store = SqliteState(state) if state is None or isinstance(state, str | Path) else state
+    store = open_state(state) if state is None or isinstance(state, str | Path) else state
     chosen = ProxySettings(**settings)
     statistics = Statistics(chosen.figures_folder)
     activity = Activity(chosen.figures_folder) if chosen.page else None
@@ -71,7 +72,7 @@ def app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        # Opens the file: one that cannot be written stops the start, and not the first request.
+        # Opens the store: one that cannot be written stops the start, and not the first request.
         await store.spent("")
         writing = asyncio.create_task(_write_figures(services))
         try:

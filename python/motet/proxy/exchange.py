@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -32,7 +32,7 @@ from motet.proxy.conversations import Conversations
 from motet.proxy.failures import failure_of
 from motet.proxy.outcome import answer_in, finish_of, repairs_of, seen_message, usage_of
 from motet.proxy.settings import ProxySettings
-from motet.proxy.state import State
+from motet.proxy.state import State, StateError
 from motet.proxy.statistics import Statistics
 from motet.proxy.upstreams import Target, Upstreams
 from motet.schema.output import Output
@@ -253,7 +253,7 @@ class Exchange:
         failure = failure_of(error)
         if isinstance(error.partial, Answer):
             self.answer = error.partial
-            await self.client.record(self.services.state, self.cost)
+            await self._keep(self.client.record(self.services.state, self.cost))
         self.record(failure.status, error)
         return [] if self.writer is None else self.writer.fail(failure)
 
@@ -262,24 +262,32 @@ class Exchange:
         await stream.aclose()
         with contextlib.suppress(ValueError):
             self.answer = stream.answer
-            await self.client.record(self.services.state, self.cost)
+            await self._keep(self.client.record(self.services.state, self.cost))
         self.record(HUNG_UP)
 
     async def _finish(self, answer: Answer[Any], writer: ReplyWriter | None) -> list[Shape]:
         """Keeps and records a reply that has ended, and gives its last events."""
         stop, hidden_calls = self._stops.match, self._visible.hidden_calls
         self.end = ReplyEnd(finish_of(answer, stop), usage_of(answer, self.prompt_tokens), stop)
-        await self.client.record(self.services.state, self.cost)
+        await self._keep(self.client.record(self.services.state, self.cost))
         message = seen_message(answer.message, self.request.stops, single_call=self.request.single_call)
         message = with_custom_arguments(message, self.request.custom_tools)
         # Not `answer.sampled`: a call that was found elsewhere has no sampled ids.
         sampled = None if hidden_calls else answer.episode.exchanges[-1].sampled
-        await self.services.conversations.keep(self.client.name, self.request.messages, message, sampled)
+        conversations, client = self.services.conversations, self.client.name
+        await self._keep(conversations.keep(client, self.request.messages, message, sampled))
         shapes = [] if writer is None else writer.end(self.end)
         if writer is not None:
-            await self.api.keep(self, writer, message)
+            await self._keep(self.api.keep(self, writer, message))
         self.record(200)
         return shapes
+
+    async def _keep(self, work: Awaitable[None]) -> None:
+        """Writes to the state. An answer that is paid for reaches the client although the state does not take it."""
+        try:
+            await work
+        except StateError as error:
+            log.error("%s id=%s is answered and not kept: %s", self.api.name, self.id, error)
 
     @property
     def cost(self) -> Decimal | None:

@@ -20,6 +20,7 @@ from motet.errors import (
     RequestTimeoutError,
     ToolError,
 )
+from motet.proxy.state import StateError
 
 __all__ = ["FAULT", "RequestError", "failure_of"]
 
@@ -41,6 +42,7 @@ _STATUSES: Mapping[type[Exception], int] = {
     ConnectionFailedError: 502,
     RequestTimeoutError: 504,
     BadPayloadError: 502,
+    StateError: 503,
     MotetError: 502,
 }
 """The first class that fits counts."""

@@ -15,18 +15,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from motet._sqlite import BUSY_SECONDS, transaction, write_ahead
-from motet.proxy.state import REASONING_DAYS, RESPONSE_DAYS, KeptTurn, StoredResponse
+from motet.proxy.state import (
+    REASONING_DAYS,
+    RESPONSE_DAYS,
+    SECONDS_PER_DAY,
+    WRITES_PER_CLEANING,
+    KeptTurn,
+    StateError,
+    StoredResponse,
+)
 
 __all__ = ["SqliteState"]
 
 T = TypeVar("T")
 
-WRITES_PER_CLEANING = 1000
-"""Writes between two removals of what is too old."""
 MAX_IN_MEMORY = 1000
 """Turns, and responses, that are kept without a file; as many more may come between two removals. A response repeats
 its tools and instructions, some 100 kB for coding agents."""
-_SECONDS_PER_DAY = 86_400
 _TABLES = """
     CREATE TABLE IF NOT EXISTS turns (key BLOB PRIMARY KEY, parts TEXT NOT NULL, sampled BLOB, at REAL NOT NULL)
         WITHOUT ROWID;
@@ -56,9 +61,12 @@ class SqliteState:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
 
     def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._connection is None:
-            self._connection = self._open()
-        return work(self._connection)
+        try:
+            if self._connection is None:
+                self._connection = self._open()
+            return work(self._connection)
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(f"the file does not keep the state of the proxy: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
         name = ":memory:"
@@ -76,7 +84,7 @@ class SqliteState:
 
     def _remove_old(self, connection: sqlite3.Connection) -> None:
         for table, days in (("turns", REASONING_DAYS), ("responses", RESPONSE_DAYS)):
-            oldest = time.time() - days * _SECONDS_PER_DAY
+            oldest = time.time() - days * SECONDS_PER_DAY
             connection.execute(f"DELETE FROM {table} WHERE at < ?", (oldest,))
             if self._path is None:
                 last = f"SELECT at FROM {table} ORDER BY at DESC LIMIT 1 OFFSET {MAX_IN_MEMORY - 1}"

@@ -8,10 +8,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
-__all__ = ["KeptTurn", "State", "StoredResponse"]
+from motet.errors import MotetError
+
+__all__ = ["KeptTurn", "State", "StateError", "StoredResponse"]
 
 REASONING_DAYS, RESPONSE_DAYS = 7, 30
 """How long turns and responses are kept. OpenAI keeps responses for 30 days."""
+SECONDS_PER_DAY = 86_400
+WRITES_PER_CLEANING = 1000
+"""Writes between two removals of what is too old, where the store does not remove it by itself."""
+CONNECT_SECONDS, WAIT_SECONDS = 5, 10
+"""How long a request waits for a server that keeps the state."""
+
+
+class StateError(MotetError):
+    """The store of a proxy's state cannot be reached, or refuses. Clients get status 503, but for a request that is
+    answered already: its answer is paid for and sent, and the log has the error."""
 
 
 @dataclass(frozen=True, slots=True)

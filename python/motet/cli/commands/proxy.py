@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import ipaddress
 import logging
 import os
@@ -42,8 +43,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--state",
-        metavar="FILE",
-        help="the SQLite file of responses, reasoning and budgets, or none "
+        metavar="PLACE",
+        help="where responses, reasoning and budgets are kept: a SQLite file, redis://..., postgresql://..., or none "
         "($XDG_STATE_HOME/motet/proxy.sqlite3, else below ~/.local/state)",
     )
     parser.add_argument("--timeout", type=seconds, default=3600.0, metavar="S", help="seconds for an answer (3600)")
@@ -106,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
     if not keys and not _is_loopback(options.host):
         raise UsageError(f"--host {options.host} needs keys: --key NAME:KEY; without them only this machine is served")
     if options.workers > 1 and options.state == "none":
-        raise UsageError("several workers need a file to share: --state FILE instead of none")
+        raise UsageError("several workers need a place to share: --state FILE instead of none")
     make_app = partial(
         app,
         None if options.upstream is None else Upstream(url=options.upstream, **common),
@@ -118,8 +119,9 @@ def run(options: argparse.Namespace) -> None:
         ignored_tools=options.ignore_tool,
         page=options.page,
     )
-    # Made once here, so that wrong settings are described before anything runs.
+    # Made and opened once here, so that wrong settings are described before anything runs.
     make_app()
+    asyncio.run(_open_once(_state(options.state)))
     _log_to_terminal()
     # Bound here, so that an error has motet's words.
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
@@ -130,6 +132,16 @@ def run(options: argparse.Namespace) -> None:
         _greet(options, listener)
         figures_folder = Path(folder) if options.workers > 1 else None
         serve(partial(make_app, figures_folder=figures_folder), listener, workers=options.workers)
+
+
+async def _open_once(place: Path | str | None) -> None:
+    from motet.proxy.stores import open_state
+
+    state = open_state(place)
+    try:
+        await state.spent("")
+    finally:
+        await state.aclose()
 
 
 def _greet(options: argparse.Namespace, listener: socket.socket) -> None:
@@ -179,11 +191,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _state(name: str | None) -> Path | None:
+def _state(name: str | None) -> Path | str | None:
     if name == "none":
         return None
     if name is not None:
-        return Path(name)
+        return name
     folder = os.environ.get("XDG_STATE_HOME")
     return (Path(folder) if folder else Path.home() / ".local" / "state") / "motet" / "proxy.sqlite3"
 
