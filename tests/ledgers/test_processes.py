@@ -113,3 +113,13 @@ def test_idle_writer_renews_its_reservations(tmp_path: Path, monkeypatch: pytest
     ledger.writer.renew = signal  # type: ignore[method-assign]
     assert renewed.wait(60)
     assert ledger.writer.submit(lambda connection: connection.execute(expiry).fetchone()).result() > first
+
+
+def test_stream_that_is_collected_by_the_writer_waits_for_nothing(tmp_path: Path) -> None:
+    """Garbage collection closes a forgotten stream in any thread: the writer's would wait for itself."""
+    ledger = motet.ledger(tmp_path / "usage.db")
+    with asking(PLAIN) as (atom, _), ledger:
+        stream = atom.stream("Hi")
+        next(iter(stream))
+        ledger.writer.submit(lambda connection: stream.close()).result(timeout=60)
+        assert [row["stop"] for row in ledger.rows()] == ["closed"]

@@ -18,6 +18,7 @@ from motet.backend import Backend
 from motet.errors import ConfigError, HarmonyError, MotetError, OutputError
 from motet.ledgers.entry import LedgerEntry, timestamp
 from motet.ledgers.ledger import LedgerWarning, distinct
+from motet.ledgers.writer import in_writer_thread
 from motet.message import Completion, Preamble
 from motet.metrics import share_of
 
@@ -74,7 +75,9 @@ class Observation:
             entry = ledger_entry(
                 self._prepared, answer, stop, error, counted, service=service_of(self._backend), content=ledger.content
             )
-            self._commits.append(ledger.add(entry))
+            commit = ledger.add(entry)
+            if not in_writer_thread():
+                self._commits.append(commit)
 
     def wait(self) -> None:
         """Waits until the rows are committed; warns if they cannot be."""

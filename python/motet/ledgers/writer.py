@@ -21,7 +21,7 @@ from motet._sqlite import BUSY_SECONDS, transaction, write_ahead
 from motet.errors import ConfigError
 from motet.ledgers.entry import APPLICATION_ID, TABLES, VERSION, LedgerEntry, insert
 
-__all__ = ["Work", "Writer", "open_database"]
+__all__ = ["Work", "Writer", "in_writer_thread", "open_database"]
 
 log = logging.getLogger("motet.ledger")
 
@@ -74,7 +74,8 @@ class Writer:
         self.owner = ""
         """Names this process in the table of reservations."""
         self.reservations: set[str] = set()
-        self._lock = threading.Lock()
+        # Reentrant: garbage collection inside a locked section can close a forgotten stream, which writes a row.
+        self._lock = threading.RLock()
         self._process: int | None = None
         self._queue: Works = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -102,11 +103,16 @@ class Writer:
             self.submit(lambda connection: None).result()
 
     def _start(self) -> None:
+        works: Works = queue.SimpleQueue()
+        thread = threading.Thread(target=_run, args=(weakref.ref(self), works), daemon=True)
+        if self._process == os.getpid():
+            # Garbage collection in the lines above has written a row, and so started a thread.
+            return
         # A fork has neither the thread nor a right to the connection of its parent, which writes what it was given.
-        self._process, self.owner, self.reservations = os.getpid(), uuid.uuid4().hex, set()
-        self._queue, self._unwritten, self._connection = queue.SimpleQueue(), [], None
-        self._thread = threading.Thread(target=_run, args=(weakref.ref(self), self._queue), daemon=True)
-        self._thread.start()
+        self._process, self._queue, self._thread = os.getpid(), works, thread
+        self.owner, self.reservations = uuid.uuid4().hex, set()
+        self._unwritten, self._connection = [], None
+        thread.start()
         atexit.register(_flush_at_exit, weakref.ref(self))
 
     def close(self) -> None:
@@ -158,6 +164,14 @@ class Writer:
             self._connection = None
 
 
+_thread = threading.local()
+
+
+def in_writer_thread() -> bool:
+    """True in the thread of a ledger, which must not wait for rows."""
+    return getattr(_thread, "writes", False)
+
+
 class _Insert:
     """The work of a row."""
 
@@ -175,6 +189,7 @@ def expiry() -> float:
 
 def _run(reference: weakref.ref[Writer], works: Works) -> None:
     """The thread: ends at `None` in the queue, or when the writer is collected."""
+    _thread.writes = True
     renewed = time.monotonic()
     while True:
         group: list[tuple[Work, Future[Any]]] = []
