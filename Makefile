@@ -103,6 +103,8 @@ bench: $(VENV)/tools $(VENV)/peers
 	$(VENV)/bench/bin/python benches/tokenizer/compare.py
 	$(BIN)/python benches/tokenizer/plot.py
 	$(BIN)/python benches/parser/overhead.py
+	$(BIN)/python benches/proxy/compare.py
+	$(BIN)/python benches/proxy/load.py
 
 # Fails where a token has come to cost more instructions than benches/results/instructions.json says.
 instructions: $(VENV)/peers

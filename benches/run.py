@@ -230,10 +230,10 @@ def main() -> None:
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
         )
         page = ROOT / "benches/README.md"
-        # The second part is written by tokenizer/compare.py.
-        _, heading, tokenizers = page.read_text("utf-8").partition("\n## Tokenizers\n")
+        # The other parts are written by proxy/compare.py and tokenizer/compare.py.
+        _, heading, others = page.read_text("utf-8").partition("\n## Proxy\n")
         head = HEAD.format(machine=machine, rounds=arguments.rounds)
-        page.write_text(f"{head}\n" + "\n".join(rows) + "\n" + heading + tokenizers, "utf-8")
+        page.write_text(f"{head}\n" + "\n".join(rows) + "\n" + heading + others, "utf-8")
 
 
 HEAD = """# Benchmarks
@@ -247,6 +247,7 @@ with callgrind and compares them with `results/instructions.json`.
 | `tokenizer/` | the tokenizer beside all others for this vocabulary: `compare.py`, `plot.py`; `instructions.py`; `exact.py` compares ids with tiktoken's on random text |
 | `memory.py` | memory while unseen text is encoded, threads come and go, and completions are parsed |
 | `parser/overhead.py` | what motet adds to the bare SDK for each chunk of a stream |
+| `proxy/compare.py`, `proxy/load.py` | the proxy beside no proxy, nginx and litellm's; many streams at once, none lost or mixed |
 | `dataset/speed.py` | speed and memory of making and checking data sets |
 | `results/` | the last figures |
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import AsyncGenerator, Generator
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-__all__ = ["AsyncClosing", "Closing", "Scope"]
+__all__ = ["AsyncClosing", "Closing", "Scope", "asingle", "single"]
 
 T = TypeVar("T")
 
@@ -85,3 +87,18 @@ class Scope(Generic[T]):
                 if not any(chain == other[: len(chain)] != other for other in self._entered)
             ]
         return tuple([same[0] for same in zip(*longest, strict=False) if len(set(same)) == 1]) if longest else ()
+
+
+def single(batches: Generator[list[T], None, None]) -> Generator[T, None, None]:
+    """The values of lists, one by one. Closing it closes the generator of the lists."""
+    with contextlib.closing(batches):
+        for values in batches:
+            yield from values
+
+
+async def asingle(batches: AsyncGenerator[list[T], None]) -> AsyncGenerator[T, None]:
+    """`single`, awaited."""
+    async with contextlib.aclosing(batches):
+        async for values in batches:
+            for value in values:
+                yield value

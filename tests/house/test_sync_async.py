@@ -15,8 +15,9 @@ MAX_DISTANCE = 25
 """Lines between the end of the one and the beginning of the other."""
 
 DIFFERENT = {
-    "asking/stream.py::_atry_events": "a generator that is closed early closes its stream itself",
-    "asking/stream.py::_aevents": "an async generator cannot delegate to another",
+    "_context.py::asingle": "an async generator cannot delegate to another",
+    "asking/stream.py::_atry_batches": "a generator that is closed early closes its stream itself",
+    "asking/stream.py::_abatches": "an async generator cannot delegate to another",
     "asking/stream.py::AsyncAnswerStream": "a generator expression cannot be awaited",
     "atoms/atom.py::Atom.arun": "`run` also returns a stream, for which `arun_stream` is the other half",
     "atoms/atom.py::Atom.aresume": "`resume` also returns a stream, for which `aresume_stream` is the other half",

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from decimal import Decimal
 from typing import Any
 
-from motet._context import AsyncClosing, Closing
+from motet._context import AsyncClosing, Closing, asingle, single
 from motet._core import Event
 from motet.asking.answer import Answer
 from motet.asking.continuation import continuation
@@ -46,6 +46,8 @@ class StreamState:
         """`None`: no request has begun."""
         self._interrupted = False
         self._last_event: Event | None = None
+        self._exceeded: LimitError | None = None
+        """The limit that the events so far exceed. It ends the stream if more text follows."""
         self.done = False
 
     @property
@@ -79,6 +81,18 @@ class StreamState:
         self.backend = prepared.backend or self.backend
         self.rendered, self.stream, self._answer = None, None, None
         self._interrupted = self.done = False
+        self._exceeded = None
+
+    def record(self, meter: UsageMeter, events: list[Event]) -> tuple[list[Event], LimitError | None]:
+        """Counts events that arrived together. Returns those to deliver, and the error to raise behind them."""
+        self.has_begun = True
+        for place, event in enumerate(events):
+            # An answer that is complete when it exceeds a limit is kept: it is paid for.
+            if self._exceeded is not None and is_counted(event):
+                return events[:place], self._exceeded
+            self._exceeded = meter.record(event) or self._exceeded
+            self.check_reasoning(meter, event)
+        return events, None
 
     def check_reasoning(self, meter: UsageMeter, event: Event) -> None:
         """Ends the stream within the reasoning if that is too long."""
@@ -190,41 +204,39 @@ class StreamState:
 # connection closes at once.
 
 
-def _events(state: StreamState) -> Generator[Event, None, None]:
+def _batches(state: StreamState) -> Generator[list[Event], None, None]:
     while not state.done:
         try:
-            yield from _try_events(state)
+            yield from _try_batches(state)
         except MotetError as error:
             if not state.retry(error):
                 raise
 
 
-async def _aevents(state: StreamState) -> AsyncGenerator[Event, None]:
+async def _abatches(state: StreamState) -> AsyncGenerator[list[Event], None]:
     while not state.done:
         try:
-            async with contextlib.aclosing(_atry_events(state)) as events:
-                async for event in events:
-                    yield event
+            async with contextlib.aclosing(_atry_batches(state)) as batches:
+                async for events in batches:
+                    yield events
         except MotetError as error:
             if not state.retry(error):
                 raise
 
 
-def _try_events(state: StreamState) -> Generator[Event, None, None]:
-    """The events of one request."""
+def _try_batches(state: StreamState) -> Generator[list[Event], None, None]:
+    """The events of one request, those that arrive together in one list."""
     try:
         meter = state.begin()
         state.stream = state.backend.stream(state.rendered)
-        exceeded: LimitError | None = None
-        for event in state.stream:
-            # An answer that is complete when it exceeds a limit is kept: it is paid for.
-            if exceeded is not None and is_counted(event):
+        for events in _received(state.stream):
+            accepted, exceeded = state.record(meter, events)
+            if accepted:
+                yield accepted
+            if exceeded is not None:
                 raise exceeded
-            exceeded = meter.record(event) or exceeded
-            state.check_reasoning(meter, event)
-            state.has_begun = True
-            yield event
-        yield from state.end(meter)
+        if last := state.end(meter):
+            yield last
     except OutputError:
         raise
     except MotetError as error:
@@ -237,22 +249,19 @@ def _try_events(state: StreamState) -> Generator[Event, None, None]:
         state.wait()
 
 
-async def _atry_events(state: StreamState) -> AsyncGenerator[Event, None]:
-    """`_try_events`, awaited."""
+async def _atry_batches(state: StreamState) -> AsyncGenerator[list[Event], None]:
+    """`_try_batches`, awaited."""
     try:
         meter = await state.abegin()
         async with state.backend.astream(state.rendered) as state.stream:
-            exceeded: LimitError | None = None
-            async for event in state.stream:
-                # An answer that is complete when it exceeds a limit is kept: it is paid for.
-                if exceeded is not None and is_counted(event):
+            async for events in _areceived(state.stream):
+                accepted, exceeded = state.record(meter, events)
+                if accepted:
+                    yield accepted
+                if exceeded is not None:
                     raise exceeded
-                exceeded = meter.record(event) or exceeded
-                state.check_reasoning(meter, event)
-                state.has_begun = True
-                yield event
-            for event in state.end(meter):
-                yield event
+            if last := state.end(meter):
+                yield last
     except OutputError:
         raise
     except MotetError as error:
@@ -260,6 +269,18 @@ async def _atry_events(state: StreamState) -> AsyncGenerator[Event, None]:
     finally:
         state.leave()
         await state.await_()
+
+
+def _received(stream: Any) -> Iterator[list[Event]]:
+    """The events of a backend's stream, as many together as it gives."""
+    batches: Callable[[], Iterator[list[Event]]] | None = getattr(stream, "batches", None)
+    return ([event] for event in stream) if batches is None else batches()
+
+
+def _areceived(stream: Any) -> AsyncIterator[list[Event]]:
+    """`_received`, awaited."""
+    batches: Callable[[], AsyncIterator[list[Event]]] | None = getattr(stream, "batches", None)
+    return ([event] async for event in stream) if batches is None else batches()
 
 
 class AnswerStream(Closing):
@@ -279,10 +300,15 @@ class AnswerStream(Closing):
         shows_events: bool = True,
     ) -> None:
         self._state = StreamState(backend, prepared, on_answer, shows_events=shows_events)
-        self._events = _events(self._state)
+        self._batches = _batches(self._state)
+        self._events = single(self._batches)
 
     def __iter__(self) -> Iterator[Event]:
         return self._events
+
+    def batches(self) -> Iterator[list[Event]]:
+        """The events that arrive together, in lists. In place of the iteration over single events."""
+        return self._batches
 
     @property
     def text(self) -> Iterator[str]:
@@ -312,7 +338,7 @@ class AnswerStream(Closing):
         """Closes the connection; the service then stops generating and billing."""
         if self._state.stream is not None:
             self._state.stream.close()
-        self._events.close()
+        self._batches.close()
 
 
 class AsyncAnswerStream(AsyncClosing):
@@ -327,10 +353,15 @@ class AsyncAnswerStream(AsyncClosing):
         shows_events: bool = True,
     ) -> None:
         self._state = StreamState(backend, prepared, on_answer, shows_events=shows_events)
-        self._events = _aevents(self._state)
+        self._batches = _abatches(self._state)
+        self._events = asingle(self._batches)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
+
+    def batches(self) -> AsyncIterator[list[Event]]:
+        """The events that arrive together, in lists. In place of the iteration over single events."""
+        return self._batches
 
     @property
     async def text(self) -> AsyncIterator[str]:
@@ -360,4 +391,4 @@ class AsyncAnswerStream(AsyncClosing):
 
     async def aclose(self) -> None:
         """Closes the connection; the service then stops generating and billing."""
-        await self._events.aclose()
+        await self._batches.aclose()

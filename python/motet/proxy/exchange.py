@@ -198,8 +198,8 @@ class Exchange:
         stream = self._stream = AsyncAnswerStream(self._target.backend, prepared, _unchanged)
         async with stream:
             try:
-                async for event in stream:
-                    if shapes := self._feed(event, stream, prepared):
+                async for events in stream.batches():
+                    if shapes := self._feed(events, stream, prepared):
                         yield shapes
                     if self._stops.match is not None:
                         await stream.aclose()
@@ -220,12 +220,15 @@ class Exchange:
             # What is paid for is recorded although the client leaves meanwhile.
             yield shapes + await asyncio.shield(self._finish(self.answer, self.writer))
 
-    def _feed(self, event: Event, stream: AsyncAnswerStream, prepared: PreparedRequest) -> list[Shape]:
+    def _feed(self, events: Iterable[Event], stream: AsyncAnswerStream, prepared: PreparedRequest) -> list[Shape]:
         shapes = [] if self.writer is not None else self._begin(stream, prepared)
-        if self._visible.shows(event):
-            self._seen_kinds.add(event.kind or "")
-            self._last_index = event.index
-            shapes += self._written(self._stops.feed(event))
+        for event in events:
+            if self._visible.shows(event):
+                self._seen_kinds.add(event.kind or "")
+                self._last_index = event.index
+                shapes += self._written(self._stops.feed(event))
+                if self._stops.match is not None:
+                    break
         return shapes
 
     def _written(self, events: Iterable[Event]) -> list[Shape]:

@@ -15,7 +15,7 @@ import anyio
 import httpx
 import together
 
-from motet._context import AsyncClosing, Closing
+from motet._context import AsyncClosing, Closing, asingle, single
 from motet._core import Event
 from motet.backend import Reply
 from motet.together.transport.bounded_body import guard
@@ -142,7 +142,7 @@ async def _aread_rest(chunks: Any) -> None:
             pass
 
 
-def _events(state: _StreamState) -> Generator[Event, None, None]:
+def _batches(state: _StreamState) -> Generator[list[Event], None, None]:
     _close_deferred()
     state.client, machine = state.prepare()
     state.machine = machine
@@ -173,7 +173,7 @@ def _events(state: _StreamState) -> Generator[Event, None, None]:
                         result = error
                 case events:
                     try:
-                        yield from events
+                        yield events
                     except GeneratorExit:
                         if not state.closing:
                             state.finalise()
@@ -186,9 +186,14 @@ class Stream(Closing):
     def __init__(self, prepare: Callable[[], tuple[together.Together, RequestMachine]]) -> None:
         """`prepare` makes the client and the machine when the first event is read."""
         self._state = _StreamState(prepare)
-        self._iterator = _events(self._state)
+        self._iterator = _batches(self._state)
+        self._events = single(self._iterator)
 
     def __iter__(self) -> Iterator[Event]:
+        return self._events
+
+    def batches(self) -> Iterator[list[Event]]:
+        """The events of each chunk of the body together. In place of the iteration over single events."""
         return self._iterator
 
     def interrupt(self) -> None:
@@ -217,9 +222,14 @@ class AsyncStream(AsyncClosing):
         self._client: together.AsyncTogether | None = None
         self._machine: RequestMachine | None = None
         self._stack = contextlib.AsyncExitStack()
-        self._iterator = self._events()
+        self._iterator = self._batches()
+        self._events = asingle(self._iterator)
 
     def __aiter__(self) -> AsyncIterator[Event]:
+        return self._events
+
+    def batches(self) -> AsyncIterator[list[Event]]:
+        """The events of each chunk of the body together. In place of the iteration over single events."""
         return self._iterator
 
     def interrupt(self) -> None:
@@ -227,7 +237,7 @@ class AsyncStream(AsyncClosing):
         if self._machine is not None:
             self._machine.interrupt()
 
-    async def _events(self) -> AsyncGenerator[Event, None]:
+    async def _batches(self) -> AsyncGenerator[list[Event], None]:
         self._client, machine = await self._prepare()
         self._machine = machine
         steps = machine.steps()
@@ -249,8 +259,7 @@ class AsyncStream(AsyncClosing):
                     case Read():
                         result = await self._read(chunks, machine)
                     case events:
-                        for event in events:
-                            yield event
+                        yield events
 
     async def _open(self, call: SdkCall, machine: RequestMachine) -> tuple[Any, Any]:
         return await run_cancellable(lambda: self._open_in_time(call, machine))
