@@ -113,9 +113,10 @@ def test_model_that_does_otherwise_is_inconclusive() -> None:
         return f"{FINAL}I would rather not.<|return|>"
 
     with ScriptedServer(idle, face="vllm") as server:
-        report = verify.run(server.base_url, only=["tools.call", "tools.name", "answer.unicode"], tries=2)
-    assert verdicts(report, "inconclusive") == {"tools.call", "tools.name", "answer.unicode"}
-    assert (report.ok, report.results[0].tries, len(asked)) == (True, 2, 6)
+        probes = {"tools.call", "tools.name", "answer.unicode", "limits.cut_reasoning", "limits.cut_call"}
+        report = verify.run(server.base_url, only=probes, tries=2)
+    assert verdicts(report, "inconclusive") >= probes - {"limits.cut_call"}
+    assert (report.ok, report.results[0].tries, len(asked) > 6) == (True, 2, True)
 
 
 def test_unpaid_reasoning_and_wrong_counts_are_found() -> None:
@@ -179,3 +180,15 @@ def test_command_prints_failures_and_writes_files(tmp_path: Path) -> None:
     assert "usage.cached" in result.out
     assert "usage.counts" not in result.out
     assert result.out.splitlines()[-1].endswith("openai/gpt-oss-120b: 2 pass, 3 fail")
+
+
+def test_slip_of_the_model_is_no_fault_of_the_server() -> None:
+    slips = iter(["x", "y"])
+
+    def model(body: Any) -> str:
+        # The first two calls have arguments that are not JSON.
+        return completion(body).replace('{"city": "Zürich"}', next(slips, '{"city": "Zürich"}'))
+
+    with ScriptedServer(model, face="vllm") as server:
+        report = verify.run(server.base_url, only=["tools.arguments"])
+    assert [(result.verdict, result.tries) for result in report.results] == [("pass", 3)]

@@ -10,10 +10,10 @@ import httpx
 
 from motet.errors import ConfigError, ConnectionFailedError
 from motet.verify.endpoint import Endpoint
-from motet.verify.probe import Probe, Result
+from motet.verify.probe import Probe, Result, Verdict
 from motet.verify.probes import answers, limits, prompts, streams, tools
 from motet.verify.report import Report
-from motet.verify.session import Failure, Inconclusive, Session, Skip
+from motet.verify.session import Doubt, Failure, Inconclusive, Session, Skip
 
 __all__ = ["PROBES", "run"]
 
@@ -41,8 +41,9 @@ def run(
     - `timeout`: seconds for each request.
 
     A probe judges what the server does, not the model: where the model does something else in all tries, it is
-    `inconclusive`. Some 90 short requests are sent, one after the other. Raises `ConfigError` for an unknown probe, and
-    `ConnectionFailedError` if the server is not reached.
+    `inconclusive`, and a fault that may be a slip of the model counts if all tries have it. Some 90 short requests are
+    sent, one after the other. Raises `ConfigError` for an unknown probe, and `ConnectionFailedError` if the server is
+    not reached.
     """
     if tries < 1:
         raise ValueError(f"tries must be from 1 on: {tries}")
@@ -91,9 +92,10 @@ def _result(probe: Probe, session: Session, tries: int) -> Result:
             return Result(probe, "fail", str(failure), number)
         except Skip as skip:
             return Result(probe, "skipped", str(skip), number)
-        except Inconclusive as reason:
+        except (Inconclusive, Doubt) as reason:
             session.try_again()
+            verdict: Verdict = "fail" if isinstance(reason, Doubt) else "inconclusive"
             detail = str(reason)
         except httpx.HTTPError as error:
             return Result(probe, "fail", f"no response: {type(error).__name__}: {error}", number)
-    return Result(probe, "inconclusive", detail, tries)
+    return Result(probe, verdict, detail, tries)

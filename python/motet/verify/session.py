@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from motet.verify.endpoint import Endpoint
 from motet.verify.exchange import Exchange
 from motet.verify.situations import SITUATIONS
 
-__all__ = ["Failure", "Inconclusive", "Session", "Skip", "require"]
+__all__ = ["Doubt", "Failure", "Inconclusive", "Session", "Skip", "expect", "require"]
 
 
 class Failure(Exception):
     """The server treats a request wrongly. The text says how."""
+
+
+class Doubt(Exception):
+    """A fault that may be a slip of the model: it counts if all tries have it."""
 
 
 class Inconclusive(Exception):
@@ -28,6 +31,12 @@ def require(condition: object, problem: str) -> None:
     """Raises `Failure` unless the condition holds."""
     if not condition:
         raise Failure(problem)
+
+
+def expect(condition: object, problem: str) -> None:
+    """Raises `Doubt` unless the condition holds."""
+    if not condition:
+        raise Doubt(problem)
 
 
 class Session:
@@ -59,13 +68,13 @@ class Session:
     def called(self, name: str, count: int = 1) -> Exchange:
         """The response to a situation that asks the model to call tools.
 
-        Raises `Inconclusive` if it did not, and `Failure` if the call stands in the text.
+        Raises `Inconclusive` if it did not, and `Doubt` if the call stands in the text.
         """
         exchange = self.answer(name)
         if len(exchange.calls) >= count:
             return exchange
         if not exchange.calls and (trace := _leaked(exchange.content)):
-            raise Failure(f"the call is in the text: {trace!r:.120}")
+            raise Doubt(f"the call is in the text: {trace!r:.120}")
         raise Inconclusive(f"the model made {len(exchange.calls)} of {count} calls")
 
     def prompt_tokens(self, messages: Any, **fields: Any) -> int:
@@ -93,7 +102,3 @@ def _leaked(content: str) -> str:
         if trace in content:
             return content[max(content.find(trace) - 20, 0) :]
     return ""
-
-
-def shapes(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -9,7 +9,7 @@ from motet import _core
 from motet.verify.exchange import Exchange
 from motet.verify.probe import Probe
 from motet.verify.probes.answers import find_markup
-from motet.verify.session import Failure, Inconclusive, Session, Skip, require
+from motet.verify.session import Failure, Inconclusive, Session, Skip, expect, require
 from motet.verify.situations import LONG_TEXT, SITUATIONS, say
 
 __all__ = ["PROBES"]
@@ -18,6 +18,7 @@ _SPARE = 8
 """Tokens by which servers count the end of an answer differently."""
 _MARKUP = 60
 """Tokens of headers and markers in an answer, at most."""
+_CUT_CALL_TOKENS = SITUATIONS["cut_call"]["max_tokens"]
 _OVERFLOW_TOKENS = 140_000
 """More than gpt-oss's context of 131,072."""
 
@@ -27,6 +28,8 @@ def _cut(name: str) -> Any:
         exchange = session.answer(name)
         limit = SITUATIONS[name].get("max_tokens", SITUATIONS[name].get("max_completion_tokens"))
         counted = exchange.count("completion_tokens")
+        if exchange.finish == "stop" and counted is not None and counted < limit:
+            raise Inconclusive(f"the answer ended after {counted} tokens")
         require(exchange.finish == "length", f"the finish reason is {exchange.finish!r}, not 'length'")
         if counted is not None:
             require(counted <= limit + _SPARE, f"{counted} tokens are written, and {limit} were asked for")
@@ -37,8 +40,8 @@ def _cut(name: str) -> Any:
 
 def _cut_reasoning(session: Session) -> str | None:
     exchange = session.answer("cut_reasoning")
-    require(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
-    if exchange.content and not exchange.reasoning:
+    expect(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    if exchange.content and not exchange.reasoning and session.answer("puzzle").reasoning:
         raise Failure(f"the cut reasoning is in the content: {exchange.content!r:.80}")
     if exchange.content:
         raise Inconclusive("the model answered within the limit")
@@ -48,7 +51,10 @@ def _cut_reasoning(session: Session) -> str | None:
 
 def _cut_call(session: Session) -> str | None:
     exchange = session.answer("cut_call")
-    require(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    expect(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    counted = exchange.count("completion_tokens")
+    if exchange.finish == "stop" and not exchange.calls and counted is not None and counted < _CUT_CALL_TOKENS:
+        raise Inconclusive("the model made no call")
     if exchange.finish == "tool_calls" or (exchange.calls and exchange.finish != "length"):
         whole = all(isinstance(call.value, dict) for call in exchange.calls)
         if whole:

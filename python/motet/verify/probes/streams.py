@@ -7,7 +7,7 @@ import json
 from motet.verify.probe import Probe
 from motet.verify.probes.answers import find_markup, judge_unicode
 from motet.verify.probes.tools import judge_parallel
-from motet.verify.session import Failure, Inconclusive, Session, require
+from motet.verify.session import Failure, Inconclusive, Session, expect, require
 from motet.verify.situations import SITUATIONS
 
 __all__ = ["PROBES"]
@@ -106,7 +106,7 @@ def _call(session: Session) -> str | None:
     exchange = session.called("stream_call")
     [call, *_] = exchange.calls
     require(call.name == "get_weather", f"the name is {call.name!r}, not 'get_weather'")
-    require(isinstance(call.value, dict), f"the joined arguments are no JSON object: {call.arguments!r:.80}")
+    expect(isinstance(call.value, dict), f"the joined arguments are no JSON object: {call.arguments!r:.80}")
     return None
 
 
@@ -147,8 +147,8 @@ def _call_pieces(session: Session) -> str | None:
 
 def _call_clean(session: Session) -> str | None:
     exchange = session.called("stream_call")
-    require(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
-    require("get_weather" not in exchange.content, f"the call is in the content too: {exchange.content!r:.80}")
+    expect(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    expect("get_weather" not in exchange.content, f"the call is in the content too: {exchange.content!r:.80}")
     return None
 
 

@@ -10,7 +10,7 @@ from motet.schema.conformance import conforms
 from motet.verify.exchange import Exchange
 from motet.verify.probe import Probe
 from motet.verify.probes.answers import find_markup
-from motet.verify.session import Failure, Inconclusive, Session, require
+from motet.verify.session import Failure, Inconclusive, Session, expect, require
 from motet.verify.situations import ADDRESS, COLOUR
 
 __all__ = ["PROBES"]
@@ -30,7 +30,7 @@ def _name(session: Session) -> str | None:
 def _arguments(session: Session) -> str | None:
     for call in session.called("call").calls:
         require(isinstance(call.arguments, str), f"the arguments are {type(call.arguments).__name__}, not a text")
-        require(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
+        expect(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
         if call.value != {"city": "Zürich"}:
             raise Inconclusive(f"the model wrote other arguments: {call.arguments!r:.80}")
     return None
@@ -56,11 +56,11 @@ def _finish(session: Session) -> str | None:
 
 def _clean(session: Session) -> str | None:
     exchange = session.called("call")
-    require(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    expect(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
     for call in exchange.calls:
         leaked = [marker for marker in _core.MARKERS.values() if marker in f"{call.name}{call.arguments}"]
-        require(not leaked, f"the call has {leaked}")
-    require("get_weather" not in exchange.content, f"the call is in the content too: {exchange.content!r:.80}")
+        expect(not leaked, f"the call has {leaked}")
+    expect("get_weather" not in exchange.content, f"the call is in the content too: {exchange.content!r:.80}")
     return None
 
 
@@ -77,8 +77,8 @@ def _reasoning(session: Session) -> str | None:
 
 def _unicode(session: Session) -> str | None:
     [call, *_] = session.called("call_unicode").calls
-    require("\ufffd" not in str(call.arguments), f"characters are broken: {call.arguments!r:.80}")
-    require(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
+    expect("\ufffd" not in str(call.arguments), f"characters are broken: {call.arguments!r:.80}")
+    expect(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
     if call.value != {"city": "青い 🌍"}:
         raise Inconclusive(f"the model wrote other arguments: {call.arguments!r:.80}")
     return None
@@ -86,7 +86,7 @@ def _unicode(session: Session) -> str | None:
 
 def _nested(session: Session) -> str | None:
     [call, *_] = session.called("call_nested").calls
-    require(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
+    expect(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
     if not conforms(call.value, ADDRESS):
         raise Inconclusive(f"the model wrote other arguments: {call.arguments!r:.80}")
     return None
@@ -96,7 +96,7 @@ def _empty(session: Session) -> str | None:
     [call, *_] = session.called("call_empty").calls
     if call.name != "get_time":
         raise Inconclusive(f"the model called {call.name!r}")
-    require(call.value == {}, f"the arguments are {call.arguments!r:.80}, not '{{}}'")
+    expect(call.value == {}, f"the arguments are {call.arguments!r:.80}, not '{{}}'")
     return None
 
 
@@ -109,7 +109,7 @@ def judge_parallel(exchange: Exchange) -> str | None:
     first, second = exchange.calls[:2]
     require(first.id != second.id, f"two calls have the id {first.id!r}")
     for call in (first, second):
-        require(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
+        expect(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
     if [first.value, second.value] != [{"city": "Bern"}, {"city": "Rome"}]:
         raise Inconclusive(f"the model wrote other arguments: {first.arguments!r:.40}, {second.arguments!r:.40}")
     return None
@@ -147,7 +147,9 @@ def _forced_finish(session: Session) -> str | None:
     return None
 
 
-def _schema_of(name: str, schema: Any) -> Any:
+def _schema_of(name: str, schema: Any, *, enforced: bool = True) -> Any:
+    """Whether the answer is of a schema. `enforced`: it must be, whatever the model would write."""
+
     def judge(session: Session) -> str | None:
         exchange = session.answer(name)
         if exchange.finish == "length":
@@ -157,7 +159,10 @@ def _schema_of(name: str, schema: Any) -> Any:
         try:
             value = json.loads(exchange.content)
         except ValueError:
-            raise Failure(f"the answer is not JSON: {exchange.content!r:.80}") from None
+            kind = Failure if enforced else Inconclusive
+            raise kind(f"the answer is not JSON: {exchange.content!r:.80}") from None
+        if not enforced and not conforms(value, schema):
+            raise Inconclusive(f"the model wrote other JSON: {exchange.content!r:.80}")
         require(conforms(value, schema), f"the answer does not match the schema: {exchange.content!r:.80}")
         return None
 
@@ -166,7 +171,7 @@ def _schema_of(name: str, schema: Any) -> Any:
 
 def _schema_reasoning(session: Session) -> str | None:
     exchange = session.answer("schema")
-    require(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    expect(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
     if not exchange.reasoning:
         raise Inconclusive("the model did not reason")
     return None
@@ -195,7 +200,7 @@ PROBES = (
         "schema.optional",
         "a schema may have optional keys",
         "usual schemas are refused",
-        _schema_of("schema_optional", _OPTIONAL),
+        _schema_of("schema_optional", _OPTIONAL, enforced=False),
     ),
     Probe(
         "schema.refs", "a schema may have $defs", "schemas of pydantic are refused", _schema_of("schema_refs", COLOUR)
