@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     from motet.safeguard import AsyncVerdictStream, Guard, Verdict, VerdictStream, guard
     from motet.schema.tool import Tool, tool, tools_from
     from motet.tolerant_json import JsonReading, partial_json
+    from motet.view.files import transcripts
     from motet.view.sources import transcript
     from motet.view.transcript import Transcript
 
@@ -193,6 +194,7 @@ _MODULES = {
     "safeguard": "AsyncVerdictStream Guard Verdict VerdictStream guard",
     "schema.tool": "Tool tool tools_from",
     "tolerant_json": "JsonReading partial_json",
+    "view.files": "transcripts",
     "view.sources": "transcript",
     "view.transcript": "Transcript",
 }
@@ -356,5 +358,6 @@ __all__ = [
     "tools_from_mcp",
     "trajectories",
     "transcript",
+    "transcripts",
     "truncate",
 ]

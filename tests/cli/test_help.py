@@ -21,6 +21,7 @@ def test_help_of_each_command() -> None:
         "render",
         "count",
         "explain",
+        "view",
         "ask",
         "chat",
         "estimate",
@@ -48,6 +49,7 @@ commands:
   COMMAND
     parse     parse a raw completion to typed messages
     explain   show a completion token by token, with the part and the channel of each
+    view      show completions, prompts and runs: in the terminal, or as one HTML page
     render    render chat messages as a prompt
     count     count the tokens of files, folders and standard input
     cost      price the rows of a table: prompts and completions, or their numbers of tokens
@@ -227,6 +229,39 @@ options:
 examples:
   motet explain completion.txt
   motet explain ids.json --strict
+""",
+            "view": """\
+usage: motet view [-h] [--log FILE] [-o FILE] [--open] [--plain] [--euphony] [--tokens]
+                  [--role ROLE] [--opened HEADER] [--tools FILE] [--color {auto,always,never}]
+                  FILE [FILE ...]
+
+Show completions, prompts and runs: in the terminal, or as one HTML page.
+
+positional arguments:
+  FILE                  completions, prompts, runs, episodes, cassettes, tables of these in JSONL
+                        or Parquet, the SQLite state of a proxy; - for a completion on standard
+                        input
+
+options:
+  -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
+  -o FILE, --output FILE
+                        write one HTML page, which needs no network
+  --open                open the page in the browser
+  --plain               print text, also where the output is a terminal
+  --euphony             print conversations as OpenAI's euphony reads them
+  --tokens              show the bounds of tokens in the text
+  --role ROLE           the role of raw completions (assistant)
+  --opened HEADER       the header that the prompt opened, as analysis
+  --tools FILE          a JSON list of the tools that the model was given
+  --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
+
+examples:
+  motet view run.json
+  motet view completion.txt -o completion.html
+  motet view cassette.jsonl --open
+  motet view run.json --euphony > conversation.jsonl
 """,
             "ask": """\
 usage: motet ask [-h] [--log FILE] [-m SLUG] [--base-url URL] [--system TEXT] [-b FILE]

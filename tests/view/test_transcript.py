@@ -10,27 +10,10 @@ from hypothesis import strategies as st
 
 import motet
 from motet.asking.episode import Episode
-from motet.loop.run import CallRecord, Run, Step
-from motet.message import Message, Reasoning, Text, ToolCall
-from motet.metrics import Cash, Chars, Cost, Metrics, Size, Time, Tokens
+from motet.loop.run import Run, Step
+from motet.message import Message
 from motet.view.transcript import TokenSpan
-
-CALL = ToolCall("get_weather", '{"city": "Paris"}', "call_1")
-METRICS = Metrics(Size(Tokens(10, 5), Chars(40, 20, {})), Cost(Time(1.5), Cash()))
-RUN = Run(
-    "together/gpt-oss/120b",
-    (Message("user", "Is it warm?"),),
-    Episode(),
-    (
-        Step(
-            1,
-            Message("assistant", (Reasoning("I need the weather."), CALL)),
-            (CallRecord(CALL, "success", "24 °C", 0.5),),
-            METRICS,
-        ),
-        Step(2, Message("assistant", (Text("Yes."),)), (), METRICS),
-    ),
-)
+from tests.support.transcripts import METRICS, RUN
 
 
 def texts(spans: tuple[TokenSpan, ...], part: str) -> str:

@@ -21,6 +21,7 @@ __all__ = ["main"]
 COMMANDS = {
     "parse": ("parse", "parse a raw completion to typed messages"),
     "explain": ("explain", "show a completion token by token, with the part and the channel of each"),
+    "view": ("view", "show completions, prompts and runs: in the terminal, or as one HTML page"),
     "render": ("render", "render chat messages as a prompt"),
     "count": ("tokens", "count the tokens of files, folders and standard input"),
     "cost": ("cost", "price the rows of a table: prompts and completions, or their numbers of tokens"),

@@ -92,7 +92,8 @@ class TranscriptFrame:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form. `tokens` has the ids, and for each the length of its text in code points; tokens that share a
-        character have length 0, except for the last of them."""
+        character have length 0, except for the last of them. `tokens` of a repair are the first and behind the last of
+        those that it concerns."""
         from dataclasses import asdict
 
         texts = token_texts(self.ids)
@@ -114,23 +115,33 @@ class TranscriptFrame:
             },
             "content_start": self.content_start,
             "content_end": self.content_end,
-            "repairs": [asdict(repair) for repair in self.repairs],
+            "repairs": [
+                {**asdict(repair), "tokens": [places.start, places.stop]}
+                for repair in self.repairs
+                for places in [_extent(self, repair)]
+            ],
         }
 
 
 def _repairs_by_place(frame: TranscriptFrame) -> dict[int, list[Repair]]:
-    """The repairs of each token: of the one at the repair's position, and of those that its text reaches to."""
+    """The repairs of each token that they concern."""
     by_place: dict[int, list[Repair]] = {}
     for repair in frame.repairs:
-        place = min(max(repair.position - frame.position, 0), max(len(frame.ids) - 1, 0))
-        text = ""
-        while place < len(frame.ids):
+        for place in _extent(frame, repair):
             by_place.setdefault(place, []).append(repair)
-            text += _text_of(frame.ids[place : place + 1])
-            place += 1
-            if len(text) >= len(repair.text) or not repair.text.startswith(text):
-                break
     return by_place
+
+
+def _extent(frame: TranscriptFrame, repair: Repair) -> range:
+    """The places of the tokens that a repair concerns: the one at its position, and those that its text reaches to."""
+    first = place = min(max(repair.position - frame.position, 0), max(len(frame.ids) - 1, 0))
+    text = ""
+    while place < len(frame.ids):
+        text += _text_of(frame.ids[place : place + 1])
+        place += 1
+        if len(text) >= len(repair.text) or not repair.text.startswith(text):
+            break
+    return range(first, place)
 
 
 def token_texts(ids: Sequence[int]) -> list[tuple[tuple[int, ...], str]]:

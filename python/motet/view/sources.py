@@ -17,7 +17,7 @@ from motet.message import Completion, Message, Role
 from motet.view.frames import frames_of_ids, frames_of_messages
 from motet.view.transcript import Transcript, TranscriptStep, pair_calls
 
-__all__ = ["transcript"]
+__all__ = ["ids_of", "transcript"]
 
 _START = _core.MARKERS["start"]
 
@@ -63,7 +63,7 @@ def transcript(
         return _of_messages([source], title)
     if _is_conversation(source):
         return _of_messages(to_messages(source, unnamed_results=True), title)
-    ids = _ids_of(source)
+    ids = ids_of(source)
     return _of_raw(ids, role, opened, tools, stripped, title)
 
 
@@ -76,7 +76,8 @@ def _is_conversation(source: object) -> bool:
     )
 
 
-def _ids_of(source: Any) -> Sequence[int]:
+def ids_of(source: Any) -> Sequence[int]:
+    """The ids of raw input: ids, or text with its markers as special tokens. Raises `TypeError` for anything else."""
     if isinstance(source, bytes | bytearray | memoryview) and not (
         isinstance(source, memoryview) and source.format not in ("B", "b", "c")
     ):

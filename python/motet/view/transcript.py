@@ -5,10 +5,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from motet._atomic_files import write_whole
 from motet.message import Repair
 from motet.metrics import Metrics
+from motet.view import euphony, html
 from motet.view.frames import TokenSpan, TranscriptFrame
 
 __all__ = ["PairedCall", "TokenSpan", "Transcript", "TranscriptFrame", "TranscriptStep", "pair_calls"]
@@ -104,6 +107,23 @@ class Transcript:
             "tokens": self.tokens,
             "notes": list(self.notes),
         }
+
+    def to_euphony(self) -> dict[str, Any]:
+        """The JSON form of a conversation that OpenAI's viewer euphony reads: a message for each frame."""
+        metadata = {"source": self.source, "tokens": self.tokens, "notes": list(self.notes)}
+        return euphony.conversation(self.title, self.frames, metadata)
+
+    def to_html(self) -> str:
+        """One HTML page that needs no server and no network."""
+        return html.page([self.to_dict()])
+
+    def save(self, path: str | Path) -> None:
+        """Writes the HTML page to a file, replacing it atomically."""
+        write_whole(Path(path), self.to_html())
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the page in a frame of its own, whose scripts and styles cannot touch the notebook."""
+        return html.frame(self.to_html())
 
 
 def count_tokens(frames: Iterable[TranscriptFrame]) -> dict[str, int]:
