@@ -115,7 +115,7 @@ def test_idle_writer_renews_its_reservations(tmp_path: Path, monkeypatch: pytest
     assert ledger.writer.submit(lambda connection: connection.execute(expiry).fetchone()).result() > first
 
 
-def test_stream_that_is_collected_by_the_writer_waits_for_nothing(tmp_path: Path) -> None:
+def test_stream_collected_by_the_writer_waits_for_nothing(tmp_path: Path) -> None:
     """Garbage collection closes a forgotten stream in any thread: the writer's would wait for itself."""
     ledger = motet.ledger(tmp_path / "usage.db")
     with asking(PLAIN) as (atom, _), ledger:

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 import motet
+from motet import verify
 from tests.support.llama_server import CONTEXT, MODEL, NAME, SERVER, likely, llama_server, post
 
 pytestmark = [
@@ -371,3 +372,18 @@ def test_a_stream_of_ids_gives_the_same_text(atom: motet.Atom, seed: int) -> Non
         streamed = whole_or_partial(lambda: list(stream) and stream.answer)
     assert (streamed.lane, whole.lane) == ("ids", "ids")
     assert streamed.completion.text == whole.completion.text
+
+
+def test_probes_judge_the_server_and_not_the_noise(url: str) -> None:
+    """The model has no chat template of gpt-oss, which the counts show; noise calls nothing, which is no fault."""
+    only = [
+        "prompt.count",
+        "prompt.stable",
+        "history.null_content",
+        "history.reasoning",
+        "errors.json",
+        "limits.context",
+    ]
+    report = verify.run(url, only=[*only, "models.list"])
+    assert {result.probe.id for result in report.failures} == {"prompt.count", "history.reasoning", "errors.json"}
+    assert verify.run(url, only=["tools.call"], tries=1).counts["inconclusive"] == 1
