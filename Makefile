@@ -103,6 +103,7 @@ bench: $(VENV)/tools $(VENV)/peers
 	$(VENV)/bench/bin/python benches/tokenizer/compare.py
 	$(BIN)/python benches/tokenizer/plot.py
 	$(BIN)/python benches/parser/overhead.py
+	$(VENV)/bench/bin/python benches/columns.py
 	$(BIN)/python benches/proxy/compare.py
 	$(BIN)/python benches/proxy/load.py
 

@@ -246,6 +246,7 @@ with callgrind and compares them with `results/instructions.json`.
 | `drop_in.py` | `motet.openai_harmony` beside openai-harmony, method by method |
 | `tokenizer/` | the tokenizer beside all others for this vocabulary: `compare.py`, `plot.py`; `instructions.py`; `exact.py` compares ids with tiktoken's on random text |
 | `memory.py` | memory while unseen text is encoded, threads come and go, and completions are parsed |
+| `columns.py` | `motet.columns` beside loops, tiktoken's batches, polars-tokenizer and a regular expression |
 | `parser/overhead.py` | what motet adds to the bare SDK for each chunk of a stream |
 | `proxy/compare.py`, `proxy/load.py` | the proxy beside no proxy, nginx and litellm's; many streams at once, none lost or mixed |
 | `dataset/speed.py` | speed and memory of making and checking data sets |

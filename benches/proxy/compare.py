@@ -30,7 +30,7 @@ from client import Client, is_whole  # noqa: E402
 from servers import Server, Servers  # noqa: E402
 from streams import Plan  # noqa: E402
 
-HEADING, NEXT_HEADING = "\n## Proxy\n", "\n## Tokenizers\n"
+HEADING, NEXT_HEADING = "\n## Proxy\n", "\n## Columns\n"
 PACED = 0.002
 """Seconds between the chunks of streams whose chunks arrive one by one."""
 PACED_STREAMS = 8

@@ -18,6 +18,7 @@ SMALL = {
     "parser/overhead.py": ["--chunks", "20", "--rounds", "2"],
     "dataset/speed.py": ["--gigabytes", "0.0001"],
     "tokenizer/compare.py": ["--help"],
+    "columns.py": ["--help"],
     "proxy/compare.py": ["--help"],
     "proxy/load.py": ["--help"],
 }
