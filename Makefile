@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test snapshots test-free-threaded frameworks evaluations tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test snapshots test-free-threaded frameworks clients evaluations tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -31,6 +31,11 @@ frameworks: $(VENV)/frameworks-tools
 	$(VENV)/frameworks/bin/pytest $(ASYNC) -W ignore \
 		'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/frameworks.md]'
 	$(VENV)/frameworks/bin/mypy --package motet.integrations
+
+# Clients of the proxy: SDKs, frameworks and coding agents; `make test` has the SDKs of OpenAI and Anthropic alone.
+clients: $(VENV)/clients-tools
+	MOTET_AIDER=$(CURDIR)/$(VENV)/clients/aider/bin/aider $(VENV)/clients/bin/pytest -W ignore \
+		tests/proxy/test_frameworks.py tests/proxy/test_coding_agents.py
 
 # Small tasks of lm-evaluation-harness and Inspect, with these; `make test` skips these tests.
 evaluations: $(VENV)/evaluations-tools
@@ -182,6 +187,15 @@ $(VENV)/frameworks-tools: $(SOURCES) | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/frameworks
 	$(VENV)/frameworks/bin/pip install --quiet --upgrade pip
 	$(VENV)/frameworks/bin/pip install --quiet --editable '.[langchain,litellm,llm,mcp,pydantic-ai]' --group frameworks
+	touch $@
+
+# aider requires other versions of what the others require.
+$(VENV)/clients-tools: $(SOURCES) | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/pip install --quiet --upgrade pip
+	$(VENV)/clients/bin/pip install --quiet --editable '.[proxy]' --group clients
+	$(PYTHON) -m venv $(VENV)/clients/aider
+	$(VENV)/clients/aider/bin/pip install --quiet aider-chat==0.86.2
 	touch $@
 
 $(VENV)/trainers-tools: $(SOURCES) | $(VENV)/bin/python

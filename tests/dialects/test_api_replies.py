@@ -251,3 +251,11 @@ def test_foreign_and_hostile_seals_are_not_read() -> None:
     assert unseal(None) is None
     assert unseal(seal("text")[:-5]) is None
     assert unseal(seal("a" * 5_000_000)) is None, "text that unpacks to more than a context"
+
+
+def test_empty_preamble_is_no_item() -> None:
+    """A message without text ends the turn for some agents, although a call follows."""
+    writer = ResponsesWriter("resp_1", 1_750_000_000, "m", {})
+    shapes = written(writer, WITH_CALL.replace(PREAMBLE, ""))
+    assert [item["type"] for item in writer.whole["output"]] == ["reasoning", "function_call"]
+    assert [shape["output_index"] for shape in shapes if shape["type"] == "response.output_item.done"] == [0, 1]

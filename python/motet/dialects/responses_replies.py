@@ -86,11 +86,16 @@ class ResponsesWriter:
 
     def feed(self, event: Event) -> list[Shape]:
         """The events of an event."""
-        if event.type == "start":
+        item = self._items.get(event.index)
+        events: list[_NamedEvent] = []
+        if item is None:
+            if event.kind == "preamble" and event.type != "delta":
+                # Agents take a message, even an empty one, for the end of the turn.
+                return []
             item = self._items[event.index] = self._item(event)
-            return [self._event(name, **fields) for name, fields in item.start()]
-        item = self._items[event.index]
-        events = item.delta(event.delta) if event.type == "delta" else item.finish("completed")
+            events += item.start()
+        if event.type != "start":
+            events += item.delta(event.delta) if event.type == "delta" else item.finish("completed")
         return [self._event(name, **fields) for name, fields in events]
 
     def _item(self, event: Event) -> _Item:
