@@ -114,7 +114,7 @@ bench: $(VENV)/tools $(VENV)/peers
 
 # Fails where a token has come to cost more instructions than benches/results/instructions.json says.
 instructions: $(VENV)/peers
-	$(VENV)/bench/bin/python benches/tokenizer/instructions.py --check
+	$(VENV)/bench/bin/python benches/instructions.py --check
 
 # New inputs in each run: the property tests of both languages with twenty times as many examples as in `make test`, then
 # each target for 60 seconds from the corpus that is kept (finds are kept in fuzz/artifacts). A find becomes an

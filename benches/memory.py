@@ -126,7 +126,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, float]:
             "threads": threads_that_end(tokenizer, options.threads, rng),
             "completions": completions(name, options.completions, rng),
         }
-        added = {}
+        added: dict[str, float] = {}
         for work, steps in works.items():
             for number, _ in enumerate(steps):
                 if number % 10 == 0:
@@ -161,9 +161,12 @@ def main() -> None:
     if options.peers:
         small = (options.peer_gigabytes, options.peer_threads, options.peer_completions)
         rows: dict[str, Any] = {name: in_a_process(name, *small) for name in peers.installed()}
-        amounts = {name: getattr(options, name) for name in vars(options) if name.endswith(("s", "threads"))}
-        amounts.pop("peers")
-        results = {"amounts": amounts, "motet": added, "less": {name: row for name, row in rows.items() if row}}
+        works = [f"{prefix}{work}" for prefix in ("", "peer_") for work in ("gigabytes", "threads", "completions")]
+        results = {
+            "amounts": {work: getattr(options, work) for work in works},
+            "motet": added,
+            "less": {name: row for name, row in rows.items() if row},
+        }
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     if added is None or max(added.values()) > options.limit:
         raise SystemExit(f"more than {options.limit:.0f} MB were added: {added}")

@@ -244,7 +244,9 @@ with callgrind and compares them with `results/instructions.json`.
 |---|---|
 | `run.py` | parser and renderer beside openai-harmony |
 | `drop_in.py` | `motet.openai_harmony` beside openai-harmony, method by method |
-| `tokenizer/` | the tokenizer beside all others for this vocabulary: `compare.py`, `plot.py`; `instructions.py`; `exact.py` compares ids with tiktoken's on random text |
+| `tokenizer/` | the tokenizer beside all others for this vocabulary: `compare.py`, `plot.py`; `exact.py` compares ids with tiktoken's on random text |
+| `instructions.py` | instructions per token of the tokenizer's steps and of calls from Python |
+| `agent.py` | the work for each turn of an agent of 50 turns, beside rendering it anew |
 | `memory.py` | memory while unseen text is encoded, threads come and go, and completions are parsed |
 | `columns.py` | `motet.columns` beside loops, tiktoken's batches, polars-tokenizer and a regular expression |
 | `parser/overhead.py` | what motet adds to the bare SDK for each chunk of a stream |

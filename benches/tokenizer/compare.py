@@ -266,15 +266,24 @@ def markdown(results: dict[str, Any]) -> str:
     lines += ["", "### Texts with other ids than tiktoken"]
     lines += [f"- {name}: {', '.join(cases)}" for name, cases in results["inexact"].items()]
     lines += ["", *memory(json.loads((RESULTS / "memory.json").read_text("utf-8")))]
-    counts = json.loads((RESULTS / "instructions.json").read_text("utf-8"))
+    kept = json.loads((RESULTS / "instructions.json").read_text("utf-8"))
     lines += ["", "### Instructions per token, each step including those before it"]
     lines += [
         "| | split | + look up, merge (`count`) | + write (`encode`) | decode |",
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {name} | {' | '.join([f'{count:,}' for count in steps.values()])} |" for name, steps in counts.items()
+        f"| {name} | {' | '.join([f'{count:,}' for count in steps.values()])} |"
+        for name, steps in kept["tokenizer"].items()
     ]
+    lines += [
+        "",
+        "Of calls from Python, in motet's native module alone:",
+        "",
+        "| | instructions a token |",
+        "|---|---|",
+    ]
+    lines += [f"| {name} | {count:,} |" for name, count in kept["python"].items()]
     return "\n".join([*lines, "", GAINS])
 
 

@@ -14,6 +14,8 @@ SMALL = {
     "drop_in.py": ["--only", "render, 1 message", "--rounds", "2"],
     "trainers.py": ["--only", "extend_ids", "--rounds", "2"],
     "tokenizer/exact.py": ["--megabytes", "0.01"],
+    "agent.py": ["--turns", "3", "--rounds", "1"],
+    "instructions.py": ["--help"],
     "memory.py": ["--gigabytes", "0.01", "--threads", "640", "--completions", "1000"],
     "parser/overhead.py": ["--chunks", "20", "--rounds", "2"],
     "dataset/speed.py": ["--gigabytes", "0.0001"],

@@ -1,4 +1,4 @@
-//! Tokenizes files over and over: a program for profilers, and for `benches/tokenizer/instructions.py`.
+//! Tokenizes files over and over: a program for profilers, and for `benches/instructions.py`.
 //!
 //! tokens split|count|encode|decode TIMES FILE...
 

@@ -243,7 +243,7 @@ type ShortText = [u64; 2];
 
 impl DeltaCache {
     const MIN_SLOTS: usize = 32;
-    const MAX_SLOTS: usize = 1024;
+    const MAX_SLOTS: usize = 4096;
 
     /// Two overlapping reads of a fixed length each take half the time of a copy of a length that differs.
     #[inline]
@@ -307,8 +307,8 @@ struct OpenFrame {
 /// The fields and delta events of dropped frames, the last one behind the others.
 static DROPPED_FRAMES: Mutex<Vec<(Arc<FrameFields>, DeltaCache)>> = Mutex::new(Vec::new());
 
-/// So many frames are kept; each has up to 200 kB of events.
-const MAX_DROPPED_FRAMES: usize = 8;
+/// So many frames are kept; each has up to 800 kB of events.
+const MAX_DROPPED_FRAMES: usize = 4;
 
 impl OpenFrame {
     fn new(fields: FrameFields) -> OpenFrame {
