@@ -59,13 +59,16 @@ _lock = threading.RLock()
 class Budget:
     """US dollars for all requests within a `with` block. Made by `motet.budget`."""
 
-    def __init__(self, limit: Decimal, *, ledger: Ledger | None = None, per: Period | None = None) -> None:
+    def __init__(
+        self, limit: Decimal, *, ledger: Ledger | None = None, per: Period | None = None, spent: Decimal = Decimal(0)
+    ) -> None:
+        """`spent`: US dollars of the limit that are spent already."""
         self.limit = limit
         self.ledger = ledger
         """The ledger that the budget looks at, and whose processes share it. `None`: the budget is this process's."""
         self.per = per
         self.share = None if ledger is None else Share(ledger.writer, per)
-        self._settled = Decimal(0)
+        self._settled = spent
         self._reservations: set[Reservation] = set()
 
     @property
@@ -130,8 +133,8 @@ class Reservation:
         """Names the reservation in ledgers."""
         self.amounts: dict[Budget, Decimal] = {}
         self.spent = Decimal(0)
-        self._least = least
-        self._most = most
+        self.least = least
+        self.most = most
 
     def acquire(self, timeout: float | None = None) -> None:
         """Reserves, and waits for room up to `timeout` seconds. Raises `MaxCostError` where there is none, and
@@ -185,7 +188,7 @@ class Reservation:
         """Reserves in the ledgers of the budgets."""
         nested = any(outer.amounts for outer in _open.get() if outer is not self)
         return [
-            share.reserve(self._token, budget.limit, self._least, self._most, waits=not nested)
+            share.reserve(self._token, budget.limit, self.least, self.most, waits=not nested)
             for budget, share in self._shared
         ]
 
@@ -209,16 +212,16 @@ class Reservation:
         """Reserves, or gives a registered waiter if it is worth to wait. Raises `MaxCostError` otherwise."""
         with _lock:
             free = {budget: budget._free(None) for budget in self.budgets}
-            fits = self._most is not None and all(amount >= self._most for amount in free.values())
+            fits = self.most is not None and all(amount >= self.most for amount in free.values())
             # A request that this one is nested in cannot end before it, so waiting for it would never end.
             nested = any(outer.amounts for outer in _open.get())
             running = any(budget._reservations for budget in self.budgets)
             if not fits and running and not nested:
                 return _Waiter(self.budgets)
-            if not fits and any(amount < self._least for amount in free.values()):
+            if not fits and any(amount < self.least for amount in free.values()):
                 raise self._tightest()
             for budget, amount in free.items():
-                self.amounts[budget] = amount if self._most is None else min(self._most, amount)
+                self.amounts[budget] = amount if self.most is None else min(self.most, amount)
                 budget._reservations.add(self)
             _open.set((*[outer for outer in _open.get() if outer.amounts], self))
             return None
@@ -227,7 +230,7 @@ class Reservation:
         """Records the cost so far. `ahead`: cost with the next tokens; the error if no budget has room for it."""
         with _lock:
             self.spent = cost
-            ahead = ahead if self._most is None else max(cost, min(ahead, self._most))
+            ahead = ahead if self.most is None else max(cost, min(ahead, self.most))
             for budget, amount in self.amounts.items():
                 if ahead > amount:
                     # A ledger's reservation is the most that the request can cost, or was all that was free.
@@ -256,7 +259,7 @@ class Reservation:
 
     def _refusal(self, budget: Budget, free: Decimal) -> MaxCostError:
         """The error of a request that is not sent."""
-        error = self._error(budget, self._least, free)
+        error = self._error(budget, self.least, free)
         error.cost = Decimal(0)
         return error
 

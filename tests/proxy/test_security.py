@@ -68,6 +68,13 @@ def test_without_keys_only_local_pages_are_answered() -> None:
     assert send(proxy, content_type="text/plain").status == 415
 
 
+async def spent_of(client: str, path: Path) -> Decimal:
+    state = SqliteState(path)
+    spent = await state.spent(client)
+    await state.aclose()
+    return spent
+
+
 def test_budgets_are_kept_between_processes(tmp_path: Path) -> None:
     path = tmp_path / "proxy.sqlite3"
     spent = []
@@ -79,14 +86,22 @@ def test_budgets_are_kept_between_processes(tmp_path: Path) -> None:
     assert response.status == 402
     assert response.json["error"]["code"] == "budget_exceeded"
     assert "the budget of" in response.json["error"]["message"]
+    assert asyncio.run(spent_of("alice", path)) == sum(spent) == spent[0]
 
-    async def total() -> Decimal:
-        state = SqliteState(path)
-        sum_ = await state.spent("alice")
-        await state.aclose()
-        return sum_
 
-    assert asyncio.run(total()) == sum(spent) == spent[0]
+def test_proxies_of_one_state_keep_a_budget_together(tmp_path: Path) -> None:
+    body = body_of("chat", max_tokens=100)
+
+    async def use() -> list[AsgiResponse]:
+        proxies = [application(keys=[f"alice:{KEY}:0.2"], state=tmp_path / "proxy.sqlite3") for _ in range(2)]
+        headers = {"authorization": f"Bearer {KEY}"}
+        replies = [call(proxy, "POST", PATHS["chat"], body, headers) for proxy in proxies for _ in range(3)]
+        return await asyncio.gather(*replies)
+
+    replies = asyncio.run(use())
+    costs = [Decimal(reply.headers["x-motet-cost"]) for reply in replies if reply.status == 200]
+    assert len(costs) >= 1 and [reply.status for reply in replies].count(402) == 6 - len(costs)
+    assert asyncio.run(spent_of("alice", tmp_path / "proxy.sqlite3")) == sum(costs) <= Decimal("0.2")
 
 
 def test_costs_are_in_the_figures() -> None:

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from motet.errors import ConfigError
-from motet.proxy import KeptTurn, StoredResponse, Upstream, app
+from motet.proxy import KeptTurn, State, StoredResponse, Upstream, app
 from motet.proxy.sqlite_state import SqliteState
+from motet.proxy.state import Funds
 from motet.proxy.stores import open_state
 from tests.support.fake_backend import FakeBackend
 from tests.support.proxies import PATHS, AsgiResponse, body_of, call
@@ -36,6 +37,23 @@ def response(id: str, previous_id: str | None = None, client: str = "a") -> Stor
         input=[{"type": "message"}],
         messages=[{"role": "user", "content": []}],
     )
+
+
+async def reserve(
+    state: State, client: str, id: str, least: str, most: str | None = None, seconds: float = 60
+) -> Decimal | None:
+    """What a request of a client with one dollar gets."""
+    bound = None if most is None else Decimal(most)
+    funds = await state.reserve(client, id, limit=Decimal(1), least=Decimal(least), most=bound, seconds=seconds)
+    return funds.granted
+
+
+async def spend(state: State, client: str, *costs: str) -> None:
+    """Requests of these costs, one after another."""
+    for cost in costs:
+        id = uuid.uuid4().hex
+        await state.reserve(client, id, limit=Decimal(9), least=Decimal(0), most=Decimal(0), seconds=60)
+        await state.settle(client, id, Decimal(cost))
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +92,7 @@ def test_values_are_read_back(place: str) -> None:
         assert await state.get_response("b", "r1") is None
         assert await state.get_response(client, "r1\0") is None
         assert [item.id for item in await state.get_conversation(client, "r2")] == ["r1", "r2"]
-        await state.add_spent(client, Decimal("0.1"))
-        await state.add_spent(client, Decimal("0.2"))
-        await state.add_spent(client, Decimal("1E-16"))
+        await spend(state, client, "0.1", "0.2", "1E-16")
         await state.aclose()
         again = open_state(place)
         assert await again.spent(client) == Decimal("0.3000000000000001")
@@ -105,14 +121,77 @@ def test_processes_share_a_state(place: str) -> None:
 
     async def use() -> Decimal:
         states = [open_state(place) for _ in range(2)]
-        cent = Decimal("0.01")
-        await asyncio.gather(*[state.add_spent(client, cent) for state in states for _ in range(20)])
+        await asyncio.gather(*[spend(state, client, *["0.01"] * 10) for state in states for _ in range(2)])
         total = await states[0].spent(client)
         for state in states:
             await state.aclose()
         return total
 
     assert asyncio.run(use()) == Decimal("0.40")
+
+
+def test_requests_are_billed_once(place: str) -> None:
+    client = uuid.uuid4().hex
+
+    async def use() -> None:
+        async with contextlib.aclosing(open_state(place)) as state:
+            assert await reserve(state, client, "q1", "0.3", "0.3") == Decimal("0.3")
+            await state.settle(client, "q1", Decimal("0.1"))
+            await state.settle(client, "q1", Decimal("0.1"))
+            await state.settle(client, "unknown", Decimal(5))
+            assert await state.spent(client) == Decimal("0.1")
+
+    asyncio.run(use())
+
+
+def test_reservations_keep_the_limit(place: str) -> None:
+    client = uuid.uuid4().hex
+
+    async def use() -> None:
+        async with contextlib.aclosing(open_state(place)) as state, contextlib.aclosing(open_state(place)) as other:
+            assert await reserve(state, client, "q1", "0.1", "0.6") == Decimal("0.6")
+            assert await reserve(state, client, "q1", "0.1", "0.6") == Decimal("0.6"), "the same request again"
+            assert await reserve(other, client, "q2", "0.1", "0.6") is None
+            assert await reserve(other, client, "q3", "0.1") is None
+            assert await reserve(other, client, "q4", "0.4", "0.4") == Decimal("0.4")
+            await other.settle(client, "q4", Decimal("0.4"))
+            await state.settle(client, "q1", Decimal("0.1"))
+            assert await reserve(other, client, "q5", "0.1") == Decimal("0.5"), "all that is left"
+            await other.settle(client, "q5", Decimal("0.5"))
+            funds = await state.reserve(client, "q6", limit=Decimal(1), least=Decimal("0.01"), most=None, seconds=60)
+            assert funds == Funds(None, Decimal(1), Decimal(0))
+
+    asyncio.run(use())
+
+
+def test_proxies_never_reserve_more_than_the_limit(place: str) -> None:
+    client = uuid.uuid4().hex
+
+    async def use() -> list[Decimal | None]:
+        async with contextlib.aclosing(open_state(place)) as state, contextlib.aclosing(open_state(place)) as other:
+            requests = [reserve(one, client, uuid.uuid4().hex, "0.1", "0.1") for one in (state, other) * 15]
+            return await asyncio.gather(*requests)
+
+    granted = asyncio.run(use())
+    assert (granted.count(Decimal("0.1")), granted.count(None)) == (10, 20)
+
+
+def test_reservations_of_killed_proxies_expire(place: str) -> None:
+    client = uuid.uuid4().hex
+
+    async def use() -> None:
+        async with contextlib.aclosing(open_state(place)) as state:
+            await reserve(state, client, "q1", "1", "1", seconds=-1)
+            assert await reserve(state, client, "q2", "0.5", "0.5") == Decimal("0.5")
+            await state.settle(client, "q2", Decimal("0.5"))
+            await state.settle(client, "q1", Decimal("0.25"))
+            assert await state.spent(client) == Decimal("0.75"), "a late request is billed as well"
+            await reserve(state, client, "q3", "0.25", "0.25", seconds=-1)
+            await state.renew(client, "q3", 60)
+            assert await reserve(state, client, "q4", "0.25", "0.25") is None
+            await state.renew(client, "unknown", 60)
+
+    asyncio.run(use())
 
 
 def test_entries_expire_in_redis(addresses: dict[str, str]) -> None:
@@ -122,7 +201,7 @@ def test_entries_expire_in_redis(addresses: dict[str, str]) -> None:
         state = open_state(addresses["redis"])
         await state.put_turn(b"expiring", KeptTurn(("a",)))
         await state.put_response(response("expiring"))
-        await state.add_spent("expiring", Decimal(1))
+        await spend(state, "expiring", "1")
         await state.aclose()
         async with Redis.from_url(addresses["redis"]) as redis:
             keys = sorted(await redis.keys("*expiring*"))
@@ -146,7 +225,7 @@ def test_old_entries_are_removed_in_postgresql(addresses: dict[str, str], monkey
             await connection.execute("UPDATE motet_turns SET at = now() - interval '8 days' WHERE key = 'old'")
             await connection.execute("UPDATE motet_responses SET at = now() - interval '8 days' WHERE id = 'old'")
         monkeypatch.setattr("motet.proxy.postgresql_state.WRITES_PER_CLEANING", 1)
-        await state.add_spent("old", Decimal(1))
+        await state.put_turn(b"new", KeptTurn(("a",)))
         turns, kept = await state.get_turns([b"old"]), await state.get_response("a", "old")
         await state.aclose()
         return turns, kept

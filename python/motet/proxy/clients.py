@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import urllib.parse
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
 from starlette.requests import Request
 
 from motet.errors import ConfigError
-from motet.limits import Budget
 from motet.proxy.failures import RequestError
 from motet.proxy.settings import ClientKey
-from motet.proxy.state import State
 
 __all__ = ["Client", "Clients"]
 
@@ -29,24 +27,6 @@ class Client:
     name: str
     limit: Decimal | None = None
     """US dollars for all its requests."""
-    budget: Budget | None = None
-    own_spent: Decimal = field(default_factory=Decimal)
-    """US dollars that this process has added to the state."""
-
-    async def budgets(self, state: State) -> tuple[Budget, ...]:
-        """The budget for a request, less what other processes and earlier ones have spent."""
-        if self.limit is None:
-            return ()
-        if self.budget is None:
-            self.budget = Budget(self.limit)
-        self.budget.limit = self.limit - (await state.spent(self.name) - self.own_spent)
-        return (self.budget,)
-
-    async def record(self, state: State, cost: Decimal | None) -> None:
-        """Adds the cost of a request to the state, if there is a limit to compare it with."""
-        if cost and self.limit is not None:
-            await state.add_spent(self.name, cost)
-            self.own_spent += cost
 
 
 class Clients:

@@ -30,6 +30,7 @@ from motet.proxy.activity import Activity, RequestRow
 from motet.proxy.clients import Client
 from motet.proxy.conversations import Conversations
 from motet.proxy.failures import failure_of
+from motet.proxy.leases import Lease
 from motet.proxy.outcome import answer_in, finish_of, repairs_of, seen_message, usage_of
 from motet.proxy.settings import ProxySettings
 from motet.proxy.state import State, StateError
@@ -96,6 +97,7 @@ class Exchange:
         self.writer: ReplyWriter | None = None
         """`None`: nothing has arrived yet."""
         self._target = target
+        self._lease = Lease(services.state, client, self.id)
         self._visible = VisibleEvents(single_call=request.single_call)
         self._stops = StopStrings(request.stops)
         self._seen_kinds: set[str] = set()
@@ -114,7 +116,6 @@ class Exchange:
         """The request in the upstream's terms, with what the client has dropped from the conversation."""
         request, spec, settings = self.request, self._target.spec, self.services.settings
         messages, sampled = await self.services.conversations.restore(self.client.name, request.messages)
-        budgets = await self.client.budgets(self.services.state)
         upstream_request = Request(
             model=spec.model or request.model,
             messages=messages,
@@ -143,11 +144,18 @@ class Exchange:
             episode=Episode(),
             max_cost=None,
             max_reasoning_tokens=None,
-            budgets=budgets,
+            budgets=(),
             notes=(),
             ledgers=active_ledgers(),
             labels={**active_labels(), "client": self.client.name, "api": self.api.name},
         )
+
+    async def _reserve(self) -> PreparedRequest:
+        """The request with the money that the client has for it."""
+        prepared = await self.prepare()
+        if self.client.limit is None:
+            return prepared
+        return await self._lease.reserve(prepared, self._target.backend.prepare(prepared.request))
 
     def _output(self) -> Output[Any]:
         schema = self.request.schema
@@ -162,7 +170,13 @@ class Exchange:
         """The reply as one object. Raises `MotetError`."""
         if self.request.stops:
             return await self._whole_of_stream()
-        prepared = await self.prepare()
+        try:
+            return await self._whole()
+        finally:
+            await asyncio.shield(self._keep(self._lease.settle()))
+
+    async def _whole(self) -> Shape:
+        prepared = await self._reserve()
         try:
             self.answer = await ModelClient(self._target.backend, _unchanged).aask(prepared)
         except MotetError as error:
@@ -194,7 +208,15 @@ class Exchange:
     async def shapes(self) -> AsyncGenerator[list[Shape], None]:
         """The events of the reply's stream, for `writer.encode`. The first come with the upstream's first event: until
         then it raises `MotetError`. Later failures are events."""
-        prepared = await self.prepare()
+        try:
+            async with contextlib.aclosing(self._shapes()) as batches:
+                async for shapes in batches:
+                    yield shapes
+        finally:
+            await asyncio.shield(self._keep(self._lease.settle()))
+
+    async def _shapes(self) -> AsyncGenerator[list[Shape], None]:
+        prepared = await self._reserve()
         stream = self._stream = AsyncAnswerStream(self._target.backend, prepared, _unchanged)
         async with stream:
             try:
@@ -256,7 +278,6 @@ class Exchange:
         failure = failure_of(error)
         if isinstance(error.partial, Answer):
             self.answer = error.partial
-            await self._keep(self.client.record(self.services.state, self.cost))
         self.record(failure.status, error)
         return [] if self.writer is None else self.writer.fail(failure)
 
@@ -265,14 +286,13 @@ class Exchange:
         await stream.aclose()
         with contextlib.suppress(ValueError):
             self.answer = stream.answer
-            await self._keep(self.client.record(self.services.state, self.cost))
         self.record(HUNG_UP)
 
     async def _finish(self, answer: Answer[Any], writer: ReplyWriter | None) -> list[Shape]:
         """Keeps and records a reply that has ended, and gives its last events."""
         stop, hidden_calls = self._stops.match, self._visible.hidden_calls
         self.end = ReplyEnd(finish_of(answer, stop), usage_of(answer, self.prompt_tokens), stop)
-        await self._keep(self.client.record(self.services.state, self.cost))
+        await self._keep(self._lease.settle())
         message = seen_message(answer.message, self.request.stops, single_call=self.request.single_call)
         message = with_custom_arguments(message, self.request.custom_tools)
         # Not `answer.sampled`: a call that was found elsewhere has no sampled ids.

@@ -14,12 +14,15 @@ from motet.errors import ConfigError
 from motet.proxy.state import (
     CONNECT_SECONDS,
     REASONING_DAYS,
+    RESERVATION_DAYS,
     RESPONSE_DAYS,
     WAIT_SECONDS,
     WRITES_PER_CLEANING,
+    Funds,
     KeptTurn,
     StateError,
     StoredResponse,
+    grant,
 )
 
 __all__ = ["PostgresqlState"]
@@ -28,6 +31,7 @@ MAX_CONNECTIONS = 10
 """Of each process. A server allows 100 by default."""
 _LOCK = 0x6D6F746574
 """The advisory lock under which tables are made: of two processes that start at once, one would fail."""
+_DAYS = {"motet_turns": REASONING_DAYS, "motet_responses": RESPONSE_DAYS, "motet_reservations": RESERVATION_DAYS}
 # Texts of JSON and not `jsonb`, which refuses U+0000 and halves of surrogate pairs.
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS motet_turns (key bytea PRIMARY KEY, parts text NOT NULL, sampled bytea,"
@@ -36,6 +40,8 @@ _TABLES = (
     " at timestamptz NOT NULL DEFAULT now(), created bigint NOT NULL, response text NOT NULL, input text NOT NULL,"
     " messages text NOT NULL, PRIMARY KEY (client, id))",
     "CREATE TABLE IF NOT EXISTS motet_spending (client text PRIMARY KEY, dollars numeric NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS motet_reservations (client text, id text, dollars numeric NOT NULL,"
+    " at timestamptz NOT NULL, PRIMARY KEY (client, id))",
     "CREATE INDEX IF NOT EXISTS motet_turns_at ON motet_turns (at)",
     "CREATE INDEX IF NOT EXISTS motet_responses_at ON motet_responses (at)",
 )
@@ -59,17 +65,25 @@ _GET_CONVERSATION = f"""
             ON earlier.client = conversation.client AND earlier.id = conversation.previous_id
     )
     SELECT {_COLUMNS} FROM conversation ORDER BY age DESC"""
-_ADD_SPENT = (
-    "INSERT INTO motet_spending (client, dollars) VALUES (%s, %s)"
-    " ON CONFLICT (client) DO UPDATE SET dollars = motet_spending.dollars + excluded.dollars"
+_RESERVED = (
+    "SELECT coalesce(sum(dollars), 0) FROM motet_reservations WHERE client = %s AND id <> %s AND at > clock_timestamp()"
 )
+_RESERVE = (
+    "INSERT INTO motet_reservations (client, id, dollars, at)"
+    " VALUES (%s, %s, %s, clock_timestamp() + make_interval(secs => %s))"
+    " ON CONFLICT (client, id) DO UPDATE SET dollars = excluded.dollars, at = excluded.at"
+)
+_RENEW = (
+    "UPDATE motet_reservations SET at = clock_timestamp() + make_interval(secs => %s) WHERE client = %s AND id = %s"
+)
+_RELEASE = "DELETE FROM motet_reservations WHERE client = %s AND id = %s"
 
 
 class PostgresqlState:
-    """A state in the tables `motet_turns`, `motet_responses` and `motet_spending` of a database, as
-    `postgresql://USER:PASSWORD@HOST/DATABASE`. They are made if they are missing.
+    """A state in the tables `motet_turns`, `motet_responses`, `motet_spending` and `motet_reservations` of a database,
+    as `postgresql://USER:PASSWORD@HOST/DATABASE`. They are made if they are missing.
 
-    Each method is one statement, and so atomic and committed when it returns. Connections are opened on use,
+    Each method is one transaction, and so atomic and committed when it returns. Connections are opened on use,
     at most 10.
     """
 
@@ -182,17 +196,47 @@ class PostgresqlState:
         rows = await self._read("SELECT dollars FROM motet_spending WHERE client = %s", (client,))
         return Decimal(rows[0][0]) if rows else Decimal(0)
 
-    async def add_spent(self, client: str, cost: Decimal) -> None:
-        """Adds to what a client has spent."""
-        await self._write(_ADD_SPENT, (client, cost))
+    async def reserve(
+        self, client: str, id: str, *, limit: Decimal, least: Decimal, most: Decimal | None, seconds: float
+    ) -> Funds:
+        """See `State.reserve`."""
+        async with self._connected() as connection, connection.transaction():
+            spent = await _lock_spent(connection, client)
+            rows = await (await connection.execute(_RESERVED, (client, id))).fetchall()
+            reserved = Decimal(rows[0][0])
+            granted = grant(limit, spent, reserved, least, most)
+            if granted is not None:
+                await connection.execute(_RESERVE, (client, id, granted, seconds))
+            return Funds(granted, spent, reserved)
+
+    async def renew(self, client: str, id: str, seconds: float) -> None:
+        """Extends a reservation to `seconds` from now."""
+        await self._write(_RENEW, (seconds, client, id))
+
+    async def settle(self, client: str, id: str, cost: Decimal) -> None:
+        """See `State.settle`."""
+        async with self._connected() as connection, connection.transaction():
+            spent = await _lock_spent(connection, client)
+            if (await connection.execute(_RELEASE, (client, id))).rowcount:
+                sql = "UPDATE motet_spending SET dollars = %s WHERE client = %s"
+                await connection.execute(sql, (spent + cost, client))
 
     async def aclose(self) -> None:
         """Closes the connections."""
         await self._pool.close()
 
 
+async def _lock_spent(connection: Any, client: str) -> Decimal:
+    """What a client has spent; other transactions wait to read it until this one ends."""
+    sql = "INSERT INTO motet_spending (client, dollars) VALUES (%s, 0) ON CONFLICT (client) DO NOTHING"
+    await connection.execute(sql, (client,))
+    sql = "SELECT dollars FROM motet_spending WHERE client = %s FOR UPDATE"
+    rows = await (await connection.execute(sql, (client,))).fetchall()
+    return Decimal(rows[0][0])
+
+
 async def _remove_old(connection: Any) -> None:
-    for table, days in (("motet_turns", REASONING_DAYS), ("motet_responses", RESPONSE_DAYS)):
+    for table, days in _DAYS.items():
         await connection.execute(f"DELETE FROM {table} WHERE at < now() - make_interval(days => %s)", (days,))
 
 

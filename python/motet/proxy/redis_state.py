@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from motet.errors import ConfigError
 from motet.proxy.state import (
     CONNECT_SECONDS,
     REASONING_DAYS,
+    RESERVATION_DAYS,
     RESPONSE_DAYS,
     SECONDS_PER_DAY,
     WAIT_SECONDS,
+    Funds,
     KeptTurn,
     StateError,
     StoredResponse,
+    grant,
 )
 
 __all__ = ["RedisState"]
+
+T = TypeVar("T")
 
 
 class RedisState:
@@ -46,6 +52,7 @@ class RedisState:
         self._failure = RedisError
         self._conflict = WatchError
         self._prefix = prefix
+        self._locks: dict[str, asyncio.Lock] = {}
         try:
             # Opens its connections on use.
             self._redis: Any = Redis.from_url(
@@ -114,26 +121,97 @@ class RedisState:
         with self._connected():
             return _read_dollars(await self._redis.get(self._key("spent", client)))
 
-    async def add_spent(self, client: str, cost: Decimal) -> None:
-        """Adds to what a client has spent."""
-        key = self._key("spent", client)
-        # Redis adds floating point numbers, which are not exact: the sum is written if no other process was faster.
-        with self._connected():
-            while True:
-                async with self._redis.pipeline(transaction=True) as pipeline:
-                    try:
-                        await pipeline.watch(key)
-                        total = _read_dollars(await pipeline.get(key)) + cost
-                        pipeline.multi()
-                        pipeline.set(key, f"{total:f}")
-                        await pipeline.execute()
-                        return
-                    except self._conflict:
-                        continue
+    async def reserve(
+        self, client: str, id: str, *, limit: Decimal, least: Decimal, most: Decimal | None, seconds: float
+    ) -> Funds:
+        """See `State.reserve`."""
+
+        def change(money: _Money) -> Funds:
+            others = [amount for name, (amount, end) in money.reserved.items() if name != id and end > money.now]
+            reserved = sum(others, Decimal(0))
+            granted = grant(limit, money.spent, reserved, least, most)
+            if granted is not None:
+                money.reserved[id] = (granted, money.now + seconds)
+            return Funds(granted, money.spent, reserved)
+
+        return await self._change(client, change)
+
+    async def renew(self, client: str, id: str, seconds: float) -> None:
+        """Extends a reservation to `seconds` from now."""
+
+        def change(money: _Money) -> None:
+            if id in money.reserved:
+                money.reserved[id] = (money.reserved[id][0], money.now + seconds)
+
+        await self._change(client, change)
+
+    async def settle(self, client: str, id: str, cost: Decimal) -> None:
+        """See `State.settle`."""
+
+        def change(money: _Money) -> None:
+            if money.reserved.pop(id, None) is not None:
+                money.spent += cost
+
+        await self._change(client, change)
+
+    async def _change(self, client: str, change: Callable[[_Money], T]) -> T:
+        """Changes the money of a client. Redis adds floating point numbers, which are not exact: what was computed here
+        is written if no other process was faster."""
+        keys = [self._key("spent", client), self._key("reserved", client)]
+        # Requests of one process would make each other's transactions fail.
+        async with self._locks.setdefault(client, asyncio.Lock()):
+            with self._connected():
+                while True:
+                    async with self._redis.pipeline(transaction=True) as pipeline:
+                        try:
+                            await pipeline.watch(*keys)
+                            money = await _Money.read(pipeline, *keys)
+                            result = change(money)
+                            pipeline.multi()
+                            money.write(pipeline, *keys)
+                            await pipeline.execute()
+                            return result
+                        except self._conflict:
+                            continue
 
     async def aclose(self) -> None:
         """Closes the connections."""
         await self._redis.aclose()
+
+
+class _Money:
+    """What a client has spent, and what its running requests have reserved."""
+
+    def __init__(self, spent: bytes | None, reserved: dict[bytes, bytes], now: float) -> None:
+        self.spent = _read_dollars(spent)
+        self.now = now
+        """Seconds since 1970 by the clock of the server, which all proxies share."""
+        self.reserved: dict[str, tuple[Decimal, float]] = {}
+        """Amount and end by the name of the request."""
+        for id, value in reserved.items():
+            amount, end = json.loads(value)
+            self.reserved[id.decode()] = (Decimal(amount), end)
+        self._before = (self.spent, dict(self.reserved))
+
+    @classmethod
+    async def read(cls, pipeline: Any, spent_key: bytes, reserved_key: bytes) -> _Money:
+        spent, reserved = await pipeline.get(spent_key), await pipeline.hgetall(reserved_key)
+        seconds, microseconds = await pipeline.time()
+        return cls(spent, reserved, seconds + microseconds / 1e6)
+
+    def write(self, pipeline: Any, spent_key: bytes, reserved_key: bytes) -> None:
+        """Adds the commands that write what has changed, and remove what has expired long ago."""
+        spent, reserved = self._before
+        oldest = self.now - RESERVATION_DAYS * SECONDS_PER_DAY
+        kept = {id: value for id, value in self.reserved.items() if value[1] > oldest}
+        if self.spent != spent:
+            pipeline.set(spent_key, f"{self.spent:f}")
+        if changed := {
+            id: json.dumps([f"{value[0]:f}", value[1]]) for id, value in kept.items() if value != reserved.get(id)
+        }:
+            pipeline.hset(reserved_key, mapping=changed)
+        if removed := reserved.keys() - kept.keys():
+            pipeline.hdel(reserved_key, *removed)
 
 
 def _read_turn(value: bytes) -> KeptTurn:

@@ -17,12 +17,15 @@ from typing import Any, TypeVar
 from motet._sqlite import BUSY_SECONDS, transaction, write_ahead
 from motet.proxy.state import (
     REASONING_DAYS,
+    RESERVATION_DAYS,
     RESPONSE_DAYS,
     SECONDS_PER_DAY,
     WRITES_PER_CLEANING,
+    Funds,
     KeptTurn,
     StateError,
     StoredResponse,
+    grant,
 )
 
 __all__ = ["SqliteState"]
@@ -32,12 +35,15 @@ T = TypeVar("T")
 MAX_IN_MEMORY = 1000
 """Turns, and responses, that are kept without a file; as many more may come between two removals. A response repeats
 its tools and instructions, some 100 kB for coding agents."""
+_DAYS = {"turns": REASONING_DAYS, "responses": RESPONSE_DAYS, "reservations": RESERVATION_DAYS}
 _TABLES = """
     CREATE TABLE IF NOT EXISTS turns (key BLOB PRIMARY KEY, parts TEXT NOT NULL, sampled BLOB, at REAL NOT NULL)
         WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS responses (client TEXT NOT NULL, id TEXT NOT NULL, previous_id TEXT, at REAL NOT NULL,
         response TEXT NOT NULL, input TEXT NOT NULL, messages TEXT NOT NULL, PRIMARY KEY (client, id));
     CREATE TABLE IF NOT EXISTS spending (client TEXT PRIMARY KEY, dollars TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS reservations (client TEXT NOT NULL, id TEXT NOT NULL, dollars TEXT NOT NULL,
+        at REAL NOT NULL, PRIMARY KEY (client, id)) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS turns_at ON turns (at);
     CREATE INDEX IF NOT EXISTS responses_at ON responses (at);
 """
@@ -83,10 +89,10 @@ class SqliteState:
         return connection
 
     def _remove_old(self, connection: sqlite3.Connection) -> None:
-        for table, days in (("turns", REASONING_DAYS), ("responses", RESPONSE_DAYS)):
+        for table, days in _DAYS.items():
             oldest = time.time() - days * SECONDS_PER_DAY
             connection.execute(f"DELETE FROM {table} WHERE at < ?", (oldest,))
-            if self._path is None:
+            if self._path is None and table != "reservations":
                 last = f"SELECT at FROM {table} ORDER BY at DESC LIMIT 1 OFFSET {MAX_IN_MEMORY - 1}"
                 connection.execute(f"DELETE FROM {table} WHERE at < ({last})")
 
@@ -155,12 +161,37 @@ class SqliteState:
         """US dollars that a client has spent."""
         return await self._run(lambda connection: _read_spent(connection, client))
 
-    async def add_spent(self, client: str, cost: Decimal) -> None:
-        """Adds to what a client has spent."""
+    async def reserve(
+        self, client: str, id: str, *, limit: Decimal, least: Decimal, most: Decimal | None, seconds: float
+    ) -> Funds:
+        """See `State.reserve`."""
+
+        def write(connection: sqlite3.Connection) -> Funds:
+            now = time.time()
+            sql = "SELECT dollars FROM reservations WHERE client = ? AND id <> ? AND at > ?"
+            rows = connection.execute(sql, (client, id, now)).fetchall()
+            spent, reserved = _read_spent(connection, client), sum([Decimal(row[0]) for row in rows], Decimal(0))
+            granted = grant(limit, spent, reserved, least, most)
+            if granted is not None:
+                row = (client, id, f"{granted:f}", now + seconds)
+                connection.execute("REPLACE INTO reservations VALUES (?, ?, ?, ?)", row)
+            return Funds(granted, spent, reserved)
+
+        return await self._write(write)
+
+    async def renew(self, client: str, id: str, seconds: float) -> None:
+        """Extends a reservation to `seconds` from now."""
+        sql = "UPDATE reservations SET at = ? WHERE client = ? AND id = ?"
+        await self._write(lambda connection: connection.execute(sql, (time.time() + seconds, client, id)))
+
+    async def settle(self, client: str, id: str, cost: Decimal) -> None:
+        """See `State.settle`."""
 
         def write(connection: sqlite3.Connection) -> None:
-            total = _read_spent(connection, client) + cost
-            connection.execute("REPLACE INTO spending VALUES (?, ?)", (client, f"{total:f}"))
+            sql = "DELETE FROM reservations WHERE client = ? AND id = ?"
+            if connection.execute(sql, (client, id)).rowcount and cost:
+                total = _read_spent(connection, client) + cost
+                connection.execute("REPLACE INTO spending VALUES (?, ?)", (client, f"{total:f}"))
 
         await self._write(write)
 

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from motet.errors import MotetError
 
-__all__ = ["KeptTurn", "State", "StateError", "StoredResponse"]
+__all__ = ["Funds", "KeptTurn", "State", "StateError", "StoredResponse", "grant"]
 
-REASONING_DAYS, RESPONSE_DAYS = 7, 30
-"""How long turns and responses are kept. OpenAI keeps responses for 30 days."""
+REASONING_DAYS, RESPONSE_DAYS, RESERVATION_DAYS = 7, 30, 1
+"""How long turns, responses and expired reservations are kept. OpenAI keeps responses for 30 days."""
 SECONDS_PER_DAY = 86_400
 WRITES_PER_CLEANING = 1000
 """Writes between two removals of what is too old, where the store does not remove it by itself."""
@@ -54,6 +54,28 @@ class StoredResponse:
     """The messages of the input and the answer, as `Message.to_dict(wire=True)`, without instructions."""
 
 
+@dataclass(frozen=True, slots=True)
+class Funds:
+    """What `State.reserve` answers, in US dollars."""
+
+    granted: Decimal | None
+    """What is reserved for the request. `None`: too little is free."""
+    spent: Decimal
+    """What the client has spent."""
+    reserved: Decimal
+    """What the client's other running requests have reserved."""
+
+
+def grant(limit: Decimal, spent: Decimal, reserved: Decimal, least: Decimal, most: Decimal | None) -> Decimal | None:
+    """What a request gets: `most`, or all that is left if that is at least `least` and no other request runs. `None`:
+    nothing, as too little is free. The arguments are those of `State.reserve` and the fields of `Funds`."""
+    free = limit - spent - reserved
+    if most is not None and free >= most:
+        return most
+    # Of requests without a bound, or with one above what is left, one runs at a time.
+    return free if not reserved and free >= least else None
+
+
 class State(Protocol):
     """The state of a proxy. Each method is atomic: a reader sees all of a write or none of it."""
 
@@ -78,8 +100,23 @@ class State(Protocol):
     async def spent(self, client: str) -> Decimal:
         """US dollars that a client has spent."""
 
-    async def add_spent(self, client: str, cost: Decimal) -> None:
-        """Adds to what a client has spent."""
+    async def reserve(
+        self, client: str, id: str, *, limit: Decimal, least: Decimal, most: Decimal | None, seconds: float
+    ) -> Funds:
+        """Reserves money for a request, as `grant` says.
+
+        - `id`: names the request.
+        - `limit`: US dollars for all requests of the client.
+        - `least`, `most`: US dollars that the request needs, and that it can cost; `None`: unbounded.
+        - `seconds`: how long the reservation holds unless it is renewed, so that those of killed proxies end.
+        """
+
+    async def renew(self, client: str, id: str, seconds: float) -> None:
+        """Extends a reservation to `seconds` from now."""
+
+    async def settle(self, client: str, id: str, cost: Decimal) -> None:
+        """Ends a reservation, and adds the cost to what the client has spent. A request is billed once, however often
+        this is repeated; also one whose reservation has expired by less than a day."""
 
     async def aclose(self) -> None:
         """Closes files and connections."""
