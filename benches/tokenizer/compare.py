@@ -265,7 +265,8 @@ def markdown(results: dict[str, Any]) -> str:
     lines += [f"| {what} | {value} |" for what, value in results["floor"].items()]
     lines += ["", "### Texts with other ids than tiktoken"]
     lines += [f"- {name}: {', '.join(cases)}" for name, cases in results["inexact"].items()]
-    lines += ["", *memory(json.loads((RESULTS / "memory.json").read_text("utf-8")))]
+    if (RESULTS / "memory.json").exists():
+        lines += ["", *memory(json.loads((RESULTS / "memory.json").read_text("utf-8")))]
     kept = json.loads((RESULTS / "instructions.json").read_text("utf-8"))
     lines += ["", "### Instructions per token, each step including those before it"]
     lines += [
