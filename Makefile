@@ -189,13 +189,13 @@ $(VENV)/frameworks-tools: $(SOURCES) | $(VENV)/bin/python
 	$(VENV)/frameworks/bin/pip install --quiet --editable '.[langchain,litellm,llm,mcp,pydantic-ai]' --group frameworks
 	touch $@
 
-# aider requires other versions of what the others require.
+# aider requires other versions of what the others require, and a Python below 3.13: without one its tests are skipped.
 $(VENV)/clients-tools: $(SOURCES) | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/clients
 	$(VENV)/clients/bin/pip install --quiet --upgrade pip
 	$(VENV)/clients/bin/pip install --quiet --editable '.[proxy]' --group clients
 	$(PYTHON) -m venv $(VENV)/clients/aider
-	$(VENV)/clients/aider/bin/pip install --quiet aider-chat==0.86.2
+	-$(VENV)/clients/aider/bin/pip install --quiet aider-chat==0.86.2
 	touch $@
 
 $(VENV)/trainers-tools: $(SOURCES) | $(VENV)/bin/python

@@ -82,9 +82,9 @@ BLOCK = "sums.py\n```python\n<<<<<<< SEARCH\n    return a - b\n=======\n    retu
 @pytest.mark.parametrize("stream", ["--stream", "--no-stream"])
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_aider_mends_a_file(provider: str, stream: str, repository: Path) -> None:
-    aider = os.environ.get("MOTET_AIDER")
-    if aider is None:
-        pytest.skip("make clients")
+    aider = os.environ.get("MOTET_AIDER", "")
+    if not Path(aider).is_file():
+        pytest.skip("make clients, with a Python below 3.13")
     thought = "<|channel|>analysis<|message|>The sign is wrong.<|end|><|start|>assistant"
 
     def answer(_: Any) -> str:
