@@ -33,7 +33,7 @@ def transcripts(path: str | Path, **options: Any) -> list[Transcript]:
       a proxy's state, of which each conversation of stored responses is one.
     - `options`: how raw input is parsed: see `motet.transcript`.
 
-    Raises `DataError` for rows that are none of these, `ConfigError` for a run that cannot be read, and `OSError`.
+    Raises `DataError` for rows of another kind, `ConfigError` for a run that cannot be read, and `OSError`.
     """
     path = Path(path)
     data = b"" if path.suffix.lower() == ".parquet" else path.read_bytes()
