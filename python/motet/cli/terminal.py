@@ -11,6 +11,8 @@ import os
 import re
 import sys
 
+from motet.view.visible_text import CONTROL, CONTROLS, escaped, visible
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,32 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["json_text", "paint", "safe_output", "unfiltered", "visible"]
 
-_CONTROLS = (
-    r"\r(?!\n)"
-    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # C0 without tab and line feed, DEL, C1.
-    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # Marks, embeddings, overrides and isolates of text direction.
-    r"\u2028\u2029\ufff9-\ufffb"  # Line and paragraph separators, annotations.
-    r"\ud800-\udfff\U000e0000-\U000e007f]"  # Lone surrogates, and tags, which hide ASCII.
-)
 _SECRET = os.urandom(8).hex()
 """Part of the command line's own escape sequences, so that no other text can contain one."""
 _PAINT = rf"\x1b\[{_SECRET};([\d;]+)m"
 
-_control = re.compile(_CONTROLS)
-_paint_or_control = re.compile(f"{_PAINT}|{_CONTROLS}")
-
-
-def visible(text: str) -> str:
-    """Text with `\\x1b` and the like in the place of characters that control a terminal or the direction of text.
-
-    Line feeds, tabs and the joiners of emoji and scripts stay; a carriage return stays before a line feed.
-    """
-    return _control.sub(lambda match: _escaped(match[0]), text)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+_paint_or_control = re.compile(f"{_PAINT}|{CONTROLS}")
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
@@ -53,7 +34,7 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "").startswith("utf")
     text = json.dumps(value, ensure_ascii=not unicode, indent=indent)
     # Within JSON, control characters stand in strings only, where a `\u` escape is the same character.
-    return _control.sub(lambda match: json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f", text)
+    return CONTROL.sub(lambda match: json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f", text)
 
 
 def paint(code: str, text: str) -> str:
@@ -92,7 +73,7 @@ class _SafeStream:
 
 def _replacement(match: re.Match[str]) -> str:
     code = match[1]
-    return f"\x1b[{code}m" if code else _escaped(match[0])
+    return f"\x1b[{code}m" if code else escaped(match[0])
 
 
 @contextlib.contextmanager

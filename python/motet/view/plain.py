@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 from motet._plot import Bar, bars_text
 from motet.view.frames import TranscriptFrame
-from motet.view.transcript import PairedCall, Transcript
+from motet.view.transcript import PairedCall, Transcript, channel_of
 
-__all__ = ["frame_heading", "plain_lines"]
+__all__ = ["frame_heading", "plain_lines", "summary_lines"]
 
 Paint = Callable[[str | None, str], str]
 """Colours a text by its kind: the caller's terminal decides whether."""
@@ -25,13 +25,12 @@ def plain_lines(transcript: Transcript, paint: Paint, *, with_tokens: bool = Fal
         for repair in frame.repairs:
             yield f"  {paint('repair', f'! {repair.code}')}  {repair.message}"
     yield ""
-    yield from _summary(transcript, paint)
+    yield from summary_lines(transcript, paint)
 
 
 def frame_heading(frame: TranscriptFrame, pair: PairedCall | None = None) -> str:
     """A frame's role, channel and recipient, its tokens, and of a call its outcome."""
-    name = frame.role if frame.role != "assistant" else frame.channel or (frame.kind or "header")
-    words = [name, *[word for word in (frame.name, frame.recipient and f"to {frame.recipient}") if word]]
+    words = [channel_of(frame), *[word for word in (frame.name, frame.recipient and f"to {frame.recipient}") if word]]
     figures = [f"{frame.tokens:,} tokens"]
     if frame.step is not None:
         figures.insert(0, f"step {frame.step}")
@@ -50,7 +49,8 @@ def _content_lines(frame: TranscriptFrame, paint: Paint, with_tokens: bool) -> I
         yield f"  {line}"
 
 
-def _summary(transcript: Transcript, paint: Paint) -> Iterator[str]:
+def summary_lines(transcript: Transcript, paint: Paint) -> Iterator[str]:
+    """Tokens by channel, cost, time and notes."""
     total = sum(transcript.tokens.values())
     yield paint("title", f"{len(transcript.frames):,} frames, {total:,} tokens, {len(transcript.repairs):,} repairs")
     bars = [Bar(count, name, f"{count:,}") for name, count in transcript.tokens.items()]

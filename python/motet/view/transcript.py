@@ -14,7 +14,7 @@ from motet.metrics import Metrics
 from motet.view import euphony, html
 from motet.view.frames import TokenSpan, TranscriptFrame
 
-__all__ = ["PairedCall", "TokenSpan", "Transcript", "TranscriptFrame", "TranscriptStep", "pair_calls"]
+__all__ = ["PairedCall", "TokenSpan", "Transcript", "TranscriptFrame", "TranscriptStep", "channel_of", "pair_calls"]
 
 Source: TypeAlias = Literal["completion", "prompt", "conversation", "run", "exchange"]
 
@@ -132,12 +132,20 @@ def count_tokens(frames: Iterable[TranscriptFrame]) -> dict[str, int]:
     for frame in frames:
         content = frame.content_end - frame.content_start
         if frame.role == "assistant":
-            channel = frame.channel or ("final" if frame.kind == "text" else "commentary")
+            channel = channel_of(frame)
             counts[channel] = counts.get(channel, 0) + content
             counts["markup"] = counts.get("markup", 0) + frame.tokens - content
         else:
             counts[frame.role] = counts.get(frame.role, 0) + frame.tokens
     return {name: count for name, count in counts.items() if count}
+
+
+def channel_of(frame: TranscriptFrame) -> str:
+    """The channel of an assistant's frame, where none is written the usual one; of other frames the role. `markup`: a
+    header without content."""
+    if frame.role != "assistant":
+        return frame.role
+    return frame.channel or ("final" if frame.kind == "text" else "markup" if frame.kind is None else "commentary")
 
 
 def pair_calls(

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from motet._atomic_files import write_whole
@@ -55,11 +56,23 @@ def run(options: argparse.Namespace) -> None:
     elif options.euphony:
         for item in items:
             print(json.dumps(item.to_euphony(), ensure_ascii=True))
+    elif not options.plain and sys.stdout.isatty() and sys.stdin.isatty() and (browse := _browser()) is not None:
+        browse(items)
     else:
         style = Style(options.color, sys.stdout)
         for item in items:
             for line in plain_lines(item, style, with_tokens=options.tokens):
                 print(line)
+
+
+def _browser() -> Callable[[list[Transcript]], None] | None:
+    """What shows transcripts on the whole terminal. `None` without textual."""
+    try:
+        from motet.view.terminal import Browser
+    except ImportError:
+        print("motet: motet[view] browses on the whole terminal: pip install 'motet[view]'", file=sys.stderr)
+        return None
+    return lambda items: Browser(items).run()
 
 
 def _read(name: str, options: argparse.Namespace) -> list[Transcript]:
