@@ -317,37 +317,45 @@ fn lengths_by_first_bytes(tokens: &[Vec<u8>]) -> Vec<u8> {
     table.into_iter().flat_map(u128::to_le_bytes).collect()
 }
 
-/// A hash table of the tokens of 1 to 8 bytes. A slot holds the token's bytes, its id and its length, 16 bytes together;
-/// empty slots have length 0.
+/// A hash table of the tokens of 1 to 8 bytes.
 fn short_tokens(tokens: &[Vec<u8>]) -> Vec<u8> {
-    const BITS: u32 = 18;
-    let mut slots = vec![(0_u64, 0_u32, 0_u32); 1 << BITS];
-    for (id, token) in (0..).zip(tokens).filter(|(_, token)| token.len() <= 8) {
-        let key = hash::little_endian(token);
-        let slot = free_slot(&slots, hash::short_token_slot(key, token.len(), BITS), |slot| slot.2 == 0);
-        slots[slot] = (key, id, u32::try_from(token.len()).expect("short"));
-    }
-    let row = |(key, id, length): (u64, u32, u32)| {
-        [key.to_le_bytes().as_slice(), &id.to_le_bytes(), &length.to_le_bytes()].concat()
-    };
-    slots.into_iter().flat_map(row).collect()
+    let bucket = |token: &[u8]| hash::short_token_bucket(hash::little_endian(token), token.len());
+    token_buckets::<8>(tokens, 1, hash::SHORT_BUCKETS, hash::SHORT_BUCKET_TOKENS, bucket)
 }
 
-/// A hash table of the tokens of 9 to 16 bytes. A slot holds the token's first 8 bytes, its other bytes, its id and its
-/// length, and is padded to 32 bytes, so that no slot crosses a cache line.
+/// A hash table of the tokens of 9 to 16 bytes.
 fn medium_tokens(tokens: &[Vec<u8>]) -> Vec<u8> {
-    const BITS: u32 = 17;
-    let mut slots = vec![(0_u64, 0_u64, 0_u32, 0_u32); 1 << BITS];
-    for (id, token) in (0..).zip(tokens).filter(|(_, token)| (9..=16).contains(&token.len())) {
-        let (low, high) = (hash::little_endian(&token[..8]), hash::little_endian(&token[8..]));
-        let slot = free_slot(&slots, hash::medium_token_slot(low, high, BITS), |slot| slot.3 == 0);
-        slots[slot] = (low, high, id, u32::try_from(token.len()).expect("short"));
-    }
-    let row = |(low, high, id, length): (u64, u64, u32, u32)| {
-        let length_and_id = u64::from(length) << 32 | u64::from(id);
-        [low.to_le_bytes(), high.to_le_bytes(), length_and_id.to_le_bytes(), [0; 8]].concat()
+    let bucket = |token: &[u8]| {
+        hash::medium_token_bucket(hash::little_endian(&token[..8]), hash::little_endian(&token[8..]))
     };
-    slots.into_iter().flat_map(row).collect()
+    token_buckets::<16>(tokens, 9, hash::MEDIUM_BUCKETS, hash::MEDIUM_BUCKET_TOKENS, bucket)
+}
+
+/// The buckets of the tokens from `shortest` to `LONGEST` bytes, as [`hash::BUCKET_BYTES`] describes them. Low ids are
+/// inserted first: they are the most frequent, and are compared first.
+fn token_buckets<const LONGEST: usize>(
+    tokens: &[Vec<u8>],
+    shortest: usize,
+    count: usize,
+    bucket_tokens: usize,
+    bucket_of: impl Fn(&[u8]) -> usize,
+) -> Vec<u8> {
+    let (mut buckets, mut filled) = (vec![[0_u8; hash::BUCKET_BYTES]; count], vec![0; count]);
+    for (id, token) in (0_u32..).zip(tokens).filter(|(_, token)| (shortest..=LONGEST).contains(&token.len()))
+    {
+        let mut number = bucket_of(token);
+        while filled[number] == bucket_tokens {
+            buckets[number][hash::OVERFLOW_AT] = 1;
+            number = (number + 1) % count;
+        }
+        let (bucket, slot) = (&mut buckets[number], filled[number]);
+        bucket[slot * LONGEST..][..token.len()].copy_from_slice(token);
+        let length_and_id = u32::try_from(token.len()).expect("short") << hash::LENGTH_SHIFT | id;
+        let at = hash::OVERFLOW_AT - (bucket_tokens - slot) * 4;
+        bucket[at..at + 4].copy_from_slice(&length_and_id.to_le_bytes());
+        filled[number] += 1;
+    }
+    buckets.concat()
 }
 
 /// A hash table of the ids of longer tokens.

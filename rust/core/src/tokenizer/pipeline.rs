@@ -18,21 +18,24 @@ const _: () = assert!(MAX_BATCH_PRETOKENS <= 256);
 fn for_each_batch(text: &[u8], mut process: impl FnMut(&mut PretokenCache, &[PreToken], &mut [u32])) {
     let mut guard = scratch::lock_scratch();
     let Scratch { cache_memory, batch, ids } = guard.get();
-    let cache = &mut cache_memory.cache();
+    let mut cache = cache_memory.cache();
     let (mut at, mut count) = (0, 0);
     while at < text.len() {
         at = pretokenizer::scan(text, at, |start, length, chunk| {
-            let pretoken = PreToken::new(start, length, chunk);
+            let pretoken = PreToken::new(start, length, chunk, &cache);
             cache.prefetch(pretoken.line);
             batch[count % MAX_BATCH_PRETOKENS] = pretoken;
             count += 1;
         });
         if count >= MIN_BATCH_PRETOKENS {
-            process(cache, &batch[..count], ids);
+            process(&mut cache, &batch[..count], ids);
             count = 0;
+            if cache.is_crowded() {
+                cache = cache_memory.cache();
+            }
         }
     }
-    process(cache, &batch[..count], ids);
+    process(&mut cache, &batch[..count], ids);
 }
 
 /// Encodes the short pre-tokens that are not in the cache, and caches their ids.

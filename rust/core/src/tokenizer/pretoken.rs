@@ -1,7 +1,7 @@
 //! A pre-token in a batch.
 
 use super::bpe;
-use super::pretoken_cache::{MAX_CACHED_BYTES, PretokenKey};
+use super::pretoken_cache::{MAX_CACHED_BYTES, PretokenCache, PretokenKey};
 use super::pretokenizer::MAX_SCANNED_PRETOKENS;
 
 /// A batch is processed when it has this many pre-tokens.
@@ -23,12 +23,12 @@ const NO_LINE: usize = usize::MAX;
 
 impl PreToken {
     #[inline(always)]
-    pub(super) fn new(start: usize, length: usize, chunk: &[u8; 16]) -> PreToken {
+    pub(super) fn new(start: usize, length: usize, chunk: &[u8; 16], cache: &PretokenCache) -> PreToken {
         if length > MAX_CACHED_BYTES {
             return PreToken { key: PretokenKey { low: start as u64, high: length as u64 }, line: NO_LINE };
         }
         let key = PretokenKey::new(chunk, length);
-        PreToken { key, line: key.line() }
+        PreToken { key, line: cache.line(key.hash()) }
     }
 
     pub(super) fn is_short(self) -> bool {

@@ -1,14 +1,21 @@
-//! A cache of fixed size from short pre-tokens to ids. An optimisation only: an entry equals what would be
+//! A cache of bounded size from short pre-tokens to ids. An optimisation only: an entry equals what would be
 //! recomputed.
 //!
-//! The vocabulary's tables hold most pre-tokens, too, but scattered over 8 MB, so that a lookup in them misses the
+//! The vocabulary's tables hold most pre-tokens, too, but scattered over 4 MB, so that a lookup in them misses the
 //! processor's caches. The few thousand pre-tokens that most text is made of take a few hundred kB here.
 
 use super::simd;
 use super::vocabulary::{TokenKey, hash};
 
-/// The cache has 2^16 lines of 64 bytes: 4 MB. The system provides its pages when they are first written.
-const LINE_BITS: u32 = 16;
+/// A new cache has 2^13 lines of 64 bytes: 512 kB, enough for some pages of text. Pre-tokens are scattered over all of it,
+/// so that a large cache would take all of its memory for a short text.
+const FIRST_LINE_BITS: u32 = 13;
+
+/// Where entries displace each other, it is replaced by one of 2^16 lines: 4 MB.
+const LARGE_LINE_BITS: u32 = 16;
+
+/// A first cache is crowded when one entry was displaced for so many lines.
+const LINES_PER_DISPLACED: usize = 64;
 
 /// The size of the processor's cache lines. An entry that crosses two of them takes twice the time.
 const CACHE_LINE_BYTES: usize = 64;
@@ -41,10 +48,9 @@ impl PretokenKey {
         TokenKey { low: self.low, high: self.high & (u64::MAX >> 8), length }
     }
 
-    /// The line of the cache that may hold the pre-token.
     #[inline(always)]
-    pub(super) fn line(self) -> usize {
-        (hash::pretoken_hash(self.low, self.high) >> (64 - LINE_BITS)) as usize
+    pub(super) fn hash(self) -> u64 {
+        hash::pretoken_hash(self.low, self.high)
     }
 }
 
@@ -60,45 +66,98 @@ pub(super) struct CacheMemory {
     numbers: Vec<u64>,
     /// The index of the first number that begins a line of the processor's cache.
     start: usize,
+    line_bits: u32,
+    /// The number of entries that were displaced by others.
+    displaced: usize,
 }
 
 impl CacheMemory {
     pub(super) fn new() -> CacheMemory {
-        let numbers = vec![0_u64; (size_of::<Line>() << LINE_BITS) / 8 + CACHE_LINE_BYTES / 8];
+        CacheMemory::with_lines(FIRST_LINE_BITS)
+    }
+
+    fn with_lines(line_bits: u32) -> CacheMemory {
+        let numbers = vec![0_u64; (size_of::<Line>() << line_bits) / 8 + CACHE_LINE_BYTES / 8];
         let start = numbers.as_ptr().align_offset(CACHE_LINE_BYTES);
-        CacheMemory { numbers, start }
+        CacheMemory { numbers, start, line_bits, displaced: 0 }
     }
 
     /// The memory of a cache that keeps nothing.
     pub(super) fn without_lines() -> CacheMemory {
-        CacheMemory { numbers: Vec::new(), start: 0 }
+        CacheMemory { numbers: Vec::new(), start: 0, line_bits: FIRST_LINE_BITS, displaced: 0 }
     }
 
+    /// The cache, larger than before if it was crowded.
     pub(super) fn cache(&mut self) -> PretokenCache<'_> {
+        if self.view().is_crowded() {
+            self.grow();
+        }
+        self.view()
+    }
+
+    #[inline(always)]
+    fn view(&mut self) -> PretokenCache<'_> {
         let numbers = self.numbers.get_mut(self.start..).unwrap_or_default();
         let lines = numbers.as_chunks_mut().0.as_chunks_mut().0;
-        PretokenCache(lines.get_mut(..1 << LINE_BITS).unwrap_or_default())
+        PretokenCache {
+            lines: lines.get_mut(..1 << self.line_bits).unwrap_or_default(),
+            line_bits: self.line_bits,
+            displaced: &mut self.displaced,
+        }
+    }
+
+    /// Replaces the memory by a larger one with the same entries.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self) {
+        let mut larger = CacheMemory::with_lines(LARGE_LINE_BITS);
+        let target = larger.view();
+        for [newer, older] in self.view().lines.iter() {
+            for entry in [older, newer].into_iter().filter(|entry| entry[1] != 0) {
+                let line = target.line(PretokenKey { low: entry[0], high: entry[1] }.hash());
+                if let Some(entries) = target.lines.get_mut(line) {
+                    *entries = [*entry, entries[0]];
+                }
+            }
+        }
+        *self = larger;
     }
 }
 
 /// From pre-tokens to ids.
-pub(super) struct PretokenCache<'a>(&'a mut [Line]);
+pub(super) struct PretokenCache<'a> {
+    lines: &'a mut [Line],
+    line_bits: u32,
+    displaced: &'a mut usize,
+}
 
 impl PretokenCache<'_> {
     /// Whether it can hold entries.
     pub(super) fn has_lines(&self) -> bool {
-        !self.0.is_empty()
+        !self.lines.is_empty()
+    }
+
+    /// Whether it can grow, and has displaced so many entries that this is worth it.
+    #[inline(always)]
+    pub(super) fn is_crowded(&self) -> bool {
+        *self.displaced > self.lines.len() / LINES_PER_DISPLACED && self.line_bits < LARGE_LINE_BITS
+    }
+
+    /// The line that may hold a pre-token, by the hash of its key.
+    #[inline(always)]
+    pub(super) fn line(&self, hash: u64) -> usize {
+        (hash >> (64 - self.line_bits)) as usize
     }
 
     #[inline(always)]
     pub(super) fn prefetch(&self, line: usize) {
-        simd::prefetch(self.0, line);
+        simd::prefetch(self.lines, line);
     }
 
     /// The ids of a pre-token, if they are cached.
     #[inline(always)]
     pub(super) fn get(&self, line: usize, key: PretokenKey) -> Option<CachedIds> {
-        let [newer, older] = self.0.get(line)?;
+        let [newer, older] = self.lines.get(line)?;
         let is_match = |entry: &Entry| (entry[0] ^ key.low) | (entry[1] ^ key.high) == 0;
         let entry = if is_match(newer) { newer } else { older };
         is_match(entry).then_some(CachedIds(entry[2], entry[3]))
@@ -109,8 +168,9 @@ impl PretokenCache<'_> {
     pub(super) fn put(&mut self, line: usize, key: PretokenKey, ids: &[u32]) {
         let id = |at: usize| u64::from(ids.get(at).copied().unwrap_or(0));
         if ids.len() <= MAX_CACHED_IDS
-            && let Some(entries) = self.0.get_mut(line)
+            && let Some(entries) = self.lines.get_mut(line)
         {
+            *self.displaced += usize::from(entries[1][1] != 0);
             let three_ids = |at: usize| id(at) | id(at + 1) << 18 | id(at + 2) << 36;
             let low = three_ids(0) | (ids.len() as u64) << 54;
             *entries = [[key.low, key.high, low, three_ids(3)], entries[0]];

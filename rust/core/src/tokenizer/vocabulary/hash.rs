@@ -16,17 +16,39 @@ pub(crate) const HOT_LIMIT: u32 = 8191;
 /// The slots of the table of hot merges.
 pub(crate) const HOT_MERGE_SLOTS: usize = 1 << 15;
 
-/// The slot of a token of 1 to 8 bytes, in a table of 2^`bits` slots. `key` is the token as a little-endian number.
+/// Tokens of up to 16 bytes are in buckets of a cache line: their keys of 8 or 16 bytes, padded with zeros; four bytes for
+/// each, with its id and from [`LENGTH_SHIFT`] on its length, zeros where there is no token; and a byte that is not zero
+/// if the bucket was too small, so that the search goes on in the next one.
+pub(crate) const BUCKET_BYTES: usize = 64;
+pub(crate) const LENGTH_SHIFT: u32 = 24;
+/// Where a bucket says that it was too small.
+pub(crate) const OVERFLOW_AT: usize = 60;
+
+/// Buckets of tokens of 1 to 8 bytes, three quarters full, and how many tokens each of them holds.
+pub(crate) const SHORT_BUCKETS: usize = 40_000;
+pub(crate) const SHORT_BUCKET_TOKENS: usize = 5;
+/// The same for tokens of 9 to 16 bytes.
+pub(crate) const MEDIUM_BUCKETS: usize = 20_480;
+pub(crate) const MEDIUM_BUCKET_TOKENS: usize = 3;
+
+/// The first bucket of a token of 1 to 8 bytes. `key` is the token as a little-endian number.
 #[inline]
-pub(crate) const fn short_token_slot(key: u64, length: usize, bits: u32) -> usize {
-    ((key ^ (length as u64).wrapping_mul(SQRT_2)).wrapping_mul(GOLDEN_RATIO) >> (64 - bits)) as usize
+pub(crate) const fn short_token_bucket(key: u64, length: usize) -> usize {
+    let hash = (key ^ (length as u64).wrapping_mul(SQRT_2)).wrapping_mul(GOLDEN_RATIO);
+    scaled(hash, SHORT_BUCKETS)
 }
 
-/// The slot of a token of 9 to 16 bytes, in a table of 2^`bits` slots. `low` is its first 8 bytes, `high` the others.
+/// The first bucket of a token of 9 to 16 bytes. `low` is its first 8 bytes, `high` the others.
 #[inline]
-pub(crate) const fn medium_token_slot(low: u64, high: u64, bits: u32) -> usize {
+pub(crate) const fn medium_token_bucket(low: u64, high: u64) -> usize {
     let mixed = (low.wrapping_mul(GOLDEN_RATIO) ^ high).wrapping_mul(SQRT_2);
-    ((mixed ^ (mixed >> 32)).wrapping_mul(GOLDEN_RATIO) >> (64 - bits)) as usize
+    scaled((mixed ^ (mixed >> 32)).wrapping_mul(GOLDEN_RATIO), MEDIUM_BUCKETS)
+}
+
+/// A number below `limit`, by the highest 32 bits of a hash.
+#[inline]
+const fn scaled(hash: u64, limit: usize) -> usize {
+    (((hash >> 32) * limit as u64) >> 32) as usize
 }
 
 /// The slot of a token of any length, in a table of 2^`bits` slots.

@@ -33,8 +33,6 @@ pub(super) const MAX_TOKEN_BYTES: usize = 128;
 /// Stands for the absence of a token. It is higher than any id, so that the lowest of several ids is never this one.
 pub(super) const NO_TOKEN: u32 = u32::MAX;
 
-const SHORT_SLOT_BITS: u32 = 18;
-const MEDIUM_SLOT_BITS: u32 = 17;
 const LONG_SLOT_BITS: u32 = 14;
 
 static TOKEN_BYTES: &[u8] = table!("token_bytes.bin");
@@ -51,8 +49,8 @@ static ASCII_PAIRS: &[u8; 4 << 14] = table!("ascii_pairs.bin");
 static WHOLE_CHAR_BLOCKS: &[u8] = table!("whole_char_blocks.bin");
 static WHOLE_CHAR_INDEX: &[u8; 0x1100] = table!("whole_char_index.bin");
 static WHOLE_CHAR_BORDERS: &[u8] = table!("whole_char_borders.bin");
-static SHORT_TOKENS: &[u8; 16 << SHORT_SLOT_BITS] = table!("short_tokens.bin");
-static MEDIUM_TOKENS: &[u8; 32 << MEDIUM_SLOT_BITS] = table!("medium_tokens.bin");
+static SHORT_TOKENS: &[u8; hash::SHORT_BUCKETS * hash::BUCKET_BYTES] = table!("short_tokens.bin");
+static MEDIUM_TOKENS: &[u8; hash::MEDIUM_BUCKETS * hash::BUCKET_BYTES] = table!("medium_tokens.bin");
 static LONG_TOKENS: &[u8; 4 << LONG_SLOT_BITS] = table!("long_tokens.bin");
 static CLASS_BLOCKS: &[u8] = table!("class_blocks.bin");
 static CLASS_INDEX: &[u8; 0x1100] = table!("class_index.bin");
@@ -259,49 +257,57 @@ pub(super) fn lookup_key(key: TokenKey) -> u32 {
     }
 }
 
-/// Prefetches the first slot that [`lookup_key`] reads.
+/// Prefetches the first bucket that [`lookup_key`] reads.
 #[inline(always)]
 pub(super) fn prefetch_lookup(key: TokenKey) {
     if key.length <= 8 {
-        simd::prefetch(SHORT_TOKENS, hash::short_token_slot(key.low, key.length, SHORT_SLOT_BITS) * 16);
+        let bucket = hash::short_token_bucket(key.low, key.length);
+        simd::prefetch(SHORT_TOKENS, bucket * hash::BUCKET_BYTES);
     } else {
-        simd::prefetch(MEDIUM_TOKENS, hash::medium_token_slot(key.low, key.high, MEDIUM_SLOT_BITS) * 32);
+        let bucket = hash::medium_token_bucket(key.low, key.high);
+        simd::prefetch(MEDIUM_TOKENS, bucket * hash::BUCKET_BYTES);
     }
 }
 
 #[inline(always)]
 fn lookup_short(key: u64, length: usize) -> u32 {
-    let mut slot = hash::short_token_slot(key, length, SHORT_SLOT_BITS);
-    loop {
-        let at = slot * 16;
-        let (slot_key, length_and_id) = (u64_at(SHORT_TOKENS, at), u64_at(SHORT_TOKENS, at + 8));
-        if slot_key == key && (length_and_id >> 32) as usize == length {
-            return length_and_id as u32;
-        }
-        if length_and_id == 0 {
-            return NO_TOKEN;
-        }
-        slot = (slot + 1) & ((1 << SHORT_SLOT_BITS) - 1);
-    }
+    const COUNT: usize = hash::SHORT_BUCKET_TOKENS;
+    let first = hash::short_token_bucket(key, length);
+    lookup_in_buckets::<COUNT>(SHORT_TOKENS, first, length, |bucket, slot| u64_at(bucket, slot * 8) == key)
 }
 
 #[inline(always)]
 fn lookup_medium(low: u64, high: u64, length: usize) -> u32 {
-    let mut slot = hash::medium_token_slot(low, high, MEDIUM_SLOT_BITS);
-    loop {
-        let at = slot * 32;
-        let length_and_id = u64_at(MEDIUM_TOKENS, at + 16);
-        if length_and_id >> 32 == length as u64
-            && u64_at(MEDIUM_TOKENS, at) == low
-            && u64_at(MEDIUM_TOKENS, at + 8) == high
-        {
-            return length_and_id as u32;
+    const COUNT: usize = hash::MEDIUM_BUCKET_TOKENS;
+    let first = hash::medium_token_bucket(low, high);
+    lookup_in_buckets::<COUNT>(MEDIUM_TOKENS, first, length, |bucket, slot| {
+        u64_at(bucket, slot * 16) == low && u64_at(bucket, slot * 16 + 8) == high
+    })
+}
+
+/// Searches buckets of `COUNT` tokens. `has_key` says whether a slot of a bucket has the key of the token.
+#[inline(always)]
+fn lookup_in_buckets<const COUNT: usize>(
+    table: &[u8],
+    first: usize,
+    length: usize,
+    has_key: impl Fn(&[u8; hash::BUCKET_BYTES], usize) -> bool,
+) -> u32 {
+    let buckets = table.as_chunks::<{ hash::BUCKET_BYTES }>().0;
+    let mut number = first;
+    while let Some(bucket) = buckets.get(number) {
+        for slot in 0..COUNT {
+            let length_and_id = u32_at(bucket, hash::OVERFLOW_AT - (COUNT - slot) * 4);
+            if has_key(bucket, slot) && (length_and_id >> hash::LENGTH_SHIFT) as usize == length {
+                return length_and_id & ((1 << hash::LENGTH_SHIFT) - 1);
+            }
         }
-        if length_and_id == 0 {
-            return NO_TOKEN;
+        if bucket[hash::OVERFLOW_AT] == 0 {
+            break;
         }
-        slot = (slot + 1) & ((1 << MEDIUM_SLOT_BITS) - 1);
+        number = (number + 1) % buckets.len();
     }
+    NO_TOKEN
 }
 
 /// The token of more than 16 bytes, or [`NO_TOKEN`].
