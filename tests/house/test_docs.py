@@ -36,10 +36,11 @@ LOCAL_SERVERS = {
 """Servers that the pages ask, and the face of the scripted one that stands in for each."""
 REQUIREMENTS = {
     "frameworks.md": ("pydantic_ai", "dbos", "langchain_core", "litellm", "llm"),
+    "proxy-clients.md": ("agents", "instructor", "langchain_openai", "litellm", "pydantic_ai"),
     "table-engines.md": ("polars", "duckdb", "pandas", "ray", "pyspark"),
     "trainers.md": ("renderers", "trl"),
 }
-"""Packages of pages that `make frameworks`, `make tables` and `make trainers` run."""
+"""Packages of pages that `make clients`, `make frameworks`, `make tables` and `make trainers` run."""
 
 
 def answer(body: Mapping[str, Any]) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,3 +211,21 @@ def test_llm_chains_tools(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Non
         text = model.chain("How is the weather?", tools=[get_weather], key="unused").text()
         assert text == f"Let me look. {ANSWER}"
         assert "sunny in Zürich" in last_prompt(server)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "proxy-clients.md"
+
+
+def test_settings_of_the_page_work(capsys: pytest.CaptureFixture[str]) -> None:
+    for package in ("agents", "instructor", "langchain_openai", "litellm", "pydantic_ai"):
+        pytest.importorskip(package)
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    scope: dict[str, Any] = {"__name__": "page"}
+    script = [*[PLAIN] * (len(blocks) - 1), final('{"cause": "Rayleigh scattering"}')]
+    with proxied(*script) as (url, _):
+        for block in blocks:
+            exec(compile(block.replace("http://127.0.0.1:8400", url), PAGE.name, "exec"), scope)
+    # Here, where the warnings of open clients are ignored, and not within a later test.
+    scope.clear()
+    gc.collect()
+    assert capsys.readouterr().out.splitlines() == [*[ANSWER] * (len(blocks) - 1), "cause='Rayleigh scattering'"]
