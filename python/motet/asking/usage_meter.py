@@ -39,7 +39,9 @@ class TokenCounter:
         self._open_tokens = 0
         self._next_count = _MIN_OPEN_CHARS
 
-    def feed(self, text: str) -> None:
+    def feed(self, text: str) -> int:
+        """Counts more text. Returns by how much `count` has changed, which may be less than zero."""
+        before = self._open_tokens
         settled = self._encoder.feed(text)
         self._open_chars += len(text)
         if settled:
@@ -48,6 +50,7 @@ class TokenCounter:
         if self._open_chars >= self._next_count:
             self._open_tokens = len(copy.copy(self._encoder).close())
             self._next_count = self._open_chars * 5 // 4
+        return len(settled) + self._open_tokens - before
 
     @property
     def count(self) -> int:
@@ -60,7 +63,14 @@ class UsageMeter:
     def __init__(self, rendered: Prepared, prepared: PreparedRequest) -> None:
         self._prepared = prepared
         self._rendered = rendered
-        self._counters: dict[int, tuple[str | None, TokenCounter]] = {}
+        self._counters: dict[int, TokenCounter] = {}
+        """By the index of their frames."""
+        self._content_tokens = 0
+        self._reasoning_tokens = 0
+        limits = (prepared.max_cost, prepared.max_reasoning_tokens, prepared.request.max_tokens)
+        self._has_limit = (
+            any(limit is not None for limit in limits) or bool(prepared.budgets) or prepared.answers_at_limit
+        )
         self._price = Price()
         self._prompt_tokens = 0
         self._markup_tokens = 0
@@ -123,14 +133,19 @@ class UsageMeter:
 
     def record(self, event: Event) -> LimitError | None:
         """Counts an event. Returns the error if it exceeds a limit."""
-        if not is_counted(event):
+        if not self._has_limit or not is_counted(event):
             return None
-        if event.index not in self._counters:
+        index, delta, kind = event.index, event.delta, event.kind
+        counter = self._counters.get(index)
+        if counter is None:
             self._markup_tokens += _markup_tokens(event, first=not self._counters)
-            self._counters[event.index] = (event.kind, TokenCounter())
-        self._counters[event.index][1].feed(event.delta)
-        if event.kind == "reasoning" and self.interruption_reason is None:
-            self._check_reasoning(event.delta)
+            counter = self._counters[index] = TokenCounter()
+        tokens = counter.feed(delta)
+        self._content_tokens += tokens
+        if kind == "reasoning":
+            self._reasoning_tokens += tokens
+            if self.interruption_reason is None:
+                self._check_reasoning(delta)
         try:
             self._check()
         except LimitError as error:
@@ -147,7 +162,7 @@ class UsageMeter:
 
     @property
     def _written(self) -> int:
-        return sum(counter.count for _, counter in self._counters.values()) + self._markup_tokens
+        return self._content_tokens + self._markup_tokens
 
     def _cost(self, output_tokens: int) -> Decimal:
         return cost_of(self._price, self._prompt_tokens, output_tokens) or Decimal(0)
@@ -157,12 +172,8 @@ class UsageMeter:
         if self.reservation is not None:
             self.reservation.settle(self.cost if cost is None else cost)
 
-    @property
-    def _reasoning(self) -> int:
-        return sum(counter.count for kind, counter in self._counters.values() if kind == "reasoning")
-
     def _check_reasoning(self, delta: str) -> None:
-        if self._reasoning_limit is not None and self._reasoning > self._reasoning_limit:
+        if self._reasoning_limit is not None and self._reasoning_tokens > self._reasoning_limit:
             self.interruption_reason = self._limit_reason
         elif self._repetition is not None and (repetition := self._repetition.feed(delta)) is not None:
             self.interruption_reason = _circle(repetition)
@@ -170,7 +181,7 @@ class UsageMeter:
     def _check(self) -> None:
         prepared = self._prepared
         limit = None if prepared.answers_at_limit else prepared.max_reasoning_tokens
-        if limit is not None and self._reasoning > limit:
+        if limit is not None and self._reasoning_tokens > limit:
             raise MaxTokensError(
                 f"the reasoning is longer than max_reasoning_tokens={limit}; "
                 "the stream was ended, and the received part is in .partial",
@@ -178,7 +189,7 @@ class UsageMeter:
                 option="max_reasoning_tokens",
             )
         max_tokens = prepared.request.max_tokens
-        if max_tokens is not None and sum(counter.count for _, counter in self._counters.values()) > max_tokens:
+        if max_tokens is not None and self._content_tokens > max_tokens:
             raise MaxTokensError(
                 f"the answer is longer than max_tokens={max_tokens}, which the service did not keep; "
                 "the stream was ended, and the received part is in .partial",

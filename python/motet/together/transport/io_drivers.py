@@ -20,6 +20,7 @@ from motet._core import Event
 from motet.backend import Reply
 from motet.together.transport.bounded_body import guard
 from motet.together.transport.cancellation import run_cancellable
+from motet.together.transport.chunked_body import read_in_large_steps
 from motet.together.transport.deadline import deadline
 from motet.together.transport.request_machine import (
     DeadlinePassed,
@@ -270,6 +271,8 @@ class AsyncStream(AsyncClosing):
                 request = _sdk_request(self._client, call, machine)
                 response = await self._stack.enter_async_context(request)
                 guard(response.http_response)
+                if call.stream:
+                    read_in_large_steps(response.http_response)
                 return Opened(response.status_code, response.headers), response.http_response.aiter_bytes()
             except Exception as error:
                 return error, None
