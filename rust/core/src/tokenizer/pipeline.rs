@@ -75,15 +75,32 @@ fn emit_ids(cache: &PretokenCache, batch: &[PreToken], ids: &mut [u32]) -> (usiz
     (pretoken_count, id_count)
 }
 
-/// Calls `emit` with the ids of a text, some at a time.
+/// What [`emit_ids`] returns, without the ids.
 #[inline(always)]
-fn encode(text: &[u8], mut emit: impl FnMut(&[u32])) {
+fn count_ids(cache: &PretokenCache, batch: &[PreToken]) -> (usize, usize) {
+    let (mut pretoken_count, mut id_count) = (0, 0);
+    for pretoken in batch {
+        let Some(cached) = cache.get(pretoken.line, pretoken.key) else { break };
+        id_count += cached.count();
+        pretoken_count += 1;
+    }
+    (pretoken_count, id_count)
+}
+
+/// Calls `emit` with a number of ids and a slice that begins with them, for parts of a text one after the other.
+/// `read_cached` is [`emit_ids`], or [`count_ids`] where the number is enough.
+#[inline(always)]
+fn encode(
+    text: &[u8],
+    read_cached: impl Fn(&PretokenCache, &[PreToken], &mut [u32]) -> (usize, usize),
+    mut emit: impl FnMut(usize, &[u32]),
+) {
     let mut uncached_ids = Vec::new();
     for_each_batch(text, |cache, batch, ids| {
         let (mut rest, mut can_fill_cache) = (batch, cache.has_lines());
         loop {
-            let (pretoken_count, id_count) = emit_ids(cache, rest, ids);
-            emit(ids.get(..id_count).unwrap_or_default());
+            let (pretoken_count, id_count) = read_cached(cache, rest, ids);
+            emit(id_count, ids);
             rest = rest.get(pretoken_count..).unwrap_or_default();
             let Some((pretoken, after)) = rest.split_first() else { return };
             if pretoken.is_short() && can_fill_cache {
@@ -92,7 +109,7 @@ fn encode(text: &[u8], mut emit: impl FnMut(&[u32])) {
             } else {
                 uncached_ids.clear();
                 pretoken.encode(text, &mut uncached_ids);
-                emit(&uncached_ids);
+                emit(uncached_ids.len(), &uncached_ids);
                 rest = after;
             }
         }
@@ -101,13 +118,15 @@ fn encode(text: &[u8], mut emit: impl FnMut(&[u32])) {
 
 /// Appends the ids of a text, special tokens in it taken as ordinary text.
 pub fn encode_into(text: &str, out: &mut Vec<u32>) {
-    encode(text.as_bytes(), |ids| out.extend_from_slice(ids));
+    encode(text.as_bytes(), emit_ids, |count, ids| {
+        out.extend_from_slice(ids.get(..count).unwrap_or_default());
+    });
 }
 
 /// The number of ids of a text, special tokens in it taken as ordinary text: `encode(text).len()`, without the ids.
 pub fn count(text: &str) -> usize {
     let mut count = 0;
-    encode(text.as_bytes(), |ids| count += ids.len());
+    encode(text.as_bytes(), |cache, batch, _| count_ids(cache, batch), |part, _| count += part);
     count
 }
 
