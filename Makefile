@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test snapshots test-free-threaded frameworks clients evaluations tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test snapshots browser pictures test-free-threaded frameworks clients evaluations tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -72,6 +72,14 @@ engine: $(VENV)/tools $(ENGINE)/llama-server $(ENGINE)/gpt-oss-random.gguf
 snapshots: $(VENV)/tools
 	-$(BIN)/pytest -p no:xdist --inline-snapshot=create,fix tests/*/test_messages.py tests/cli/test_output.py tests/cli/test_help*.py
 	git diff --stat -- tests
+
+# Pages of `motet view` in Chromium, which must be installed.
+browser: $(VENV)/tools
+	$(BIN)/pytest -m browser tests/view
+
+# The pictures of the docs, made by the commands that they show. Needs Chromium.
+pictures: $(VENV)/tools
+	$(BIN)/python docs/pictures.py
 
 # Formatting, lints, types, and the stub against the extension.
 check: $(VENV)/tools

@@ -2,10 +2,12 @@
 const transcripts = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const MAX_TOKENS = 4000; // Of a frame at once: more elements make a page slow.
+const BLOCK = 20; // Frames that are drawn together, when they come near: a page lays out blocks faster than frames.
 const CHANNELS = ["system", "developer", "user", "analysis", "commentary", "final", "tool", "markup"];
 let current = transcripts[0];
 let hidden = new Set();
 let articles = [];
+let blocks = [];
 let place = -1;
 let matches = [];
 let match = -1;
@@ -104,9 +106,37 @@ function tokenElement(frame, span) {
     repairs.map((repair) => `\n${repair.code}: ${plain(repair.message)}`).join("");
   return element;
 }
+// An element for each token is made when the pointer reaches the frame; before it, only what differs has one.
+function joined(frame, spans) {
+  const parts = [];
+  let text = "";
+  for (const span of spans) {
+    const special = span.ids.some((id) => id >= 199998);
+    if (special || repairsAt(frame, span).length) {
+      parts.push(shown(text), tokenElement(frame, span));
+      text = "";
+    } else {
+      text += span.text;
+    }
+  }
+  return [...parts, shown(text)];
+}
+function refine(article) {
+  if (!article || article.dataset.refined) return;
+  article.dataset.refined = "1";
+  for (const row of article.querySelectorAll(".row")) row.draw(true);
+  highlight();
+}
 function tokenRow(frame, from, until) {
-  const spans = spansOf(frame, from, Math.min(until, from + MAX_TOKENS));
-  const row = make("span", "", ...spans.map((span) => tokenElement(frame, span)));
+  const end = Math.min(until, from + MAX_TOKENS);
+  const tokens = make("span", "");
+  tokens.draw = (isRefined) => {
+    const spans = spansOf(frame, from, end);
+    tokens.replaceChildren(...(isRefined ? spans.map((span) => tokenElement(frame, span)) : joined(frame, spans)));
+  };
+  tokens.draw(document.body.classList.contains("show-tokens"));
+  tokens.className = "row";
+  const row = make("span", "", tokens);
   const next = from + MAX_TOKENS;
   if (until > next) {
     const more = make("button", "", `Show ${number(Math.min(until - next, MAX_TOKENS))} more of ${number(until - next)} tokens`);
@@ -119,6 +149,7 @@ function tokenRow(frame, from, until) {
 
 function tree(value, key) {
   const label = key === undefined ? null : make("span", "key", shown(String(key)), ": ");
+  if (value instanceof WrittenNumber) return make("li", "", label, make("span", "number", value.text));
   if (value !== null && typeof value === "object") {
     const entries = Object.entries(value);
     const size = Array.isArray(value) ? `[${entries.length}]` : `{${entries.length}}`;
@@ -138,9 +169,16 @@ function tree(value, key) {
   const kind = typeof value === "string" ? "string" : "number";
   return make("li", "", label, make("span", kind, shown(typeof value === "string" ? JSON.stringify(value) : String(value))));
 }
+// Numbers as they are written: those of JavaScript have 53 bits, and no 1.0.
+class WrittenNumber {
+  constructor(text) {
+    this.text = text;
+  }
+}
 function parsed(text) {
   try {
-    return { value: JSON.parse(text) };
+    const keep = (_, value, context) => (typeof value === "number" && context?.source ? new WrittenNumber(context.source) : value);
+    return { value: JSON.parse(text, keep) };
   } catch {
     return null;
   }
@@ -231,9 +269,18 @@ function fill(article) {
   if (list) article.append(list);
 }
 
+function fillBlock(block) {
+  if (!block || block.firstChild) return;
+  const first = Number(block.dataset.first);
+  const own = articles.slice(first, first + BLOCK);
+  own.forEach(fill);
+  block.replaceChildren(...own);
+  observer.unobserve(block);
+}
 const observer = new IntersectionObserver((entries) => {
-  for (const entry of entries) if (entry.isIntersecting) fill(entry.target);
-  highlight();
+  const near = entries.filter((entry) => entry.isIntersecting);
+  for (const entry of near) fillBlock(entry.target);
+  if (near.length) highlight();
 }, { rootMargin: "1200px 0px" });
 
 function isShown(frame) {
@@ -248,9 +295,16 @@ function drawFrames() {
     article.tabIndex = -1;
     return article;
   });
-  byId("frames").replaceChildren(...articles);
+  blocks = [];
+  for (let first = 0; first < articles.length; first += BLOCK) {
+    const block = make("div", "block");
+    block.dataset.first = first;
+    blocks.push(block);
+  }
+  byId("frames").replaceChildren(...blocks);
   byId("empty").hidden = articles.length > 0;
-  for (const article of articles) observer.observe(article);
+  fillBlock(blocks[0]);
+  for (const block of blocks) observer.observe(block);
   place = -1;
 }
 
@@ -399,7 +453,8 @@ function choose(at) {
 function go(at) {
   if (at < 0 || at >= articles.length) return;
   place = at;
-  for (let near = Math.max(0, at - 3); near < Math.min(articles.length, at + 8); near++) fill(articles[near]);
+  const own = Math.floor(at / BLOCK);
+  for (const near of [own, own + 1]) fillBlock(blocks[near]);
   articles[at].scrollIntoView({ block: "start" });
   articles[at].focus({ preventScroll: true });
   requestAnimationFrame(() => articles[at]?.scrollIntoView({ block: "start" }));
@@ -438,7 +493,7 @@ function highlight() {
   const ranges = [];
   for (const at of matches) {
     const article = articles[at];
-    if (!article.dataset.filled || ranges.length > 2000) continue;
+    if (!article.isConnected || ranges.length > 2000) continue;
     const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
     const nodes = [];
     let text = "";
@@ -486,7 +541,11 @@ function nextRepair() {
   }
 }
 
-byId("tokens").addEventListener("click", () => press("tokens", "show-tokens"));
+function showTokens() {
+  press("tokens", "show-tokens");
+  for (const article of document.querySelectorAll(".frame")) refine(article);
+}
+byId("tokens").addEventListener("click", showTokens);
 byId("markup").addEventListener("click", () => press("markup", "show-markup"));
 byId("theme").addEventListener("click", turnTheme);
 byId("help").addEventListener("click", () => byId("keys").showModal());
@@ -504,7 +563,7 @@ const KEYS = {
   r: nextRepair,
   n: () => nextMatch(1),
   N: () => nextMatch(-1),
-  t: () => press("tokens", "show-tokens"),
+  t: showTokens,
   h: () => press("markup", "show-markup"),
   d: turnTheme,
   "/": () => byId("query").focus(),
@@ -522,6 +581,7 @@ document.addEventListener("keydown", (event) => {
   action();
 });
 document.addEventListener("mouseover", (event) => {
+  refine(event.target.closest?.(".frame"));
   const token = event.target.closest?.("[data-tip]");
   const tip = byId("tip");
   tip.hidden = !token;
@@ -532,7 +592,7 @@ document.addEventListener("mouseover", (event) => {
   const below = box.bottom + 6;
   tip.style.top = `${below + tip.offsetHeight > window.innerHeight ? box.top - tip.offsetHeight - 6 : below}px`;
 });
-window.addEventListener("beforeprint", () => articles.forEach(fill));
+window.addEventListener("beforeprint", () => blocks.forEach(fillBlock));
 
 byId("picker").hidden = transcripts.length < 2;
 byId("transcripts").append(...transcripts.map((transcript) => make("option", "", plain(transcript.title))));
