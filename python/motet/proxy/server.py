@@ -34,6 +34,10 @@ def serve(make_app: Callable[[], ASGIApp], listener: socket.socket, *, workers: 
     - `workers`: processes. One that is killed is replaced. Raises `ConfigError` if the system cannot fork, and if a
       worker fails at its start.
     """
+    if listener.family != getattr(socket, "AF_UNIX", None):
+        # Connections inherit it. asyncio sets it only for listeners that it opens itself, and without it the first
+        # token waits up to 40 ms until the client has confirmed the headers.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if workers == 1:
         _run(make_app, listener)
     elif not hasattr(os, "fork"):
