@@ -190,3 +190,29 @@ def test_call_of_custom_tool_is_continued_by_id() -> None:
     assert second.status == 200
     prompt = prompt_text(server.requests[-1].body)
     assert "Success." in prompt and "Once more." in prompt
+
+
+async def run_references(application: Any, stored: bool) -> tuple[AsgiResponse, AsgiResponse]:
+    """A call, and its result behind references to the items of the turn, as Vercel's AI SDK sends them."""
+    first = await call(application, "POST", "/v1/responses", request_body("Hi", stream=False, store=stored))
+    items = first.json["output"]
+    references = [{"type": "item_reference", "id": item["id"]} for item in items]
+    result = {"type": "custom_tool_call_output", "call_id": items[-1]["call_id"], "output": "Success."}
+    body = request_body([text_item("user", "Hi"), *references, result], stream=False)
+    return first, await call(application, "POST", "/v1/responses", body)
+
+
+def test_references_to_stored_items_are_resolved() -> None:
+    with ScriptedServer([COMPLETIONS[1], COMPLETIONS[4]], face="vllm") as server:
+        _, second = asyncio.run(run_references(app(server.url), stored=True))
+    assert second.status == 200
+    prompt = prompt_text(server.requests[-1].body)
+    assert "Patch it." in prompt and "*** Update File" in prompt and "Success." in prompt
+
+
+def test_reference_to_no_stored_item_is_refused() -> None:
+    with ScriptedServer([COMPLETIONS[1]], face="vllm") as server:
+        first, second = asyncio.run(run_references(app(server.url), stored=False))
+    assert second.status == 400
+    assert second.json["error"]["param"] == "input[1].id"
+    assert first.json["output"][0]["id"] in second.json["error"]["message"]

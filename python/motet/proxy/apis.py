@@ -17,6 +17,7 @@ from motet.message import Message
 from motet.proxy.clients import Client
 from motet.proxy.exchange import Exchange, Services
 from motet.proxy.failures import RequestError
+from motet.proxy.item_references import resolve_references
 from motet.proxy.state import StoredResponse
 
 __all__ = ["AnthropicApi", "ChatApi", "ResponsesApi"]
@@ -64,6 +65,8 @@ class ResponsesApi:
     async def read(self, body: Any, services: Services, client: Client) -> ApiRequest:
         """The request of a body, with the conversation of `previous_response_id`. Raises `FieldError` and
         `RequestError`."""
+        if isinstance(body, Mapping) and "input" in body:
+            body = {**body, "input": await resolve_references(body["input"], services.state, client.name)}
         previous_id = body.get("previous_response_id") if isinstance(body, Mapping) else None
         previous: list[Message] = []
         if isinstance(previous_id, str):
