@@ -95,6 +95,8 @@ class PreparedRequest:
     backend: Backend | None = None
     """The service of the fallback that is asked. `None`: the atom's own."""
     on_limit: Literal["raise", "answer"] = "raise"
+    only_continues: bool = False
+    """True: `on_limit="answer"` does not hold in the chat lane, which cannot continue an answer and asks again."""
     interruption: Interruption | None = None
     """The request that was ended within its reasoning, and that this one answers."""
     ledgers: tuple[Ledger, ...] = ()

@@ -97,7 +97,11 @@ class StreamState:
     def check_reasoning(self, meter: UsageMeter, event: Event) -> None:
         """Ends the stream within the reasoning if that is too long."""
         self._last_event = event
-        if meter.interruption_reason is not None and not self._interrupted and in_reasoning(self.stream.reply):
+        if meter.interruption_reason is None or self._interrupted or event.kind != "reasoning":
+            return
+        if self.prepared.only_continues and self.stream.reply.lane == "chat":
+            return
+        if in_reasoning(self.stream.reply):
             self._interrupted = True
             self.stream.interrupt()
 

@@ -8,9 +8,9 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from motet._core import Event
 from motet.asking.answer import Answer
@@ -42,6 +42,8 @@ __all__ = ["Api", "Exchange", "Services"]
 
 log = logging.getLogger("motet.proxy")
 
+MIN_ANSWERED_TOKENS = 64
+"""The smallest `max_tokens` at which reasoning is ended for the sake of an answer."""
 HUNG_UP = 499
 """The status in log and figures of a request that the client ended, as web servers write it."""
 MAX_NAME_SHOWN = 80
@@ -145,10 +147,22 @@ class Exchange:
             max_cost=None,
             max_reasoning_tokens=None,
             budgets=(),
+            on_limit=self._on_limit(),
+            only_continues=True,
             notes=(),
             ledgers=active_ledgers(),
             labels={**active_labels(), "client": self.client.name, "api": self.api.name},
         )
+
+    def _on_limit(self) -> Literal["answer", "raise"]:
+        """Whether too long reasoning is ended and answered: not where the client wants a call and no answer, or so few
+        tokens that it expects none."""
+        request = self.request
+        is_forced = bool(request.tools) and request.tool_choice not in (None, "auto", "none")
+        is_short = request.max_tokens is not None and request.max_tokens < MIN_ANSWERED_TOKENS
+        if is_forced or is_short or not self._target.spec.harmony:
+            return "raise"
+        return self.services.settings.on_limit
 
     async def _reserve(self) -> PreparedRequest:
         """The request with the money that the client has for it."""
@@ -178,6 +192,9 @@ class Exchange:
     async def _whole(self) -> Shape:
         prepared = await self._reserve()
         try:
+            if prepared.on_limit == "answer" and self._target.backend.prepare(prepared.request).lane == "chat":
+                # Only what is streamed can be ended, and some services send less with a stream.
+                prepared = replace(prepared, on_limit="raise")
             self.answer = await ModelClient(self._target.backend, _unchanged).aask(prepared)
         except MotetError as error:
             self.answer = answer_in(error)

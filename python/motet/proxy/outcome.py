@@ -10,7 +10,7 @@ from typing import Any
 from motet.asking.answer import Answer
 from motet.dialects.replies import Finish, ReplyUsage
 from motet.dialects.stop_strings import cut_message
-from motet.errors import MotetError, OutputError, StreamTruncatedError
+from motet.errors import MaxTokensError, MotetError, OutputError, StreamTruncatedError
 from motet.message import Message
 
 __all__ = ["CALL_LEFT_OUT", "answer_in", "finish_of", "repairs_of", "seen_message", "usage_of"]
@@ -21,6 +21,9 @@ CALL_LEFT_OUT = "parallel_call_left_out"
 
 def answer_in(error: MotetError) -> Answer[Any] | None:
     """The answer of an error that only says that it is cut, empty or withheld. `None`: the request failed."""
+    if isinstance(error, MaxTokensError) and isinstance(error.partial, Answer):
+        # Its reasoning was ended, and left no tokens for the answer.
+        return replace(error.partial, finish="length")
     is_withheld = isinstance(error, StreamTruncatedError) and error.reason == "content_filter"
     if not isinstance(error.partial, Answer) or not (isinstance(error, OutputError) or is_withheld):
         return None
@@ -36,6 +39,14 @@ def finish_of(answer: Answer[Any], stop: str | None) -> Finish:
 
 def usage_of(answer: Answer[Any], prompt_tokens: int) -> ReplyUsage:
     """The upstream's counts, and motet's own where it sent none."""
+    if answer.interrupted is not None:
+        counts = answer.metrics.size.tokens
+        begun = usage_of(answer.interrupted, prompt_tokens)
+        answered = usage_of(replace(answer, interrupted=None), begun.input + begun.output)
+        output = answered.output if counts.output is None else counts.output
+        reasoning = begun.reasoning + (0 if answer.usage is None else answer.usage.reasoning or 0)
+        input_ = begun.input + answered.input if counts.input is None else counts.input
+        return ReplyUsage(input_, output, begun.cached + answered.cached, min(reasoning, output))
     usage, tokens = answer.usage, answer.completion.tokens
     prompt = prompt_tokens if usage is None or usage.input is None else usage.input
     output = sum(tokens.values()) if usage is None or usage.output is None else usage.output

@@ -100,6 +100,10 @@ class ProxySettings:
     """Seconds without an event of a stream after which a comment or a ping is sent."""
     figures_folder: Path | None = None
     """Where the workers of one proxy write their figures, so that each shows the sum of all. `None`: one process."""
+    on_limit: Literal["answer", "raise"] = "answer"
+    """What follows reasoning that goes in circles, or leaves less than a quarter of the tokens for the answer: `answer`
+    continues it with the answer in a second request, in the ids and text lanes; `raise` lets it end without one. Both
+    requests are billed and counted."""
     ignored_tools: Collection[str] = ()
     """Types of tools that are left out of requests instead of being refused, as `web_search`: some clients offer a
     vendor's tools to every model. The log says which."""
