@@ -184,7 +184,7 @@ def test_command_prints_frames_repairs_and_sums(tmp_path: Path) -> None:
     assert "final  (" in out
     assert "Say \\x1b[31mred" in out
     assert "! marker_in_content" in out
-    assert "1 repairs" in out
+    assert "1 repair\n" in out
 
 
 def test_command_writes_a_page_of_several_files(tmp_path: Path) -> None:

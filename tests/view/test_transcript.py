@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from motet.asking.episode import Episode
 from motet.loop.run import Run, Step
 from motet.message import Message
 from motet.view.transcript import TokenSpan
+from tests.support.completions import wild_ids, wild_text
 from tests.support.transcripts import METRICS, RUN
 
 
@@ -20,15 +22,17 @@ def texts(spans: tuple[TokenSpan, ...], part: str) -> str:
     return "".join([span.text for span in spans if span.part == part])
 
 
-@given(
-    st.lists(st.sampled_from([*motet.SPECIAL_TOKENS.values(), *motet.encode("analysis assistant final Hi é😀 to=f")]))
-)
-def test_spans_hold_every_token_once(ids: list[int]) -> None:
-    transcript = motet.transcript(ids)
+@given(wild_ids | wild_text, st.sampled_from(["assistant", None]), st.sampled_from(["auto", "always"]))
+def test_every_token_and_repair_is_in_one_frame(raw: Any, role: Any, stripped: Any) -> None:
+    transcript = motet.transcript(raw, role=role, stripped=stripped)
     spans = [span for frame in transcript.frames for span in frame.spans]
+    ids = motet.encode(raw, special="token") if isinstance(raw, str) else list(raw)
     assert [token for span in spans for token in span.ids] == ids
-    assert "".join([span.text for span in spans]) == motet.decode(ids)
     assert sum(transcript.tokens.values()) == len(ids)
+    if transcript.frames:
+        assert sorted(repr(repair) for frame in transcript.frames for repair in frame.repairs) == sorted(
+            map(repr, transcript.repairs)
+        )
 
 
 def test_frames_of_a_completion_have_headers_and_contents() -> None:

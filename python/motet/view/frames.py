@@ -209,21 +209,27 @@ def frames_of_ids(
             before.content_end = before.end = bound.start
     parsed = parser.completion.frames
     _locate(bounds, parsed, tokens)
+    _join(bounds, len(tokens))
     if role is None:
         repairs = [repair for repair in repairs if repair.code not in _OF_COMPLETIONS]
     frames = [
-        _frame(index, bound, frame, tokens, repairs)
-        for index, (bound, frame) in enumerate(zip(bounds, parsed, strict=False))
+        _frame(index, bound, frame, tokens) for index, (bound, frame) in enumerate(zip(bounds, parsed, strict=False))
     ]
     end = bounds[-1].end if bounds else 0
     if end < len(tokens):
         rest = tokens[end:]
-        place_repairs = tuple([repair for repair in repairs if repair.position >= end])
         header_role: Role = role if role is not None and not bounds else _role_of(rest)
-        frames.append(
-            TranscriptFrame(len(frames), header_role, None, "", end, rest, len(rest), len(rest), repairs=place_repairs)
-        )
-    return frames, tuple(repairs)
+        frames.append(TranscriptFrame(len(frames), header_role, None, "", end, rest, len(rest), len(rest)))
+    return _with_repairs(frames, repairs), tuple(repairs)
+
+
+def _with_repairs(frames: list[TranscriptFrame], repairs: Iterable[Repair]) -> list[TranscriptFrame]:
+    """The frames, each with the repairs from its first token on; the end of the input belongs to the last."""
+    starts = [frame.position for frame in frames]
+    own: dict[int, list[Repair]] = {}
+    for repair in repairs:
+        own.setdefault(max(bisect.bisect_right(starts, repair.position) - 1, 0), []).append(repair)
+    return [replace(frame, repairs=tuple(own[index])) if index in own else frame for index, frame in enumerate(frames)]
 
 
 _OF_COMPLETIONS = ("foreign_role", "truncated_header")
@@ -314,10 +320,19 @@ def _locate(bounds: Sequence[_Bounds], parsed: Sequence[Frame], tokens: Sequence
         last_end = max(bound.end, last_end)
 
 
-def _frame(index: int, bound: _Bounds, frame: Frame, tokens: array[int], repairs: Sequence[Repair]) -> TranscriptFrame:
-    end = len(tokens) if bound.end < 0 else bound.end
-    content_end = end if bound.content_end < 0 else bound.content_end
-    start = min(bound.start, end)
+def _join(bounds: Sequence[_Bounds], count: int) -> None:
+    """Makes each frame begin where the one before it ends, so that every token is in one frame."""
+    last_end = 0
+    for bound in bounds:
+        bound.start = last_end
+        bound.end = last_end = min(max(count if bound.end < 0 else bound.end, bound.start), count)
+        content_end = bound.end if bound.content_end < 0 else bound.content_end
+        bound.content_start = min(max(bound.content_start, bound.start), bound.end)
+        bound.content_end = min(max(content_end, bound.content_start), bound.end)
+
+
+def _frame(index: int, bound: _Bounds, frame: Frame, tokens: array[int]) -> TranscriptFrame:
+    start = bound.start
     kind = bound.event.kind
     if kind == "stray":
         kind = _KIND_OF_ROLE.get(frame.role, kind)
@@ -327,16 +342,15 @@ def _frame(index: int, bound: _Bounds, frame: Frame, tokens: array[int], repairs
         kind,
         frame.content,
         start,
-        tokens[start:end],
-        max(min(bound.content_start, content_end) - start, 0),
-        content_end - start,
+        tokens[start : bound.end],
+        bound.content_start - start,
+        bound.content_end - start,
         frame.name,
         frame.channel,
         frame.recipient,
         frame.content_type,
         frame.stop,
-        tuple([repair for repair in repairs if start <= repair.position < max(end, start + 1)]),
-        bound.event.call_id,
+        call_id=bound.event.call_id,
     )
 
 

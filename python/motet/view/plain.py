@@ -8,7 +8,7 @@ from motet._plot import Bar, bars_text
 from motet.view.frames import TranscriptFrame
 from motet.view.transcript import PairedCall, Transcript, channel_of
 
-__all__ = ["frame_heading", "plain_lines", "summary_lines"]
+__all__ = ["counted", "frame_heading", "plain_lines", "summary_lines"]
 
 Paint = Callable[[str | None, str], str]
 """Colours a text by its kind: the caller's terminal decides whether."""
@@ -49,10 +49,16 @@ def _content_lines(frame: TranscriptFrame, paint: Paint, with_tokens: bool) -> I
         yield f"  {line}"
 
 
+def counted(count: int, name: str) -> str:
+    """`1 repair`, `2 repairs`."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
 def summary_lines(transcript: Transcript, paint: Paint) -> Iterator[str]:
     """Tokens by channel, cost, time and notes."""
     total = sum(transcript.tokens.values())
-    yield paint("title", f"{len(transcript.frames):,} frames, {total:,} tokens, {len(transcript.repairs):,} repairs")
+    counts = {"frame": len(transcript.frames), "token": total, "repair": len(transcript.repairs)}
+    yield paint("title", ", ".join([counted(count, name) for name, count in counts.items()]))
     bars = [Bar(count, name, f"{count:,}") for name, count in transcript.tokens.items()]
     yield from [f"  {line}" for line in bars_text(bars, width=24)]
     if transcript.metrics is not None:

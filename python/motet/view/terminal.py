@@ -14,7 +14,7 @@ from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from motet.view.frames import TranscriptFrame
-from motet.view.plain import frame_heading, summary_lines
+from motet.view.plain import counted, frame_heading, summary_lines
 from motet.view.transcript import PairedCall, Transcript, channel_of
 from motet.view.visible_text import visible
 
@@ -108,8 +108,8 @@ class Browser(App[None]):
         transcript = self.transcript
         self._frames = [frame for frame in transcript.frames if self._channel in (None, channel_of(frame))]
         count = f"{self._place + 1}/{len(self._transcripts)} " if len(self._transcripts) > 1 else ""
-        shown = self._channel or f"{len(transcript.repairs):,} repairs"
-        title = f"{count}{transcript.title} · {len(self._frames):,} frames · {shown}"
+        shown = self._channel or counted(len(transcript.repairs), "repair")
+        title = f"{count}{transcript.title} · {counted(len(self._frames), 'frame')} · {shown}"
         self.query_one("#title", Static).update(Text(visible(title), no_wrap=True, overflow="ellipsis"))
         frames = self.query_one("#frames", OptionList)
         frames.clear_options()
