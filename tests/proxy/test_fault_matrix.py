@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 
-from motet.testing import FAULTS, Fault, Turn
+from motet.proxy import Upstream as Server
+from motet.proxy.sqlite_state import SqliteState
+from motet.testing import FAULTS, Fault, ScriptedServer, Turn
 from tests.support.proxies import PATHS, body_of, proxied
 from tests.support.server_scripts import ANSWER, PLAIN, THOUGHT
 
@@ -78,6 +83,40 @@ def test_streams_end_whole_or_with_an_error(upstream: Upstream, kind: str) -> No
             # A service may send an event twice, which no reader can know.
             assert kind == "duplicate" or ANSWER.startswith(text), (kind, api, after)
             assert not ended or kind == "duplicate" or text == ANSWER, (kind, api, after)
+
+
+async def money_of(state: SqliteState) -> tuple[Decimal, Decimal]:
+    """What the client has spent, and what is reserved for it."""
+    funds = await state.reserve("alice", "probe", limit=Decimal(0), least=Decimal(1), most=None, seconds=60)
+    return funds.spent, funds.reserved
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_each_request_is_sent_and_billed_once(stream: bool) -> None:
+    """A harmless fault comes first: what its answer costs bounds what others may cost."""
+    faults: list[Fault] = []
+    state = SqliteState()
+    with ScriptedServer(lambda _: Turn(PLAIN, fault=faults[0]), face="vllm") as server:
+        upstream = Server(url=server.url, price={"input": 1, "output": 1})
+        settings: dict[str, Any] = {"keys": ["alice:key-of-alice:1000"], "state": state}
+        with (
+            proxied(upstream=upstream, **settings) as (url, _),
+            httpx.Client(timeout=30, headers={"authorization": "Bearer key-of-alice"}) as client,
+        ):
+            whole: Decimal | None = None
+            # The APIs take turns: they differ in words, and not in what is sent and billed.
+            for kind, api in zip(["pings", *sorted(FAULTS.keys() - ENDLESS)], itertools.cycle(PATHS), strict=False):
+                faults[:] = [Fault(kind, after=6)]
+                count = len([request for request in server.requests if request.method == "POST"])
+                before, _ = asyncio.run(money_of(state))
+                response = client.post(url + PATHS[api], json=body_of(api, stream=stream))
+                after, reserved = asyncio.run(money_of(state))
+                whole = whole or after - before
+                assert len([request for request in server.requests if request.method == "POST"]) == count + 1, kind
+                assert reserved == 0, (kind, api)
+                assert 0 <= after - before < 1.5 * float(whole), (kind, api)
+                shown = response.headers.get("x-motet-cost")
+                assert shown is None or Decimal(shown) == after - before, (kind, api)
 
 
 @pytest.mark.parametrize("kind", sorted(FAULTS.keys() - ENDLESS))
