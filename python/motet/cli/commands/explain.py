@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import motet
 from motet import _core
@@ -14,25 +12,12 @@ from motet.cli.inputs import read_completion, read_ids, tool_list
 from motet.cli.options import add_input, add_output, add_parsing
 from motet.cli.style import Style
 from motet.cli.terminal import json_text
+from motet.view.token_rows import TokenRow, first_place, text_of_token, token_rows
 
 EXAMPLES = ("motet explain completion.txt", "motet explain ids.json --strict")
 
 MAX_TEXT_WIDTH = 28
 """Characters of the column of texts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A token and what the parser did with it."""
-
-    position: int
-    id: int
-    """-1 for the end of the input."""
-    text: str
-    kind: str | None
-    """The kind of part whose content it is; `markup` for special tokens and headers."""
-    meaning: str
-    repairs: tuple[motet.Repair, ...]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -51,11 +36,10 @@ def run(options: argparse.Namespace) -> None:
     parser = motet.StreamParser(
         role, opened=options.opened, tools=tools, strict=options.strict, stripped=options.stripped
     )
-    rows: list[Row] = []
+    rows: list[TokenRow] = []
     refusal: motet.ParseError | None = None
     try:
-        place = "between" if role is None else _place(options.opened)
-        for row in _rows(ids, parser, place):
+        for row in token_rows(ids, parser, first_place(role, options.opened)):
             rows.append(row)
     except motet.ParseError as error:
         refusal = error
@@ -71,7 +55,7 @@ class _Deviation:
     def __init__(self, error: motet.ParseError, ids: list[int], rows: int) -> None:
         self.error = error
         self.unread = [
-            Row(position, ids[position], _text(ids[position]), "markup", "not read", ())
+            TokenRow(position, ids[position], text_of_token(ids[position]), "markup", "not read", ())
             for position in range(rows, min(rows + 3, len(ids)))
         ]
         end, text = error.position, ""
@@ -85,7 +69,7 @@ class _Deviation:
         return f"{'':>16}{code}{_quoted(self.error.found)}  expected {self.error.expected}"
 
 
-def _print(rows: list[Row], options: argparse.Namespace, deviation: _Deviation | None) -> None:
+def _print(rows: list[TokenRow], options: argparse.Namespace, deviation: _Deviation | None) -> None:
     if options.json:
         print(json_text([dataclasses.asdict(row) for row in rows]))
         return
@@ -100,78 +84,7 @@ def _print(rows: list[Row], options: argparse.Namespace, deviation: _Deviation |
         print(deviation.line(style))
 
 
-def _place(opened: str | None) -> str:
-    """Where the first token stands: behind the header that the prompt opened, or within it."""
-    complete = opened is not None and (opened.endswith(_core.MARKERS["message"]) or "<" not in opened)
-    return "content" if complete else "header"
-
-
-def _rows(ids: list[int], parser: motet.StreamParser, place: str) -> Iterator[Row]:
-    """`place`: `content`, `header` or `between`; describes tokens without an event of their own."""
-    for position, token in enumerate(ids):
-        events = parser.feed(token)
-        yield _row(position, token, events, place)
-        ends = [event.type for event in events if event.type in ("start", "end")]
-        if ends:
-            place = "content" if ends[-1] == "start" else "between"
-        elif place == "between" and token in _OPENING:
-            place = "header"
-        elif place == "header" and token in motet.STOP_TOKENS:
-            place = "between"
-    rest = parser.close()
-    if rest:
-        yield _row(len(ids), -1, rest, place)
-
-
-_SPECIAL = frozenset(motet.SPECIAL_TOKENS.values())
-_OPENING = [motet.SPECIAL_TOKENS[_core.MARKERS[word]] for word in ("start", "channel", "constrain")]
-
-
-def _row(position: int, token: int, events: list[motet.Event], place: str) -> Row:
-    repairs = tuple([event.repair for event in events if event.repair is not None])
-    marker = token in _SPECIAL
-    kind: str | None = "markup"
-    meaning: list[str] = []
-    for event in events:
-        text = "" if event.type == "repair" else _meaning(event)
-        if event.type == "delta" and not marker:
-            kind = event.kind
-        if text and text not in meaning[-1:]:
-            meaning.append(text)
-    if not meaning:
-        meaning.append(_meaning_without_event(token, marker, place))
-    return Row(position, token, "" if token < 0 else _text(token), kind, ", ".join(meaning), repairs)
-
-
-def _meaning_without_event(token: int, marker: bool, place: str) -> str:
-    """The meaning of a token without an event of its own."""
-    if token < 0:
-        return "the input ends"
-    if place == "content":
-        return "held back: a header may begin here"
-    return "marker" if marker else "header" if place == "header" else "between frames"
-
-
-def _text(token: int) -> str:
-    return repr(motet.decode([token])) if 0 <= token < motet.VOCAB_SIZE else "?"
-
-
-def _meaning(event: motet.Event) -> str:
-    if event.type == "delta":
-        return f"content of {event.channel or event.kind}"
-    if event.type == "end":
-        return f"{event.kind} ends ({event.stop or 'no stop token'})"
-    header = [
-        event.role,
-        event.name,
-        event.channel,
-        event.recipient and f"to={event.recipient}",
-        event.content_type,
-    ]
-    return f"{event.kind} begins ({' '.join([word for word in header if word])})"
-
-
-def _line(row: Row, width: int, style: Style, is_refused: bool) -> str:
+def _line(row: TokenRow, width: int, style: Style, is_refused: bool) -> str:
     number = "end" if row.id < 0 else str(row.id)
     text = row.text if len(row.text) <= width else row.text[: width - 1] + "…"
     sign, kind = (">", "repair") if is_refused else (" ", row.kind)
@@ -183,7 +96,7 @@ def _line(row: Row, width: int, style: Style, is_refused: bool) -> str:
     return "\n".join([line, *repairs])
 
 
-def _at(repair: motet.Repair, row: Row) -> str:
+def _at(repair: motet.Repair, row: TokenRow) -> str:
     """The position of a repair that concerns an earlier token."""
     return "" if repair.position == row.position else f" at {repair.position}"
 
