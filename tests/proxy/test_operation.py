@@ -67,3 +67,21 @@ def test_manifests_of_kubernetes_fit_together() -> None:
     }
     assert f"$({container['env'][0]['name']})" == options.state
     assert options.key[0].startswith("@" + container["volumeMounts"][0]["mountPath"])
+
+
+class FakeListener:
+    """The port that the quick start shows."""
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", proxy.PORT
+
+
+def test_quick_start_of_the_readme_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.*)", readme, re.MULTILINE)
+    assert headings[:2] == ["Install", "Serve clean APIs"], "the second quick start is the proxy"
+    (text,) = re.findall(r"## Serve clean APIs\n.*?```console\n(.*?)```", readme, re.DOTALL)
+    _, command, *printed = text.splitlines()
+    options = options_of(shlex.split(command)[3:])
+    proxy._greet(options, FakeListener())  # type: ignore[arg-type]
+    assert capsys.readouterr().out.splitlines() == printed
