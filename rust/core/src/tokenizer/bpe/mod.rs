@@ -4,12 +4,14 @@
 //! is merged, the leftmost of several, until no pair merges. The README of the tokenizer explains why the shortcuts here
 //! give the same ids: a pre-token that is a token ([`encode`]); merges written down for up to four bytes
 //! ([`merge_up_to_four`]); merges among whole characters, lowest ids first (`merge_window.rs`); windows of long pre-tokens
-//! ([`merge_in_windows`]); and backtracking, which is linear for any input ([`backtrack`]).
+//! ([`merge_in_windows`]); runs of one character (`run.rs`); and backtracking, which is linear for any input ([`backtrack`]).
 
 mod merge_window;
+mod run;
 
 use super::vocabulary::{self, MAX_TOKEN_BYTES, NO_TOKEN, TokenKey};
 use merge_window::MergeWindow;
+use run::{encode_run, run_character_bytes};
 
 /// Appends the ids of a pre-token.
 pub(super) fn encode(pretoken: &[u8], out: &mut Vec<u32>) {
@@ -42,8 +44,8 @@ fn encode_long(pretoken: &[u8], out: &mut Vec<u32>) {
     let id = vocabulary::lookup_long(pretoken);
     if id != NO_TOKEN {
         out.push(id);
-    } else if starts_with_run(pretoken) {
-        backtrack(pretoken, out);
+    } else if let Some(char_bytes) = run_character_bytes(pretoken) {
+        encode_run(pretoken, char_bytes, out);
     } else {
         merge_in_windows(pretoken, out);
     }
@@ -86,12 +88,6 @@ fn merge_up_to_four(bytes: [u8; 4], length: usize, out: &mut Vec<u32>) {
             }
         }
     }
-}
-
-/// Whether a pre-token begins with a run of one character, which backtracking encodes faster than merging.
-fn starts_with_run(pretoken: &[u8]) -> bool {
-    let chunk = |at| pretoken.get(at..).and_then(<[u8]>::first_chunk::<60>);
-    (1..=4).any(|char_bytes| chunk(char_bytes).is_some() && chunk(0) == chunk(char_bytes))
 }
 
 /// A window is merged without the text after it, so that its last tokens are uncertain: this many are dropped.
