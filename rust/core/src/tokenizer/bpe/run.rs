@@ -52,9 +52,11 @@ fn run_bytes(pretoken: &[u8], char_bytes: usize) -> usize {
     char_bytes + equal + rest.take_while(|(byte, next)| byte == next).count()
 }
 
+type ShortRuns = BTreeMap<(u8, u16), Box<[u32]>>;
+
 /// The ids of short runs of ASCII characters by character and length. They are asked for again: of any long run the end
 /// is one of these.
-static SHORT_RUNS: Mutex<BTreeMap<(u8, u16), Box<[u32]>>> = Mutex::new(BTreeMap::new());
+static SHORT_RUNS: Mutex<ShortRuns> = Mutex::new(BTreeMap::new());
 
 /// When there are more they are forgotten: 200 kB.
 const MAX_SHORT_RUNS: usize = 1024;
