@@ -64,6 +64,12 @@ def test_hostile_texts_are_shown_and_do_nothing(tmp_path: Path) -> None:
     assert not re.search("[\x00-\x08\x0e-\x1f\u202e\u200b]", texts)
 
 
+def test_repairs_without_a_place_are_among_the_facts(tmp_path: Path) -> None:
+    document, log = opened(motet.transcript(""), tmp_path)
+    assert log == []
+    assert "empty_output" in texts_of(document)
+
+
 def test_ten_thousand_messages_are_drawn_as_they_come_near(tmp_path: Path) -> None:
     messages = [Message("user", f"message {number}") for number in range(10_000)]
     document, log = opened(motet.transcript(messages), tmp_path)

@@ -187,6 +187,10 @@ def test_command_prints_frames_repairs_and_sums(tmp_path: Path) -> None:
     assert "1 repair\n" in out
 
 
+def test_repairs_without_a_place_are_listed() -> None:
+    assert "! empty_output" in command("view", "--plain", "-")
+
+
 def test_command_writes_a_page_of_several_files(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(RAW)
     RUN.save(tmp_path / "run.json")

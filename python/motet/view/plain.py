@@ -64,4 +64,7 @@ def summary_lines(transcript: Transcript, paint: Paint) -> Iterator[str]:
     if transcript.metrics is not None:
         cash, seconds = transcript.metrics.cost.cash.total, transcript.metrics.cost.time.total
         yield f"  cost {'unknown' if cash is None else f'${cash:f}'}, {seconds:.2f} s, {len(transcript.steps)} steps"
+    if not any(frame.repairs for frame in transcript.frames):
+        # Those of a completion without ids, or without frames, have no place above.
+        yield from [f"  {paint('repair', f'! {repair.code}')}  {repair.message}" for repair in transcript.repairs]
     yield from [f"  {note}" for note in transcript.notes]

@@ -357,7 +357,9 @@ function factsPanel() {
   }
   const table = make("table", "", make("tbody", "", ...facts.map(([name, value]) => make("tr", "", cell(name), cell(value)))));
   const notes = [...current.notes, ...(metrics ? Object.entries(metrics.unknown).map(([name, why]) => `${name} is unknown: ${why}`) : [])];
-  return panel("Facts", table, notes.length ? make("ul", "note", ...notes.map((note) => make("li", "", plain(note)))) : null);
+  // Repairs of a completion without ids, or without frames, have no place below.
+  const isPlaced = current.frames.some((frame) => frame.repairs.length);
+  return panel("Facts", table, isPlaced ? null : repairList(current), notes.length ? make("ul", "note", ...notes.map((note) => make("li", "", plain(note)))) : null);
 }
 function stepTokens(step) {
   return (step.metrics && step.metrics.tokens.by_channel) || step.tokens;
