@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     from motet.safeguard import AsyncVerdictStream, Guard, Verdict, VerdictStream, guard
     from motet.schema.tool import Tool, tool, tools_from
     from motet.tolerant_json import JsonReading, partial_json
+    from motet.view.difference import diff
     from motet.view.files import transcripts
     from motet.view.sources import transcript
     from motet.view.transcript import Transcript
@@ -194,6 +195,7 @@ _MODULES = {
     "safeguard": "AsyncVerdictStream Guard Verdict VerdictStream guard",
     "schema.tool": "Tool tool tools_from",
     "tolerant_json": "JsonReading partial_json",
+    "view.difference": "diff",
     "view.files": "transcripts",
     "view.sources": "transcript",
     "view.transcript": "Transcript",
@@ -328,6 +330,7 @@ __all__ = [
     "decode",
     "decode_bytes",
     "decode_with_offsets",
+    "diff",
     "encode",
     "encode_array",
     "encode_batch",

@@ -22,6 +22,7 @@ def test_help_of_each_command() -> None:
         "count",
         "explain",
         "view",
+        "diff",
         "ask",
         "chat",
         "estimate",
@@ -50,6 +51,8 @@ commands:
     parse     parse a raw completion to typed messages
     explain   show a completion token by token, with the part and the channel of each
     view      show completions, prompts and runs: in the terminal, or as one HTML page
+    diff      compare two completions, prompts or runs by frame and by token (exit code 1 if they
+              differ)
     render    render chat messages as a prompt
     count     count the tokens of files, folders and standard input
     cost      price the rows of a table: prompts and completions, or their numbers of tokens
@@ -262,6 +265,35 @@ examples:
   motet view completion.txt -o completion.html
   motet view cassette.jsonl --open
   motet view run.json --euphony > conversation.jsonl
+""",
+            "diff": """\
+usage: motet diff [-h] [--log FILE] [--context N] [--role ROLE] [--opened HEADER] [--tools FILE]
+                  [--json] [--color {auto,always,never}]
+                  A B
+
+Compare two completions, prompts or runs by frame and by token (exit code 1 if they differ).
+
+positional arguments:
+  A                     a file as motet view reads it; FILE#2 for the second of its transcripts, -
+                        for standard input
+  B                     what to compare with it
+
+options:
+  -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
+  --context N           equal tokens shown around each change (16)
+  --role ROLE           the role of raw completions (assistant)
+  --opened HEADER       the header that the prompt opened, as analysis
+  --tools FILE          a JSON list of the tools that the model was given
+  --json                print JSON
+  --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
+
+examples:
+  motet diff served.json rendered.json
+  motet diff run.json other.json --context 40
+  motet diff cassette.jsonl#1 cassette.jsonl#2 --json
+  motet render chat.json --ids | motet diff served.json -
 """,
             "ask": """\
 usage: motet ask [-h] [--log FILE] [-m SLUG] [--base-url URL] [--system TEXT] [-b FILE]

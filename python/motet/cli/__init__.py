@@ -22,6 +22,7 @@ COMMANDS = {
     "parse": ("parse", "parse a raw completion to typed messages"),
     "explain": ("explain", "show a completion token by token, with the part and the channel of each"),
     "view": ("view", "show completions, prompts and runs: in the terminal, or as one HTML page"),
+    "diff": ("diff", "compare two completions, prompts or runs by frame and by token (exit code 1 if they differ)"),
     "render": ("render", "render chat messages as a prompt"),
     "count": ("tokens", "count the tokens of files, folders and standard input"),
     "cost": ("cost", "price the rows of a table: prompts and completions, or their numbers of tokens"),
