@@ -22,7 +22,6 @@ def test_help_of_each_command() -> None:
         "count",
         "explain",
         "view",
-        "diff",
         "ask",
         "chat",
         "estimate",
@@ -265,35 +264,6 @@ examples:
   motet view completion.txt -o completion.html
   motet view cassette.jsonl --open
   motet view run.json --euphony > conversation.jsonl
-""",
-            "diff": """\
-usage: motet diff [-h] [--log FILE] [--context N] [--role ROLE] [--opened HEADER] [--tools FILE]
-                  [--json] [--color {auto,always,never}]
-                  A B
-
-Compare two completions, prompts or runs by frame and by token (exit code 1 if they differ).
-
-positional arguments:
-  A                     a file as motet view reads it; FILE#2 for the second of its transcripts, -
-                        for standard input
-  B                     what to compare with it
-
-options:
-  -h, --help            show this help message and exit
-  --log FILE            append requests and answers to a file, without API keys
-  --context N           equal tokens shown around each change (16)
-  --role ROLE           the role of raw completions (assistant)
-  --opened HEADER       the header that the prompt opened, as analysis
-  --tools FILE          a JSON list of the tools that the model was given
-  --json                print JSON
-  --color {auto,always,never}
-                        auto: on a terminal, without $NO_COLOR
-
-examples:
-  motet diff served.json rendered.json
-  motet diff run.json other.json --context 40
-  motet diff cassette.jsonl#1 cassette.jsonl#2 --json
-  motet render chat.json --ids | motet diff served.json -
 """,
             "ask": """\
 usage: motet ask [-h] [--log FILE] [-m SLUG] [--base-url URL] [--system TEXT] [-b FILE]

@@ -1,4 +1,4 @@
-"""The help of the commands for ledgers and servers: `make snapshots` rewrites this file."""
+"""The help of the commands for ledgers, servers and comparisons: `make snapshots` rewrites this file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_help_of_costs_and_verify() -> None:
-    assert {name: help_of(name) for name in ("costs", "verify")} == snapshot(
+def test_help_of_costs_verify_and_diff() -> None:
+    assert {name: help_of(name) for name in ("costs", "verify", "diff")} == snapshot(
         {
             "costs": """\
 usage: motet costs [-h] [--log FILE] [--by NAMES] [--since TIME] [--until TIME] [--json] [--plot]
@@ -83,6 +83,35 @@ examples:
   motet verify https://api.together.xyz/v1 --key-env TOGETHER_API_KEY -m openai/gpt-oss-120b
   motet verify http://localhost:8000 --only tools stream.call_index
   motet verify http://localhost:8000 --html report.html --badge harmony.svg
+""",
+            "diff": """\
+usage: motet diff [-h] [--log FILE] [--context N] [--role ROLE] [--opened HEADER] [--tools FILE]
+                  [--json] [--color {auto,always,never}]
+                  A B
+
+Compare two completions, prompts or runs by frame and by token (exit code 1 if they differ).
+
+positional arguments:
+  A                     a file as motet view reads it; FILE#2 for the second of its transcripts, -
+                        for standard input
+  B                     what to compare with it
+
+options:
+  -h, --help            show this help message and exit
+  --log FILE            append requests and answers to a file, without API keys
+  --context N           equal tokens shown around each change (16)
+  --role ROLE           the role of raw completions (assistant)
+  --opened HEADER       the header that the prompt opened, as analysis
+  --tools FILE          a JSON list of the tools that the model was given
+  --json                print JSON
+  --color {auto,always,never}
+                        auto: on a terminal, without $NO_COLOR
+
+examples:
+  motet diff served.json rendered.json
+  motet diff run.json other.json --context 40
+  motet diff cassette.jsonl#1 cassette.jsonl#2 --json
+  motet render chat.json --ids | motet diff served.json -
 """,
         }
     )
