@@ -36,7 +36,7 @@ from motet import columns  # noqa: E402
 from tests.support import peer_vocabulary  # noqa: E402
 
 RESULTS = ROOT / "benches/results/columns.json"
-HEADING, NEXT_HEADING = "\n## Columns\n", "\n## Tokenizers\n"
+HEADING = "\n## Columns\n"
 FRAMES = re.compile(
     r"<\|channel\|>(\w+)(?: to=([\w.]+))?[^<]*(?:<\|constrain\|>\w+)?<\|message\|>(.*?)(?:<\|end\|>|<\|return\|>|<\|call\|>|$)",
     re.DOTALL,
@@ -226,7 +226,8 @@ def write_page(machine: str, text: str) -> None:
     """Replaces the part of the page."""
     page = ROOT / "benches/README.md"
     before, _, rest = page.read_text("utf-8").partition(HEADING)
-    content = before + HEADING + PAGE.format(machine=machine) + text + NEXT_HEADING + rest.partition(NEXT_HEADING)[2]
+    _, next_heading, others = rest.partition("\n## ")
+    content = before + HEADING + PAGE.format(machine=machine) + text + next_heading + others
     page.write_text(content, "utf-8")
 
 
