@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test snapshots browser pictures test-free-threaded frameworks clients evaluations tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test state snapshots browser pictures test-free-threaded frameworks clients evaluations tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -14,6 +14,11 @@ demo: $(VENV)/built
 test: $(VENV)/tools
 	PROPTEST_RNG_SEED=0 cargo test --quiet
 	$(BIN)/pytest -n auto --dist loadgroup
+
+# The proxy's states on servers of their own, which `apt-get install redis-server postgresql` brings, and 50 kills of its
+# workers on each; `make test` skips the servers that are not installed, and kills twice.
+state: $(VENV)/tools
+	MOTET_KILLS=1 $(BIN)/pytest -rs tests/proxy/test_state.py tests/proxy/test_kills.py
 
 # On a free-threaded Python: the tests without peers, which have no wheels for it.
 test-free-threaded: $(VENV)/built
