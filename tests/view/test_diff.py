@@ -124,6 +124,22 @@ def test_frames_pair_by_channel_where_texts_differ() -> None:
     ]
 
 
+def test_frames_pair_where_every_frame_differs() -> None:
+    chats = [[{"role": "user", "content": f"{word} {n}"} for n in range(1000)] for word in ("one", "two")]
+    difference = diff(*chats)
+    assert len(difference.frames) == 1000
+    assert all(pair.a and pair.b for pair in difference.frames)
+
+
+def test_frame_written_anew_leaves_steps_for_others() -> None:
+    anew = " ".join(map(str, range(3000)))
+    chats = [
+        [{"role": "user", "content": text}, {"role": "user", "content": f"{text[:2]} at noon"}] for text in ("a", anew)
+    ]
+    second = diff(*chats).frames[1]
+    assert [change.a_end - change.a_start for change in second.changes] == [1]
+
+
 def test_equal_texts_of_other_tokens_are_reported() -> None:
     head = motet.encode("<|channel|>final<|message|>", special="token")
     a, b = [*head, *motet.encode("hello")], [*head, *motet.encode("hel"), *motet.encode("lo")]

@@ -18,6 +18,9 @@ __all__ = ["Change", "Difference", "FramePair", "Parting", "diff"]
 _TEXT_BEFORE = 24
 """Tokens of the frame before the parting that `Parting.before` has: one or two lines of a terminal."""
 
+_STEPS_OF_PAIR = 50_000
+"""316 changed tokens: a frame that was written anew leaves steps for the frames behind it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -131,26 +134,28 @@ def diff(a: Any, b: Any, **options: Any) -> Difference:
     - `options`: how raw input is parsed: see `motet.transcript`.
 
     Frames are aligned by their tokens, and those that differ by role and channel. The changes within pairs of frames
-    are the smallest possible up to some 750 changed tokens. Beyond that, all between the equal tokens at the begin and
+    are the smallest possible up to some 300 changed tokens. Beyond that, all between the equal tokens at the begin and
     at the end of a frame is one change. Takes linear time.
     """
     first, second = transcript(a, **options), transcript(b, **options)
     ids = (first.ids, second.ids)
     budget = StepBudget()
-    pairs = tuple([_with_changes(pair, budget) for pair in _aligned(first.frames, second.frames, budget)])
+    pairs = tuple([_with_changes(pair, budget) for pair in _aligned(first.frames, second.frames)])
     return Difference(first, second, pairs, _parting(first, second, ids), ids)
 
 
-def _aligned(a: Sequence[TranscriptFrame], b: Sequence[TranscriptFrame], budget: StepBudget) -> Iterator[FramePair]:
+def _aligned(a: Sequence[TranscriptFrame], b: Sequence[TranscriptFrame]) -> Iterator[FramePair]:
     """Pairs of equal frames, and between them pairs of frames of one role and channel."""
     keys = [[frame.ids.tobytes() for frame in frames] for frames in (a, b)]
+    # Each level has a budget of its own: where all frames differ, the first one uses up its own.
+    by_ids, by_channel = StepBudget(), StepBudget()
     a_place = b_place = 0
     for a_start, a_end, b_start, b_end in [
-        *changed_regions(keys[0], keys[1], budget),
+        *changed_regions(keys[0], keys[1], by_ids),
         (len(a), len(a), len(b), len(b)),
     ]:
         yield from map(FramePair, a[a_place:a_start], b[b_place:b_start])
-        yield from _aligned_by_channel(a[a_start:a_end], b[b_start:b_end], budget)
+        yield from _aligned_by_channel(a[a_start:a_end], b[b_start:b_end], by_channel)
         a_place, b_place = a_end, b_end
 
 
@@ -173,7 +178,11 @@ def _with_changes(pair: FramePair, budget: StepBudget) -> FramePair:
     if pair.a is None or pair.b is None:
         lengths = [0 if frame is None else len(frame.ids) for frame in (pair.a, pair.b)]
         return replace(pair, changes=(Change(0, lengths[0], 0, lengths[1]),) if any(lengths) else ())
-    return replace(pair, changes=tuple([Change(*region) for region in changed_regions(pair.a.ids, pair.b.ids, budget)]))
+    steps = min(budget.left, _STEPS_OF_PAIR)
+    share = StepBudget(steps)
+    regions = changed_regions(pair.a.ids, pair.b.ids, share)
+    budget.left -= steps - max(share.left, 0)
+    return replace(pair, changes=tuple([Change(*region) for region in regions]))
 
 
 def _parting(a: Transcript, b: Transcript, ids: tuple[array[int], array[int]]) -> Parting | None:
