@@ -236,6 +236,7 @@ def test_equal_files_give_exit_code_zero(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read_give_exit_code_two(tmp_path: Path) -> None:
     assert command("diff", "missing.json", "-", code=2) == "motet: no such file or folder: 'missing.json'\n"
+    assert "only one of the two" in command("diff", "-", "-", code=2)
 
 
 def test_rows_of_tables_are_chosen_by_number(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from motet.cli.difference_report import difference_lines
-from motet.cli.failure import FAILURE, OK, USAGE, InputError, describe, is_expected
+from motet.cli.failure import FAILURE, OK, USAGE, InputError, UsageError, describe, is_expected
 from motet.cli.inputs import id_list, read_completion, title, tool_list
 from motet.cli.options import add_output, role
 from motet.cli.style import Style
@@ -61,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _differences(options: argparse.Namespace) -> list[Difference]:
+    if options.a == options.b == "-":
+        raise UsageError("standard input can be only one of the two: '-'")
     sides = [_read(name, options) for name in (options.a, options.b)]
     if len(sides[0]) != len(sides[1]):
         counts = " and ".join(
