@@ -216,6 +216,15 @@ equal for 13 tokens (59.1% of A, 43.3% of B), then:
 """)
 
 
+def test_lines_break_between_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for name, text in (("a", ""), ("b", "unbroken " * 40)):
+        (tmp_path / f"{name}.json").write_text(json.dumps([{"role": "user", "content": text}]))
+    out = run("diff", str(tmp_path / "a.json"), str(tmp_path / "b.json")).out
+    assert max(map(len, out.splitlines()[-6:])) <= 60
+    assert out.count("unbroken") == 40
+
+
 def test_json_has_places_ids_and_texts(tmp_path: Path) -> None:
     result = run("diff", *files(tmp_path), "--json")
     assert result.code == 1

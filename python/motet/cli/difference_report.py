@@ -182,14 +182,21 @@ def _wrapped(pieces: Iterator[Piece] | Sequence[Piece], width: int, indent: int 
         run = ""
         for character in visible(shown).replace("\r\n", "\n").replace("\t", "    "):
             if character == "\n" or _width(character) > left:
-                lines[-1].append((sign, run))
+                head, rest = (run, "") if character in "\n " else _at_last_space(run, width)
+                lines[-1].append((sign, head))
                 lines.append([(" ", " " * indent)])
-                run, left = "", width
+                run, left = rest, width - _width(rest)
             if character != "\n":
                 run += character
                 left -= _width(character)
         lines[-1].append((sign, run))
     return lines if any(text.strip() for line in lines for _, text in line) else []
+
+
+def _at_last_space(run: str, width: int) -> tuple[str, str]:
+    """A line and the word that continues on the next one; words longer than half a line are broken."""
+    head, space, word = run.rpartition(" ")
+    return (head + space, word) if space and _width(word) <= width // 2 else (run, "")
 
 
 def _width(text: str) -> int:
