@@ -122,6 +122,7 @@ if TYPE_CHECKING:
     from motet.ledgers.ledger import Ledger, LedgerWarning, label, ledger
     from motet.limits import Budget, budget
     from motet.loop.machine import RunOptions
+    from motet.loop.replay import Replay, ReplayedCall, replay
     from motet.loop.run import Run, Step
     from motet.loop.runner import AsyncRunStream, RunStream
     from motet.loop.trajectory import Trajectory, trajectories
@@ -182,6 +183,7 @@ _MODULES = {
     "loop.machine": "RunOptions",
     "loop.run": "Run Step",
     "loop.runner": "AsyncRunStream RunStream",
+    "loop.replay": "Replay ReplayedCall replay",
     "loop.trajectory": "Trajectory trajectories",
     "message": """
         Completion DeveloperContent Frame Message Note Part Preamble Reasoning Repair SystemContent Text ToolCall
@@ -285,6 +287,8 @@ __all__ = [
     "Rendered",
     "Repair",
     "RepeatedCallError",
+    "Replay",
+    "ReplayedCall",
     "RepoBrowser",
     "RequestTimeoutError",
     "Run",
@@ -354,6 +358,7 @@ __all__ = [
     "render",
     "render_frames",
     "render_training",
+    "replay",
     "to_chat",
     "to_messages",
     "tool",

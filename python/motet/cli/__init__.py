@@ -30,6 +30,7 @@ COMMANDS = {
     "ask": ("ask", "ask a model; the answer goes to standard output, its cost to standard error"),
     "chat": ("chat", "hold a conversation in the terminal, with the cost of each answer"),
     "run": ("run", "run a tool loop: ask, call the tools, until the model has answered"),
+    "replay": ("replay", "go through a recorded run again, with other tools or another prompt from a step on"),
     "estimate": ("estimate", "estimate the cost of an answer; nothing is sent"),
     "models": ("models", "list the models with prices, context and grades"),
     "health": ("health", "check that a server responds and serves the model (exit code 1 if not)"),

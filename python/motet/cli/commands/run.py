@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import shlex
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from motet.cli.options import add_json, positive, seconds
 from motet.cli.question import add_prompt, add_question, ask_options, make_atom, prompt_of
 from motet.cli.style import Style
 from motet.cli.terminal import json_text
-from motet.schema.tool import to_tool
+from motet.cli.tool_names import tool_named
 
 EXAMPLES = (
     'motet run "Is Paris warm?" --tool weather:get_weather --max-cost 0.05',
@@ -56,7 +55,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     settings: dict[str, Any] = {
         **ask_options(options),
-        "tools": [_tool(name) for name in options.tool],
+        "tools": [tool_named(name) for name in options.tool],
         "max_steps": options.max_steps,
         "max_time": options.max_time,
         "tool_timeout": options.tool_timeout,
@@ -141,28 +140,3 @@ def _summary(run: motet.Run) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _tool(name: str) -> Any:
-    """The function that `MODULE:FUNCTION` names; `FUNCTION` may be dotted."""
-    module_name, _, path = name.partition(":")
-    if not module_name or not path:
-        raise UsageError(f"--tool must be MODULE:FUNCTION: {name!r}")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        value = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"--tool {name}: there is no module {error.name!r} in this folder or installed") from None
-    except Exception as error:
-        # A module runs code of its own, which may raise anything.
-        raise UsageError(f"--tool {name}: importing {module_name} fails: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.pop(0)
-    for attribute in path.split("."):
-        if not hasattr(value, attribute):
-            raise UsageError(f"--tool {name}: {module_name} has no {attribute!r}")
-        value = getattr(value, attribute)
-    try:
-        return to_tool(value)
-    except TypeError as error:
-        raise UsageError(f"--tool {name}: {error}") from error
