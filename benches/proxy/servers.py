@@ -107,6 +107,7 @@ class Servers:
         config.write_text(
             'model_list:\n  - model_name: "*"\n    litellm_params:\n      model: "hosted_vllm/*"\n'
             f'      api_base: "http://127.0.0.1:{upstream.port}/v1"\n      api_key: "none"\n'
+            'general_settings:\n  master_key: "sk-benchmark"\n  dangerously_permit_weak_or_unset_master_key: true\n'
         )
         return self._start("litellm", [program, "--config", str(config), "--host", "127.0.0.1", "--port", "{port}"])
 

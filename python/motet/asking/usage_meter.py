@@ -71,6 +71,7 @@ class UsageMeter:
         self._has_limit = (
             any(limit is not None for limit in limits) or bool(prepared.budgets) or prepared.answers_at_limit
         )
+        self._limits_cost = prepared.max_cost is not None or bool(prepared.budgets)
         self._price = Price()
         self._prompt_tokens = 0
         self._markup_tokens = 0
@@ -79,7 +80,7 @@ class UsageMeter:
         """Why the reasoning is to be ended and answered: set once it has reached its limit, or goes in circles."""
         self._reasoning_limit, self._limit_reason = self._find_reasoning_limit()
         self._repetition = RepetitionDetector() if prepared.answers_at_limit else None
-        if prepared.max_cost is None and not prepared.budgets:
+        if not self._limits_cost:
             return
         self._price, no_price = prepared.price(prepared.request.model)
         self._prompt_tokens = prepared.count(rendered)[0]
@@ -146,14 +147,15 @@ class UsageMeter:
             self._reasoning_tokens += tokens
             if self.interruption_reason is None:
                 self._check_reasoning(delta)
+        # Once for all limits: exact sums of money take longer than counting the tokens.
+        cost = self.cost if self._limits_cost else Decimal(0)
         try:
-            self._check()
+            self._check(cost)
         except LimitError as error:
             return error
         if self.reservation is None:
             return None
-        written = self._written
-        return self.reservation.spend(self._cost(written), self._cost(written + _NEXT_CHUNK))
+        return self.reservation.spend(cost, self._cost(self._written + _NEXT_CHUNK))
 
     @property
     def cost(self) -> Decimal:
@@ -178,7 +180,7 @@ class UsageMeter:
         elif self._repetition is not None and (repetition := self._repetition.feed(delta)) is not None:
             self.interruption_reason = _circle(repetition)
 
-    def _check(self) -> None:
+    def _check(self, cost: Decimal) -> None:
         prepared = self._prepared
         limit = None if prepared.answers_at_limit else prepared.max_reasoning_tokens
         if limit is not None and self._reasoning_tokens > limit:
@@ -196,7 +198,7 @@ class UsageMeter:
                 limit=max_tokens,
                 option="max_tokens",
             )
-        if prepared.max_cost is not None and self.cost > prepared.max_cost:
+        if prepared.max_cost is not None and cost > prepared.max_cost:
             raise MaxCostError(
                 f"the answer costs more than max_cost={prepared.max_cost} dollars; "
                 "the stream was ended, and the received part is in .partial",
