@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,7 @@ def test_keys_of_upstreams_and_clients_stay_apart() -> None:
         import httpx
 
         headers = {"authorization": f"Bearer {KEY}"}
-        response = httpx.post(url + PATHS["chat"], json=body_of("chat"), headers=headers, timeout=30)
+        response = httpx.post(url + PATHS["chat"], json=body_of("chat"), headers=headers, timeout=10)
         assert response.status_code == 200
         received = [str(request.headers) for request in server.requests]
         assert all("upstream-key" in text and KEY not in text for text in received)
@@ -102,6 +104,22 @@ def test_proxies_of_one_state_keep_a_budget_together(tmp_path: Path) -> None:
     costs = [Decimal(reply.headers["x-motet-cost"]) for reply in replies if reply.status == 200]
     assert len(costs) >= 1 and [reply.status for reply in replies].count(402) == 6 - len(costs)
     assert asyncio.run(spent_of("alice", tmp_path / "proxy.sqlite3")) == sum(costs) <= Decimal("0.2")
+
+
+def test_requests_of_a_budget_run_side_by_side(tmp_path: Path) -> None:
+    """They do although they set no `max_tokens`, and the server's context is not known."""
+    both = threading.Barrier(2, timeout=10)
+    backend = FakeBackend(lambda _: PLAIN)
+    backend.before = both.wait  # type: ignore[assignment]
+    upstream = Upstream(backend=backend, price={"input": "1", "output": "1"}, harmony=True)
+    headers = {"authorization": "Bearer correct-horse"}
+
+    def ask() -> int:
+        proxy = app(upstream, keys=["a:correct-horse:5"], state=tmp_path / "state")
+        return asyncio.run(call(proxy, "POST", PATHS["chat"], body_of("chat", model="local"), headers)).status
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [future.result() for future in [pool.submit(ask) for _ in range(2)]] == [200, 200]
 
 
 def test_costs_are_in_the_figures() -> None:
@@ -155,7 +173,7 @@ def test_names_of_models_reach_no_address(name: str) -> None:
     with proxied(PLAIN, PLAIN) as (url, server):
         import httpx
 
-        response = httpx.post(url + PATHS["chat"], json=body_of("chat") | {"model": name}, timeout=30)
+        response = httpx.post(url + PATHS["chat"], json=body_of("chat") | {"model": name}, timeout=10)
         assert response.status_code < 500
         assert all(request.body is None or request.body.get("model") == name for request in server.requests)
 

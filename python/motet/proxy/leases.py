@@ -10,6 +10,7 @@ from decimal import Decimal
 from motet.asking.request import PreparedRequest
 from motet.asking.usage_meter import UsageMeter
 from motet.backend import Prepared
+from motet.catalog import Context, Spec, speaks_harmony
 from motet.errors import MaxCostError, RequestTimeoutError
 from motet.limits import Budget
 from motet.proxy.clients import Client
@@ -19,8 +20,11 @@ __all__ = ["Lease"]
 
 log = logging.getLogger("motet.proxy")
 
-LEASE_SECONDS, RENEWAL_SECONDS = 60.0, 15.0
-"""How long a reservation holds, and when it is extended: that of a killed proxy is free again after a minute."""
+LEASE_SECONDS, RENEWAL_SECONDS = 15.0, 4.0
+"""How long a reservation holds, and when it is extended: that of a killed proxy is free again after 15 seconds."""
+GPT_OSS_CONTEXT = 131_072
+"""Tokens of prompt and answer together, of both models (their model card). It bounds the cost of a request to a server
+whose context is not known: without a bound it would reserve all that is left, and others would wait for it."""
 POLL_SECONDS, MAX_POLL_SECONDS = 0.05, 1.0
 """Between two attempts of a request that waits for others; doubled after each."""
 
@@ -42,7 +46,8 @@ class Lease:
         limit = self._client.limit
         if limit is None:
             return prepared
-        reservation = UsageMeter(rendered, replace(prepared, budgets=(Budget(limit),))).reservation
+        bounded = replace(prepared, spec=_bounded(prepared), budgets=(Budget(limit),))
+        reservation = UsageMeter(rendered, bounded).reservation
         assert reservation is not None, "the meter of a request with a budget reserves"
         most = reservation.most
         if most is not None and prepared.answers_at_limit:
@@ -96,3 +101,13 @@ class Lease:
         await self._state.settle(self._client.name, self._id, budget.spent - self._spent_before)
         renewing.cancel()
         self._budget = None
+
+
+def _bounded(prepared: PreparedRequest) -> Spec:
+    """The spec with the context of gpt-oss, if that is the model and its server's context is not known."""
+    spec, request = prepared.spec, prepared.request
+    is_harmony = speaks_harmony(request.model) if request.harmony is None else request.harmony
+    if not is_harmony or spec.gain.size.context.tokens is not None:
+        return spec
+    size = replace(spec.gain.size, context=Context(GPT_OSS_CONTEXT))
+    return replace(spec, gain=replace(spec.gain, size=size))
