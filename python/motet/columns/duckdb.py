@@ -23,7 +23,9 @@ def register(connection: duckdb.DuckDBPyConnection, *, prefix: str = "harmony_",
     for name in FUNCTIONS:
         keywords = options if name == "parse" else {}
         parameter = "UINTEGER[]" if name == "decode" else "VARCHAR"
-        connection.create_function(
+        # DuckDB's stub wants objects for the types; its function takes their names as well.
+        create_function: Any = connection.create_function
+        create_function(
             f"{prefix}{name}",
             functools.partial(_apply, name, keywords),
             [parameter],

@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql.functions import pandas_udf
+from pyspark.sql import DataFrame, functions
 from pyspark.sql.pandas.types import from_arrow_type
 from pyspark.sql.types import LongType, StructField, StructType
 
@@ -46,6 +45,8 @@ def count_udf(**options: Any) -> Any:
         counts = pa.chunked_array(count(pa.array(series, from_pandas=True), **options))
         return counts.to_pandas(integer_object_nulls=True)
 
+    # The module gets this name from another one, which type checkers do not see.
+    pandas_udf: Any = functions.__dict__["pandas_udf"]
     return pandas_udf(count_series, returnType=LongType())
 
 
