@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from motet._sqlite import BUSY_SECONDS, transaction, write_ahead
+from motet._sqlite import open_shared, transaction
 from motet.errors import ConfigError
 from motet.ledgers.entry import APPLICATION_ID, TABLES, VERSION, LedgerEntry, insert
 
@@ -42,12 +42,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     Raises `ConfigError` for a file of another kind or of a later version.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        write_ahead(connection)
-        # A crash of the machine may lose the last rows, and leaves no half one; a killed process loses none.
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection = open_shared(path)
         [application], [version] = [
             connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
         ]

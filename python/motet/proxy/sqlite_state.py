@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 import time
 from array import array
@@ -14,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from motet._sqlite import BUSY_SECONDS, transaction, write_ahead
+from motet._sqlite import open_shared, transaction
 from motet.proxy.state import (
     REASONING_DAYS,
     RESERVATION_DAYS,
@@ -75,15 +74,10 @@ class SqliteState:
             raise StateError(f"the file does not keep the state of the proxy: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        name = ":memory:"
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-            name = str(self._path)
-        connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        write_ahead(connection)
-        # A crash of the machine may lose the last writes, and leaves no half one; a killed process loses none.
-        connection.execute("PRAGMA synchronous = NORMAL")
+        if self._path is None:
+            connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        else:
+            connection = open_shared(self._path)
         connection.executescript(_TABLES)
         self._remove_old(connection)
         return connection
