@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,23 +105,25 @@ def test_policy_allows_the_own_script_alone() -> None:
 
 
 class _Running:
-    """A request that runs."""
+    """A request, which runs unless it has a status."""
 
-    def __init__(self, id: str, started: float) -> None:
+    def __init__(self, id: str, started: float, status: int | None = None) -> None:
         self.id = id
         self.started = started
+        self.status = status
 
     def row(self) -> RequestRow:
         """Its figures."""
         return RequestRow(
-            id=self.id, started=self.started, api="chat", model="m", client="c", is_streamed=True, status=None,
+            id=self.id, started=self.started, api="chat", model="m", client="c", is_streamed=True, status=self.status,
             seconds=1.0, first_token_seconds=None, input=None, cached=None, tokens={}, repairs={}, cost=None, error=None,
         )  # fmt: skip
 
 
 def test_processes_show_the_rows_of_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = Activity(tmp_path)
-    monkeypatch.setattr(os, "getpid", lambda: 1)
+    parent = os.getppid()
+    monkeypatch.setattr(os, "getpid", lambda: parent)
     other = Activity(tmp_path)
     here.begin(_Running("a", 1.0))
     other.begin(_Running("b", 2.0))
@@ -129,6 +132,20 @@ def test_processes_show_the_rows_of_each_other(tmp_path: Path, monkeypatch: pyte
     assert [row["id"] for row in here.rows()] == ["b", "a"]
     here.write()
     assert [row["id"] for row in other.rows()] == ["b", "a"]
+
+
+def test_requests_of_a_killed_process_do_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait(60)
+    here = Activity(tmp_path)
+    monkeypatch.setattr(os, "getpid", lambda: process.pid)
+    killed = Activity(tmp_path)
+    ended = _Running("ended", 1.0, status=200)
+    killed.begin(ended)
+    killed.end(ended)
+    killed.begin(_Running("cut", 2.0))
+    killed.write()
+    assert [row["id"] for row in here.rows()] == ["ended"]
 
 
 def test_rows_of_ended_requests_are_bounded() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from motet.proxy.process_files import ProcessFile
 
 __all__ = ["Activity", "RequestRow"]
 
@@ -65,7 +64,7 @@ class Activity:
     def __init__(self, folder: Path | None = None) -> None:
         self._running: dict[str, _Watched] = {}
         self._ended: deque[dict[str, Any]] = deque(maxlen=MAX_ENDED)
-        self._file = None if folder is None else folder / f"{os.getpid()}.rows"
+        self._file = ProcessFile(folder, ".rows")
 
     def begin(self, request: _Watched) -> None:
         """Shows a request from now on."""
@@ -79,19 +78,14 @@ class Activity:
     def rows(self) -> list[dict[str, Any]]:
         """The requests of all processes, the newest first."""
         rows = self._own_rows()
-        for file in [] if self._file is None else self._file.parent.glob("*.rows"):
-            # A process may be writing its first.
-            with contextlib.suppress(OSError, ValueError):
-                if file != self._file:
-                    rows += json.loads(file.read_bytes())
+        for others, is_alive in self._file.others():
+            # What a killed process was answering does not run any more, and how it ended is not known.
+            rows += [row for row in others if is_alive or row["status"] is not None]
         return sorted(rows, key=lambda row: row["started"], reverse=True)
 
     def write(self) -> None:
         """Writes the rows for the other processes, if there are any."""
-        if self._file is not None:
-            part = self._file.with_suffix(".part-rows")
-            part.write_text(json.dumps(self._own_rows()), "utf-8")
-            part.replace(self._file)
+        self._file.write(self._own_rows())
 
     def _own_rows(self) -> list[dict[str, Any]]:
         running = list(self._running.values())[-MAX_RUNNING:]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import contextlib
-import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -13,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from motet.dialects.replies import ReplyUsage
+from motet.proxy.process_files import ProcessFile
 
 __all__ = ["Figures", "Statistics"]
 
@@ -148,7 +146,7 @@ class Statistics:
     def __init__(self, folder: Path | None = None) -> None:
         self._figures = Figures()
         self._models: set[str] = set()
-        self._file = None if folder is None else folder / f"{os.getpid()}.json"
+        self._file = ProcessFile(folder, ".json")
         self._has_changed = False
 
     @property
@@ -205,12 +203,9 @@ class Statistics:
 
     def write(self) -> None:
         """Writes the figures for the other processes, if there are any and something has changed."""
-        if self._file is not None and self._has_changed:
+        if self._has_changed:
             self._has_changed = False
-            # Without a flush to the disk: figures do not outlive the machine.
-            part = self._file.with_suffix(".part")
-            part.write_text(json.dumps(self._figures.to_dict()), "utf-8")
-            part.replace(self._file)
+            self._file.write(self._figures.to_dict())
 
     def text(self) -> str:
         """The figures of all processes, in the text format of Prometheus."""
@@ -220,22 +215,11 @@ class Statistics:
         """The figures of all processes."""
         total = Figures()
         total.add(self._figures)
-        for file in [] if self._file is None else self._file.parent.glob("*.json"):
-            # A process may be writing its first.
-            with contextlib.suppress(OSError, ValueError):
-                if file != self._file:
-                    other = Figures.from_dict(json.loads(file.read_bytes()))
-                    other.running = other.running if _is_alive(int(file.stem)) else 0
-                    total.add(other)
+        for shape, is_alive in self._file.others():
+            other = Figures.from_dict(shape)
+            other.running = other.running if is_alive else 0
+            total.add(other)
         return total
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except OSError:
-        return False
-    return True
 
 
 def _series(name: str, labels: Iterable[Iterable[str]]) -> _Series:
