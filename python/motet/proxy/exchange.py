@@ -18,7 +18,7 @@ from motet.asking.client import ModelClient
 from motet.asking.episode import Episode
 from motet.asking.request import PreparedRequest
 from motet.asking.stream import AsyncAnswerStream
-from motet.backend import Request
+from motet.backend import Prepared, Request
 from motet.dialects.api_request import ApiRequest
 from motet.dialects.replies import ApiFailure, ReplyEnd, ReplyWriter, Shape, VisibleEvents, message_events
 from motet.dialects.responses_tools import with_custom_arguments
@@ -100,6 +100,7 @@ class Exchange:
         """`None`: nothing has arrived yet."""
         self._target = target
         self._lease = Lease(services.state, client, self.id)
+        self._rendered: Prepared | None = None
         self._visible = VisibleEvents(single_call=request.single_call)
         self._stops = StopStrings(request.stops)
         self._seen_kinds: set[str] = set()
@@ -169,7 +170,13 @@ class Exchange:
         prepared = await self.prepare()
         if self.client.limit is None:
             return prepared
-        return await self._lease.reserve(prepared, self._target.backend.prepare(prepared.request))
+        return await self._lease.reserve(prepared, self._render(prepared))
+
+    def _render(self, prepared: PreparedRequest) -> Prepared:
+        """The request as the upstream gets it, made once: its budget, its lane and its count need it."""
+        if self._rendered is None:
+            self._rendered = self._target.backend.prepare(prepared.request)
+        return self._rendered
 
     def _output(self) -> Output[Any]:
         schema = self.request.schema
@@ -178,7 +185,7 @@ class Exchange:
     async def count(self) -> int:
         """Tokens of the prompt, without sending it."""
         prepared = await self.prepare()
-        return prepared.count(self._target.backend.prepare(prepared.request))[0]
+        return prepared.count(self._render(prepared))[0]
 
     async def whole(self) -> Shape:
         """The reply as one object. Raises `MotetError`."""
@@ -192,7 +199,7 @@ class Exchange:
     async def _whole(self) -> Shape:
         prepared = await self._reserve()
         try:
-            if prepared.on_limit == "answer" and self._target.backend.prepare(prepared.request).lane == "chat":
+            if prepared.on_limit == "answer" and self._render(prepared).lane == "chat":
                 # Only what is streamed can be ended, and some services send less with a stream.
                 prepared = replace(prepared, on_limit="raise")
             self.answer = await ModelClient(self._target.backend, _unchanged).aask(prepared)
@@ -204,7 +211,7 @@ class Exchange:
             self.record(HUNG_UP)
             raise
         if self.answer.usage is None or self.answer.usage.input is None:
-            self.prompt_tokens = prepared.count(self._target.backend.prepare(prepared.request))[0]
+            self.prompt_tokens = prepared.count(self._render(prepared))[0]
         writer = self.writer = self.api.writer(self)
         writer.start()
         for event in message_events(self.answer.message):
@@ -371,7 +378,7 @@ class Exchange:
         self._status = status
         self._end_time = time.monotonic()
         self._error = None if error is None else type(error).__name__
-        seconds, usage = time.monotonic() - self._start_time, None if self.end is None else self.end.usage
+        seconds, usage = self._end_time - self._start_time, None if self.end is None else self.end.usage
         self.services.statistics.record(
             api=self.api.name,
             model=self.request.model if error is None else "",

@@ -54,9 +54,6 @@ class Lease:
             # A second request, which answers where the reasoning of the first is ended, costs as much at most.
             most *= 2
         funds = await self._funds(limit, reservation.least, most, prepared.request.timeout)
-        granted = funds.granted or Decimal(0)
-        self._spent_before = limit - granted
-        self._budget = Budget(limit, spent=self._spent_before)
         if funds.granted is None:
             raise MaxCostError(
                 f"the budget of {limit} dollars is used up: {funds.spent} are spent, and this request needs "
@@ -65,6 +62,8 @@ class Lease:
                 option="budget",
                 cost=Decimal(0),
             )
+        self._spent_before = limit - funds.granted
+        self._budget = Budget(limit, spent=self._spent_before)
         self._renewing = asyncio.create_task(self._renew())
         return replace(prepared, budgets=(self._budget,))
 
