@@ -8,28 +8,23 @@ from motet.errors import ConfigError
 from motet.proxy.sqlite_state import SqliteState
 from motet.proxy.state import State
 
-__all__ = ["is_address", "open_state"]
+__all__ = ["open_state"]
 
 _REDIS = ("redis", "rediss", "unix")
 _POSTGRESQL = ("postgresql", "postgres")
 
 
-def is_address(name: str) -> bool:
-    """True for the address of a server, false for the path of a file. Raises `ConfigError` for an unknown server."""
-    scheme, separator, _ = name.partition("://")
-    if separator and scheme not in (*_REDIS, *_POSTGRESQL):
-        raise ConfigError(f"the state is kept in redis:// or postgresql://, or in a file, and not in {scheme!r}")
-    return bool(separator)
-
-
 def open_state(place: str | Path | None) -> State:
     """A state in Redis or PostgreSQL by its address, in a file by its path, or in memory. Raises `ConfigError`."""
-    if not isinstance(place, str) or not is_address(place):
+    if not isinstance(place, str) or "://" not in place:
         return SqliteState(place)
-    if place.partition("://")[0] in _REDIS:
+    scheme = place.partition("://")[0]
+    if scheme in _REDIS:
         from motet.proxy.redis_state import RedisState
 
         return RedisState(place)
-    from motet.proxy.postgresql_state import PostgresqlState
+    if scheme in _POSTGRESQL:
+        from motet.proxy.postgresql_state import PostgresqlState
 
-    return PostgresqlState(place)
+        return PostgresqlState(place)
+    raise ConfigError(f"the state is kept in redis:// or postgresql://, or in a file, and not in {scheme!r}")
