@@ -38,8 +38,8 @@ LOW_BUDGET_TOKENS, MEDIUM_BUDGET_TOKENS = 4_000, 16_000
 """Of `thinking.budget_tokens`: up to these the effort is low, and medium. gpt-oss takes no number of tokens."""
 
 BILLING_HEADER = "x-anthropic-billing-header:"
-"""Claude Code's first block of the system prompt begins so. It is for Anthropic's billing, and differs in each request:
-no server could use its cache of the prompt's beginning again."""
+"""Claude Code's first block of the system prompt begins so (anthropics/claude-code, issue 68900). It is for Anthropic's
+billing, and differs in each request: no server could use its cache of the prompt's beginning again."""
 
 _TOOL: Mapping[str, Check] = {
     "type": choice("custom"),

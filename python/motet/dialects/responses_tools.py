@@ -29,7 +29,8 @@ __all__ = [
 INPUT = "input"
 """The argument of a custom tool's function."""
 _PLAIN_NAMESPACE = "functions"
-"""Codex puts all functions and custom tools into a namespace of this name for some models."""
+"""Codex puts all functions and custom tools into a namespace of this name for some models (openai/codex:
+`DEFAULT_FUNCTION_NAMESPACE` in codex-rs/protocol/src/tool_name.rs)."""
 _PARAMETERS: Mapping[str, Any] = {
     "type": "object",
     "properties": {INPUT: {"type": "string"}},
