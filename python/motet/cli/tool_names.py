@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 from pathlib import Path
@@ -9,10 +10,21 @@ from pathlib import Path
 from motet.cli.failure import UsageError
 from motet.schema.tool import Tool, to_tool
 
-__all__ = ["tool_named"]
+__all__ = ["add_tools", "tools_of"]
 
 
-def tool_named(name: str) -> Tool:
+def add_tools(parser: argparse.ArgumentParser, help_text: str) -> None:
+    parser.add_argument(
+        "--tool", action="append", default=[], metavar="MODULE:FUNCTION", help=f"{help_text}; repeatable"
+    )
+
+
+def tools_of(options: argparse.Namespace) -> list[Tool]:
+    """The tools that the options name."""
+    return [_tool_named(name) for name in options.tool]
+
+
+def _tool_named(name: str) -> Tool:
     """The function that `MODULE:FUNCTION` names; `FUNCTION` may be dotted."""
     module_name, _, path = name.partition(":")
     if not module_name or not path:

@@ -14,9 +14,11 @@ from motet._atomic_files import write_whole
 from motet._plot import Bar, bars_svg, bars_text
 from motet.cli.cost_report import dollars
 from motet.cli.failure import UsageError
+from motet.cli.options import add_json
 from motet.cli.table import table
 from motet.cli.terminal import json_text
 from motet.ledgers.costs import GROUPINGS, CostRow
+from motet.ledgers.ledger import VARIABLE
 
 EXAMPLES = (
     "motet costs usage.db",
@@ -37,16 +39,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--since", metavar="TIME", help="from this time on: 7d, 24h, 2026-11-26 (UTC)")
     parser.add_argument("--until", metavar="TIME", help="before this time")
-    parser.add_argument("--json", action="store_true", help="print JSON, with exact money as text")
+    add_json(parser, "print JSON, with exact money as text")
     parser.add_argument("--plot", action="store_true", help="print bars below the table")
     parser.add_argument("--svg", metavar="FILE", help="write the bars as a picture")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the rows to a .parquet file; needs pyarrow")
 
 
 def run(options: argparse.Namespace) -> None:
-    path = options.ledger or os.environ.get("MOTET_LEDGER")
+    path = options.ledger or os.environ.get(VARIABLE)
     if not path:
-        raise UsageError("name the file of a ledger, or set MOTET_LEDGER")
+        raise UsageError(f"name the file of a ledger, or set {VARIABLE}")
     if not Path(path).is_file():
         # A ledger would be made otherwise.
         raise UsageError(f"no such ledger: {path!r}")

@@ -14,7 +14,7 @@ from motet.cli.options import add_color, add_json, positive
 from motet.cli.question import add_service, make_atom
 from motet.cli.style import Style
 from motet.cli.terminal import json_text
-from motet.cli.tool_names import tool_named
+from motet.cli.tool_names import add_tools, tools_of
 from motet.loop.replay import ReplayedCall, replay_steps
 from motet.message import Message, Text
 
@@ -30,13 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="start", type=positive, default=1, metavar="N", help="the first changed step (1)"
     )
-    parser.add_argument(
-        "--tool",
-        action="append",
-        default=[],
-        metavar="MODULE:FUNCTION",
-        help="run the calls of this tool again, and keep all other results; repeatable",
-    )
+    add_tools(parser, "run the calls of this tool again, and keep all other results")
     parser.add_argument("--prompt", metavar="TEXT", help="the last user message instead of the run's; needs --live")
     parser.add_argument(
         "--live",
@@ -59,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(describe(error)) from error
     if options.start > max(len(recorded.steps), 1):
         raise UsageError(f"--from {options.start}: the run has {len(recorded.steps)} steps")
-    tools = [tool_named(name) for name in options.tool]
+    tools = tools_of(options)
     state, is_changed = _replayed(recorded, tools, options)
     if options.live and is_changed:
         # The model of the run, unless another is named.

@@ -17,7 +17,7 @@ from motet.cli.options import add_json, positive, seconds
 from motet.cli.question import add_prompt, add_question, ask_options, make_atom, prompt_of
 from motet.cli.style import Style
 from motet.cli.terminal import json_text
-from motet.cli.tool_names import tool_named
+from motet.cli.tool_names import add_tools, tools_of
 
 EXAMPLES = (
     'motet run "Is Paris warm?" --tool weather:get_weather --max-cost 0.05',
@@ -29,13 +29,7 @@ EXAMPLES = (
 def add(parser: argparse.ArgumentParser) -> None:
     add_prompt(parser)
     add_question(parser, tools=False)
-    parser.add_argument(
-        "--tool",
-        action="append",
-        default=[],
-        metavar="MODULE:FUNCTION",
-        help="a function of a module in this folder or of an installed package; repeatable",
-    )
+    add_tools(parser, "a function of a module in this folder or of an installed package")
     parser.add_argument("--checkpoint", metavar="FILE", help="save the run here; resume it if the file exists")
     parser.add_argument(
         "--unfinished",
@@ -55,7 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     settings: dict[str, Any] = {
         **ask_options(options),
-        "tools": [tool_named(name) for name in options.tool],
+        "tools": tools_of(options),
         "max_steps": options.max_steps,
         "max_time": options.max_time,
         "tool_timeout": options.tool_timeout,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from motet._atomic_files import write_whole
 from motet.cli.failure import FAILURE, OK, UsageError
-from motet.cli.options import add_color, positive, seconds, url
+from motet.cli.options import add_color, add_json, positive, seconds, url
 from motet.cli.progress import ProgressLine
 from motet.cli.style import Style
 from motet.cli.table import table
@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="exit code 1 for inconclusive probes, too")
     parser.add_argument("--list", action="store_true", help="print the probes; nothing is sent")
     parser.add_argument("--all", action="store_true", help="print the probes that pass, too")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json(parser)
     parser.add_argument("--html", metavar="FILE", help="write the report as a page")
     parser.add_argument("--badge", metavar="FILE", help="write an SVG with the number of passed probes")
     add_color(parser)
