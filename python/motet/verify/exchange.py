@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["REFUSED", "Call", "Exchange"]
+__all__ = ["REASONING_KEYS", "REFUSED", "Call", "Exchange"]
 
 REFUSED = frozenset(range(400, 500))
 """Statuses that blame the request."""
 REASONING_KEYS = ("reasoning_content", "reasoning")
+"""Under which servers write reasoning, and read that of a history."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from motet import _core
-from motet.verify.exchange import Exchange
+from motet.verify.exchange import REASONING_KEYS
+from motet.verify.judgments import find_markup, judge_unicode, require_finish
 from motet.verify.probe import Probe
 from motet.verify.session import Doubt, Failure, Inconclusive, Session, expect, require
-from motet.verify.situations import UNICODE
 
-__all__ = ["PROBES", "find_markup"]
-
-_LEAKED_HEADER = re.compile(r"^(assistant)?(analysis|commentary|final)(?=[A-Z<{ ]|to=)|assistantfinal|to=functions\.\w")
-
-
-def find_markup(text: str) -> str | None:
-    """Markers, or a header without them, in a text that a user would see."""
-    for marker in _core.MARKERS.values():
-        if marker in text:
-            return marker
-    match = _LEAKED_HEADER.search(text)
-    return None if match is None else match.group()
+__all__ = ["PROBES"]
 
 
 def _text(session: Session) -> str | None:
@@ -45,7 +32,7 @@ def _reasoning(session: Session) -> str | None:
     exchange = session.answer("puzzle")
     if exchange.reasoning:
         require(exchange.reasoning not in exchange.content, "the reasoning is in the content as well")
-        keys = {key for message in exchange.messages for key in ("reasoning_content", "reasoning") if message.get(key)}
+        keys = {key for message in exchange.messages for key in REASONING_KEYS if message.get(key)}
         return f"as {' and '.join(sorted(keys))}"
     counted, written = exchange.count("completion_tokens"), _core.count(exchange.content)
     if counted is not None and counted > written + 40:
@@ -54,10 +41,10 @@ def _reasoning(session: Session) -> str | None:
 
 
 def _finish(session: Session) -> str | None:
-    finish = session.answer("plain").finish
-    if finish == "length":
+    exchange = session.answer("plain")
+    if exchange.finish == "length":
         raise Inconclusive("the answer was cut")
-    require(finish == "stop", f"the finish reason is {finish!r}, not 'stop'")
+    require_finish(exchange, "stop")
     return None
 
 
@@ -84,22 +71,13 @@ def _unicode(session: Session) -> str | None:
     return judge_unicode(session.answer("unicode"))
 
 
-def judge_unicode(exchange: Exchange) -> str | None:
-    """Whether characters arrive whole that take several tokens."""
-    if "\ufffd" in exchange.content and UNICODE[2:6] in exchange.content:
-        raise Doubt(f"characters are broken: {exchange.content!r:.80}")
-    if UNICODE not in exchange.content:
-        raise Inconclusive(f"the model wrote another text: {exchange.content!r:.60}")
-    return None
-
-
 def _no_call(session: Session) -> str | None:
     message = session.answer("unneeded")
     if message.calls:
         raise Inconclusive("the model called a tool")
     if not message.content:
         raise Inconclusive("the model did not answer")
-    require(message.finish == "stop", f"the finish reason is {message.finish!r}, not 'stop'")
+    require_finish(message, "stop")
     return None
 
 

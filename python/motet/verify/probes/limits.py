@@ -7,9 +7,9 @@ from typing import Any
 
 from motet import _core
 from motet.verify.exchange import Exchange
+from motet.verify.judgments import expect_no_markup, require_finish
 from motet.verify.probe import Probe
-from motet.verify.probes.answers import find_markup
-from motet.verify.session import Failure, Inconclusive, Session, Skip, expect, require
+from motet.verify.session import Failure, Inconclusive, Session, Skip, require
 from motet.verify.situations import LONG_TEXT, SITUATIONS, say
 
 __all__ = ["PROBES"]
@@ -30,7 +30,7 @@ def _cut(name: str) -> Any:
         counted = exchange.count("completion_tokens")
         if exchange.finish == "stop" and counted is not None and counted < limit:
             raise Inconclusive(f"the answer ended after {counted} tokens")
-        require(exchange.finish == "length", f"the finish reason is {exchange.finish!r}, not 'length'")
+        require_finish(exchange, "length")
         if counted is not None:
             require(counted <= limit + _SPARE, f"{counted} tokens are written, and {limit} were asked for")
         return None
@@ -40,18 +40,18 @@ def _cut(name: str) -> Any:
 
 def _cut_reasoning(session: Session) -> str | None:
     exchange = session.answer("cut_reasoning")
-    expect(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    expect_no_markup(exchange)
     if exchange.content and not exchange.reasoning and session.answer("puzzle").reasoning:
         raise Failure(f"the cut reasoning is in the content: {exchange.content!r:.80}")
     if exchange.content:
         raise Inconclusive("the model answered within the limit")
-    require(exchange.finish == "length", f"the finish reason is {exchange.finish!r}, not 'length'")
+    require_finish(exchange, "length")
     return None
 
 
 def _cut_call(session: Session) -> str | None:
     exchange = session.answer("cut_call")
-    expect(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    expect_no_markup(exchange)
     counted = exchange.count("completion_tokens")
     if exchange.finish == "stop" and not exchange.calls and counted is not None and counted < _CUT_CALL_TOKENS:
         raise Inconclusive("the model made no call")
@@ -60,13 +60,13 @@ def _cut_call(session: Session) -> str | None:
         if whole:
             raise Inconclusive("the call is whole within the limit")
         raise Failure(f"a cut call has the finish reason {exchange.finish!r}")
-    require(exchange.finish == "length", f"the finish reason is {exchange.finish!r}, not 'length'")
+    require_finish(exchange, "length")
     return None
 
 
 def _stop(session: Session) -> str | None:
     exchange = session.answer("stop")
-    require(exchange.finish == "stop", f"the finish reason is {exchange.finish!r}, not 'stop'")
+    require_finish(exchange, "stop")
     require("7" not in exchange.content, f"the answer goes on behind the stop string: {exchange.content!r:.60}")
     if not exchange.content:
         raise Failure("the answer is empty: the stop string was found in the reasoning")

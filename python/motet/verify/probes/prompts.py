@@ -7,6 +7,7 @@ from typing import Any
 
 from motet import _core
 from motet.harmony import render
+from motet.verify.exchange import REASONING_KEYS
 from motet.verify.probe import Probe
 from motet.verify.session import Failure, Session, Skip, require
 from motet.verify.situations import GET_WEATHER, LONG_TEXT, history, say, tool
@@ -14,8 +15,6 @@ from motet.verify.situations import GET_WEATHER, LONG_TEXT, history, say, tool
 __all__ = ["PROBES"]
 
 _LONG = _core.count(LONG_TEXT)
-_KEYS = ("reasoning_content", "reasoning")
-"""Under which servers read the reasoning of a history."""
 _CLOSE = 0.8
 """The share of a text's tokens by which a prompt must grow if the text is in it."""
 
@@ -80,7 +79,7 @@ def _description(session: Session) -> str | None:
 
 def _reasoning(session: Session) -> str | None:
     problems = []
-    for key in _KEYS:
+    for key in REASONING_KEYS:
         try:
             _grows(session, history(), history(reasoning={key: LONG_TEXT}), key, tools=[GET_WEATHER])
             return f"under {key}"
@@ -91,7 +90,7 @@ def _reasoning(session: Session) -> str | None:
 
 def _old_reasoning(session: Session) -> str | None:
     turn = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}, say("pong")]
-    for key in _KEYS:
+    for key in REASONING_KEYS:
         long = [turn[0], {**turn[1], key: LONG_TEXT}, turn[2]]
         exchange = session.chat(messages=long, max_tokens=16)
         if exchange.refused:
@@ -144,7 +143,9 @@ def _accept(session: Session, messages: Any, **fields: Any) -> None:
 
 def _preamble(session: Session) -> str | None:
     keys = [
-        key for key in _KEYS if session.chat(messages=history(reasoning={key: "Weather."}), max_tokens=16, **_TOOLS).ok
+        key
+        for key in REASONING_KEYS
+        if session.chat(messages=history(reasoning={key: "Weather."}), max_tokens=16, **_TOOLS).ok
     ]
     require(keys, "reasoning beside calls is refused")
     for key in keys:

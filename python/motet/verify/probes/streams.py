@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
+from motet.verify.exchange import REASONING_KEYS
+from motet.verify.judgments import expect_no_markup, expect_object, judge_parallel, judge_unicode, require_finish
 from motet.verify.probe import Probe
-from motet.verify.probes.answers import find_markup, judge_unicode
-from motet.verify.probes.tools import judge_parallel
 from motet.verify.session import Failure, Inconclusive, Session, expect, require
 from motet.verify.situations import SITUATIONS
 
@@ -55,7 +55,7 @@ def _order(session: Session) -> str | None:
     exchange = session.answer("stream_puzzle")
     kinds = []
     for message in exchange.messages:
-        if message.get("reasoning") or message.get("reasoning_content"):
+        if any(map(message.get, REASONING_KEYS)):
             kinds.append("reasoning")
         if message.get("content"):
             kinds.append("content")
@@ -106,7 +106,7 @@ def _call(session: Session) -> str | None:
     exchange = session.called("stream_call")
     [call, *_] = exchange.calls
     require(call.name == "get_weather", f"the name is {call.name!r}, not 'get_weather'")
-    expect(isinstance(call.value, dict), f"the joined arguments are no JSON object: {call.arguments!r:.80}")
+    expect_object(call, "the joined arguments")
     return None
 
 
@@ -147,14 +147,13 @@ def _call_pieces(session: Session) -> str | None:
 
 def _call_clean(session: Session) -> str | None:
     exchange = session.called("stream_call")
-    expect(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    expect_no_markup(exchange)
     expect("get_weather" not in exchange.content, f"the call is in the content too: {exchange.content!r:.80}")
     return None
 
 
 def _call_finish(session: Session) -> str | None:
-    finish = session.called("stream_call").finish
-    require(finish == "tool_calls", f"the finish reason is {finish!r}, not 'tool_calls'")
+    require_finish(session.called("stream_call"), "tool_calls")
     return None
 
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from motet import _core
 from motet.schema.conformance import conforms
-from motet.verify.exchange import Exchange
+from motet.verify.judgments import expect_no_markup, expect_object, judge_parallel, require_finish
 from motet.verify.probe import Probe
-from motet.verify.probes.answers import find_markup
 from motet.verify.session import Failure, Inconclusive, Session, expect, require
 from motet.verify.situations import ADDRESS, COLOUR
 
@@ -30,7 +29,7 @@ def _name(session: Session) -> str | None:
 def _arguments(session: Session) -> str | None:
     for call in session.called("call").calls:
         require(isinstance(call.arguments, str), f"the arguments are {type(call.arguments).__name__}, not a text")
-        expect(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
+        expect_object(call)
         if call.value != {"city": "Zürich"}:
             raise Inconclusive(f"the model wrote other arguments: {call.arguments!r:.80}")
     return None
@@ -49,14 +48,13 @@ def _type(session: Session) -> str | None:
 
 
 def _finish(session: Session) -> str | None:
-    finish = session.called("call").finish
-    require(finish == "tool_calls", f"the finish reason is {finish!r}, not 'tool_calls'")
+    require_finish(session.called("call"), "tool_calls")
     return None
 
 
 def _clean(session: Session) -> str | None:
     exchange = session.called("call")
-    expect(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    expect_no_markup(exchange)
     for call in exchange.calls:
         leaked = [marker for marker in _core.MARKERS.values() if marker in f"{call.name}{call.arguments}"]
         expect(not leaked, f"the call has {leaked}")
@@ -78,7 +76,7 @@ def _reasoning(session: Session) -> str | None:
 def _unicode(session: Session) -> str | None:
     [call, *_] = session.called("call_unicode").calls
     expect("\ufffd" not in str(call.arguments), f"characters are broken: {call.arguments!r:.80}")
-    expect(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
+    expect_object(call)
     if call.value != {"city": "青い 🌍"}:
         raise Inconclusive(f"the model wrote other arguments: {call.arguments!r:.80}")
     return None
@@ -86,7 +84,7 @@ def _unicode(session: Session) -> str | None:
 
 def _nested(session: Session) -> str | None:
     [call, *_] = session.called("call_nested").calls
-    expect(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
+    expect_object(call)
     if not conforms(call.value, ADDRESS):
         raise Inconclusive(f"the model wrote other arguments: {call.arguments!r:.80}")
     return None
@@ -102,17 +100,6 @@ def _empty(session: Session) -> str | None:
 
 def _parallel(session: Session) -> str | None:
     return judge_parallel(session.called("call_twice", 2))
-
-
-def judge_parallel(exchange: Exchange) -> str | None:
-    """Whether two calls of one turn stay apart."""
-    first, second = exchange.calls[:2]
-    require(first.id != second.id, f"two calls have the id {first.id!r}")
-    for call in (first, second):
-        expect(isinstance(call.value, dict), f"the arguments are no JSON object: {call.arguments!r:.80}")
-    if [first.value, second.value] != [{"city": "Bern"}, {"city": "Rome"}]:
-        raise Inconclusive(f"the model wrote other arguments: {first.arguments!r:.40}, {second.arguments!r:.40}")
-    return None
 
 
 def _required(session: Session) -> str | None:
@@ -171,7 +158,7 @@ def _schema_of(name: str, schema: Any, *, enforced: bool = True) -> Any:
 
 def _schema_reasoning(session: Session) -> str | None:
     exchange = session.answer("schema")
-    expect(find_markup(exchange.content) is None, f"the content has markup: {exchange.content!r:.80}")
+    expect_no_markup(exchange)
     if not exchange.reasoning:
         raise Inconclusive("the model did not reason")
     return None
