@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from motet import _core
 from motet.view.edit_script import StepBudget, changed_regions, common_prefix
@@ -14,6 +14,8 @@ from motet.view.sources import transcript
 from motet.view.transcript import Transcript, channel_of
 
 __all__ = ["Change", "Difference", "FramePair", "Parting", "diff"]
+
+Frames: TypeAlias = Sequence[TranscriptFrame]
 
 _TEXT_BEFORE = 24
 """Tokens of the frame before the parting that `Parting.before` has: one or two lines of a terminal."""
@@ -144,33 +146,30 @@ def diff(a: Any, b: Any, **options: Any) -> Difference:
     return Difference(first, second, pairs, _parting(first, second, ids), ids)
 
 
-def _aligned(a: Sequence[TranscriptFrame], b: Sequence[TranscriptFrame]) -> Iterator[FramePair]:
+def _aligned(a: Frames, b: Frames) -> Iterator[FramePair]:
     """Pairs of equal frames, and between them pairs of frames of one role and channel."""
-    keys = [[frame.ids.tobytes() for frame in frames] for frames in (a, b)]
     # Each level has a budget of its own: where all frames differ, the first one uses up its own.
-    by_ids, by_channel = StepBudget(), StepBudget()
-    a_place = b_place = 0
-    for a_start, a_end, b_start, b_end in [
-        *changed_regions(keys[0], keys[1], by_ids),
-        (len(a), len(a), len(b), len(b)),
-    ]:
-        yield from map(FramePair, a[a_place:a_start], b[b_place:b_start])
-        yield from _aligned_by_channel(a[a_start:a_end], b[b_start:b_end], by_channel)
-        a_place, b_place = a_end, b_end
+    by_channel = StepBudget()
+    for pairs, a_rest, b_rest in _stretches(a, b, lambda frame: frame.ids.tobytes(), StepBudget()):
+        yield from pairs
+        for similar, a_alone, b_alone in _stretches(a_rest, b_rest, _role_and_channel, by_channel):
+            yield from similar
+            yield from [FramePair(frame, None) for frame in a_alone]
+            yield from [FramePair(None, frame) for frame in b_alone]
 
 
-def _aligned_by_channel(
-    a: Sequence[TranscriptFrame], b: Sequence[TranscriptFrame], budget: StepBudget
-) -> Iterator[FramePair]:
-    keys = [[(frame.role, channel_of(frame)) for frame in frames] for frames in (a, b)]
+def _role_and_channel(frame: TranscriptFrame) -> tuple[str, str]:
+    return frame.role, channel_of(frame)
+
+
+def _stretches(
+    a: Frames, b: Frames, key_of: Callable[[TranscriptFrame], object], budget: StepBudget
+) -> Iterator[tuple[Iterable[FramePair], Frames, Frames]]:
+    """Pairs of frames with equal keys, and the frames behind them, up to the next pair, whose keys differ."""
+    regions = changed_regions([key_of(frame) for frame in a], [key_of(frame) for frame in b], budget)
     a_place = b_place = 0
-    for a_start, a_end, b_start, b_end in [
-        *changed_regions(keys[0], keys[1], budget),
-        (len(a), len(a), len(b), len(b)),
-    ]:
-        yield from map(FramePair, a[a_place:a_start], b[b_place:b_start])
-        yield from [FramePair(frame, None) for frame in a[a_start:a_end]]
-        yield from [FramePair(None, frame) for frame in b[b_start:b_end]]
+    for a_start, a_end, b_start, b_end in [*regions, (len(a), len(a), len(b), len(b))]:
+        yield map(FramePair, a[a_place:a_start], b[b_place:b_start]), a[a_start:a_end], b[b_start:b_end]
         a_place, b_place = a_end, b_end
 
 

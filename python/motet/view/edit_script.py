@@ -74,7 +74,7 @@ def _shortest(a: Sequence[Any], b: Sequence[Any], budget: StepBudget) -> list[Re
         frontiers.append(frontier)
         reached = array("i", bytes(4 * (2 * edits + 5)))
         for diagonal in range(-edits, edits + 1, 2):
-            place_a = _next_place(frontier, diagonal, edits)
+            place_a, _ = _next_place(frontier, diagonal, edits)
             place_b = place_a - diagonal
             if place_a < len(a) and 0 <= place_b < len(b):
                 place_a += common_prefix(a, b, place_a, place_b)
@@ -85,14 +85,15 @@ def _shortest(a: Sequence[Any], b: Sequence[Any], budget: StepBudget) -> list[Re
     return None
 
 
-def _next_place(frontier: array[int], diagonal: int, edits: int) -> int:
-    """The furthest place in `a` that one more edit, an insertion or a deletion, reaches on a diagonal."""
+def _next_place(frontier: array[int], diagonal: int, edits: int) -> tuple[int, bool]:
+    """The furthest place in `a` that one more edit reaches on a diagonal, and whether the edit is an insertion and not
+    a deletion."""
     if edits == 0:
-        return 0
+        return 0, False
     above, left = frontier[diagonal + edits + 2], frontier[diagonal + edits]
     if diagonal == -edits or (diagonal != edits and left < above):
-        return above
-    return left + 1
+        return above, True
+    return left + 1, False
 
 
 def _traced_back(a: Sequence[Any], b: Sequence[Any], frontiers: Sequence[array[int]]) -> list[Region]:
@@ -101,10 +102,8 @@ def _traced_back(a: Sequence[Any], b: Sequence[Any], frontiers: Sequence[array[i
     end_a, end_b = len(a), len(b)
     for edits in range(len(frontiers) - 1, 0, -1):
         diagonal = end_a - end_b
-        place_a = _next_place(frontiers[edits], diagonal, edits)
+        place_a, is_insertion = _next_place(frontiers[edits], diagonal, edits)
         place_b = place_a - diagonal
-        above, left = frontiers[edits][diagonal + edits + 2], frontiers[edits][diagonal + edits]
-        is_insertion = diagonal == -edits or (diagonal != edits and left < above)
         before_a, before_b = (place_a, place_b - 1) if is_insertion else (place_a - 1, place_b)
         if regions and regions[-1][0] == place_a and regions[-1][2] == place_b:
             _, last_a, _, last_b = regions.pop()
