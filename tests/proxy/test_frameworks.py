@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import json
+import operator
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,32 +109,34 @@ def test_pydantic_ai_runs_tools(api: str, stream: bool) -> None:
         assert "sunny in Zürich" in prompt and "I need the weather." in prompt
 
 
+def check_langchain_calls(model: Any) -> None:
+    """A call, the answer to its result, and a streamed call."""
+    from langchain_core.messages import HumanMessage, ToolMessage
+
+    question = HumanMessage("How is the weather?")
+    first = model.invoke([question])
+    assert first.tool_calls[0]["args"] == {"city": "Zürich"}
+    last = model.invoke([question, first, ToolMessage("sunny", tool_call_id=first.tool_calls[0]["id"])])
+    assert last.text == ANSWER
+    whole = functools.reduce(operator.add, model.stream("How is the weather?"))
+    assert whole.tool_calls[0]["args"] == {"city": "Zürich"}
+
+
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_langchain_openai_binds_tools(api: str, face: str) -> None:
     chat_openai = pytest.importorskip("langchain_openai").ChatOpenAI
-    from langchain_core.messages import HumanMessage, ToolMessage
 
     with proxied(CALL, PLAIN, CALL, final('{"city":"Bern","degrees":3}'), face=face) as (url, _):
         model = chat_openai(
             model=MODEL, base_url=f"{url}/v1", api_key="unused", use_responses_api=api == "responses", max_retries=0
         )
         bound = model.bind_tools(TOOLS["chat"])
-        first = bound.invoke([HumanMessage("How is the weather?")])
-        assert first.tool_calls[0]["args"] == {"city": "Zürich"}
-        result = ToolMessage("sunny", tool_call_id=first.tool_calls[0]["id"])
-        last = bound.invoke([HumanMessage("How is the weather?"), first, result])
-        assert last.text == ANSWER
-        chunks = list(bound.stream("How is the weather?"))
-        whole = chunks[0]
-        for chunk in chunks[1:]:
-            whole += chunk
-        assert whole.tool_calls[0]["args"] == {"city": "Zürich"}
+        check_langchain_calls(bound)
         assert model.with_structured_output(Weather).invoke("Bern?") == Weather(city="Bern", degrees=3)
 
 
 def test_langchain_anthropic_binds_tools(face: str) -> None:
     chat_anthropic = pytest.importorskip("langchain_anthropic").ChatAnthropic
-    from langchain_core.messages import HumanMessage, ToolMessage
 
     with proxied(CALL, PLAIN, CALL, face=face) as (url, _):
         model = chat_anthropic(
@@ -143,16 +147,7 @@ def test_langchain_anthropic_binds_tools(face: str) -> None:
             thinking={"type": "enabled", "budget_tokens": 2000},
             max_retries=0,
         ).bind_tools(TOOLS["anthropic"])
-        first = model.invoke([HumanMessage("How is the weather?")])
-        assert first.tool_calls[0]["args"] == {"city": "Zürich"}
-        result = ToolMessage("sunny", tool_call_id=first.tool_calls[0]["id"])
-        last = model.invoke([HumanMessage("How is the weather?"), first, result])
-        assert last.text == ANSWER
-        chunks = list(model.stream("How is the weather?"))
-        whole = chunks[0]
-        for chunk in chunks[1:]:
-            whole += chunk
-        assert whole.tool_calls[0]["args"] == {"city": "Zürich"}
+        check_langchain_calls(model)
 
 
 @pytest.mark.parametrize("provider", ["openai", "hosted_vllm", "anthropic", "openai/responses"])

@@ -24,6 +24,7 @@ import pytest
 
 from motet.proxy.stores import open_state
 from motet.testing import ScriptedServer
+from tests.support.child_processes import children
 from tests.support.proxies import MODEL, PATHS, body_of
 from tests.support.server_scripts import ANSWER, PLAIN
 from tests.support.state_servers import postgresql_server, redis_server
@@ -61,11 +62,6 @@ def running_proxy(upstream: str, place: str) -> Iterator[tuple[str, int]]:
     finally:
         process.terminate()
         process.communicate(timeout=60)
-
-
-def children(process: int) -> list[int]:
-    """The processes that a process has started."""
-    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 async def spent_of(client: str, place: str) -> Decimal:

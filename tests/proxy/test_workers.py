@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from motet.testing import ScriptedServer
+from tests.support.child_processes import children
 from tests.support.proxies import PATHS, TOOLS, body_of
 from tests.support.server_scripts import CALL
 
@@ -58,7 +59,3 @@ def test_workers_replace_each_other(tmp_path: Path) -> None:
     assert process.returncode == 0, log
     assert "another takes its place" in log
     assert "Traceback" not in log
-
-
-def children(process: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
