@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,25 @@ def test_unreachable_service_leaves_the_batch_to_be_continued(tmp_path: Path) ->
             it.client.watch(tmp_path / "b")
         assert texts(it.run(tmp_path / "b")) == answers()
         assert len(it.service.jobs) == len(it.uploads) == 3
+
+
+class LateListService(BatchService):
+    """The list has no job in its first three responses."""
+
+    lists = 0
+
+    def shapes(self) -> Iterator[Mapping[str, Any]]:
+        self.lists += 1
+        return super().shapes() if self.lists > 3 else iter(())
+
+
+def test_job_that_is_listed_late_is_not_created_twice(tmp_path: Path) -> None:
+    build(tmp_path / "b", count=2)
+    with batch_server(service=LateListService(faults={"create_batch": [LOST]})) as it:
+        with pytest.raises(ConnectionFailedError, match="submit again, which looks for it first"):
+            it.client.submit(tmp_path / "b")
+        assert texts(it.run(tmp_path / "b")) == answers(2)
+        assert set(it.service.answered.values()) == {1}
 
 
 def test_refused_job_is_an_error(tmp_path: Path) -> None:

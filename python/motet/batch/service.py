@@ -30,6 +30,9 @@ Service: TypeAlias = "Backend | BatchClient | None"
 """Where a function sends its requests. `None`: to the service that the environment names."""
 
 _POLICY = RetryPolicy(tries=5, max_wait=30.0, max_retry_after=600.0)
+_LIST_LAG = 10.0
+"""Seconds until the list of batches has a job whose creation was requested by a process that was killed, or that got no
+response."""
 
 
 def submit(
@@ -178,6 +181,7 @@ class BatchClient(Closing):
 
     def submit_part(self, batch: Batch, part: Part, on_progress: Callable[[str, int, int], None] | None) -> Batch:
         """Uploads a file, and creates its job. Each step is saved."""
+        is_continued = part.file is not None
         if part.file is None:
             progress: UploadProgress | None = None
             if on_progress is not None:
@@ -187,16 +191,18 @@ class BatchClient(Closing):
             batch = batch.with_part(part)
             batch.save()
         assert part.file is not None
-        batch = batch.with_part(replace(part, job=self._create(part.file, batch.url)))
+        batch = batch.with_part(replace(part, job=self._create(part.file, batch.url, is_continued)))
         batch.save()
         return batch
 
-    def _create(self, file_id: str, url: str) -> BatchJob:
+    def _create(self, file_id: str, url: str, is_continued: bool) -> BatchJob:
         """The job of a file: the one that exists, else a new one.
 
         A file belongs to one part, as custom ids differ between batches. So a job of it is the one that was created
-        before a kill, or by a request whose response was lost.
+        before a kill, or by a request whose response was lost. `is_continued`: there may have been such a request.
         """
+        if is_continued and self._job_of(file_id) is None:
+            self.retry.clock.sleep(_LIST_LAG)
         failures = 0
         while True:
             job = self._job_of(file_id)
