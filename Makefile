@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust -name '*.rs' -o -name '*.txt' -path 'rust/*' -o -name 'merges.z' -o -name 'Cargo.toml') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test state snapshots browser pictures test-free-threaded frameworks clients evaluations tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
+.PHONY: demo test state kills snapshots browser pictures test-free-threaded frameworks clients evaluations tables trainers engine-plugins engine check stub check-workflows docs bench instructions fuzz format clean
 
 # A question, a tool call and the answer, streamed by channel, with the bill: a scripted replay, without key or network.
 demo: $(VENV)/built
@@ -19,6 +19,12 @@ test: $(VENV)/tools
 # workers on each; `make test` skips the servers that are not installed, and kills twice.
 state: $(VENV)/tools
 	MOTET_KILLS=1 $(BIN)/pytest -rs tests/proxy/test_state.py tests/proxy/test_kills.py
+
+# SIGKILL and crashes at many moments of commands, batches, questions with a checkpoint, runs, ledgers and data sets;
+# `make test` has a few of each.
+kills: $(VENV)/tools
+	MOTET_KILLS=1 $(BIN)/pytest tests/properties/test_kills.py tests/columns/test_files.py tests/loop/test_checkpoint.py \
+		tests/ledgers/test_processes.py tests/tune/test_file_safety.py
 
 # On a free-threaded Python: the tests without peers, which have no wheels for it.
 test-free-threaded: $(VENV)/built

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,22 +18,11 @@ from motet.columns import _source
 from tests.support.command_line import command, run
 from tests.support.completions import CALL, STRIPPED
 from tests.support.processes import environment
+from tests.support.table_files import write_table
 
 TEXTS = [CALL, None, "plain", STRIPPED, '<|channel|>final<|message|>Hi é,\n"you"<|return|>'] * 30
 PARSED = [None if row is None else motet.parse(row).text for row in TEXTS]
 OUTPUT = "out.parquet"
-
-
-def write(path: Path, rows: list[Any], group: int = 40) -> None:
-    """The rows in the column `completion`, beside their numbers, in the format of the suffix."""
-    if path.suffix == ".parquet":
-        pq.write_table(pa.table({"number": range(len(rows)), "completion": rows}), path, row_group_size=group)
-    elif path.suffix == ".csv":
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["number", "completion"], *enumerate(rows)])
-    else:
-        lines = [json.dumps({"number": number, "completion": row}) for number, row in enumerate(rows)]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +34,7 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
 def test_parse_writes_a_row_for_each_row(tmp_path: Path, suffix: str) -> None:
     source, rows = tmp_path / f"in{suffix}", TEXTS
-    write(source, rows)
+    write_table(source, rows)
     report = command("parse", str(source), "--column", "completion", "-o", OUTPUT, folder=tmp_path)
     table = pq.read_table(tmp_path / OUTPUT)
     # An empty field of CSV is an empty text.
@@ -62,7 +49,7 @@ def test_parse_writes_a_row_for_each_row(tmp_path: Path, suffix: str) -> None:
 
 
 def test_finished_jobs_are_not_repeated(tmp_path: Path) -> None:
-    write(tmp_path / "in.parquet", TEXTS)
+    write_table(tmp_path / "in.parquet", TEXTS)
     words = ("parse", "in.parquet", "--column", "completion", "-o", OUTPUT, "--json")
     report = command(*words, folder=tmp_path)
     written = (tmp_path / OUTPUT).stat().st_mtime_ns
@@ -75,10 +62,10 @@ def test_finished_jobs_are_not_repeated(tmp_path: Path) -> None:
 
 
 def test_columns_to_keep_are_chosen(tmp_path: Path) -> None:
-    write(tmp_path / "in.parquet", TEXTS)
+    write_table(tmp_path / "in.parquet", TEXTS)
     command("parse", "in.parquet", "--column", "completion", "--keep", "", "-o", OUTPUT, folder=tmp_path)
     assert pq.read_schema(tmp_path / OUTPUT).names == ["completion", "parsed"]
-    write(tmp_path / "in.jsonl", TEXTS)
+    write_table(tmp_path / "in.jsonl", TEXTS)
     command("count", "in.jsonl", "--column", "completion", "--keep", "number", "-o", "n.parquet", folder=tmp_path)
     table = pq.read_table(tmp_path / "n.parquet")
     assert table.schema.names == ["line", "completion", "number", "tokens"]
@@ -88,7 +75,7 @@ def test_columns_to_keep_are_chosen(tmp_path: Path) -> None:
 def test_ids_in_text_files_need_the_option(tmp_path: Path) -> None:
     ids = motet.encode(CALL, special="token")
     for name in ("in.jsonl", "in.csv"):
-        write(tmp_path / name, [ids, ids])
+        write_table(tmp_path / name, [ids, ids])
         command("parse", name, "--ids", "--column", "completion", "-o", f"{name}.parquet", folder=tmp_path)
         [row, _] = pq.read_table(tmp_path / f"{name}.parquet")["parsed"].to_pylist()
         assert row["tool_calls"][0]["trusted"]
@@ -110,8 +97,8 @@ def test_unreadable_lines_keep_their_rows(tmp_path: Path) -> None:
 
 
 def test_wrong_tables_are_refused_before_any_work(tmp_path: Path) -> None:
-    write(tmp_path / "in.parquet", TEXTS)
-    write(tmp_path / "in.jsonl", TEXTS)
+    write_table(tmp_path / "in.parquet", TEXTS)
+    write_table(tmp_path / "in.jsonl", TEXTS)
     pq.write_table(pa.table({"completion": ["a"], "parsed": [1]}), tmp_path / "taken.parquet")
     for words, message in (
         (("in.parquet", "--column", "x", "-o", OUTPUT), "no column 'x'; its columns are number, completion"),
@@ -129,7 +116,7 @@ def test_wrong_tables_are_refused_before_any_work(tmp_path: Path) -> None:
 
 
 def test_count_and_cost_report_without_output(tmp_path: Path) -> None:
-    write(tmp_path / "in.parquet", TEXTS)
+    write_table(tmp_path / "in.parquet", TEXTS)
     counted = json.loads(command("count", "in.parquet", "--column", "completion", "--json", folder=tmp_path))
     tokens = sum(motet.count(row) for row in TEXTS if row is not None)
     assert counted["tokens"] == {"completion": tokens}
@@ -176,16 +163,15 @@ sys.exit(main(sys.argv[2:]))
 """A command that is killed before the call of this number that changes files."""
 
 
+@pytest.mark.skipif("MOTET_KILLS" not in os.environ, reason="MOTET_KILLS=1 steps through all moments, for a minute")
 def test_kills_lose_no_row_and_double_none(tmp_path: Path) -> None:
-    """`MOTET_KILLS=1` steps through all moments, which takes a minute."""
-    write(tmp_path / "in.parquet", TEXTS, group=10)
-    step = int(os.environ.get("MOTET_KILLS", "23"))
+    write_table(tmp_path / "in.parquet", TEXTS, group=10)
     words = ("parse", "in.parquet", "--column", "completion", "-o", OUTPUT, "--no-tokens")
     code, kills = -9, 0
     while code == -9:
         # Each run is killed later than the one before, and goes on where that one stopped.
         kills += 1
-        program = [sys.executable, "-c", KILLED, str(kills * step), *words]
+        program = [sys.executable, "-c", KILLED, str(kills), *words]
         code = subprocess.run(program, cwd=tmp_path, env=environment(), capture_output=True, timeout=60).returncode
     assert code == 0
     assert kills > 1
@@ -196,9 +182,9 @@ def test_kills_lose_no_row_and_double_none(tmp_path: Path) -> None:
 
 
 def test_parts_of_a_changed_source_are_refused(tmp_path: Path) -> None:
-    write(tmp_path / "in.parquet", TEXTS, group=10)
+    write_table(tmp_path / "in.parquet", TEXTS, group=10)
     words = ("parse", "in.parquet", "--column", "completion", "-o", OUTPUT)
     program = [sys.executable, "-c", KILLED, "20", *words]
     subprocess.run(program, cwd=tmp_path, env=environment(), capture_output=True, timeout=60)
-    write(tmp_path / "in.parquet", TEXTS[1:], group=10)
+    write_table(tmp_path / "in.parquet", TEXTS[1:], group=10)
     assert "or the source has changed" in command(*words, folder=tmp_path, code=2)
