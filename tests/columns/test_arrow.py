@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import motet
 from motet import columns
-from tests.support.arrow_arrays import ID_TYPES, TEXT_TYPES, layout
+from tests.support.arrow_arrays import ID_TYPES, TEXT_TYPES, layout, parsed_row
 from tests.support.completions import CALL, wild_ids, wild_text
 
 randoms = st.randoms(use_true_random=False)
@@ -26,53 +26,17 @@ def as_list(column: columns.Column) -> list[Any]:
     return array.to_pylist()
 
 
-def parsed(raw: Any, **options: Any) -> dict[str, Any] | None:
-    """The row of a completion, by `motet.parse`."""
-    if raw is None:
-        return None
-    completion = motet.parse(raw, **options)
-    calls = [
-        {
-            "id": call.id,
-            "name": call.name,
-            "arguments": call.arguments,
-            "recipient": call.recipient,
-            "trusted": call.trusted,
-        }
-        for call in completion.tool_calls
-    ]
-    repairs = [
-        {
-            "code": repair.code,
-            "position": repair.position,
-            "text": repair.text,
-            "message": repair.message,
-            "count": repair.count,
-        }
-        for repair in completion.repairs
-    ]
-    return {
-        "reasoning": completion.reasoning,
-        "preamble": completion.preamble,
-        "text": completion.text,
-        "tool_calls": calls,
-        "stop": completion.stop,
-        "repairs": repairs,
-        "tokens": {"other": 0, **completion.tokens},
-    }
-
-
 @given(st.lists(st.none() | wild_text, max_size=8), st.sampled_from(TEXT_TYPES), randoms)
 def test_parsed_text_equals_parse(rows: list[str | None], kind: pa.DataType, chance: random.Random) -> None:
     column = columns.parse(layout(rows, kind, chance), ["get_weather"], threads=chance.randrange(1, 4))
-    assert as_list(column) == [parsed(row, tools=["get_weather"]) for row in rows]
+    assert as_list(column) == [parsed_row(row, tools=["get_weather"]) for row in rows]
 
 
 @given(st.lists(st.none() | wild_ids, max_size=8), st.sampled_from(ID_TYPES), randoms)
 def test_parsed_ids_equal_parse(rows: list[list[int] | None], kind: pa.DataType, chance: random.Random) -> None:
     limit = 2**31 if "int32" in str(kind) else 2**32
     rows = [row if row is None else [number % limit for number in row] for row in rows]
-    assert as_list(columns.parse(layout(rows, kind, chance))) == [parsed(row) for row in rows]
+    assert as_list(columns.parse(layout(rows, kind, chance))) == [parsed_row(row) for row in rows]
 
 
 @given(st.lists(st.none() | st.text() | wild_text, max_size=8), st.sampled_from(TEXT_TYPES), randoms)
@@ -91,7 +55,7 @@ def test_tokens_equal_count_encode_and_decode(rows: list[str | None], kind: pa.D
 def test_invalid_utf8_reads_as_replacement_characters(rows: list[bytes]) -> None:
     # Strings whose producer has not checked them.
     for array in (pa.array(rows, pa.binary()), pa.array(rows, pa.binary()).view(pa.string())):
-        assert as_list(columns.parse(array)) == [parsed(row) for row in rows]
+        assert as_list(columns.parse(array)) == [parsed_row(row) for row in rows]
         texts = [row.decode(errors="replace") for row in rows]
         assert as_list(columns.count(array)) == list(map(motet.count, texts))
         assert as_list(columns.encode(array)) == list(map(motet.encode, texts))
@@ -121,7 +85,7 @@ def test_tokens_of_text_are_counted_on_request() -> None:
     [row] = as_list(columns.parse(text, tokens=False))
     assert row["tokens"] is None
     [row] = as_list(columns.parse(ids, tokens=False))
-    assert row["tokens"] == parsed(CALL)["tokens"]  # type: ignore[index]
+    assert row["tokens"] == parsed_row(CALL)["tokens"]  # type: ignore[index]
 
 
 def test_many_rows_are_divided_into_blocks() -> None:

@@ -21,6 +21,7 @@ SMALL = {
     "dataset/speed.py": ["--gigabytes", "0.0001"],
     "tokenizer/compare.py": ["--help"],
     "columns.py": ["--help"],
+    "columns_cluster.py": ["--help"],
     "proxy/compare.py": ["--help"],
     "proxy/load.py": ["--help"],
 }

@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+import motet
+
 TEXT_TYPES = (
     pa.string(),
     pa.large_string(),
@@ -63,3 +65,39 @@ def _run_end_encoded(values: list[Any], kind: pa.DataType) -> pa.Array:
     runs = [(key, len(list(group))) for key, group in itertools.groupby(values)]
     ends = pa.array(itertools.accumulate(length for _, length in runs), kind.run_end_type)
     return pa.RunEndEncodedArray.from_arrays(ends, _array([value for value, _ in runs], kind.value_type), kind)
+
+
+def parsed_row(raw: Any, **options: Any) -> dict[str, Any] | None:
+    """The row of a completion, by `motet.parse`."""
+    if raw is None:
+        return None
+    completion = motet.parse(raw, **options)
+    calls = [
+        {
+            "id": call.id,
+            "name": call.name,
+            "arguments": call.arguments,
+            "recipient": call.recipient,
+            "trusted": call.trusted,
+        }
+        for call in completion.tool_calls
+    ]
+    repairs = [
+        {
+            "code": repair.code,
+            "position": repair.position,
+            "text": repair.text,
+            "message": repair.message,
+            "count": repair.count,
+        }
+        for repair in completion.repairs
+    ]
+    return {
+        "reasoning": completion.reasoning,
+        "preamble": completion.preamble,
+        "text": completion.text,
+        "tool_calls": calls,
+        "stop": completion.stop,
+        "repairs": repairs,
+        "tokens": {"other": 0, **completion.tokens},
+    }
