@@ -8,6 +8,7 @@ import http.client
 import itertools
 import json
 import re
+import socket
 import threading
 from typing import Any
 
@@ -379,8 +380,10 @@ def test_requests_are_recorded() -> None:
 # Connections that end.
 
 
-@pytest.mark.parametrize("turn", [Turn(PLAIN * 20, delay=0.005), Turn(PLAIN, delay=30), Fault("silence_before")])
-def test_client_disconnect_is_recorded(turn: Any) -> None:
+@pytest.mark.parametrize(
+    "turn", [Turn(PLAIN * 20, delay=0.005), Turn(PLAIN, delay=30), Fault("silence_before"), Fault("comments", after=1)]
+)
+def test_client_disconnect_is_recorded(turn: Any, caplog: pytest.LogCaptureFixture) -> None:
     with ScriptedServer([turn]) as server:
         host, port = server.url.removeprefix("http://").split(":")
         connection = http.client.HTTPConnection(host, int(port))
@@ -391,6 +394,18 @@ def test_client_disconnect_is_recorded(turn: Any) -> None:
         assert not server.hung_up.is_set()
         connection.sock.close()
         assert server.hung_up.wait(5)
+    assert not caplog.records
+
+
+def test_client_that_sends_half_a_body_leaves_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    with ScriptedServer() as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+            while not server.connections:
+                pass
+        assert server.hung_up.wait(5)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("kind", ["reset", "close", "half_event", "reset_before", "close_before"])

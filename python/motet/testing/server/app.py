@@ -13,7 +13,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
@@ -181,7 +181,7 @@ class ScriptedServer(Closing):
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app = web.Application(client_max_size=64 * 1024 * 1024, middlewares=[self._note_hang_up])
         self._add_routes(app.router)
         self._runner = runner = web.AppRunner(app, shutdown_timeout=0.05)
         await runner.setup()
@@ -192,6 +192,19 @@ class ScriptedServer(Closing):
             await self._stop.wait()
         finally:
             await runner.cleanup()
+
+    @web.middleware
+    async def _note_hang_up(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Cancels a handler whose client has closed the connection: aiohttp logs all other exceptions as errors."""
+        try:
+            return await handler(request)
+        except ConnectionError:
+            if request.transport is not None and not request.transport.is_closing():
+                raise
+            self.hung_up.set()
+            raise asyncio.CancelledError from None
 
     def _add_routes(self, router: web.UrlDispatcher) -> None:
         path = self.face.path
@@ -395,29 +408,24 @@ class ScriptedServer(Closing):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
         ending = ""
-        try:
-            for place, event in enumerate(stream_events(turn, chunks, body, self.face)):
-                if isinstance(event, str):
-                    ending = event
-                    break
-                if place:
-                    await self._wait(request, turn.delay)
-                for part in _sliced(event, turn.slice):
-                    await response.write(part)
-                    if turn.slice is not None:
-                        await asyncio.sleep(0)
-            while ending == "comments":
-                await response.write(b": still there\n\n")
-                await asyncio.sleep(0.02)
-            if not ending:
-                await response.write_eof()
-        except ConnectionError:
-            self.hung_up.set()
-            raise
+        for place, event in enumerate(stream_events(turn, chunks, body, self.face)):
+            if isinstance(event, str):
+                ending = event
+                break
+            if place:
+                await self._wait(request, turn.delay)
+            for part in _sliced(event, turn.slice):
+                await response.write(part)
+                if turn.slice is not None:
+                    await asyncio.sleep(0)
+        while ending == "comments":
+            await response.write(b": still there\n\n")
+            await asyncio.sleep(0.02)
         if ending:
             assert ending in ENDS
             await asyncio.sleep(FLUSH_SECONDS)
             return await self._break_off(request, ending)
+        await response.write_eof()
         return response
 
     def _error(
