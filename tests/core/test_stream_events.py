@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
+from typing import Any
+
+import pytest
 
 import motet
+from tests.support.completions import stream
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -65,3 +69,41 @@ def test_a_copied_parser_goes_on_with_its_own_events() -> None:
     assert [event.delta for event in parser.feed("two ")] == ["two "]
     assert [event.delta for event in other.feed("three ")] == ["three "]
     assert (before.text, parser.completion.text, other.completion.text) == ("one ", "one two ", "one three ")
+
+
+def test_words_read_twice_are_read_as_whole_text() -> None:
+    """A word whose event is known is read at once: not within a held character, a held role or a held marker."""
+    content = "a b. b 😀 b<b is b.assis b {}assistant b a < b <|en b ü" * 3
+    text = f"<|channel|>analysis<|message|>{content}<|end|><|start|>assistant<|channel|>final<|message|>{content}<|return|>"
+    units = text.encode("utf-16-le")
+    halves = [units[at : at + 2].decode("utf-16-le", "surrogatepass") for at in range(0, len(units), 2)]
+    raws: list[list[Any]] = [motet.encode(text, special="token"), list(text), halves]
+    for raw in raws:
+        events, completion = stream(raw)
+        assert completion == motet.parse(raw if isinstance(raw[0], int) else text)
+        assert [frame.content for frame in completion.frames] == [content] * 2
+        assert "".join([event.delta for event in events]) == content * 2
+
+
+def test_strict_excerpts_show_words_read_twice() -> None:
+    parser = motet.StreamParser(strict=True)
+    for chunk in ["<|channel|>", "final", "<|message|>", " one", " one", " one", "<|end|>"]:
+        parser.feed(chunk)
+    with pytest.raises(motet.ParseError, match="one one one"):
+        parser.feed("<|end|>")
+
+
+def test_a_list_of_events_that_is_kept_or_changed_stays_so() -> None:
+    parser = motet.StreamParser()
+    parser.feed("<|channel|>final<|message|>")
+    kept = [parser.feed("x") for _ in range(3)]
+    assert len({id(events) for events in kept}) == 3
+    events = parser.feed("y")
+    events.append(events[0])
+    assert [event.delta for event in parser.feed("z")] == ["z"]
+    del events[:]
+    assert ([event.delta for event in parser.feed("w")], events) == (["w"], [])
+    changed = parser.feed("v")
+    changed.clear()
+    del changed
+    assert [event.delta for event in parser.feed("u")] == ["u"]

@@ -4,11 +4,12 @@
 #[allow(dead_code)]
 mod reader;
 
+use motet::frame::Role;
 use motet::marker::Marker;
 use motet::parser::ParseOptions;
 use motet::parser::collect::FrameCollector;
-use motet::parser::stream::{Completion, StreamParser, parse_ids};
-use motet::{frame::Role, tokenizer};
+use motet::parser::stream::{Completion, Lane, StreamParser, is_plain, parse_ids, parse_str};
+use motet::tokenizer::{self, vocabulary};
 use std::sync::Arc;
 
 fn options(role: Option<Role>) -> Arc<ParseOptions> {
@@ -34,6 +35,7 @@ fn check(ids: &[u32], options: &Arc<ParseOptions>) {
     }
     let streamed = parser.finish(collector).expect("tolerant parsing never fails");
     assert_eq!(shown(&streamed), shown(&whole), "{ids:?}");
+    assert_eq!(shown(&fed_plain(ids, options)), shown(&whole), "{ids:?}");
     let strict = Arc::new(ParseOptions { strict: true, ..ParseOptions::clone(options) });
     let fault = whole.repairs.iter().find(|repair| repair.code.tier() == motet::error::Tier::Fault);
     match (parse_ids(ids, strict), fault) {
@@ -43,6 +45,18 @@ fn check(ids: &[u32], options: &Arc<ParseOptions>) {
         }
         (strict, fault) => panic!("{ids:?}: {strict:?} but {fault:?}"),
     }
+}
+
+/// The completion of ids of which each that is plain is read as such.
+fn fed_plain(ids: &[u32], options: &Arc<ParseOptions>) -> Completion {
+    let (mut parser, mut collector) = (StreamParser::new(Arc::clone(options)), FrameCollector::default());
+    for id in ids {
+        match vocabulary::ordinary_text(*id).filter(|text| is_plain(text)) {
+            Some(text) if parser.takes_plain(Lane::Ids) => parser.feed_plain(text, &mut collector),
+            _ => parser.feed_ids(&[*id], &mut collector).expect("ids only"),
+        }
+    }
+    parser.finish(collector).expect("tolerant parsing never fails")
 }
 
 fn word(text: &str) -> u32 {
@@ -158,6 +172,35 @@ fn nothing_that_was_said_is_taken_back() {
                 assert_eq!(early.frame.header, late.frame.header);
                 assert!(late.frame.content.starts_with(&early.frame.content));
             }
+        }
+    }
+}
+
+/// Text in chunks of every size, of which each that is plain is read as such.
+#[test]
+fn plain_chunks_of_text_are_read_as_others() {
+    let texts = [
+        "<|channel|>final<|message|>Is it 1 <2 or a <|mark|>? {}assistant<|channel|>final<|message|>Übersicht.assistan<|end|>",
+        "<|channel|>commentary to=functions.f<|message|>{\"a\": 1}assistant<|channel|>final<|message|>so<|return|>",
+        "analysisWe need this.assistantfinalHello there",
+    ];
+    let options = options(Some(Role::Assistant));
+    for text in texts {
+        let whole = parse_str(text, Arc::clone(&options)).expect("tolerant");
+        let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+        for size in 1..16 {
+            let (mut parser, mut collector) =
+                (StreamParser::new(Arc::clone(&options)), FrameCollector::default());
+            for cut in places.iter().step_by(size).chain([&text.len()]).collect::<Vec<_>>().windows(2) {
+                let chunk = &text[*cut[0]..*cut[1]];
+                if is_plain(chunk) && parser.takes_plain(Lane::Text) {
+                    parser.feed_plain(chunk, &mut collector);
+                } else {
+                    parser.feed_text(chunk, &mut collector).expect("text only");
+                }
+            }
+            let streamed = parser.finish(collector).expect("tolerant");
+            assert_eq!(shown(&streamed), shown(&whole), "{text} in chunks of {size}");
         }
     }
 }

@@ -3,6 +3,8 @@
 
 mod classes;
 mod columns;
+mod delta_cache;
+mod event_maker;
 mod events;
 mod ffi;
 mod from_python;

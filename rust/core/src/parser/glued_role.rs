@@ -7,6 +7,7 @@ use super::machine::{Parser, State};
 use crate::frame::{CHANNELS, Role};
 use crate::header_grammar::is_name_char;
 use crate::marker::Marker;
+use crate::parser::lexer::OPENING;
 use crate::parser::tool_names::TYPES;
 
 const ASSISTANT: &str = Role::Assistant.as_str();
@@ -45,17 +46,29 @@ fn whole_role_start(text: &str, before: &impl Fn() -> Option<char>) -> Option<us
 /// Where a beginning of `assistant` begins that the text ends with.
 #[inline]
 fn partial_role_start(text: &str, before: &impl Fn() -> Option<char>) -> Option<usize> {
-    let pair = match *text.as_bytes() {
+    if ends_as_role(text.as_bytes()) { role_start(text, before) } else { None }
+}
+
+/// Whether the last two letters of a text are those that a beginning of `assistant` may end with.
+#[inline]
+fn ends_as_role(text: &[u8]) -> bool {
+    let pair = match *text {
         [.., first, last] => [first, last],
         [only] => [0, only],
-        [] => return None,
+        [] => return false,
     };
     // One test of the last two letters: a branch for each could not be predicted.
-    let ends_as_role = pair[1] == b'a'
+    pair[1] == b'a'
         || PAIRS
             .iter()
-            .fold(false, |is_pair, bytes| is_pair | (u16::from_le_bytes(*bytes) == u16::from_le_bytes(pair)));
-    if ends_as_role { role_start(text, before) } else { None }
+            .fold(false, |is_pair, bytes| is_pair | (u16::from_le_bytes(*bytes) == u16::from_le_bytes(pair)))
+}
+
+/// Whether a text only adds to a content, whatever stands before it there: it has no beginning of a marker, and its end
+/// cannot be the beginning of a header.
+pub fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    !bytes.is_empty() && !bytes.contains(&OPENING[0]) && !may_end_in_header(bytes) && !ends_as_role(bytes)
 }
 
 /// The pairs of letters that beginnings of `assistant` end with.

@@ -15,7 +15,7 @@ use crate::tokenizer::vocabulary;
 const LONGEST_MARKER: usize = 13;
 
 /// The first bytes of every marker.
-const OPENING: &[u8] = b"<|";
+pub(super) const OPENING: &[u8] = b"<|";
 
 /// Replaces bytes that are not UTF-8, once per maximal prefix of a valid sequence: as in the format's own decoder
 /// (Unicode 16, section 3.9, U+FFFD substitution of maximal subparts).
@@ -59,6 +59,19 @@ impl IdLexer {
             }
             rest = behind;
         }
+    }
+
+    /// Whether bytes are held that further ids may complete.
+    #[inline]
+    pub fn holds_bytes(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Reads an ordinary id of a plain text, where a content is open and nothing is held.
+    #[inline]
+    pub fn feed_plain(&mut self, text: &str, parser: &mut Parser, sink: &mut impl Sink) {
+        parser.content(text, 1, sink);
+        self.at += 1;
     }
 
     /// An id that does not fit 32 bits; `written` is how it was given.
@@ -214,6 +227,19 @@ impl TextLexer {
         }
         let done = self.pieces(text, parser, sink);
         self.pending.extend_from_slice(text.as_bytes().get(done..).unwrap_or_default());
+    }
+
+    /// Whether bytes are held that further text may complete.
+    #[inline]
+    pub fn holds_bytes(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Reads a plain text, where a content is open and nothing is held.
+    #[inline]
+    pub fn feed_plain(&mut self, text: &str, parser: &mut Parser, sink: &mut impl Sink) {
+        parser.content(text, 0, sink);
+        self.at += text.len();
     }
 
     pub fn feed_bytes(&mut self, bytes: &[u8], parser: &mut Parser, sink: &mut impl Sink) {

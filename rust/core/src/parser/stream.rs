@@ -4,6 +4,7 @@ use crate::error::excerpt::{Item, Recent};
 use crate::error::{ParseError, Repair};
 use crate::frame::Stop;
 use crate::parser::collect::{ClassifiedFrame, FrameCollector};
+pub use crate::parser::glued_role::is_plain;
 use crate::parser::lexer::{IdLexer, TextLexer};
 use crate::parser::machine::Parser;
 use crate::parser::{ChannelTokens, ParseOptions, Sink};
@@ -86,6 +87,31 @@ impl StreamParser {
         lexer.feed_bytes(bytes, parser, sink);
         track_excerpt(parser, recent, bytes);
         Ok(())
+    }
+
+    /// Whether a chunk of this lane whose text is plain ([`is_plain`]) only adds that text to the open content: see
+    /// [`StreamParser::feed_plain`].
+    #[inline]
+    pub fn takes_plain(&self, lane: Lane) -> bool {
+        // Strict parsing keeps its input, for the excerpts of faults.
+        self.parser.in_content()
+            && !self.parser.is_strict()
+            && match &self.lexer {
+                Some(Lexer::Ids(lexer, _)) => lane == Lane::Ids && !lexer.holds_bytes(),
+                Some(Lexer::Text(lexer, _)) => lane == Lane::Text && !lexer.holds_bytes(),
+                None => false,
+            }
+    }
+
+    /// Reads an ordinary token, or a chunk of text, whose text is plain ([`is_plain`]). The parser takes it
+    /// ([`StreamParser::takes_plain`]). Does the same as `feed_ids` and `feed_text`, which find out both for each chunk.
+    #[inline]
+    pub fn feed_plain(&mut self, text: &str, sink: &mut impl Sink) {
+        match &mut self.lexer {
+            Some(Lexer::Ids(lexer, _)) => lexer.feed_plain(text, &mut self.parser, sink),
+            Some(Lexer::Text(lexer, _)) => lexer.feed_plain(text, &mut self.parser, sink),
+            None => {}
+        }
     }
 
     /// Ends the input and emits the events of held-back text.

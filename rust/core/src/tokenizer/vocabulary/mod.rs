@@ -75,6 +75,12 @@ pub fn token_bytes(id: u32) -> Option<&'static [u8]> {
     TOKEN_BYTES.get(u32_at(TOKEN_ENDS, at) as usize..u32_at(TOKEN_ENDS, at + 4) as usize)
 }
 
+/// The text of a token that is not special. `None` for bytes that are not whole characters.
+pub fn ordinary_text(id: u32) -> Option<&'static str> {
+    let bytes = if id < FIRST_SPECIAL_ID { token_bytes(id) } else { None };
+    bytes.and_then(|bytes| std::str::from_utf8(bytes).ok())
+}
+
 /// The bytes of a token with what follows them in the table, 16 together, and the token's own length, which may be more
 /// than 16. `None` from [`VOCAB_SIZE`] on.
 ///
