@@ -54,3 +54,16 @@ def test_calls_of_built_in_tools_are_parsed(name: str, header: str) -> None:
     prompt = motet.render([USER, completion.message])
     assert f"to={name}" in prompt.text
     assert "functions." not in prompt.text
+
+
+EXEC = {"type": "function", "function": {"name": "container.exec", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize("tool", [EXEC, EXEC["function"], "functions.container.exec", "container.exec"], ids=str)
+def test_function_named_as_a_built_in_one_is_no_repair(tool: Any) -> None:
+    """A plain name is the built-in function."""
+    completion = motet.parse(
+        "<|channel|>commentary to=functions.container.exec <|constrain|>json<|message|>{}<|call|>", tools=[tool]
+    )
+    assert completion.tool_calls[0].name == "container.exec"
+    assert [repair.code for repair in completion.repairs] == ["wrong_namespace"] * (tool == "container.exec")

@@ -12,6 +12,7 @@ use crate::parser::opened::Opened;
 use crate::parser::stream::{Completion, parse_ids};
 use crate::parser::tool_names::ToolNames;
 use crate::render::{self, Prompt, RenderOptions, SampledFrame, SampledKind, SampledTurn};
+use crate::tool_name::{function_recipient, name_of};
 use std::sync::Arc;
 
 /// The prompt with the ids that a model sampled behind it, and with the messages that follow.
@@ -57,10 +58,10 @@ pub fn render_sampled(
     render::render_sampled(messages, turns, options)
 }
 
-/// The names of all tools that a prompt offers in its options.
+/// The names of all tools that a prompt offers in its options, those of functions with `functions.`.
 pub fn tool_names(options: &RenderOptions) -> impl Iterator<Item = String> {
     let builtin = options.builtin_tools.iter().flat_map(|tool| tool.functions());
-    let names = options.tools.iter().map(|tool| tool.name.clone());
+    let names = options.tools.iter().map(|tool| function_recipient(name_of(&tool.name)));
     names.chain(builtin.map(|name| (*name).to_owned()))
 }
 

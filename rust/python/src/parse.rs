@@ -89,7 +89,8 @@ fn parse_detached(
 ///   (`"<|channel|>commentary to=functions.f <|constrain|>json<|message|>"`, or the beginning of one). The first frame
 ///   has that header. Raises `ValueError` for anything else.
 /// - `tools`: names or tool dicts of the tools that the model was given. They decide which tool is meant by a name
-///   without `functions.` and by a damaged name.
+///   without `functions.` and by a damaged name. A tool dict, and a name with `functions.`, is a function, also
+///   under the name of a built-in one (`container.exec`).
 /// - `strict`: raise `ParseError` at the first deviation from the format.
 /// - `stripped`: whether frames are looked for in text whose markers a server has left out
 ///   (`analysisWe need ...assistantfinalHello`). `"auto"`: only in text that begins with such a header, and not as

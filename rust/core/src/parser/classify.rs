@@ -63,7 +63,7 @@ pub fn addressee<'a>(recipient: &'a str, tools: &'a ToolNames) -> Addressee<'a> 
         let code = match (in_functions, is_built_in(name)) {
             (false, false) => Some(Code::BareRecipient),
             // A function may be named as a built-in tool: `functions.python` is the function.
-            (true, true) => name.contains('.').then_some(Code::WrongNamespace),
+            (true, true) => (name.contains('.') && !tools.has_function(name)).then_some(Code::WrongNamespace),
             _ => None,
         };
         return Addressee::Tool(tool, code);
@@ -262,6 +262,19 @@ mod tests {
         for other in ["assistant", "Assistant", "user.", "all", "", ".", "tool:", "none", "final", "Analysis"]
         {
             assert_eq!(tool_of(other, &tools), None);
+        }
+    }
+
+    #[test]
+    fn a_function_may_be_named_as_one_of_a_built_in_tool() {
+        let tools = ToolNames::new(["functions.container.exec", "browser.open"].map(str::to_owned));
+        let cases = [
+            ("functions.container.exec", "container.exec", None),
+            ("container.exec", "container.exec", None),
+            ("functions.browser.open", "browser.open", Some(Code::WrongNamespace)),
+        ];
+        for (recipient, name, code) in cases {
+            assert_eq!(tool_of(recipient, &tools), Some((name, code)), "{recipient}");
         }
     }
 

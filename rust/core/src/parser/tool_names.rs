@@ -3,7 +3,7 @@
 use crate::error::Code;
 use crate::frame::CHANNELS;
 use crate::header_grammar::is_name;
-use crate::tool_name::{function_of, name_of};
+use crate::tool_name::{function_of, is_built_in, name_of};
 use crate::wire_name::wire_names;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,6 +22,8 @@ const MAX_SCANNED: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub struct ToolNames {
     names: Vec<String>,
+    /// Those that were given with `functions.` and are named as functions of built-in tools.
+    function_names: Vec<String>,
     /// The names under which prompts offer tools whose own names headers cannot hold, each with its tool.
     wires: Vec<(String, usize)>,
     /// Made by the first lookup that needs it, so that the cost of a lookup does not grow with the number of tools.
@@ -68,12 +70,21 @@ impl Index {
 }
 
 impl ToolNames {
+    /// `functions.` before a name says that it is a function, also where it is named as a function of a built-in tool.
     pub fn new(names: impl IntoIterator<Item = String>) -> ToolNames {
-        let names: Vec<String> = names.into_iter().map(|name| name_of(&name).to_owned()).collect();
+        let mut function_names = Vec::new();
+        let plain_name = |name: String| {
+            let plain = name_of(&name);
+            if plain.len() < name.len() && is_built_in(plain) {
+                function_names.push(plain.to_owned());
+            }
+            plain.to_owned()
+        };
+        let names: Vec<String> = names.into_iter().map(plain_name).collect();
         let wires = wire_names(names.iter().map(String::as_str)).into_iter().enumerate();
         let renamed = |(at, wire)| if let Cow::Owned(wire) = wire { Some((wire, at)) } else { None };
         let wires = wires.filter_map(renamed).collect();
-        ToolNames { names, wires, index: OnceLock::new() }
+        ToolNames { names, function_names, wires, index: OnceLock::new() }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -93,6 +104,11 @@ impl ToolNames {
             self.index().exact.get(name).copied()
         };
         at.and_then(|at| self.name_at(at))
+    }
+
+    /// Whether a tool is a function that is named as a built-in tool or as one of its functions.
+    pub(super) fn has_function(&self, name: &str) -> bool {
+        self.function_names.iter().any(|known| known == name)
     }
 
     fn name_at(&self, at: usize) -> Option<&str> {

@@ -6,7 +6,7 @@ use super::{iterate, type_name};
 use crate::to_python::error::error;
 use motet::message::Tool;
 use motet::parser::tool_names::ToolNames;
-use motet::tool_name::name_of;
+use motet::tool_name::{function_recipient, is_built_in, name_of};
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -31,7 +31,8 @@ const OTHER_KEYS: [&str; 9] = [
     "icons",
 ];
 
-/// The names in a list of tools: strings, tool dicts, or objects with a `name` or a `function`.
+/// The names in a list of tools: strings, tool dicts, or objects with a `name` or a `function`. All but strings are
+/// functions.
 pub(crate) fn tool_names(tools: Option<&Bound<'_, PyAny>>) -> PyResult<ToolNames> {
     let Some(tools) = tools else { return Ok(ToolNames::default()) };
     let mut names = Vec::new();
@@ -50,7 +51,11 @@ fn tool_name(tool: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     let function = member(tool, intern!(py, "function"))?.filter(|function| !function.is_callable());
     match function {
         Some(function) => tool_name(&function),
-        None => Ok(member(tool, intern!(py, "name"))?.and_then(|name| name.extract().ok())),
+        None => {
+            let name: Option<String> =
+                member(tool, intern!(py, "name"))?.and_then(|name| name.extract().ok());
+            Ok(name.map(|name| if is_built_in(&name) { function_recipient(&name) } else { name }))
+        }
     }
 }
 
