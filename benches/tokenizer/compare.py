@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import json
 import os
 import statistics
@@ -34,9 +35,14 @@ Times = dict[str, list[float]]
 """Seconds of each round, by tokenizer."""
 
 HEADING = "\n## Tokenizers\n"
-SIZE = {"English": 60_000}
+FEW_ROUNDS = 5
+"""Rounds of hostile texts and with cold caches."""
+SIZE = {"English": 45_000}
 """Bytes of a text, where the corpus is too small for the default of 100,000."""
 
+
+OTHER_MEMORY = bytearray(64 << 20)
+"""More than the caches of a processor hold."""
 
 Clock = Callable[[], float]
 
@@ -52,11 +58,14 @@ def interleaved(
     runs: dict[str, Callable[[Any], object]],
     inputs: Sequence[Callable[[], object]],
     clock: Clock = time.process_time,
+    *,
+    is_cold: bool = False,
 ) -> Times:
     """The times of each run on each input but the first.
 
     Each run processes the first input just before it is timed, so that its tables are in the caches as far as they fit.
-    Each gets its own copy of a text, because Python caches the UTF-8 of a `str`. The order rotates.
+    `is_cold`: other memory is read in between, so that they are not. Each gets its own copy of a text, because Python
+    caches the UTF-8 of a `str`. The order rotates.
     """
     times: Times = {name: [] for name in runs}
     names = list(runs)
@@ -67,6 +76,8 @@ def interleaved(
             warm, copy = first(), make()
             try:
                 runs[name](warm)
+                if is_cold:
+                    OTHER_MEMORY.count(1)
                 spent = timed(runs[name], copy, clock)
             except BaseException as error:  # PyO3's PanicException derives from BaseException.
                 print(f"  {name} fails: {type(error).__name__}", file=sys.stderr)
@@ -100,15 +111,17 @@ def quick_enough(run: Callable[[str], object], text: str) -> bool:
 
 
 def encoding(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> dict[str, list[dict[str, Any]]]:
-    """MB/s of encoding, by corpus, to a list and in the fastest form of each tokenizer."""
-    tables: dict[str, list[dict[str, Any]]] = {"list": [], "fastest": []}
+    """MB/s of encoding, by corpus, to a list and in the fastest form of each tokenizer; plain texts with cold caches, too."""
+    tables: dict[str, list[dict[str, Any]]] = {form: [] for form in ("list", "fastest", "list, cold", "fastest, cold")}
     for name in (*corpora.PLAIN, *corpora.HOSTILE):
         size = SIZE.get(name, 100_000)
         plain = name in corpora.PLAIN
-        count = rounds + 1 if plain else 6
-        some = [text.encode() for text in corpora.texts(name, 2 * count, size)]
-        warm = some[0].decode()
-        for form, texts in (("list", some[:count]), ("fastest", some[count:])):
+        count = rounds + 1 if plain else FEW_ROUNDS + 1
+        cold_count = FEW_ROUNDS + 1 if plain else 0
+        some = [text.encode() for text in corpora.texts(name, 2 * (count + cold_count), size)]
+        warm, others = some[0].decode(), iter(some)
+        for form in ("list", "fastest"):
+            texts = list(itertools.islice(others, count))
             runs = {n: (t.list if form == "list" else t.array or t.list) for n, t in tokenizers.items()}
             if not plain:
                 runs = {n: run for n, run in runs.items() if n == "motet" or quick_enough(run, warm)}
@@ -116,6 +129,10 @@ def encoding(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> dict[str, l
             times = interleaved(runs, [text.decode for text in texts])
             tables[form].append(row(name, times, lambda seconds, mean=mean: mean / seconds / 1e6))
             print(form, tables[form][-1], flush=True)
+            if plain:
+                texts = list(itertools.islice(others, cold_count))
+                times = interleaved(runs, [text.decode for text in texts], is_cold=True)
+                tables[f"{form}, cold"].append(row(name, times, lambda seconds, mean=mean: mean / seconds / 1e6))
     return tables
 
 
@@ -250,13 +267,17 @@ def markdown(results: dict[str, Any]) -> str:
     lines = [
         "Written by `benches/tokenizer/compare.py`: one thread on one core, text not seen before, "
         "processor time (wall time for batches and cold starts), "
-        f"{results['rounds']} rounds (5 for hostile texts). Ratios are of one round; above 1, motet is faster. "
+        f"{results['rounds']} rounds ({FEW_ROUNDS} for hostile texts). Ratios are of one round; above 1, motet is faster. "
         "The range excludes the lowest and the highest tenth. A tokenizer that fails or takes seconds is left out of the "
         f"row. {results['machine']}; load before and after: {results['load'][0]:.1f}, {results['load'][1]:.1f} (above 1: "
         "trust ratios only). " + ", ".join([f"{n} {v}" for n, v in results["versions"].items()]) + ".",
         "",
         *table("A list of ints, MB/s", results["encode"]["list"]),
         *table("The fastest form, MB/s", results["encode"]["fastest"]),
+        f"With cold caches 64 MB of other memory are read before each call; {FEW_ROUNDS} rounds.",
+        "",
+        *table("A list of ints, caches cold, MB/s", results["encode"]["list, cold"]),
+        *table("The fastest form, caches cold, MB/s", results["encode"]["fastest, cold"]),
         *table("Calls", results["small"] + results["batch"] + results["cold"]),
     ]
     one, gain = results["batch"][0]["threads"]

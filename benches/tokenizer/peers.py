@@ -1,6 +1,6 @@
 """The tokenizers to compare with: how each is loaded with this vocabulary, offline, and called.
 
-Peers whose packages are not installed are left out.
+Peers whose packages are not installed are left out. polars-tokenizer only counts, for columns: `benches/columns.py` has it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import importlib.metadata
 import importlib.util
 import itertools
 import json
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -160,6 +162,42 @@ def _tokenizers(folder: Path) -> Tokenizer:
     )
 
 
+def _wordchipper(folder: Path) -> Tokenizer:
+    # It downloads the vocabulary unless its cache has it.
+    cache = folder / "wordchipper/openai/o200k_base"
+    cache.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "o200k_base.tiktoken", cache)
+    os.environ["WORDCHIPPER_CACHE_DIR"] = str(folder / "wordchipper")
+    import wordchipper
+
+    options = wordchipper.TokenizerOptions.default()
+    options.set_accelerated_lexers(True)
+    peer = wordchipper.Tokenizer.from_pretrained("o200k_base", options)
+    plain = wordchipper.SpecialFilter.include_none()
+    options.set_parallel(True)
+    parallel = wordchipper.Tokenizer.from_pretrained("o200k_base", options)
+    return Tokenizer(
+        list=lambda text: peer.encode(text, plain),
+        decode=peer.decode,
+        decode_bytes=peer.decode_bytes,
+        batch=lambda texts: parallel.encode_batch(list(texts), plain),
+    )
+
+
+def _iree(folder: Path) -> Tokenizer:
+    from iree.tokenizer import Tokenizer as Peer
+
+    peer = Peer.from_tiktoken(str(folder / "o200k_base.tiktoken"), "o200k_base")
+    return Tokenizer(list=peer.encode, array=peer.encode_to_array, decode=peer.decode, batch=peer.encode_batch_to_array)
+
+
+def _kitoken(folder: Path) -> Tokenizer:
+    import kitoken
+
+    peer = kitoken.Kitoken.from_tiktoken_file(str(folder / "o200k_base.tiktoken"))
+    return Tokenizer(list=peer.encode, decode_bytes=peer.decode, batch=lambda texts: peer.encode_all(list(texts)))
+
+
 _LOADERS: dict[str, Callable[[Path], Tokenizer]] = {
     "motet": _motet,
     "tiktoken": _tiktoken,
@@ -173,6 +211,9 @@ _LOADERS: dict[str, Callable[[Path], Tokenizer]] = {
     "fastokens": _fastokens,
     "tokie": _tokie,
     "tokenizers": _tokenizers,
+    "wordchipper": _wordchipper,
+    "iree": _iree,
+    "kitoken": _kitoken,
 }
 NAMES = tuple(_LOADERS)
 
@@ -184,6 +225,7 @@ def installed() -> list[str]:
 
 _DISTRIBUTIONS = {
     "bpe_openai": "bpe-openai",
+    "iree": "iree-tokenizer",
     "openai_harmony": "openai-harmony",
     "quicktok": "quicktok-v1",
     "splintr": "splintr-rs",
