@@ -18,11 +18,13 @@ def read_usage(shape: Mapping[str, Any]) -> Usage | None:
     Under `usage`; in the last chunk of Groq's streams under `x_groq`; llama.cpp sends `timings` even where no usage was
     requested.
     """
-    groq = shape.get("x_groq")
-    for place in (shape.get("usage"), groq.get("usage") if isinstance(groq, Mapping) else None):
+    own, groq, timings = shape.get("usage"), shape.get("x_groq"), shape.get("timings")
+    if own is None and groq is None and timings is None:
+        # Every chunk of a stream but the last.
+        return None
+    for place in (own, groq.get("usage") if isinstance(groq, Mapping) else None):
         if isinstance(place, Mapping) and (usage := Usage.read(place)) != Usage():
             return usage
-    timings = shape.get("timings")
     if isinstance(timings, Mapping) and "predicted_n" in timings:
         # `prompt_n` counts what was processed, without the cached tokens.
         counts = Usage.read(

@@ -26,7 +26,7 @@ _CHANNELS: Mapping[Kind, str] = {"reasoning": "analysis", "text": "final", "tool
 class _OpenFrame:
     """A frame while its text arrives."""
 
-    __slots__ = ("call", "channel", "half", "index", "kind", "recipient", "text")
+    __slots__ = ("call", "channel", "half", "header", "index", "kind", "recipient", "text")
 
     def __init__(self, index: int, kind: Kind, call: OpenCall | None = None) -> None:
         self.index = index
@@ -37,12 +37,15 @@ class _OpenFrame:
         self.text: list[str] = []
         self.half = ""
         """A high surrogate at the end of the last fragment."""
+        name = None if call is None else call.resolved_name
+        self.header = ("assistant", name, self.channel, self.recipient, None)
 
     def event(self, type: Literal["start", "delta", "end"], delta: str = "", stop: Stop | None = None) -> Event:
         """An event of this frame. Those of a call carry its name and id, as in the raw lanes."""
-        name, call_id = (None, None) if self.call is None else (self.call.resolved_name, self.call.id)
-        header = ("assistant", name, self.channel, self.recipient, None)
-        return Event(type, self.kind, self.index, delta, *header, stop, None, call_id)
+        if self.call is None and stop is None:
+            return Event(type, self.kind, self.index, delta, *self.header)
+        call_id = None if self.call is None else self.call.id
+        return Event(type, self.kind, self.index, delta, *self.header, stop, None, call_id)
 
 
 class ChatLane:
@@ -82,12 +85,12 @@ class ChatLane:
         events: list[Event] = []
         delta, message = choice.get("delta"), choice.get("message")
         for shape in (delta, message):
-            if shape is not None and not isinstance(shape, Mapping):
+            if shape is not None and not isinstance(shape, dict):
                 raise ValueError(f"message or delta must be an object, not {type(shape).__name__}")
-        if isinstance(delta, Mapping):
+        if delta is not None:
             self._has_deltas = True
             self._read(delta, events)
-        if isinstance(message, Mapping):
+        if message is not None:
             # Some services send the whole message again in the last chunk, or in each.
             self._read(self._unread(message) if self._has_deltas or self._frames else message, events)
         return events
@@ -96,27 +99,34 @@ class ChatLane:
         reasoning = self._reasoning(shape)
         if reasoning:
             self._add_text("reasoning", reasoning, events)
+        content = shape.get("content")
+        if content is not None and content != "":
+            self._add_content(shape, events)
+        if shape.get("refusal") is not None and (refusal := _text(shape, "refusal")):
+            self._refused = True
+            self._add_text("text", refusal, events)
+        for place, fragment in enumerate(_call_fragments(shape)):
+            self._calls.add(place, fragment)
+        if self._calls:
+            self._begin_calls(events, self._calls.ready())
+
+    def _add_content(self, shape: Mapping[str, Any], events: list[Event]) -> None:
         for kind, text in _content(shape):
             if kind == "text" and self._think_tags is not None:
                 self._add_pieces(self._think_tags.feed(text), events)
             elif text:
                 self._add_text(kind, text, events)
-        refusal = _text(shape, "refusal")
-        if refusal:
-            self._refused = True
-            self._add_text("text", refusal, events)
-        for place, fragment in enumerate(_call_fragments(shape)):
-            self._calls.add(place, fragment)
-        self._begin_calls(events, self._calls.ready())
 
     def _reasoning(self, shape: Mapping[str, Any]) -> str:
         # Some servers send the same reasoning under several names.
         for key in _REASONING_KEYS:
-            if text := _text(shape, key):
+            if shape.get(key) is not None and (text := _text(shape, key)):
                 if self._on_reasoning_key is not None and key != "thinking":
                     self._on_reasoning_key(key)
                 return text
         details = shape.get("reasoning_details")
+        if details is None:
+            return ""
         entries = [entry for entry in details if isinstance(entry, Mapping)] if isinstance(details, list) else []
         texts = [entry.get("text") or entry.get("summary") for entry in entries]
         return "".join([text for text in texts if isinstance(text, str)])
@@ -141,7 +151,8 @@ class ChatLane:
             self._add_text(kind, text, events)
 
     def _add_text(self, kind: Kind, text: str, events: list[Event]) -> None:
-        self._begin_calls(events, self._calls.named())
+        if self._calls:
+            self._begin_calls(events, self._calls.named())
         if self._said is None or self._said.kind != kind:
             self._end_text(events)
             self._said = self._begin(kind, events)
@@ -259,9 +270,10 @@ class ChatLane:
 
 def _call_fragments(shape: Mapping[str, Any]) -> list[Any]:
     calls = shape.get("tool_calls")
-    if calls is None and isinstance(shape.get("function_call"), Mapping):
-        return [{"index": 0, "function": shape["function_call"]}]
-    if calls is not None and not isinstance(calls, list):
+    if calls is None:
+        call = shape.get("function_call")
+        return [{"index": 0, "function": call}] if isinstance(call, dict) else []
+    if not isinstance(calls, list):
         raise ValueError(f"tool_calls must be a list, not {type(calls).__name__}")
     return calls or []
 

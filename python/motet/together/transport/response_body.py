@@ -146,15 +146,16 @@ class ResponseBody:
 
     def _read_object(self, shape: object) -> list[Event]:
         """The events of one object: a whole answer or a chunk of it."""
-        if not isinstance(shape, Mapping):
+        # `dict` and not `Mapping`, whose check takes eight times as long: the object is read from JSON.
+        if not isinstance(shape, dict):
             raise self._bad_payload(f"an object was expected, not {_json_type(shape)}", shape)
         if shape.get("error") or shape.get("object") == "error":
             raise from_error_object(shape, self._key)
         groq = shape.get("x_groq")
-        if isinstance(groq, Mapping) and groq.get("error"):
+        if isinstance(groq, dict) and groq.get("error"):
             # Why Groq stopped a stream early.
             raise from_error_object(groq, self._key)
-        if isinstance(shape.get("meta_info"), Mapping):
+        if isinstance(shape.get("meta_info"), dict):
             try:
                 shape = self._sglang_choices.read(shape)
             except ValueError as error:
@@ -162,8 +163,9 @@ class ResponseBody:
         identifier = shape.get("id", shape.get("request_id"))
         if isinstance(identifier, str):
             self.id = identifier
-        if isinstance(shape.get("model"), str) and shape["model"]:
-            self.model = shape["model"]
+        model = shape.get("model")
+        if isinstance(model, str) and model:
+            self.model = model
         self._add_usage(read_usage(shape))
         choices = shape.get("choices")
         if choices is None:
@@ -172,7 +174,7 @@ class ResponseBody:
             raise self._bad_payload(f"choices must be a list, not {_json_type(choices)}", shape)
         events: list[Event] = []
         for choice in choices:
-            if not isinstance(choice, Mapping):
+            if not isinstance(choice, dict):
                 raise self._bad_payload(f"a choice must be an object, not {_json_type(choice)}", shape)
             if VERBOSE in shape:
                 choice = {**choice, VERBOSE: shape[VERBOSE]}
@@ -235,7 +237,10 @@ class ResponseBody:
 
     def _json(self, data: bytes) -> object:
         try:
-            return json.loads(data.decode("utf-8"))
+            text = data.decode("utf-8").strip(_JSON_SPACE)
+            value, end = _decode(text)
+            # `json.loads`, which looks for white space twice, would take a third longer for a chunk.
+            return value if end == len(text) else json.loads(text)
         except (ValueError, RecursionError) as error:
             where = f"chunk {self._event_count}" if self._events is not None else "the answer"
             if data.lstrip()[:1] == b"<":
@@ -248,6 +253,8 @@ class ResponseBody:
         return bad_payload(what, body, self._key)
 
 
+_decode = json.JSONDecoder().raw_decode
+_JSON_SPACE = " \t\n\r"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STREAM_PREFIXES = (b"data:", b"event:", b":", b"id:", b"retry:")
 
