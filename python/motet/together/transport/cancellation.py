@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ["run_cancellable", "run_shielded"]
+__all__ = ["is_asyncio", "run_cancellable", "run_shielded"]
 
 T = TypeVar("T")
 
 
 async def run_cancellable(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Runs the coroutine; a cancellation of the calling task reaches it as a cancellation of anyio's."""
-    if not _is_asyncio():
+    if not is_asyncio():
         return await work()
     scope = anyio.CancelScope()
 
@@ -42,10 +42,11 @@ async def run_cancellable(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 async def run_shielded(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Runs the coroutine to its end, even if the calling task is cancelled."""
     with anyio.CancelScope(shield=True):
-        await (asyncio.shield(asyncio.create_task(work())) if _is_asyncio() else work())
+        await (asyncio.shield(asyncio.create_task(work())) if is_asyncio() else work())
 
 
-def _is_asyncio() -> bool:
+def is_asyncio() -> bool:
+    """True if the running event loop is asyncio's, and not trio's."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

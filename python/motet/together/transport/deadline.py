@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any
 
@@ -20,14 +19,20 @@ __all__ = ["deadline", "install"]
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
-@contextmanager
-def deadline(end: float | None) -> Iterator[None]:
+class deadline:
     """Within the block, waits of this thread end at `end`, a time of `time.monotonic`. `None`: no deadline."""
-    token = _deadline.set(end)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
+
+    # A class, because a generator as a context manager takes three times as long, at each chunk of a body.
+    __slots__ = ("_end", "_token")
+
+    def __init__(self, end: float | None) -> None:
+        self._end = end
+
+    def __enter__(self) -> None:
+        self._token = _deadline.set(self._end)
+
+    def __exit__(self, *_: object) -> None:
+        _deadline.reset(self._token)
 
 
 def install(client: Any) -> None:

@@ -18,6 +18,7 @@ import together
 from motet._context import AsyncClosing, Closing, asingle, single
 from motet._core import Event
 from motet.backend import Reply
+from motet.together.transport.async_deadline import AsyncDeadline
 from motet.together.transport.bounded_body import guard
 from motet.together.transport.cancellation import run_cancellable
 from motet.together.transport.chunked_body import read_in_large_steps
@@ -102,7 +103,8 @@ class _StreamState:
         guard(http)
         network = http.extensions.get("network_stream")
         self.socket = network.get_extra_info("socket") if network is not None else None
-        chunks = http.iter_bytes()
+        # `iter_bytes` would look for a content encoding in each chunk; the body decompresses itself.
+        chunks = http.iter_bytes() if http.is_stream_consumed else http.iter_raw()
         number = next(_body_numbers)
         _open_bodies[number] = chunks
         self.stack.callback(_open_bodies.pop, number)
@@ -159,6 +161,19 @@ def _batches(state: _StreamState) -> Generator[list[Event], None, None]:
                 return
             result = None
             match step:
+                case Read():
+                    try:
+                        with deadline(machine.deadline):
+                            result = next(chunks, b"")
+                    except Exception as error:
+                        result = error
+                case list():
+                    try:
+                        yield step
+                    except GeneratorExit:
+                        if not state.closing:
+                            state.finalise()
+                        raise
                 case Open(call):
                     try:
                         result, chunks = state.open(call, machine)
@@ -166,19 +181,6 @@ def _batches(state: _StreamState) -> Generator[list[Event], None, None]:
                         result = error
                 case Sleep(seconds):
                     time.sleep(seconds)
-                case Read():
-                    try:
-                        with deadline(machine.deadline):
-                            result = next(chunks, b"")
-                    except Exception as error:
-                        result = error
-                case events:
-                    try:
-                        yield events
-                    except GeneratorExit:
-                        if not state.closing:
-                            state.finalise()
-                        raise
 
 
 class Stream(Closing):
@@ -244,6 +246,8 @@ class AsyncStream(AsyncClosing):
         steps = machine.steps()
         result: Any = None
         chunks: Any = None
+        limit = AsyncDeadline()
+        self._stack.callback(limit.close)
         async with self._stack:
             while True:
                 try:
@@ -253,14 +257,17 @@ class AsyncStream(AsyncClosing):
                     return
                 result = None
                 match step:
+                    case Read():
+                        try:
+                            result = await limit.read(chunks, machine.deadline)
+                        except Exception as error:
+                            result = error
+                    case list():
+                        yield step
                     case Open(call):
                         result, chunks = await self._open(call, machine)
                     case Sleep(seconds):
                         await anyio.sleep(seconds)
-                    case Read():
-                        result = await self._read(chunks, machine)
-                    case events:
-                        yield events
 
     async def _open(self, call: SdkCall, machine: RequestMachine) -> tuple[Any, Any]:
         return await run_cancellable(lambda: self._open_in_time(call, machine))
@@ -270,22 +277,15 @@ class AsyncStream(AsyncClosing):
             try:
                 request = _sdk_request(self._client, call, machine)
                 response = await self._stack.enter_async_context(request)
-                guard(response.http_response)
+                http = response.http_response
+                guard(http)
                 if call.stream:
-                    read_in_large_steps(response.http_response)
-                return Opened(response.status_code, response.headers), response.http_response.aiter_bytes()
+                    read_in_large_steps(http)
+                chunks = http.aiter_bytes() if http.is_stream_consumed else http.aiter_raw()
+                return Opened(response.status_code, response.headers), chunks
             except Exception as error:
                 return error, None
         return DeadlinePassed(), None
-
-    @staticmethod
-    async def _read(chunks: Any, machine: RequestMachine) -> Any:
-        with anyio.move_on_after(_seconds_left(machine)):
-            try:
-                return await anext(chunks, b"")
-            except Exception as error:
-                return error
-        return DeadlinePassed()
 
     async def aclose(self) -> None:
         """Closes the connection; the service then stops generating."""

@@ -31,6 +31,7 @@ from motet.together.errors import bad_payload, from_exception, request_id, retry
 from motet.together.transport.response_body import ChoiceReader, ResponseBody
 
 __all__ = [
+    "READ",
     "DeadlinePassed",
     "Open",
     "Opened",
@@ -94,6 +95,9 @@ class Read:
     """Command: read the next chunk. The result is its bytes, empty at the end, or the exception."""
 
 
+READ = Read()
+
+
 class DeadlinePassed(Exception):
     """The deadline passed before the result of a command arrived."""
 
@@ -117,16 +121,9 @@ class RequestMachine:
         self._request_id: str | None = None
         self._interrupted = False
         self._body = ResponseBody(call.reader, call.key)
-
-    @property
-    def deadline(self) -> float | None:
+        limits = [limit for limit in (call.timeout, call.first_token_timeout) if limit is not None]
+        self.deadline = self._start_time + min(limits) if limits else None
         """The earliest end of `timeout` and, before the first event, `first_token_timeout`. `None`: no deadline."""
-        call, ends = self._call, []
-        if call.timeout is not None:
-            ends.append(self._start_time + call.timeout)
-        if call.first_token_timeout is not None and self._first_event_time is None:
-            ends.append(self._start_time + call.first_token_timeout)
-        return min(ends, default=None)
 
     @property
     def reply(self) -> Reply:
@@ -182,7 +179,7 @@ class RequestMachine:
     def _read_body(self) -> Generator[Step, Any, None]:
         body = self._body
         while not body.ended:
-            result = yield Read()
+            result = yield READ
             if isinstance(result, Exception) and body.finish is not None:
                 # The finish reason has arrived, so the answer is complete; only the usage may be missing.
                 body.notes.append(f"the connection broke after the answer ({type(result).__name__})")
@@ -191,8 +188,10 @@ class RequestMachine:
                 error = self._read_error(result)
                 raise error from shown_cause(error, result, self._call.key)
             events = body.feed(result) if result else body.close()
-            if events:
-                self._first_event_time = self._first_event_time or self._clock()
+            if events and self._first_event_time is None:
+                self._first_event_time = self._clock()
+                timeout = self._call.timeout
+                self.deadline = None if timeout is None else self._start_time + timeout
             late = self._deadline_passed() and body.finish is None and not body.ended
             # Events that arrived before a fault are delivered before it is raised.
             if events:
