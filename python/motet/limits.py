@@ -132,7 +132,7 @@ class Reservation:
         self._token = uuid.uuid4().hex if self._shared else ""
         """Names the reservation in ledgers."""
         self.amounts: dict[Budget, Decimal] = {}
-        self.spent = Decimal(0)
+        self._cost: Callable[[], Decimal] | None = None
         self.least = least
         self.most = most
 
@@ -226,10 +226,19 @@ class Reservation:
             _open.set((*[outer for outer in _open.get() if outer.amounts], self))
             return None
 
-    def spend(self, cost: Decimal, ahead: Decimal) -> MaxCostError | None:
-        """Records the cost so far. `ahead`: cost with the next tokens; the error if no budget has room for it."""
+    @property
+    def spent(self) -> Decimal:
+        """US dollars of what has arrived, 0 before it is tracked."""
+        return Decimal(0) if self._cost is None else self._cost()
+
+    def track(self, cost: Callable[[], Decimal]) -> None:
+        """`spent` is what `cost` returns, until the reservation is settled."""
+        self._cost = cost
+
+    def extend(self, cost: Decimal, ahead: Decimal) -> MaxCostError | None:
+        """Reserves for the next tokens. `cost`: US dollars so far; `ahead`: with those tokens. The error if a budget
+        has no room for it."""
         with _lock:
-            self.spent = cost
             ahead = ahead if self.most is None else max(cost, min(ahead, self.most))
             for budget, amount in self.amounts.items():
                 if ahead > amount:
@@ -247,6 +256,7 @@ class Reservation:
                 budget._reservations.discard(self)
                 budget._settled += cost
             self.amounts = {}
+            self._cost = None
             for waiter in list(_waiters):
                 if not set(waiter.budgets).isdisjoint(self.budgets):
                     waiter.notify()

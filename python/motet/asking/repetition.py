@@ -93,6 +93,9 @@ class RepetitionDetector:
             self._forget()
         self._equal.add(index, places)
         self._counting.add(index, places | before)
+        if index + 1 - self._counting.start < MIN_REPEATED_UNITS:
+            # It holds at least as long as the run of equal units.
+            return None
         has_word = self._last_word >= self._equal.start
         return self._equal.repetition(MIN_REPEATED_UNITS if has_word else MIN_UNCERTAIN_UNITS, index) or (
             self._counting.repetition(MIN_UNCERTAIN_UNITS, index)

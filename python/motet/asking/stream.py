@@ -86,18 +86,22 @@ class StreamState:
     def record(self, meter: UsageMeter, events: list[Event]) -> tuple[list[Event], LimitError | None]:
         """Counts events that arrived together. Returns those to deliver, and the error to raise behind them."""
         self.has_begun = True
+        if not meter.has_limit:
+            self._last_event = events[-1]
+            return events, None
         for place, event in enumerate(events):
             # An answer that is complete when it exceeds a limit is kept: it is paid for.
             if self._exceeded is not None and is_counted(event):
                 return events[:place], self._exceeded
             self._exceeded = meter.record(event) or self._exceeded
-            self.check_reasoning(meter, event)
+            self._last_event = event
+            if meter.interruption_reason is not None:
+                self._end_reasoning(event)
         return events, None
 
-    def check_reasoning(self, meter: UsageMeter, event: Event) -> None:
-        """Ends the stream within the reasoning if that is too long."""
-        self._last_event = event
-        if meter.interruption_reason is None or self._interrupted or event.kind != "reasoning":
+    def _end_reasoning(self, event: Event) -> None:
+        """Ends the stream if it is still within the reasoning."""
+        if self._interrupted or event.kind != "reasoning":
             return
         if self.prepared.only_continues and self.stream.reply.lane == "chat":
             return

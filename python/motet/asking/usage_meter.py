@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from decimal import Decimal
+from fractions import Fraction
 
 from motet import _core
 from motet._core import Event
@@ -19,6 +21,8 @@ __all__ = ["UsageMeter", "is_counted"]
 _NEXT_CHUNK = 16
 """Tokens that a reservation keeps ahead of the answer: services send one or two at a time, and the header of a call is
 as long."""
+_REPETITION_CHARS = 64
+"""Reasoning is searched for repetitions in pieces of this length: one chunk at a time takes twice as long."""
 _MIN_OPEN_CHARS = 64
 """Characters of a word above which it is counted before it ends: longer than those of most languages."""
 REASONING_SHARE = 0.75
@@ -35,22 +39,36 @@ class TokenCounter:
 
     def __init__(self) -> None:
         self._encoder = _core.StreamEncoder()
+        self._settled: list[int] = []
+        """Ids whose characters are still among the open ones."""
         self._open_chars = 0
         self._open_tokens = 0
         self._next_count = _MIN_OPEN_CHARS
 
     def feed(self, text: str) -> int:
         """Counts more text. Returns by how much `count` has changed, which may be less than zero."""
-        before = self._open_tokens
-        settled = self._encoder.feed(text)
+        ids = self._encoder.feed(text)
+        change = len(ids)
+        if ids:
+            self._settled += ids
+            if self._open_tokens:
+                change -= self._open_tokens
+                self._open_tokens, self._next_count = 0, _MIN_OPEN_CHARS
         self._open_chars += len(text)
-        if settled:
-            self._open_chars = max(self._open_chars - len(_core.decode(settled)), 0)
-            self._open_tokens, self._next_count = 0, _MIN_OPEN_CHARS
-        if self._open_chars >= self._next_count:
-            self._open_tokens = len(copy.copy(self._encoder).close())
-            self._next_count = self._open_chars * 5 // 4
-        return len(settled) + self._open_tokens - before
+        return change if self._open_chars < self._next_count else change + self._count_open()
+
+    def _count_open(self) -> int:
+        """Counts the word that has not ended, if it is long. Returns by how much `count` has changed."""
+        if self._settled:
+            self._open_chars = max(self._open_chars - len(_core.decode(self._settled)), 0)
+            self._settled.clear()
+            self._next_count = _MIN_OPEN_CHARS
+        if self._open_chars < self._next_count:
+            return 0
+        before = self._open_tokens
+        self._open_tokens = len(copy.copy(self._encoder).close())
+        self._next_count = self._open_chars * 5 // 4
+        return self._open_tokens - before
 
     @property
     def count(self) -> int:
@@ -68,7 +86,7 @@ class UsageMeter:
         self._content_tokens = 0
         self._reasoning_tokens = 0
         limits = (prepared.max_cost, prepared.max_reasoning_tokens, prepared.request.max_tokens)
-        self._has_limit = (
+        self.has_limit = (
             any(limit is not None for limit in limits) or bool(prepared.budgets) or prepared.answers_at_limit
         )
         self._limits_cost = prepared.max_cost is not None or bool(prepared.budgets)
@@ -76,10 +94,18 @@ class UsageMeter:
         self._prompt_tokens = 0
         self._markup_tokens = 0
         self.reservation: Reservation | None = None
+        self._max_content = math.inf if prepared.request.max_tokens is None else prepared.request.max_tokens
+        max_reasoning = None if prepared.answers_at_limit else prepared.max_reasoning_tokens
+        self._max_reasoning = math.inf if max_reasoning is None else max_reasoning
+        self._paid_tokens: float = -1 if self._limits_cost else math.inf
+        """Tokens of the answer up to which no limit of money needs a look."""
         self.interruption_reason: str | None = None
         """Why the reasoning is to be ended and answered: set once it has reached its limit, or goes in circles."""
         self._reasoning_limit, self._limit_reason = self._find_reasoning_limit()
         self._repetition = RepetitionDetector() if prepared.answers_at_limit else None
+        self._unread: list[str] = []
+        """Reasoning that was not searched for repetitions."""
+        self._unread_chars = 0
         if not self._limits_cost:
             return
         self._price, no_price = prepared.price(prepared.request.model)
@@ -134,28 +160,55 @@ class UsageMeter:
 
     def record(self, event: Event) -> LimitError | None:
         """Counts an event. Returns the error if it exceeds a limit."""
-        if not self._has_limit or not is_counted(event):
+        if not self.has_limit or not is_counted(event):
             return None
-        index, delta, kind = event.index, event.delta, event.kind
+        index, delta = event.index, event.delta
         counter = self._counters.get(index)
         if counter is None:
             self._markup_tokens += _markup_tokens(event, first=not self._counters)
             counter = self._counters[index] = TokenCounter()
         tokens = counter.feed(delta)
         self._content_tokens += tokens
-        if kind == "reasoning":
+        if event.kind == "reasoning":
             self._reasoning_tokens += tokens
             if self.interruption_reason is None:
                 self._check_reasoning(delta)
-        # Once for all limits: exact sums of money take longer than counting the tokens.
+        if (
+            self._content_tokens <= self._max_content
+            and self._reasoning_tokens <= self._max_reasoning
+            and self._written <= self._paid_tokens
+        ):
+            return None
+        return self._exceeded()
+
+    def _exceeded(self) -> LimitError | None:
+        """The error if a limit is exceeded. Finds how many tokens need no other look: exact sums of money take longer
+        than counting the tokens."""
         cost = self.cost if self._limits_cost else Decimal(0)
         try:
             self._check(cost)
         except LimitError as error:
             return error
-        if self.reservation is None:
-            return None
-        return self.reservation.spend(cost, self._cost(self._written + _NEXT_CHUNK))
+        if self.reservation is not None:
+            if self._paid_tokens < 0:
+                self.reservation.track(lambda: self.cost)
+            refusal = self.reservation.extend(cost, self._cost(self._written + _NEXT_CHUNK))
+            if refusal is not None:
+                return refusal
+        self._paid_tokens = self._find_paid_tokens()
+        return None
+
+    def _find_paid_tokens(self) -> float:
+        """The tokens of an answer that is within `max_cost`, and whose next chunk is reserved."""
+        bounds = [] if self._prepared.max_cost is None else [self._tokens_for(self._prepared.max_cost)]
+        if self.reservation is not None:
+            bounds += [self._tokens_for(amount) - _NEXT_CHUNK for amount in self.reservation.amounts.values()]
+        return min(bounds, default=math.inf)
+
+    def _tokens_for(self, dollars: Decimal) -> float:
+        """The most tokens of an answer that costs at most this with its prompt."""
+        room = Fraction(dollars) - Fraction(self._cost(0))
+        return room * 1_000_000 // Fraction(self._price.output) if self._price.output else math.inf
 
     @property
     def cost(self) -> Decimal:
@@ -177,7 +230,17 @@ class UsageMeter:
     def _check_reasoning(self, delta: str) -> None:
         if self._reasoning_limit is not None and self._reasoning_tokens > self._reasoning_limit:
             self.interruption_reason = self._limit_reason
-        elif self._repetition is not None and (repetition := self._repetition.feed(delta)) is not None:
+            return
+        if self._repetition is None:
+            return
+        self._unread.append(delta)
+        self._unread_chars += len(delta)
+        if self._unread_chars < _REPETITION_CHARS:
+            return
+        repetition = self._repetition.feed("".join(self._unread))
+        self._unread.clear()
+        self._unread_chars = 0
+        if repetition is not None:
             self.interruption_reason = _circle(repetition)
 
     def _check(self, cost: Decimal) -> None:
@@ -213,7 +276,8 @@ def _circle(repetition: Repetition) -> str:
 
 
 def is_counted(event: Event) -> bool:
-    return event.type in ("start", "delta")
+    type = event.type
+    return type == "delta" or type == "start"
 
 
 def _markup_tokens(event: Event, *, first: bool) -> int:
