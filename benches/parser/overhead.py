@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -20,14 +21,34 @@ from motet.testing import Turn
 from motet.testing.server.wire_shapes import chat_chunks
 
 KEY = "none"
+WORDS = (
+    "so",
+    "the",
+    "answer",
+    "of",
+    "is",
+    "wrong",
+    "12",
+    "divided",
+    "by",
+    "gives",
+    "3,",
+    "which",
+    "we",
+    "check:",
+    "on",
+)
 MODEL = "openai/gpt-oss-120b"
 
 
 def body_of(chunks: int) -> bytes:
-    """A stream of `chunks` chunks in the service's form, half of them reasoning."""
-    half = " word" * (chunks // 2)
+    """A stream of `chunks` chunks in the service's form, half of them reasoning. Text without repetitions, for which
+    `on_limit="answer"` would end it."""
+    numbers = random.Random(1)
+    words = [f" {numbers.choice(WORDS)}" for _ in range(chunks)]
+    reasoning, answer = "".join(words[: chunks // 2]), "".join(words[chunks // 2 :])
     turn = Turn(
-        f"<|channel|>analysis<|message|>{half}<|end|><|start|>assistant<|channel|>final<|message|>{half}<|return|>"
+        f"<|channel|>analysis<|message|>{reasoning}<|end|><|start|>assistant<|channel|>final<|message|>{answer}<|return|>"
     )
     request = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
     events = [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chat_chunks(turn, request, 1)]
