@@ -133,6 +133,9 @@ class TokenTrace:
     logprobs: array[float] | None = field(default=None, repr=False)
     """For each sampled id its natural log-probability, NaN where the server sent none. `None`: it sent none at all, as
     without `sampling={"logprobs": 0}`."""
+    interrupted: TokenTrace | None = field(default=None, repr=False)
+    """The trace of the request that was ended within its reasoning, and that this one continues (`on_limit="answer"`).
+    `None`: this one has the whole answer."""
 
 
 @dataclass(frozen=True, slots=True)

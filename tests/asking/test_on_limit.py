@@ -98,6 +98,17 @@ def test_second_request_continues_the_first_verbatim(style: str, lane: str, how:
         assert list(answer.interrupted.sampled or ()) == ids(OPENED + THOUGHT)  # type: ignore[union-attr]
 
 
+def test_trajectory_of_a_run_has_both_requests() -> None:
+    with limited("vllm", "ids", endless(), "Rome.<|return|>") as (atom, server):
+        run = atom.run("Where?", max_reasoning_tokens=LIMIT, on_limit="answer")
+    (trajectory,) = motet.trajectories(run)
+    reasoning, between, text = ids(OPENED + THOUGHT), ids(NEXT), ids("Rome.<|return|>")
+    assert (trajectory.prompt_ids, trajectory.answers) == (prompts(server)[0], 2)
+    assert trajectory.response_ids == reasoning + between + text
+    assert trajectory.response_mask == [1] * len(reasoning) + [0] * len(between) + [1] * len(text)
+    assert motet.trajectories(run.episode) == [trajectory]
+
+
 @pytest.mark.parametrize(("style", "lane"), RAW_LANES)
 def test_bill_has_both_requests_to_the_token(style: str, lane: str) -> None:
     with limited(style, lane, endless(), Turn("Rome.<|return|>", cached=60)) as (atom, server):

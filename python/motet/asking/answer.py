@@ -81,7 +81,7 @@ class Answer(Generic[T]):
     those between them that open the answer. `None`: the service sent none."""
     token_trace: TokenTrace | None = field(default=None, compare=False)
     """The ids of prompt and answer with their log-probabilities; where `interrupted` is not `None`, those of the second
-    request. `None`: another lane than `ids`."""
+    request, with the trace of the first. `None`: another lane than `ids`."""
     notes: tuple[str, ...] = ()
     """Remarks on how the answer was read and priced."""
     rejected: tuple[Answer[Any], ...] = ()

@@ -212,9 +212,11 @@ class PreparedRequest:
             notes.append(f"the service counted {usage.reasoning} tokens of reasoning{above}, and sent none of it")
         tokens = {name: count - reply.prefix_tokens.get(name, 0) for name, count in completion.tokens.items()}
         chars = _chars(self.request, completion)
-        first = None if self.interruption is None else self.interruption.answer
+        first, trace = None if self.interruption is None else self.interruption.answer, reply.token_trace
         if first is not None and reply.prefix_tokens:
             chars = own_chars(chars, first)
+        if first is not None and trace is not None:
+            trace = replace(trace, interrupted=first.token_trace)
         received = sum(tokens.values()) if completion.lane == "ids" and not cut else None
         if received is not None and usage is not None and usage.output is not None and received + 1 < usage.output:
             # Most servers count the stop token, and some do not send it.
@@ -244,7 +246,7 @@ class PreparedRequest:
                 self.input_messages,
                 completion.message,
                 None if is_salvaged else reply.sampled,
-                reply.token_trace,
+                trace,
             ),
             model=reply.model,
             lane=reply.lane,
@@ -255,7 +257,7 @@ class PreparedRequest:
             usage=reply.usage,
             response_format=reply.response_format,
             sampled=reply.sampled,
-            token_trace=reply.token_trace,
+            token_trace=trace,
             notes=tuple(notes),
         )
 

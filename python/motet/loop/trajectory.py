@@ -54,8 +54,7 @@ def _traces(source: Run | Episode | Answer[Any]) -> list[TokenTrace]:
     if isinstance(source, Run):
         known = [step.token_trace for step in source.steps]
     elif isinstance(source, Answer):
-        requests = [source] if source.interrupted is None else [source.interrupted, source]
-        known = [request.token_trace for request in requests]
+        known = [source.token_trace]
     elif isinstance(source, Episode):
         known = [exchange.token_trace for exchange in source.exchanges]
     else:
@@ -63,7 +62,7 @@ def _traces(source: Run | Episode | Answer[Any]) -> list[TokenTrace]:
     traces = [trace for trace in known if trace is not None]
     if len(traces) < len(known):
         raise ConfigError(f"the token ids of answer {known.index(None) + 1} are not known: ask with lane='ids'")
-    return traces
+    return [part for trace in traces for part in (trace.interrupted, trace) if part is not None]
 
 
 class _Joined:
