@@ -38,6 +38,7 @@ def test_controls_are_visible_and_scripts_stay() -> None:
     harmless = "a\tb\nc\r\nd 👩\u200d💻 \u3000 \u202f é 用户 שלום"
     assert visible(harmless) == harmless
     assert visible("\ud800\U000e0041\u2028") == "\\ud800\\U000e0041\\u2028"
+    assert visible("a\u200bb\u2060c\ufeff") == "a\\u200bb\\u2060c\\ufeff"
 
 
 def test_json_escapes_controls_and_stays_equal() -> None:

@@ -17,7 +17,7 @@ from motet import _core
 PACKAGE = Path(__file__).parents[2] / "python" / "motet"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
-    "errors _lazy _light_dataclass _message_words _surrogates _context _retry _plot",
+    "errors _lazy _light_dataclass _message_words _surrogates _visible_text _context _retry _plot",
     "_core tolerant_json _atomic_files _lazy_completion _sqlite",
     "message metrics _tables",
     "catalog schema dialects ledgers",

@@ -156,11 +156,14 @@ def test_server_that_is_not_reached_is_an_error() -> None:
 
 def test_report_is_escaped_and_the_badge_counts() -> None:
     probe = verify.PROBES[0]
-    results = (verify.Result(probe, "fail", "<script>alert(1)</script>\u202e\x1b"), verify.Result(probe, "pass"))
+    results = (
+        verify.Result(probe, "fail", "<script>alert(1)</script>\u202e\x1b\u200b👩\u200d💻"),
+        verify.Result(probe, "pass"),
+    )
     report = verify.Report("http://h/<b>", "m&m", results, 1.0, 2)
     page = report.to_html()
     assert "<script>" not in page
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\u202e\\x1b" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\u202e\\x1b\\u200b👩\u200d💻" in page
     assert "http://h/&lt;b&gt;" in page
     assert "src=" not in page
     assert "1/2" in report.to_badge()

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-from motet.view.visible_text import CONTROL, CONTROLS, escaped, visible
+from motet._visible_text import CONTROL, CONTROLS, escaped, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from motet._core import __version__
+from motet._visible_text import visible
 from motet.verify.probe import Result, Verdict
 
 __all__ = ["Report"]
@@ -110,14 +111,9 @@ def _row(result: Result) -> str:
         f"<code>{escape(probe.id)}</code>",
         f'<span class="{result.verdict}">{result.verdict}</span>',
         title,
-        escape(_visible(result.detail)),
+        escape(visible(result.detail)),
     )
     return f"<tr>{''.join([f'<td>{cell}</td>' for cell in cells])}</tr>\n"
-
-
-def _visible(text: str) -> str:
-    """The text of a server without characters that could reorder or hide what stands around it."""
-    return "".join([char if char.isprintable() else repr(char)[1:-1] for char in text])
 
 
 _STYLE = """

@@ -10,6 +10,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from motet._visible_text import visible
+
 __all__ = ["frame", "page"]
 
 
@@ -26,7 +28,7 @@ def page(transcripts: Sequence[dict[str, Any]]) -> str:
     policy = "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
     parts = {
         "policy": policy,
-        "title": escape(_visible(title)),
+        "title": escape(visible(title)),
         "style": style,
         "script": script,
         "data": _json([_without_contents(transcript) for transcript in transcripts]),
@@ -48,10 +50,6 @@ def _without_contents(transcript: dict[str, Any]) -> dict[str, Any]:
 def frame(text: str) -> str:
     """A page within another one, apart from its scripts and styles."""
     return f'<iframe sandbox="allow-scripts" srcdoc="{escape(text)}" width="100%" height="640"></iframe>'
-
-
-def _visible(text: str) -> str:
-    return "".join([character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text])
 
 
 def _json(value: object) -> str:

@@ -13,10 +13,10 @@ from textual.containers import Container, VerticalScroll
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from motet._visible_text import visible
 from motet.view.frames import TranscriptFrame
 from motet.view.plain import counted, frame_heading, summary_lines
 from motet.view.transcript import PairedCall, Transcript, channel_of
-from motet.view.visible_text import visible
 
 __all__ = ["Browser"]
 

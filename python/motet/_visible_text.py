@@ -1,4 +1,4 @@
-"""Texts whose control and direction characters are visible, for terminals."""
+"""Texts whose control, direction and invisible characters are shown as escapes, for terminals and pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ __all__ = ["CONTROL", "CONTROLS", "escaped", "visible"]
 CONTROLS = (
     r"\r(?!\n)"
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # C0 without tab and line feed, DEL, C1.
-    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # Marks, embeddings, overrides and isolates of text direction.
+    r"\u061c\u200e\u200f\u202a-\u202e\u2060-\u206f"  # Marks and overrides of text direction, invisible operators.
+    r"\u200b\ufeff"  # Spaces without a width.
     r"\u2028\u2029\ufff9-\ufffb"  # Line and paragraph separators, annotations.
     r"\ud800-\udfff\U000e0000-\U000e007f]"  # Lone surrogates, and tags, which hide ASCII.
 )
@@ -17,7 +18,8 @@ CONTROL = re.compile(CONTROLS)
 
 
 def visible(text: str) -> str:
-    """Text with `\\x1b` and the like in the place of characters that control a terminal or the direction of text.
+    """Text with `\\x1b` and the like in the place of characters that control a terminal or the direction of text, or
+    that hide in it.
 
     Line feeds, tabs and the joiners of emoji and scripts stay; a carriage return stays before a line feed.
     """
