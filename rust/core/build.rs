@@ -1,7 +1,7 @@
 //! Turns the files in `data/` into the tables of `src/tokenizer/vocabulary`, which are read where they lie in the binary.
 
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 #[path = "src/tokenizer/vocabulary/base64.rs"]
@@ -48,8 +48,10 @@ fn main() {
     save("special_spelling_ids.bin", &to_bytes(specials.iter().map(|(_, id)| *id)));
 
     save("merge_parents.bin", &to_bytes(parents.concat()));
-    save("longest_prefixes.bin", &to_bytes(longest_prefixes(&tokens)));
-    save("lengths_by_first_bytes.bin", &lengths_by_first_bytes(&tokens));
+    save("longest_prefix_lengths.bin", &longest_prefix_lengths(&tokens));
+    let (length_sets, by_first_bytes) = lengths_by_first_bytes(&tokens);
+    save("length_sets.bin", &length_sets);
+    save("length_sets_by_first_bytes.bin", &by_first_bytes);
     save("merges.bin", &merges(&parents));
     save("merge_filter.bin", &merge_filter(&parents));
     let (hot_rows, hot_merges) = hot_merges(&tokens, &parents);
@@ -154,17 +156,22 @@ fn ascii_pairs(tokens: &[Vec<u8>]) -> Vec<u32> {
     table
 }
 
-/// A hash table of all merges. A slot holds, 18 bits each, the left token, the right token, and the token that they make;
-/// empty slots are 0. Low ids are inserted first: their merges are the most frequent, and get the slots that are probed
-/// first.
+/// A hash table of all merges, as [`hash::MERGE_SLOT_BITS`] describes it. Low ids are inserted first: their merges are the
+/// most frequent, and get the slots that are probed first.
 fn merges(parents: &[[u32; 2]]) -> Vec<u8> {
     let mut slots = vec![0_u64; 1 << hash::MERGE_SLOT_BITS];
     for (id, &[left, right]) in (0..).zip(parents).skip(256) {
-        let home = hash::pair_hash(left, right) >> (64 - hash::MERGE_SLOT_BITS);
-        let slot = free_slot(&slots, usize::try_from(home).expect("small"), |slot| *slot == 0);
-        slots[slot] = u64::from(left) << 36 | u64::from(right) << 18 | id;
+        let pair_hash = hash::pair_hash(left, right);
+        let home = usize::try_from(pair_hash >> (64 - hash::MERGE_SLOT_BITS)).expect("small");
+        let slot = free_slot(&slots, home, |slot| *slot == 0);
+        let distance = (slot.wrapping_sub(home) % slots.len()) as u64;
+        let key = hash::merge_key(pair_hash) + distance * hash::MERGE_KEY_STEP;
+        assert!(key < 1 << 30, "the table of merges is too full");
+        slots[slot] = key << 18 | id;
     }
-    slots.into_iter().flat_map(u64::to_le_bytes).collect()
+    let slots =
+        slots.into_iter().flat_map(|slot| slot.to_le_bytes().into_iter().take(hash::MERGE_SLOT_BYTES));
+    [0; hash::MERGE_PADDING].into_iter().chain(slots).collect()
 }
 
 /// A bit for each hash of two tokens that merge. Most pairs do not merge, and this table is small enough to stay in the
@@ -301,58 +308,79 @@ fn bytes_after<'a>(tokens: impl Iterator<Item = &'a [u8]>) -> u64 {
     })
 }
 
-/// The longest shorter token that each token begins with.
-fn longest_prefixes(tokens: &[Vec<u8>]) -> Vec<u32> {
-    let ids: HashMap<&[u8], u32> = tokens.iter().map(Vec::as_slice).zip(0..).collect();
-    let shorter = |token: &[u8]| (1..token.len()).rev().find_map(|length| ids.get(&token[..length]).copied());
-    tokens.iter().map(|token| shorter(token).unwrap_or(NO_TOKEN)).collect()
+/// The length of the longest shorter token that each token begins with.
+fn longest_prefix_lengths(tokens: &[Vec<u8>]) -> Vec<u8> {
+    let all: HashSet<&[u8]> = tokens.iter().map(Vec::as_slice).collect();
+    let shorter = |token: &[u8]| (1..token.len()).rev().find(|length| all.contains(&token[..*length]));
+    let lengths = tokens.iter().map(|token| shorter(token).unwrap_or(0));
+    lengths.map(|length| u8::try_from(length).expect("short")).collect()
 }
 
-/// For each two bytes the lengths of the tokens that begin with them: bit `length - 1` of 128.
-fn lengths_by_first_bytes(tokens: &[Vec<u8>]) -> Vec<u8> {
-    let mut table = vec![0_u128; 1 << 16];
+/// The distinct sets of the lengths of tokens that begin with the same two bytes, as 128 bits, bit `length - 1` for each
+/// length; and the number of the set of each two bytes.
+fn lengths_by_first_bytes(tokens: &[Vec<u8>]) -> (Vec<u8>, Vec<u8>) {
+    let mut by_first_bytes = vec![0_u128; 1 << 16];
     for token in tokens.iter().filter(|token| token.len() > 1) {
-        table[usize::from(token[0]) << 8 | usize::from(token[1])] |= 1 << (token.len() - 1);
+        by_first_bytes[usize::from(token[0]) << 8 | usize::from(token[1])] |= 1 << (token.len() - 1);
     }
-    table.into_iter().flat_map(u128::to_le_bytes).collect()
+    let mut sets = by_first_bytes.clone();
+    sets.sort_unstable();
+    sets.dedup();
+    let number = |set| sets.binary_search(set).ok().and_then(|number| u16::try_from(number).ok());
+    let numbers = by_first_bytes.iter().map(|set| number(set).expect("few sets"));
+    let numbers = numbers.flat_map(u16::to_le_bytes).collect();
+    (sets.into_iter().flat_map(u128::to_le_bytes).collect(), numbers)
 }
 
 /// A hash table of the tokens of 1 to 8 bytes.
 fn short_tokens(tokens: &[Vec<u8>]) -> Vec<u8> {
-    let bucket = |token: &[u8]| hash::short_token_bucket(hash::little_endian(token), token.len());
-    token_buckets::<8>(tokens, 1, hash::SHORT_BUCKETS, hash::SHORT_BUCKET_TOKENS, bucket)
+    let key = |token: &[u8]| {
+        let low = hash::little_endian(token);
+        assert!(!hash::is_key_of_fewer_bytes(low, token.len()), "{token:?}");
+        hash::short_key(low, token.len())
+    };
+    token_buckets::<{ hash::SHORT_BUCKET_TOKENS }>(
+        tokens.iter().zip(0..).filter(|(token, _)| token.len() <= 8),
+        1 << hash::SHORT_BUCKET_BITS,
+        |token| hash::short_token_bucket(key(token)),
+        |bucket, slot, token, id| {
+            bucket[slot * 8..][..8].copy_from_slice(&key(token).to_le_bytes());
+            bucket[hash::SHORT_IDS_AT + slot * 2..][..2].copy_from_slice(&id.to_le_bytes()[..2]);
+            bucket[hash::SHORT_HIGH_BITS_AT + slot / 4] |= id.to_le_bytes()[2] << (slot % 4 * 2);
+        },
+    )
 }
 
 /// A hash table of the tokens of 9 to 16 bytes.
 fn medium_tokens(tokens: &[Vec<u8>]) -> Vec<u8> {
-    let bucket = |token: &[u8]| {
-        hash::medium_token_bucket(hash::little_endian(&token[..8]), hash::little_endian(&token[8..]))
-    };
-    token_buckets::<16>(tokens, 9, hash::MEDIUM_BUCKETS, hash::MEDIUM_BUCKET_TOKENS, bucket)
+    token_buckets::<{ hash::MEDIUM_BUCKET_TOKENS }>(
+        tokens.iter().zip(0..).filter(|(token, _)| (9..=16).contains(&token.len())),
+        hash::MEDIUM_BUCKETS,
+        |token| hash::medium_token_bucket(hash::little_endian(&token[..8]), hash::little_endian(&token[8..])),
+        |bucket, slot, token, id| {
+            bucket[slot * 16..][..token.len()].copy_from_slice(token);
+            let length_and_id = u32::try_from(token.len()).expect("short") << hash::LENGTH_SHIFT | id;
+            bucket[hash::MEDIUM_IDS_AT + slot * 4..][..4].copy_from_slice(&length_and_id.to_le_bytes());
+        },
+    )
 }
 
-/// The buckets of the tokens from `shortest` to `LONGEST` bytes, as [`hash::BUCKET_BYTES`] describes them. Low ids are
-/// inserted first: they are the most frequent, and are compared first.
-fn token_buckets<const LONGEST: usize>(
-    tokens: &[Vec<u8>],
-    shortest: usize,
+/// Buckets of `SIZE` tokens, which `write` writes to a slot of a bucket. Low ids are inserted first: they are the most
+/// frequent, and are compared first.
+fn token_buckets<'a, const SIZE: usize>(
+    tokens: impl Iterator<Item = (&'a Vec<u8>, u32)>,
     count: usize,
-    bucket_tokens: usize,
     bucket_of: impl Fn(&[u8]) -> usize,
+    write: impl Fn(&mut [u8; hash::BUCKET_BYTES], usize, &[u8], u32),
 ) -> Vec<u8> {
     let (mut buckets, mut filled) = (vec![[0_u8; hash::BUCKET_BYTES]; count], vec![0; count]);
-    for (id, token) in (0_u32..).zip(tokens).filter(|(_, token)| (shortest..=LONGEST).contains(&token.len()))
-    {
+    for (token, id) in tokens {
         let mut number = bucket_of(token);
-        while filled[number] == bucket_tokens {
-            buckets[number][hash::OVERFLOW_AT] = 1;
+        while filled[number] == SIZE {
+            buckets[number][hash::OVERFLOW_AT] |= hash::OVERFLOW;
             number = (number + 1) % count;
         }
-        let (bucket, slot) = (&mut buckets[number], filled[number]);
-        bucket[slot * LONGEST..][..token.len()].copy_from_slice(token);
-        let length_and_id = u32::try_from(token.len()).expect("short") << hash::LENGTH_SHIFT | id;
-        let at = hash::OVERFLOW_AT - (bucket_tokens - slot) * 4;
-        bucket[at..at + 4].copy_from_slice(&length_and_id.to_le_bytes());
+        write(&mut buckets[number], filled[number], token, id);
         filled[number] += 1;
     }
     buckets.concat()

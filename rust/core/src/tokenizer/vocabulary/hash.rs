@@ -5,8 +5,14 @@
 const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 const SQRT_2: u64 = 0x6a09_e667_f3bc_c909;
 
-/// The table of merges has 2^18 slots.
+/// The table of merges has 2^18 slots of 6 bytes. From the lowest bit on, a slot holds the id of the token that two others
+/// make, in 18 bits; the bits of their [`pair_hash`] below those that give their first slot, in 18 bits; and in 12 bits how
+/// many slots it lies behind that one, and one more. This is the pair, because each pair has a hash of its own. Empty slots
+/// are 0.
 pub(crate) const MERGE_SLOT_BITS: u32 = 18;
+pub(crate) const MERGE_SLOT_BYTES: usize = 6;
+/// In front of the slots: a slot is read in the highest 6 of 8 bytes, which spares a mask.
+pub(crate) const MERGE_PADDING: usize = 2;
 /// The filter in front of the table of merges has 2^21 bits.
 pub(crate) const MERGE_FILTER_BITS: u32 = 21;
 
@@ -16,26 +22,44 @@ pub(crate) const HOT_LIMIT: u32 = 8191;
 /// The slots of the table of hot merges.
 pub(crate) const HOT_MERGE_SLOTS: usize = 1 << 15;
 
-/// Tokens of up to 16 bytes are in buckets of a cache line: their keys of 8 or 16 bytes, padded with zeros; four bytes for
-/// each, with its id and from [`LENGTH_SHIFT`] on its length, zeros where there is no token; and a byte that is not zero
-/// if the bucket was too small, so that the search goes on in the next one.
+/// Tokens of up to 16 bytes are in buckets of a cache line.
 pub(crate) const BUCKET_BYTES: usize = 64;
-pub(crate) const LENGTH_SHIFT: u32 = 24;
-/// Where a bucket says that it was too small.
-pub(crate) const OVERFLOW_AT: usize = 60;
+/// Where a bucket has, in its highest bit, whether it was too small, so that the search goes on in the next one.
+pub(crate) const OVERFLOW_AT: usize = 63;
+pub(crate) const OVERFLOW: u8 = 0x80;
 
-/// Buckets of tokens of 1 to 8 bytes, three quarters full, and how many tokens each of them holds.
-pub(crate) const SHORT_BUCKETS: usize = 40_000;
-pub(crate) const SHORT_BUCKET_TOKENS: usize = 5;
-/// The same for tokens of 9 to 16 bytes.
+/// Tokens of 1 to 8 bytes are in 2^15 buckets, three quarters full, of six tokens: their keys of 8 bytes, the low 16 bits of
+/// their ids, and the two high bits of each id in one number.
+pub(crate) const SHORT_BUCKET_BITS: u32 = 15;
+pub(crate) const SHORT_BUCKET_TOKENS: usize = 6;
+/// Where a bucket of short tokens has the low bits of the ids, and their high bits.
+pub(crate) const SHORT_IDS_AT: usize = 48;
+pub(crate) const SHORT_HIGH_BITS_AT: usize = 60;
+
+/// Buckets of tokens of 9 to 16 bytes, three quarters full, of three tokens: their keys of 16 bytes, padded with zeros; four
+/// bytes for each, with its id and from [`LENGTH_SHIFT`] on its length, zeros where there is no token.
 pub(crate) const MEDIUM_BUCKETS: usize = 20_480;
 pub(crate) const MEDIUM_BUCKET_TOKENS: usize = 3;
+pub(crate) const MEDIUM_IDS_AT: usize = 48;
+pub(crate) const LENGTH_SHIFT: u32 = 24;
 
-/// The first bucket of a token of 1 to 8 bytes. `key` is the token as a little-endian number.
-#[inline]
-pub(crate) const fn short_token_bucket(key: u64, length: usize) -> usize {
-    let hash = (key ^ (length as u64).wrapping_mul(SQRT_2)).wrapping_mul(GOLDEN_RATIO);
-    scaled(hash, SHORT_BUCKETS)
+/// The key of 1 to 8 bytes, which `low` holds as a little-endian number: the same with the length in the highest byte,
+/// unless that is one of the bytes. No token of 8 bytes has a length there.
+#[inline(always)]
+pub(crate) const fn short_key(low: u64, length: usize) -> u64 {
+    low | (length as u64 & 7) << 56
+}
+
+/// Whether 8 bytes have the key of a token of fewer.
+#[inline(always)]
+pub(crate) const fn is_key_of_fewer_bytes(low: u64, length: usize) -> bool {
+    length == 8 && low >> 56 < 8
+}
+
+/// The first bucket of a token of 1 to 8 bytes.
+#[inline(always)]
+pub(crate) const fn short_token_bucket(short_key: u64) -> usize {
+    (short_key.wrapping_mul(GOLDEN_RATIO) >> (64 - SHORT_BUCKET_BITS)) as usize
 }
 
 /// The first bucket of a token of 9 to 16 bytes. `low` is its first 8 bytes, `high` the others.
@@ -62,12 +86,23 @@ pub(crate) fn long_token_slot(token: &[u8], bits: u32) -> usize {
     ((hash ^ (hash >> 32)).wrapping_mul(SQRT_2) >> (64 - bits)) as usize
 }
 
-/// The hash of two neighbouring tokens. Its highest bits are the best mixed.
+/// The hash of two neighbouring tokens, in the highest 36 bits; the others are 0. Each pair has its own: an odd factor and
+/// the exclusive or with the number shifted right lose nothing of the 36 bits of two ids. The highest bits are the best
+/// mixed.
 #[inline(always)]
 pub(crate) const fn pair_hash(left: u32, right: u32) -> u64 {
     let key = (left as u64) << 18 | right as u64;
-    (key ^ (key >> 15)).wrapping_mul(GOLDEN_RATIO)
+    (key ^ (key >> 15)).wrapping_mul(GOLDEN_RATIO << 28)
 }
+
+/// What a pair's first slot in the table of merges holds above the id.
+#[inline(always)]
+pub(crate) const fn merge_key(pair_hash: u64) -> u64 {
+    pair_hash >> 28 & 0x3_ffff | MERGE_KEY_STEP
+}
+
+/// How much more the next slot holds there.
+pub(crate) const MERGE_KEY_STEP: u64 = 1 << 18;
 
 /// The hash of a pre-token of up to 16 bytes, padded with zeros. Its highest bits are the best mixed.
 #[inline(always)]

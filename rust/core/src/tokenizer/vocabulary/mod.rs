@@ -38,9 +38,11 @@ const LONG_SLOT_BITS: u32 = 14;
 static TOKEN_BYTES: &[u8] = table!("token_bytes.bin");
 static TOKEN_ENDS: &[u8; (VOCAB_SIZE as usize + 1) * 4] = table!("token_ends.bin");
 static MERGE_PARENTS: &[u8; FIRST_SPECIAL_ID as usize * 8] = table!("merge_parents.bin");
-static LONGEST_PREFIXES: &[u8; FIRST_SPECIAL_ID as usize * 4] = table!("longest_prefixes.bin");
-static LENGTHS_BY_FIRST_BYTES: &[u8; 16 << 16] = table!("lengths_by_first_bytes.bin");
-static MERGES: &[u8; 8 << hash::MERGE_SLOT_BITS] = table!("merges.bin");
+static LONGEST_PREFIX_LENGTHS: &[u8; FIRST_SPECIAL_ID as usize] = table!("longest_prefix_lengths.bin");
+static LENGTH_SETS: &[u8] = table!("length_sets.bin");
+static LENGTH_SETS_BY_FIRST_BYTES: &[u8; 2 << 16] = table!("length_sets_by_first_bytes.bin");
+static MERGES: &[u8; hash::MERGE_PADDING + (hash::MERGE_SLOT_BYTES << hash::MERGE_SLOT_BITS)] =
+    table!("merges.bin");
 static MERGE_FILTER: &[u8; 1 << (hash::MERGE_FILTER_BITS - 3)] = table!("merge_filter.bin");
 static HOT_ROWS: &[u8; (hash::HOT_LIMIT as usize + 1) * 2] = table!("hot_rows.bin");
 static HOT_MERGES: &[u8; hash::HOT_MERGE_SLOTS * 4] = table!("hot_merges.bin");
@@ -49,11 +51,16 @@ static ASCII_PAIRS: &[u8; 4 << 14] = table!("ascii_pairs.bin");
 static WHOLE_CHAR_BLOCKS: &[u8] = table!("whole_char_blocks.bin");
 static WHOLE_CHAR_INDEX: &[u8; 0x1100] = table!("whole_char_index.bin");
 static WHOLE_CHAR_BORDERS: &[u8] = table!("whole_char_borders.bin");
-static SHORT_TOKENS: &[u8; hash::SHORT_BUCKETS * hash::BUCKET_BYTES] = table!("short_tokens.bin");
+static SHORT_TOKENS: &[u8; hash::BUCKET_BYTES << hash::SHORT_BUCKET_BITS] = table!("short_tokens.bin");
 static MEDIUM_TOKENS: &[u8; hash::MEDIUM_BUCKETS * hash::BUCKET_BYTES] = table!("medium_tokens.bin");
 static LONG_TOKENS: &[u8; 4 << LONG_SLOT_BITS] = table!("long_tokens.bin");
 static CLASS_BLOCKS: &[u8] = table!("class_blocks.bin");
 static CLASS_INDEX: &[u8; 0x1100] = table!("class_index.bin");
+
+#[inline]
+fn u16_at(table: &[u8], at: usize) -> u16 {
+    table.get(at..at + 2).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes)
+}
 
 #[inline]
 fn u32_at(table: &[u8], at: usize) -> u32 {
@@ -114,22 +121,25 @@ pub(super) fn ascii_pair_token(left: u8, right: u8) -> u32 {
 /// The token that two neighbours merge into, or [`NO_TOKEN`].
 #[inline(always)]
 pub(super) fn merge(left: u32, right: u32) -> u32 {
+    debug_assert!(left.max(right) < VOCAB_SIZE, "pairs of other numbers share hashes with those of ids");
     let hash = hash::pair_hash(left, right);
     let bit = (hash >> (64 - hash::MERGE_FILTER_BITS)) as usize;
     if MERGE_FILTER[bit / 8] >> (bit % 8) & 1 == 0 {
         return NO_TOKEN;
     }
-    let pair = u64::from(left) << 18 | u64::from(right);
     let mut slot = (hash >> (64 - hash::MERGE_SLOT_BITS)) as usize;
+    let mut key = hash::merge_key(hash);
     loop {
-        let entry = u64_at(MERGES, slot * 8);
-        if entry >> 18 == pair {
-            return (entry & 0x3_ffff) as u32;
+        let entry = u64_at(MERGES, slot * hash::MERGE_SLOT_BYTES);
+        let entry_key = entry >> (18 + 8 * hash::MERGE_PADDING);
+        if entry_key == key {
+            return (entry >> (8 * hash::MERGE_PADDING) & 0x3_ffff) as u32;
         }
-        if entry == 0 {
+        if entry_key == 0 {
             return NO_TOKEN;
         }
         slot = (slot + 1) & ((1 << hash::MERGE_SLOT_BITS) - 1);
+        key += hash::MERGE_KEY_STEP;
     }
 }
 
@@ -138,7 +148,7 @@ pub(super) fn merge(left: u32, right: u32) -> u32 {
 pub(super) fn prefetch_merge(left: u32, right: u32) {
     let hash = hash::pair_hash(left, right);
     simd::prefetch(MERGE_FILTER, (hash >> (64 - hash::MERGE_FILTER_BITS + 3)) as usize);
-    simd::prefetch(MERGES, (hash >> (64 - hash::MERGE_SLOT_BITS)) as usize * 8);
+    simd::prefetch(MERGES, (hash >> (64 - hash::MERGE_SLOT_BITS)) as usize * hash::MERGE_SLOT_BYTES);
 }
 
 /// Keys of [`hot_merge`] from this one on stand for pairs without a hot merge.
@@ -181,13 +191,19 @@ pub(super) fn merge_parents(id: u32) -> (u32, u32) {
 
 /// The lengths of the tokens that begin with these two bytes: bit `length - 1`.
 fn lengths_by_first_bytes(pair: &[u8; 2]) -> u128 {
-    let at = usize::from(u16::from_be_bytes(*pair)) * 16;
-    u128::from(u64_at(LENGTHS_BY_FIRST_BYTES, at + 8)) << 64 | u128::from(u64_at(LENGTHS_BY_FIRST_BYTES, at))
+    let [low, high] =
+        [0, 1].map(|byte| LENGTH_SETS_BY_FIRST_BYTES[usize::from(u16::from_be_bytes(*pair)) * 2 + byte]);
+    let at = usize::from(u16::from_le_bytes([low, high])) * 16;
+    u128::from(u64_at(LENGTH_SETS, at + 8)) << 64 | u128::from(u64_at(LENGTH_SETS, at))
 }
 
 /// The longest shorter token that a token begins with; [`NO_TOKEN`] for a single byte.
 pub(super) fn longest_proper_prefix(id: u32) -> u32 {
-    u32_at(LONGEST_PREFIXES, id as usize * 4)
+    let length = LONGEST_PREFIX_LENGTHS.get(id as usize).map_or(0, |length| usize::from(*length));
+    match token_bytes(id).and_then(|bytes| bytes.get(..length)) {
+        Some(prefix) if !prefix.is_empty() => lookup(prefix),
+        _ => NO_TOKEN,
+    }
 }
 
 /// The longest token that `text` begins with; [`NO_TOKEN`] if it is empty.
@@ -249,7 +265,7 @@ impl TokenKey {
     }
 }
 
-/// The token whose bytes these are, or [`NO_TOKEN`]. There must be at least one byte: empty slots have length 0.
+/// The token whose bytes these are, or [`NO_TOKEN`]. There must be at least one byte: empty slots have the key 0.
 pub(super) fn lookup(bytes: &[u8]) -> u32 {
     if bytes.len() <= 16 { lookup_key(TokenKey::of(bytes)) } else { lookup_long(bytes) }
 }
@@ -267,7 +283,7 @@ pub(super) fn lookup_key(key: TokenKey) -> u32 {
 #[inline(always)]
 pub(super) fn prefetch_lookup(key: TokenKey) {
     if key.length <= 8 {
-        let bucket = hash::short_token_bucket(key.low, key.length);
+        let bucket = hash::short_token_bucket(hash::short_key(key.low, key.length));
         simd::prefetch(SHORT_TOKENS, bucket * hash::BUCKET_BYTES);
     } else {
         let bucket = hash::medium_token_bucket(key.low, key.high);
@@ -276,39 +292,42 @@ pub(super) fn prefetch_lookup(key: TokenKey) {
 }
 
 #[inline(always)]
-fn lookup_short(key: u64, length: usize) -> u32 {
-    const COUNT: usize = hash::SHORT_BUCKET_TOKENS;
-    let first = hash::short_token_bucket(key, length);
-    lookup_in_buckets::<COUNT>(SHORT_TOKENS, first, length, |bucket, slot| u64_at(bucket, slot * 8) == key)
+fn lookup_short(low: u64, length: usize) -> u32 {
+    let key = hash::short_key(low, length);
+    let id = lookup_in_buckets(SHORT_TOKENS, hash::short_token_bucket(key), |bucket| {
+        let slot = (0..hash::SHORT_BUCKET_TOKENS).find(|slot| u64_at(bucket, slot * 8) == key)?;
+        let high_bits = u32_at(bucket, hash::SHORT_HIGH_BITS_AT) >> (2 * slot) & 3;
+        Some(u32::from(u16_at(bucket, hash::SHORT_IDS_AT + slot * 2)) | high_bits << 16)
+    });
+    if hash::is_key_of_fewer_bytes(low, length) { NO_TOKEN } else { id }
 }
 
 #[inline(always)]
 fn lookup_medium(low: u64, high: u64, length: usize) -> u32 {
-    const COUNT: usize = hash::MEDIUM_BUCKET_TOKENS;
-    let first = hash::medium_token_bucket(low, high);
-    lookup_in_buckets::<COUNT>(MEDIUM_TOKENS, first, length, |bucket, slot| {
-        u64_at(bucket, slot * 16) == low && u64_at(bucket, slot * 16 + 8) == high
+    lookup_in_buckets(MEDIUM_TOKENS, hash::medium_token_bucket(low, high), |bucket| {
+        (0..hash::MEDIUM_BUCKET_TOKENS).find_map(|slot| {
+            let has_key = u64_at(bucket, slot * 16) == low && u64_at(bucket, slot * 16 + 8) == high;
+            let length_and_id = u32_at(bucket, hash::MEDIUM_IDS_AT + slot * 4);
+            let is_token = has_key && (length_and_id >> hash::LENGTH_SHIFT & 0x1f) as usize == length;
+            is_token.then_some(length_and_id & ((1 << hash::LENGTH_SHIFT) - 1))
+        })
     })
 }
 
-/// Searches buckets of `COUNT` tokens. `has_key` says whether a slot of a bucket has the key of the token.
+/// What `find` returns of the first bucket where it finds something, from the bucket `first` on.
 #[inline(always)]
-fn lookup_in_buckets<const COUNT: usize>(
+fn lookup_in_buckets(
     table: &[u8],
     first: usize,
-    length: usize,
-    has_key: impl Fn(&[u8; hash::BUCKET_BYTES], usize) -> bool,
+    find: impl Fn(&[u8; hash::BUCKET_BYTES]) -> Option<u32>,
 ) -> u32 {
     let buckets = table.as_chunks::<{ hash::BUCKET_BYTES }>().0;
     let mut number = first;
     while let Some(bucket) = buckets.get(number) {
-        for slot in 0..COUNT {
-            let length_and_id = u32_at(bucket, hash::OVERFLOW_AT - (COUNT - slot) * 4);
-            if has_key(bucket, slot) && (length_and_id >> hash::LENGTH_SHIFT) as usize == length {
-                return length_and_id & ((1 << hash::LENGTH_SHIFT) - 1);
-            }
+        if let Some(id) = find(bucket) {
+            return id;
         }
-        if bucket[hash::OVERFLOW_AT] == 0 {
+        if bucket[hash::OVERFLOW_AT] & hash::OVERFLOW == 0 {
             break;
         }
         number = (number + 1) % buckets.len();
@@ -369,6 +388,58 @@ mod tests {
             assert_eq!(lookup(token), id);
         }
         assert_eq!(token_bytes(VOCAB_SIZE), None);
+    }
+
+    #[test]
+    fn eight_bytes_with_the_key_of_fewer_are_not_a_token() {
+        for id in 0..FIRST_SPECIAL_ID {
+            let token = token_bytes(id).expect("below the size");
+            if token.len() < 8 {
+                let mut bytes = [0; 8];
+                bytes[..token.len()].copy_from_slice(token);
+                bytes[7] = u8::try_from(token.len()).expect("short");
+                assert_eq!(lookup(&bytes), NO_TOKEN, "{bytes:?}");
+            }
+        }
+        assert_eq!(lookup(&[0; 8]), NO_TOKEN);
+    }
+
+    #[test]
+    fn merges_of_other_pairs_are_not_found() {
+        for id in 256..FIRST_SPECIAL_ID {
+            let (left, right) = merge_parents(id);
+            assert_eq!(merge(left, right), id);
+            for (left, right) in [(right, left), (left ^ 1, right), (left, right ^ 1), (id, right)] {
+                let id = merge(left, right);
+                assert!(id == NO_TOKEN || merge_parents(id) == (left, right), "{left} {right}");
+            }
+        }
+    }
+
+    #[test]
+    fn longest_proper_prefixes_are_tokens_and_none_is_longer() {
+        for id in 0..FIRST_SPECIAL_ID {
+            let token = token_bytes(id).expect("below the size");
+            let expected = (1..token.len()).rev().map(|length| lookup(&token[..length]));
+            assert_eq!(
+                longest_proper_prefix(id),
+                expected.clone().find(|id| *id != NO_TOKEN).unwrap_or(NO_TOKEN)
+            );
+            assert_eq!(longest_prefix(token), id);
+        }
+    }
+
+    #[test]
+    fn tables_take_at_most_ten_megabytes() {
+        let bytes = |tables: &[&[u8]]| tables.iter().map(|table| table.len()).sum::<usize>();
+        let of_encoding =
+            bytes(&[SHORT_TOKENS, MEDIUM_TOKENS, LONG_TOKENS, MERGES, MERGE_FILTER, HOT_MERGES])
+                + bytes(&[HOT_ROWS, ASCII_PAIRS, LENGTH_SETS, LENGTH_SETS_BY_FIRST_BYTES, WHOLE_CHAR_BLOCKS]);
+        let others = bytes(&[TOKEN_BYTES, TOKEN_ENDS, MERGE_PARENTS, LONGEST_PREFIX_LENGTHS, CLASS_BLOCKS]);
+        // A process that encodes a page of text has nearly all of these in memory.
+        assert!(of_encoding < 6_000_000, "{of_encoding}");
+        // They make up two thirds of a wheel, which has a limit of 8 MiB.
+        assert!(of_encoding + others < 10_000_000, "{of_encoding} + {others}");
     }
 
     #[test]
