@@ -60,6 +60,8 @@ class Request:
     schema: Mapping[str, Any] | None = None
     """JSON Schema of the answer. `None`: any text."""
     schema_name: str = "answer"
+    choices: tuple[str, ...] = ()
+    """The texts of which the answer is one. Empty: any. The raw lanes send them as a grammar."""
     reasoning_effort: Effort | None = None
     """`None`: the service's default, which is `medium`."""
     max_tokens: int | None = None

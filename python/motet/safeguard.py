@@ -89,7 +89,7 @@ def guard(
     - `atom`: the atom to ask, or its slug or model id; `service` are then the arguments of `motet.atom`, such as
       `base_url=`.
     - `form`: `"json"`, an object with the label, to which services that can constrain answers are held; `"label"`, the
-      bare label, which is shorter and not constrained.
+      bare label, which is shorter and constrained in the lanes `ids` and `text` of services that take a grammar.
     - `rationale`, `confidence`, `rules`: what the object has besides the label: one or two sentences; `low`, `medium`
       or `high`; names of rules. `form="label"` has none of them.
 
@@ -102,7 +102,7 @@ def guard(
         raise ValueError(f"policy must be a text of rules, not {policy!r:.80}")
     meanings = _meanings(labels)
     if form == "label":
-        output: Output[Any] = LabelOutput(str, "label", None, labels=tuple(meanings))
+        output: Output[Any] = LabelOutput(str, "label", None, choices=tuple(meanings))
         instructions = _label_instructions(meanings)
     elif form == "json":
         output = verdict_output(tuple(meanings), rationale=rationale, confidence=confidence, rules=rules)

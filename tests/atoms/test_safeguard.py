@@ -100,6 +100,16 @@ def test_raw_lanes_constrain_the_label_by_a_grammar(lane: str) -> None:
     assert '"spam"' in json.dumps(body["structured_outputs"]).replace("\\", "")
 
 
+@pytest.mark.parametrize("lane", ["ids", "text"])
+def test_raw_lanes_constrain_a_bare_label_by_a_grammar(lane: str) -> None:
+    with ScriptedServer([final("1")], style="vllm", models=(MODEL,)) as server:
+        guard = guarding(server, lane=lane, labels=("0", "1"), form="label")
+        assert checked(guard, "check", "Buy gold!").label == "1"
+        tag = json.loads(server.requests[-1].body["structured_outputs"]["structural_tag"])
+    choice = {"choice": ["0", "1"]}
+    assert tag == motet.grammar(output=choice, quoting=lane == "ids", format="structural_tag")
+
+
 def test_confidence_and_rules_are_asked_for() -> None:
     answer = final('{"label": "OK", "rules": ["SP1"], "confidence": "high"}')
     with ScriptedServer([answer]) as server:

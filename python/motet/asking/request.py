@@ -389,6 +389,7 @@ def prepare(spec: Spec, prompt: Prompt, options: PreparedOptions) -> PreparedReq
         tool_choice=options.tool_choice,
         schema=options.output.schema,
         schema_name=options.output.name,
+        choices=options.output.choices,
         reasoning_effort=options.reasoning_effort,
         max_tokens=options.max_tokens,
         sampling=options.sampling,

@@ -26,15 +26,13 @@ def _label_in(value: Any, labels: Sequence[str]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class LabelOutput(Output[Any]):
-    """A bare label as the type of an answer."""
-
-    labels: tuple[str, ...] = ()
+    """A bare label as the type of an answer: one of `choices`."""
 
     def read(self, text: str) -> tuple[Any, str | None]:
         """The label. Raises `SchemaMismatchError`."""
-        label = _label_in(text, self.labels)
-        if label not in self.labels:
-            problem = f"the answer must be one of {', '.join(self.labels)}"
+        label = _label_in(text, self.choices)
+        if label not in self.choices:
+            problem = f"the answer must be one of {', '.join(self.choices)}"
             raise SchemaMismatchError(f"{problem}, not {text!r:.80}", raw=text, problems=(problem,))
         return label, None
 

@@ -33,6 +33,8 @@ class Output(Generic[T]):
     """True if the value is in an object under the key `value`, as services require an object at the top."""
     optional_text: bool = False
     """True for `str | None`: an empty answer is `None`."""
+    choices: tuple[str, ...] = ()
+    """The texts of which the answer is one. Empty: any text, or one that follows the schema."""
     _adapter: Any = None
 
     @classmethod

@@ -1,4 +1,4 @@
-"""`tool_choice` and the schema of the answer as a grammar, in the key of the request that the service takes."""
+"""`tool_choice` and the schema or choices of the answer as a grammar, in the key that the service takes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ def response_format(request: Request) -> dict[str, Any] | None:
 
 def is_constrained(request: Request, service: Service) -> bool:
     """True if the service is given a grammar for the request in the raw lanes."""
-    return service.grammar_key is not None and (names_choice(request) or request.schema is not None)
+    return service.grammar_key is not None and (
+        names_choice(request) or request.schema is not None or bool(request.choices)
+    )
 
 
 def constraint(request: Request, lane: Literal["ids", "text"], service: Service) -> dict[str, Any]:
-    """The keys of a request to `/v1/completions` that enforce its `tool_choice` and its schema. Reasoning is left free;
-    behind `Request.prefix` there is none. Empty if there is nothing to enforce, or the service takes no grammar. Raises
-    `ConfigError` for a choice that the tools do not allow."""
+    """The keys of a request to `/v1/completions` that enforce its `tool_choice` and its schema or choices. Reasoning is
+    left free; behind `Request.prefix` there is none. Empty if there is nothing to enforce, or the service takes no
+    grammar. Raises `ConfigError` for a choice that the tools do not allow."""
     if service.grammar_key is None or not is_constrained(request, service):
         return {}
     try:
@@ -44,6 +46,7 @@ def constraint(request: Request, lane: Literal["ids", "text"], service: Service)
             builtin_tools=request.builtin_tools,
             tool_choice=request.tool_choice or "auto",
             response_format=response_format(request),
+            output={"choice": list(request.choices)} if request.choices else None,
             reasoning=request.prefix is None,
             # A reader of text takes a spelled marker for structure.
             quoting=lane == "ids",
