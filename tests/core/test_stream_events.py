@@ -107,3 +107,27 @@ def test_a_list_of_events_that_is_kept_or_changed_stays_so() -> None:
     changed.clear()
     del changed
     assert [event.delta for event in parser.feed("u")] == ["u"]
+
+
+def test_items_of_a_list_may_feed_its_parser() -> None:
+    parser = motet.StreamParser()
+    parser.feed(motet.encode("<|channel|>final<|message|>", special="token"))
+
+    class Id:
+        def __index__(self) -> int:
+            parser.feed([64])
+            return 65
+
+    read: list[list[Any]] = [[66, Id()], [66, 67], [66] * 2000, [66, 2**40]]
+    assert [[event.delta for event in parser.feed(ids)] for ids in read] == [
+        ["cb"],
+        ["cd"],
+        ["c" * 2000],
+        ["c", "", "\ufffd"],
+    ]
+    assert parser.completion.text == "acbcd" + "c" * 2001 + "\ufffd"
+    with pytest.raises(TypeError, match=r"chunk\[1\] must be a token id"):
+        parser.feed([66, "text"])
+    parser.close()
+    with pytest.raises(ValueError, match="closed"):
+        parser.feed([66])

@@ -61,7 +61,7 @@ pub(crate) struct DeltaCache {
 
 impl DeltaCache {
     const MIN_SLOTS: usize = 32;
-    const MAX_SLOTS: usize = 4096;
+    const MAX_SLOTS: usize = 8192;
 
     pub(crate) fn is_empty(&self) -> bool {
         self.added == 0

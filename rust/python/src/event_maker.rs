@@ -24,7 +24,7 @@ struct OpenFrame {
 /// The fields and delta events of dropped frames, the last one behind the others.
 static DROPPED_FRAMES: Mutex<Vec<(Arc<FrameFields>, DeltaCache)>> = Mutex::new(Vec::new());
 
-/// So many frames are kept; each has up to 800 kB of events.
+/// So many frames are kept; each has up to 1.6 MB of events.
 const MAX_DROPPED_FRAMES: usize = 4;
 
 impl OpenFrame {

@@ -1,7 +1,7 @@
 //! Whole inputs: one, or many on several threads.
 
 use crate::from_python::text::{parser_bytes, utf8};
-use crate::from_python::{self, IdRun, ParseArguments, Raw, parse_options, read_header};
+use crate::from_python::{self, IdRun, IdRuns, ParseArguments, Raw, parse_options, read_header};
 use crate::threads;
 use crate::to_python::completion::{make_completion, make_counts};
 use crate::to_python::error::parse_error;
@@ -27,7 +27,7 @@ enum Input<'a> {
     Text(&'a str),
     /// Text that may not be UTF-8.
     Bytes(Cow<'a, [u8]>),
-    Ids(&'a [IdRun]),
+    Ids(&'a IdRuns),
 }
 
 impl<'a> Input<'a> {
@@ -59,11 +59,12 @@ impl<'a> Input<'a> {
 
 /// Feeds ids, with the integers among them that are not ids.
 pub(crate) fn feed_runs(
-    runs: &[IdRun],
+    runs: &IdRuns,
     parser: &mut StreamParser,
     sink: &mut impl Sink,
 ) -> Result<(), MixedLanes> {
-    runs.iter().try_for_each(|run| match run {
+    parser.feed_ids(&runs.first, sink)?;
+    runs.rest.iter().try_for_each(|run| match run {
         IdRun::Ids(ids) => parser.feed_ids(ids, sink),
         IdRun::Invalid(written) => parser.feed_invalid_id(written.clone(), sink),
     })

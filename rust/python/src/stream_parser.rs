@@ -14,8 +14,8 @@ use motet::parser::{ParseOptions, Sink};
 use motet::tokenizer::vocabulary;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
-use std::sync::{Arc, Mutex};
+use pyo3::types::{PyList, PyString};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Parses a completion while it arrives, in chunks of any size.
 ///
@@ -55,11 +55,16 @@ impl State {
     }
 }
 
+/// Longer lists of ids are read into memory that the parser does not keep.
+const MAX_KEPT_IDS: usize = 1024;
+
 struct Inner {
     parser: core::StreamParser,
     state: State,
     events: EventMaker,
     joiner: SurrogateJoiner,
+    /// The ids of a short list. Empty between two steps: its memory is used again.
+    ids: Vec<u32>,
     closed: bool,
 }
 
@@ -70,6 +75,7 @@ impl Inner {
             parser: core::StreamParser::new(options),
             events: EventMaker::default(),
             joiner: SurrogateJoiner::default(),
+            ids: Vec::new(),
             closed: false,
         }
     }
@@ -80,6 +86,7 @@ impl Inner {
             state: State::Own(Box::new(self.state.with(py, |state| state.copied(py))?)),
             events: self.events.copied(),
             joiner: self.joiner.clone(),
+            ids: Vec::new(),
             closed: self.closed,
         })
     }
@@ -135,28 +142,49 @@ impl Inner {
         }
     }
 
-    fn feed_text<'py>(&mut self, py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyList>> {
+    /// Reads a list of ids. `None`: it is long or has other items, and nothing was read.
+    fn feed_list<'py>(&mut self, list: &Bound<'py, PyList>) -> PyResult<Option<Bound<'py, PyList>>> {
+        if list.len() > MAX_KEPT_IDS {
+            return Ok(None);
+        }
+        let mut ids = std::mem::take(&mut self.ids);
+        ffi::leading_ids(list, &mut ids);
+        let events = if ids.len() == list.len() {
+            self.record(list.py(), |parser, sink| parser.feed_ids(&ids, sink)).map(Some)
+        } else {
+            Ok(None)
+        };
+        ids.clear();
+        self.ids = ids;
+        events
+    }
+
+    fn feed_text<'py>(
+        &mut self,
+        py: Python<'py>,
+        text: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let text = match self.joiner.feed(text)? {
+            JoinedChunk::Utf8(text) => text,
+            chunk => return self.record(py, |parser, sink| parser.feed_bytes(&chunk.parser_bytes(), sink)),
+        };
         match self.feed_plain(py, Lane::Text, Key::of_plain_text(text), || Some(text))? {
             Some(events) => Ok(events),
             None => self.record(py, |parser, sink| parser.feed_text(text, sink)),
         }
     }
 
-    fn feed<'py>(&mut self, py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
-        match chunk {
-            Chunk::Id(id) => self.feed_id(py, *id),
-            Chunk::Raw(Raw::Text(text)) => match self.joiner.feed(text.bind(py))? {
-                JoinedChunk::Utf8(text) => self.feed_text(py, text),
-                chunk => self.record(py, |parser, sink| parser.feed_bytes(&chunk.parser_bytes(), sink)),
-            },
-            Chunk::Raw(Raw::Bytes(bytes)) => {
+    fn feed_raw<'py>(&mut self, py: Python<'py>, raw: &Raw) -> PyResult<Bound<'py, PyList>> {
+        match raw {
+            Raw::Text(text) => self.feed_text(py, text.bind(py)),
+            Raw::Bytes(bytes) => {
                 let held = self.joiner.close();
                 self.record(py, |parser, sink| {
                     feed_held(held, parser, sink)?;
                     parser.feed_bytes(bytes, sink)
                 })
             }
-            Chunk::Raw(Raw::Ids(runs)) => self.record(py, |parser, sink| feed_runs(runs, parser, sink)),
+            Raw::Ids(runs) => self.record(py, |parser, sink| feed_runs(runs, parser, sink)),
         }
     }
 }
@@ -168,6 +196,19 @@ fn feed_held(
     sink: &mut impl Sink,
 ) -> Result<(), MixedLanes> {
     held.map_or(Ok(()), |held| parser.feed_bytes(&held.parser_bytes(), sink))
+}
+
+impl StreamParser {
+    #[inline]
+    fn opened(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Inner>> {
+        let inner = lock(&self.0, py)?;
+        if inner.closed {
+            return Err(PyValueError::new_err(
+                "this parser was closed: call reset() before feeding it again",
+            ));
+        }
+        Ok(inner)
+    }
 }
 
 #[pymethods]
@@ -196,17 +237,18 @@ impl StreamParser {
     #[pyo3(signature = (chunk, /))]
     fn feed<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = chunk.py();
-        let chunk = match ffi::exact_id(chunk) {
-            Some(id) => Chunk::Id(id),
-            None => from_python::chunk(chunk)?,
+        let raw = match from_python::chunk(chunk)? {
+            Chunk::Id(id) => return self.opened(py)?.feed_id(py, id),
+            Chunk::Text(text) => return self.opened(py)?.feed_text(py, text),
+            Chunk::List(list) => match self.opened(py)?.feed_list(list)? {
+                Some(events) => return Ok(events),
+                None => None,
+            },
+            Chunk::Raw(raw) => Some(raw),
         };
-        let mut inner = lock(&self.0, py)?;
-        if inner.closed {
-            return Err(PyValueError::new_err(
-                "this parser was closed: call reset() before feeding it again",
-            ));
-        }
-        inner.feed(py, &chunk)
+        // Behind the lock: reading a list may run code of its items.
+        let raw = raw.map_or_else(|| from_python::raw(chunk, "chunk"), Ok)?;
+        self.opened(py)?.feed_raw(py, &raw)
     }
 
     /// The events that were held back, and the end of the open frame. `feed` raises `ValueError` until `reset`.

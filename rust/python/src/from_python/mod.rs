@@ -10,7 +10,7 @@ mod tool;
 
 pub(crate) use message::{is_message, read_frame, read_header, read_message_list};
 pub(crate) use options::{ParseArguments, parse_options, render_options};
-pub(crate) use raw::{Chunk, IdRun, Raw, chunk, ids, integer, raw};
+pub(crate) use raw::{Chunk, IdRun, IdRuns, Raw, chunk, ids, integer, raw};
 pub(crate) use tool::tool_dicts;
 
 use motet::frame::Role;

@@ -12,13 +12,36 @@ use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyString};
 pub(crate) enum Raw {
     Text(Py<PyString>),
     Bytes(Vec<u8>),
-    Ids(Vec<IdRun>),
+    Ids(IdRuns),
 }
 
-/// Token ids, or an integer among them that does not fit 32 bits, in its decimal spelling.
+/// Token ids, with the integers among them that do not fit 32 bits.
+#[derive(Default)]
+pub(crate) struct IdRuns {
+    /// The ids before the first such integer: most often all.
+    pub(crate) first: Vec<u32>,
+    pub(crate) rest: Vec<IdRun>,
+}
+
+/// Token ids, or an integer that does not fit 32 bits, in its decimal spelling.
 pub(crate) enum IdRun {
     Ids(Vec<u32>),
     Invalid(String),
+}
+
+impl IdRuns {
+    fn with_capacity(length: usize) -> IdRuns {
+        IdRuns { first: Vec::with_capacity(length), rest: Vec::new() }
+    }
+
+    fn push(&mut self, id: Result<u32, String>) {
+        match (id, self.rest.last_mut()) {
+            (Ok(id), None) => self.first.push(id),
+            (Ok(id), Some(IdRun::Ids(ids))) => ids.push(id),
+            (Ok(id), Some(IdRun::Invalid(_))) => self.rest.push(IdRun::Ids(vec![id])),
+            (Err(written), _) => self.rest.push(IdRun::Invalid(written)),
+        }
+    }
 }
 
 /// Reads what `parse` and `feed` take: text, its bytes, ids, or a buffer of either.
@@ -49,62 +72,49 @@ fn as_id(item: &Bound<'_, PyAny>) -> Option<u32> {
     item.extract::<i64>().ok().and_then(|value| u32::try_from(value).ok())
 }
 
-/// Divides integers into runs of ids and those that do not fit.
-struct RunBuilder {
-    runs: Vec<IdRun>,
-    ids: Vec<u32>,
-}
-
-impl RunBuilder {
-    fn new(length: usize) -> RunBuilder {
-        RunBuilder { runs: Vec::new(), ids: Vec::with_capacity(length) }
-    }
-
-    fn push(&mut self, id: Result<u32, String>) {
-        match id {
-            Ok(id) => self.ids.push(id),
-            Err(written) => {
-                if !self.ids.is_empty() {
-                    self.runs.push(IdRun::Ids(std::mem::take(&mut self.ids)));
-                }
-                self.runs.push(IdRun::Invalid(written));
-            }
-        }
-    }
-
-    fn finish(mut self) -> Raw {
-        if !self.ids.is_empty() || self.runs.is_empty() {
-            self.runs.push(IdRun::Ids(self.ids));
-        }
-        Raw::Ids(self.runs)
-    }
-}
-
 fn id_runs(items: &Bound<'_, PyList>, name: &str) -> PyResult<Raw> {
-    let mut runs = RunBuilder::new(items.len());
-    ffi::leading_ids(items, &mut runs.ids);
+    let mut runs = IdRuns::with_capacity(items.len());
+    ffi::leading_ids(items, &mut runs.first);
     // An item of another type may run code that changes the list, so the rest is read by PyO3's checked iterator.
-    for (index, item) in items.iter().enumerate().skip(runs.ids.len()) {
+    for (index, item) in items.iter().enumerate().skip(runs.first.len()) {
         runs.push(integer(&item).map_err(|class| {
             PyTypeError::new_err(format!("{name}[{index}] must be a token id (an int), not {class}"))
         })?);
     }
-    Ok(runs.finish())
+    Ok(Raw::Ids(runs))
 }
 
 /// What `feed` takes: one id, or what `parse` takes.
-pub(crate) enum Chunk {
+pub(crate) enum Chunk<'a, 'py> {
     Id(u32),
+    Text(&'a Bound<'py, PyString>),
+    /// A list that was not read.
+    List(&'a Bound<'py, PyList>),
     Raw(Raw),
 }
 
 /// Reads what `feed` takes. The caller holds no lock: reading may run code of the argument's class.
-pub(crate) fn chunk(input: &Bound<'_, PyAny>) -> PyResult<Chunk> {
-    // The commonest types first: asking a list whether it is an integer takes longer than parsing it.
-    if !input.is_exact_instance_of::<PyList>() && !input.is_instance_of::<PyString>() {
+#[inline]
+pub(crate) fn chunk<'a, 'py>(input: &'a Bound<'py, PyAny>) -> PyResult<Chunk<'a, 'py>> {
+    // The commonest types first: asking for each type in turn takes longer than parsing a token.
+    if let Some(id) = ffi::exact_id(input) {
+        return Ok(Chunk::Id(id));
+    }
+    match (input.cast_exact(), input.cast_exact()) {
+        (Ok(text), _) => Ok(Chunk::Text(text)),
+        (_, Ok(list)) => Ok(Chunk::List(list)),
+        _ => other_chunk(input),
+    }
+}
+
+fn other_chunk<'a, 'py>(input: &'a Bound<'py, PyAny>) -> PyResult<Chunk<'a, 'py>> {
+    if !input.is_instance_of::<PyString>() {
         match integer(input) {
             Ok(Ok(id)) => return Ok(Chunk::Id(id)),
-            Ok(Err(written)) => return Ok(Chunk::Raw(Raw::Ids(vec![IdRun::Invalid(written)]))),
+            Ok(Err(written)) => {
+                let rest = vec![IdRun::Invalid(written)];
+                return Ok(Chunk::Raw(Raw::Ids(IdRuns { rest, ..IdRuns::default() })));
+            }
             Err(_) => {}
         }
     }
@@ -132,7 +142,7 @@ fn buffer(input: &Bound<'_, PyAny>) -> PyResult<Option<Raw>> {
         return Ok(Some(Raw::Bytes(bytes.to_vec(py)?)));
     }
     if let Ok(ids) = PyBuffer::<u32>::get(input) {
-        return Ok(Some(Raw::Ids(vec![IdRun::Ids(ids.to_vec(py)?)])));
+        return Ok(Some(Raw::Ids(IdRuns { first: ids.to_vec(py)?, ..IdRuns::default() })));
     }
     let wide: Option<Vec<i64>> = if let Ok(ids) = PyBuffer::<i64>::get(input) {
         Some(ids.to_vec(py)?)
@@ -144,11 +154,11 @@ fn buffer(input: &Bound<'_, PyAny>) -> PyResult<Option<Raw>> {
         None
     };
     let Some(wide) = wide else { return Ok(None) };
-    let mut runs = RunBuilder::new(wide.len());
+    let mut runs = IdRuns::with_capacity(wide.len());
     for value in wide {
         runs.push(u32::try_from(value).map_err(|_| value.to_string()));
     }
-    Ok(Some(runs.finish()))
+    Ok(Some(Raw::Ids(runs)))
 }
 
 /// Reads ids where all of them have to be valid: for decoding.
@@ -159,18 +169,11 @@ pub(crate) fn ids(input: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<u32>> {
     let Raw::Ids(runs) = raw(input, name)? else {
         return Err(PyTypeError::new_err(format!("{name} must be token ids, not {}", type_name(input))));
     };
-    let mut all = Vec::new();
-    for run in runs {
-        match run {
-            IdRun::Ids(ids) if all.is_empty() => all = ids,
-            IdRun::Ids(ids) => all.extend(ids),
-            IdRun::Invalid(written) => {
-                let at = all.len();
-                return Err(PyValueError::new_err(format!(
-                    "{name}[{at}] is {written}, which is not a token id"
-                )));
-            }
+    match runs.rest.first() {
+        Some(IdRun::Invalid(written)) => {
+            let at = runs.first.len();
+            Err(PyValueError::new_err(format!("{name}[{at}] is {written}, which is not a token id")))
         }
+        _ => Ok(runs.first),
     }
-    Ok(all)
 }
