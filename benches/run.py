@@ -3,7 +3,7 @@
 Each round runs both on the same input, one after the other, so that noise of the machine affects both. Reported are the
 median and the range of the ratio over the rounds.
 
-    python benches/run.py [--rounds 15] [--only WORD]
+    python benches/run.py [--rounds 15] [--only WORD] [--processor-time]
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+import pytest  # noqa: E402
+
 import motet  # noqa: E402
-from tests.support import peer_vocabulary  # noqa: E402
+from tests.support import engine_modules, peer_vocabulary  # noqa: E402
 
 Run = Callable[[], object]
 
@@ -74,7 +76,7 @@ def parser() -> Iterator[Duel]:
                 _ = (event.delta, event.channel, event.recipient)
         parser.close()
 
-    for tokens in (100, 1_000, 10_000, 100_000, 1_000_000):
+    for tokens in (10, 100, 1_000, 10_000, 100_000, 1_000_000):
         ids = _completion(tokens)
         text = motet.decode(ids)
         theirs: Run = lambda ids=ids: peer.parse_messages_from_completion_tokens(ids, oh.Role.ASSISTANT)  # noqa: E731
@@ -84,11 +86,39 @@ def parser() -> Iterator[Duel]:
         yield Duel(f"parse text, {name}", "openai-harmony", _on(motet.parse, text), theirs, size, "tokens")
         yield Duel(f"feed one id, {name}", "openai-harmony", lambda ids=ids: feed(ids, 1), stream, size, "tokens")
         yield Duel(f"feed 16 ids, {name}", "openai-harmony", lambda ids=ids: feed(ids, 16), stream, size, "tokens")
+        yield from _text_by_token(tokens, ids)
     many = [_completion(tokens) for tokens in range(100, 300)] * 5
     size = sum(map(len, many))
     one_by_one: Run = lambda: [peer.parse_messages_from_completion_tokens(ids, oh.Role.ASSISTANT) for ids in many]  # noqa: E731
     ours = _on(motet.parse_batch, many)
     yield Duel("parse_batch, 1,000 completions", "openai-harmony", ours, one_by_one, size, "tokens")
+
+
+def _text_by_token(tokens: int, ids: list[int]) -> Iterator[Duel]:
+    """Text that arrives token by token, beside SGLang's parser where there is one."""
+    try:
+        engine_modules.import_sglang()
+    except pytest.skip.Exception:
+        return
+    from sglang.srt.parser.harmony_parser import HarmonyParser
+
+    pieces = [motet.decode([token]) for token in ids]
+
+    def ours() -> None:
+        parser = motet.StreamParser()
+        for piece in pieces:
+            for event in parser.feed(piece):
+                _ = (event.kind, event.delta)
+        parser.close()
+
+    def theirs() -> None:
+        parser = HarmonyParser()
+        # An empty piece ends the input.
+        for piece in [*pieces, ""]:
+            for event in parser.parse(piece):
+                _ = (event.event_type, event.content)
+
+    yield Duel(f"feed text by token, {tokens:,} tokens", "SGLang", ours, theirs, len(pieces), "tokens")
 
 
 def renderer() -> Iterator[Duel]:
@@ -174,24 +204,24 @@ def cold(folder: str) -> Iterator[Duel]:
     yield Duel("the same, less an empty process", "openai-harmony", run(ours), run(theirs), 1, "net runs")
 
 
-def timed(run: Run, least: float = 0.02) -> float:
+def timed(run: Run, clock: Callable[[], float] = time.perf_counter, least: float = 0.02) -> float:
     """Seconds of one run; short runs are repeated for at least `least` seconds."""
-    start, count = time.perf_counter(), 0
+    start, count = clock(), 0
     while True:
         run()
         count += 1
-        spent = time.perf_counter() - start
+        spent = clock() - start
         if spent >= least:
             return spent / count
 
 
-def fight(duel: Duel, rounds: int) -> tuple[list[float], list[float]]:
+def fight(duel: Duel, rounds: int, clock: Callable[[], float]) -> tuple[list[float], list[float]]:
     ours, theirs = [], []
     empty: Run = lambda: subprocess.run([sys.executable, "-c", ""], check=True)  # noqa: E731
     for number in range(rounds):
         pairs = [(ours, duel.ours), (theirs, duel.theirs)]
         for times, run in pairs if number % 2 else reversed(pairs):
-            times.append(timed(run))
+            times.append(timed(run, clock if duel.unit == "tokens" else time.perf_counter))
         if duel.unit == "net runs":
             start = timed(empty)
             ours[-1], theirs[-1] = max(ours[-1] - start, 1e-4), theirs[-1] - start
@@ -211,7 +241,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--only", default="", help="run only the tasks whose name contains this; writes nothing")
+    options.add_argument(
+        "--processor-time", action="store_true", help="of tokens, as on a loaded machine; writes nothing"
+    )
     arguments = options.parse_args()
+    clock = time.process_time if arguments.processor_time else time.perf_counter
     rows = ["| what | motet | peer | | ratio | range |", "|---|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
         peer_vocabulary.export_for_peers(Path(folder))
@@ -219,13 +253,13 @@ def main() -> None:
             for duel in group:
                 if arguments.only not in duel.what:
                     continue
-                ours, theirs = fight(duel, arguments.rounds)
+                ours, theirs = fight(duel, arguments.rounds, clock)
                 ratios = sorted([b / a for a, b in zip(ours, theirs, strict=True)])
                 spread = f"{ratios[len(ratios) // 10]:.1f} to {ratios[-1 - len(ratios) // 10]:.1f}"
                 cells = [duel.what, speed(duel, ours), speed(duel, theirs), duel.peer]
                 rows.append(f"| {' | '.join(cells)} | **{statistics.median(ratios):.1f}** | {spread} |")
                 print(rows[-1], flush=True)
-    if not arguments.only:
+    if not arguments.only and not arguments.processor_time:
         machine = (
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
         )
@@ -242,7 +276,7 @@ with callgrind and compares them with `results/instructions.json`.
 
 | folder | what it measures |
 |---|---|
-| `run.py` | parser and renderer beside openai-harmony |
+| `run.py` | parser and renderer beside openai-harmony, and the parser of text beside SGLang's, where `sglang` is installed or unpacked in `MOTET_SGLANG` |
 | `drop_in.py` | `motet.openai_harmony` beside openai-harmony, method by method |
 | `tokenizer/` | the tokenizer beside all others for this vocabulary: `compare.py`, `plot.py`; `exact.py` compares ids with tiktoken's on random text |
 | `instructions.py` | instructions per token of the tokenizer's steps and of calls from Python |
