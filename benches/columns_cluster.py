@@ -5,7 +5,7 @@ way in a process of its own. Each output is compared with that of `motet parse`,
 sample of that with `motet.parse`. Prints times, speeds and the most memory (PSS of all processes; of the largest of them).
 Linux only: reads /proc. Speeds are of the text or ids in memory, without the start of the engine. Files are deleted.
 
-    .venv/tables/bin/python benches/columns_cluster.py [--gigabytes 1] [--ids] [--only WORD] [--folder /tmp]
+    .venv/tables/bin/python benches/columns_cluster.py [--gigabytes 1] [--ids] [--only Spark polars] [--folder /tmp]
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ BATCH_ROWS = 8000
 SAMPLE_EVERY = 10_000
 """Of so many rows one is compared with `motet.parse`."""
 MARKERS = sorted(SPECIAL_TOKENS)[:8]
+GROUP_ROWS = 8192
+"""Rows of a row group that polars and DuckDB write: by default they hold 122,880 and more in memory, however long."""
 MEDIAN_BYTES, SPREAD = 1500, 1.3
 """Lengths of contents are log-normal: 3.5 kB on average, a hundredth of them above 30 kB."""
 
@@ -158,7 +160,33 @@ def by_spark(source: Path, output: Path) -> float:
     return seconds
 
 
-ENGINES = {"Ray Data": by_ray, "Spark": by_spark}
+def by_polars(source: Path, output: Path) -> float:
+    import polars as pl
+
+    import motet.columns.polars  # noqa: F401
+
+    start = time.perf_counter()
+    plan = pl.scan_parquet(source).with_columns(pl.col("completion").harmony.parse().alias("parsed"))
+    plan.sink_parquet(output / "0.parquet", engine="streaming", mkdir=True, row_group_size=GROUP_ROWS)
+    return time.perf_counter() - start
+
+
+def by_duckdb(source: Path, output: Path) -> float:
+    import duckdb
+
+    from motet.columns.duckdb import register
+
+    output.mkdir()
+    connection = duckdb.connect(config={"threads": WORKERS})
+    register(connection)
+    start = time.perf_counter()
+    query = "SELECT *, harmony_parse(completion) AS parsed FROM read_parquet($source)"
+    target = f"'{output}/0.parquet' (ROW_GROUP_SIZE {GROUP_ROWS})"
+    connection.execute(f"COPY ({query}) TO {target}", {"source": str(source)})
+    return time.perf_counter() - start
+
+
+ENGINES = {"Ray Data": by_ray, "Spark": by_spark, "polars": by_polars, "DuckDB": by_duckdb}
 COMMAND = "motet parse"
 
 
@@ -286,7 +314,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--gigabytes", type=float, default=1.0)
     options.add_argument("--ids", action="store_true", help="token ids in the place of texts")
-    options.add_argument("--only", default="", help="a word of the engine's name; `none`: the command alone")
+    options.add_argument("--only", nargs="*", default=[*ENGINES], help="engines")
     options.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     options.add_argument("--engine", nargs=3, metavar=("NAME", "SOURCE", "OUTPUT"), help=argparse.SUPPRESS)
     chosen = options.parse_args()
@@ -303,7 +331,7 @@ def main() -> None:
             "| by | seconds | without start | of all cores | GB/s | rows a second | memory, MB | of one process | equal rows |"
         )
         print("|---|---|---|---|---|---|---|---|---|", flush=True)
-        for engine in itertools.chain([COMMAND], [engine for engine in ENGINES if chosen.only in engine]):
+        for engine in itertools.chain([COMMAND], chosen.only):
             target = expected if engine == COMMAND else output
             seconds, work, usage = run(engine, source, target)
             equal = check_sample(source, expected) if engine == COMMAND else compare(expected, output)
