@@ -94,7 +94,8 @@ def _compiler(stops: tuple[int, ...]) -> Any:
     xgrammar = _xgrammar()
     vocabulary = [motet.decode_bytes([token]) for token in range(motet.VOCAB_SIZE)]
     info = xgrammar.TokenizerInfo(vocabulary, xgrammar.VocabType.RAW, stop_token_ids=list(stops))
-    return xgrammar.GrammarCompiler(info, max_threads=1)
+    # Without a limit it keeps every grammar, of up to 500 MB, while the process lives.
+    return xgrammar.GrammarCompiler(info, max_threads=1, cache_limit_bytes=300 << 20)
 
 
 class Xgrammar(Engine):

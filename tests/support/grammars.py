@@ -52,7 +52,7 @@ REVIEW = {
 FORMS = ("lark", "gbnf", "structural_tag")
 
 
-@functools.cache
+@functools.lru_cache(maxsize=16)
 def _engine(form: str, settings: str) -> engines.Engine:
     grammar: Any = motet.grammar(**json.loads(settings), format=form)
     if form == "lark":
