@@ -61,10 +61,10 @@ trainers: $(VENV)/trainers-tools
 	$(VENV)/trainers/bin/pytest -W ignore 'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/trainers.md]'
 	$(VENV)/trainers/bin/mypy --module motet.integrations.renderers --module motet.integrations.verl
 
-# Columns with polars, DuckDB, pandas, Ray and Spark on this machine, for which a Java is needed; `make test` runs them with
-# pyarrow alone.
+# Columns with polars, DuckDB, pandas, Ray and Spark on this machine, for which a Java is needed, and files of 1000 MB parsed
+# in a tenth of that memory; `make test` runs small ones with pyarrow alone.
 tables: $(VENV)/tables-tools
-	PYSPARK_PYTHON=$(CURDIR)/$(VENV)/tables/bin/python $(VENV)/tables/bin/pytest -W ignore tests/columns \
+	MOTET_MEMORY=1000 PYSPARK_PYTHON=$(CURDIR)/$(VENV)/tables/bin/python $(VENV)/tables/bin/pytest -W ignore tests/columns \
 		'tests/house/test_docs.py::test_python_blocks_of_pages_run[docs/guides/table-engines.md]'
 	$(VENV)/tables/bin/mypy --package motet.columns
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import motet
-from motet.columns import _source
+from motet.columns import _job, _source
 from tests.support.command_line import command, run
 from tests.support.completions import CALL, STRIPPED
 from tests.support.processes import environment
@@ -29,6 +29,7 @@ OUTPUT = "out.parquet"
 def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_source, "UNIT_BYTES", 4000)
     monkeypatch.setattr(_source, "BATCH_BYTES", 1500)
+    monkeypatch.setattr(_job, "GROUP_BYTES", 1500)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
@@ -96,6 +97,18 @@ def test_unreadable_lines_keep_their_rows(tmp_path: Path) -> None:
     assert table["completion"].to_pylist() == ["a", None, None, None, '{"a": "?"}']
 
 
+def test_files_without_rows_have_the_columns(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("\n\n")
+    (tmp_path / "in.csv").write_text("completion\n")
+    # A row group without rows.
+    pq.write_table(pa.table({"completion": pa.array([], pa.string())}), tmp_path / "in.parquet")
+    for name in ("in.jsonl", "in.csv", "in.parquet"):
+        command("parse", name, "--column", "completion", "-o", OUTPUT, "--force", folder=tmp_path)
+        table = pq.read_table(tmp_path / OUTPUT)
+        assert table.num_rows == 0
+        assert table.schema.names[-2:] == ["completion", "parsed"]
+
+
 def test_wrong_tables_are_refused_before_any_work(tmp_path: Path) -> None:
     write_table(tmp_path / "in.parquet", TEXTS)
     write_table(tmp_path / "in.jsonl", TEXTS)
@@ -143,8 +156,8 @@ KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
 import pyarrow.parquet as pq
-from motet.columns import _source
-_source.UNIT_BYTES, _source.BATCH_BYTES = 4000, 1500
+from motet.columns import _job, _source
+_source.UNIT_BYTES, _source.BATCH_BYTES, _job.GROUP_BYTES = 4000, 1500, 1500
 left = int(sys.argv[1])
 def counted(function):
     def call(*arguments, **keywords):

@@ -26,7 +26,7 @@ import motet
 import motet.columns
 from motet import batch
 from motet.cli import main as motet_command
-from motet.columns import _source
+from motet.columns import _job, _source
 from motet.together import Backend
 from tests.support.completions import CALL, STRIPPED
 from tests.support.fake_backend import FakeBackend
@@ -199,7 +199,7 @@ def whole_lines(path: Path) -> list[str]:
 
 def main(folder: Path, programs: str, seed: int, kills: int, url: str = "") -> None:
     """Prints each run as a line of JSON."""
-    _source.UNIT_BYTES, _source.BATCH_BYTES = 4000, 1500
+    _source.UNIT_BYTES, _source.BATCH_BYTES, _job.GROUP_BYTES = 4000, 1500, 1500
     assert threading.active_count() == 1
     for program in programs.split(","):
         Rounds(program, folder / program, seed, url).run(kills)

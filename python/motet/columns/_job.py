@@ -22,13 +22,15 @@ import pyarrow.parquet as pq
 
 from motet._atomic_files import AtomicWriter, atomic_write, lock, write_whole
 from motet._tables import parquet_file
-from motet.columns._source import Source
+from motet.columns._source import ParquetSource, Source
 from motet.errors import ConfigError, DataError
 
 __all__ = ["Job", "RowCounts"]
 
 _JOB, _SUMMARY = b"motet.job", b"motet.summary"
 """Keys of a Parquet file's metadata."""
+GROUP_BYTES = 32 << 20
+"""Uncompressed bytes of a row group of the output, at least: for each, its writer keeps some 50 kB of metadata."""
 
 
 @dataclass
@@ -156,7 +158,7 @@ class Job:
                     summary.add(counts)
                     writer.write(table)
                 summary.unreadable += unit.unreadable
-                writer.finish(summary)
+                self._finish_file(writer, summary)
             parts.append(part)
             on_progress(unit.end)
         return parts
@@ -173,15 +175,19 @@ class Job:
         total = RowCounts()
         with _writing(self._output, self._shape) as writer:
             for part in parts:
-                with pq.ParquetFile(part) as file:
-                    total.add(RowCounts.from_json(file.metadata.metadata[_SUMMARY]))
-                    for group in range(file.metadata.num_row_groups):
-                        writer.write(file.read_row_group(group))
-            if not parts:
-                empty, _ = self._transform(self._source.schema.empty_table())
-                writer.write(empty)
-            writer.finish(total)
+                total.add(RowCounts.from_json(pq.read_metadata(part).metadata[_SUMMARY]))
+                for unit in ParquetSource(part, (), None, ids=False).units(0):
+                    for batch in unit.batches:
+                        writer.write(batch)
+            self._finish_file(writer, total)
         return total
+
+    def _finish_file(self, writer: _Writer, summary: RowCounts) -> None:
+        """A file without rows has its columns nonetheless."""
+        if not summary.rows:
+            empty, _ = self._transform(self._source.schema.empty_table())
+            writer.write(empty)
+        writer.finish(summary)
 
 
 class _Writer:
@@ -190,8 +196,21 @@ class _Writer:
     def __init__(self, file: AtomicWriter, job: str) -> None:
         self._file, self._job = file, job
         self._writer: pq.ParquetWriter | None = None
+        self._tables: list[pa.Table] = []
+        self._bytes = 0
 
     def write(self, table: pa.Table) -> None:
+        if self._tables and table.schema != self._tables[0].schema:
+            self._write_group()
+        self._tables.append(table)
+        self._bytes += table.nbytes
+        if self._bytes >= GROUP_BYTES:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        table = pa.concat_tables(self._tables)
+        self._tables.clear()
+        self._bytes = 0
         if self._writer is None:
             self._writer = pq.ParquetWriter(parquet_file(self._file), table.schema)
         try:
@@ -200,6 +219,8 @@ class _Writer:
             raise DataError(f"rows of one file differ in their types: {error}") from error
 
     def finish(self, summary: RowCounts) -> None:
+        if self._tables:
+            self._write_group()
         assert self._writer is not None
         self._writer.add_key_value_metadata(
             {_JOB.decode(): self._job, _SUMMARY.decode(): json.dumps(summary.to_dict())}

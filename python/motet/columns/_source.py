@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,8 @@ UNIT_BYTES = 32 << 20
 """Uncompressed bytes of a unit, unless a row group has more: a unit of work that may be lost in a crash."""
 BATCH_BYTES = 8 << 20
 """Uncompressed bytes in memory at a time, unless a row has more."""
+READ_ROWS = 1024
+"""Rows of Parquet decoded at a time, at most: a column chunk that has a value once for many rows has its size once."""
 IDS = pa.list_(pa.int64())
 LINE = "line"
 """The column with the number of a row's line, from 1, of files without other columns to keep."""
@@ -111,11 +113,26 @@ class ParquetSource:
 
     def _batches(self, groups: list[int]) -> Iterator[pa.Table]:
         rows, size = sum(self._rows[group] for group in groups), sum(self._sizes[group] for group in groups)
-        batch_size = max(1, min(rows, rows * BATCH_BYTES // (size or 1)))
+        batch_size = max(1, min(READ_ROWS, rows * BATCH_BYTES // (size or 1)))
         # A buffer instead of whole column chunks: row groups may be larger than memory.
-        with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20) as file:
-            for batch in file.iter_batches(batch_size, row_groups=groups, columns=self._names, use_threads=False):
-                yield pa.table(batch).cast(self.schema)
+        with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 17) as file:
+            decoded = file.iter_batches(batch_size, row_groups=groups, columns=self._names, use_threads=False)
+            yield from _joined(pa.table(batch).cast(self.schema) for batch in decoded)
+
+
+def _joined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Consecutive tables as one of about `BATCH_BYTES`."""
+    pending: list[pa.Table] = []
+    size = 0
+    for table in tables:
+        pending.append(table)
+        size += table.nbytes
+        if size >= BATCH_BYTES:
+            yield pa.concat_tables(pending).combine_chunks()
+            pending.clear()
+            size = 0
+    if pending:
+        yield pa.concat_tables(pending).combine_chunks()
 
 
 class CsvSource:
