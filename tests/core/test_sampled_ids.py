@@ -183,3 +183,21 @@ def test_long_chains_of_prompts_end_without_recursion() -> None:
         prompt = prompt.extend_ids(sampled, [])
     assert len(prompt.ids) == len(prompt) == len(ASKED) + 20_000 * (len(sampled) + 2)
     assert len(prompt.spans) == 20_001
+
+
+def test_prompts_of_one_conversation_keep_their_own_ids() -> None:
+    # Extended prompts write their ids behind those of the shorter one, in one list.
+    def extended(prompt: motet.Prompt, text: str) -> motet.Prompt:
+        return prompt.extend_ids(wire(f"<|channel|>final<|message|>{text}<|return|>"), [MORE])
+
+    base = motet.render([{"role": "user", "content": "Weather?"}])
+    own_ids = base.ids
+    first, second = extended(base, "Sunny."), extended(base, "Rain, and wind.")
+    unread = extended(first, "Yes.")
+    third = extended(unread, "No.")
+    prompts = [third, second, base, first, unread, base.extend([MORE]), third.extend([MORE])]
+    for _ in range(2):
+        for prompt in prompts:
+            prompt.ids.append(0)
+            assert prompt.ids == motet.encode(prompt.text, special="token")
+    assert base.ids == own_ids

@@ -104,13 +104,39 @@ const LOSS_TOKENS: [(&str, LossTokens); 4] = [
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct Prompt {
     prompt: core::Prompt,
-    /// Made at the first read of `ids`.
+    /// A list that begins with the ids: that of a longer prompt where this one was extended. Made at the first read of
+    /// `ids`.
     ids: PyOnceLock<Py<PyList>>,
+    /// The list of the prompt that this one extends, and the number of ids of that prompt.
+    shorter: Option<(Py<PyList>, usize)>,
 }
 
 impl Prompt {
     fn new(prompt: core::Prompt) -> Prompt {
-        Prompt { prompt, ids: PyOnceLock::new() }
+        Prompt { prompt, ids: PyOnceLock::new(), shorter: None }
+    }
+
+    /// A prompt that begins with the ids of this one.
+    fn longer(&self, py: Python<'_>, longer: core::Prompt) -> Prompt {
+        let shorter = match self.ids.get(py) {
+            Some(list) => Some((list.clone_ref(py), self.prompt.ids().len())),
+            None => self.shorter.as_ref().map(|(list, count)| (list.clone_ref(py), *count)),
+        };
+        Prompt { prompt: longer, ids: PyOnceLock::new(), shorter }
+    }
+
+    /// A list that begins with the ids. Writes the new ones behind those of the shorter prompt, whose list a read of all
+    /// ids made: the work at each turn of a conversation does not grow with its length.
+    fn make_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let ids = self.prompt.ids();
+        let Some((list, count)) = &self.shorter else { return ffi::list(py, ids) };
+        let (list, added) = (list.bind(py), ffi::list(py, &ids[*count..])?);
+        if list.len() != *count {
+            // Another extension of the same prompt has written behind it.
+            return ffi::list(py, ids);
+        }
+        list.set_slice(*count, *count, &added)?;
+        Ok(list.clone())
     }
 
     fn read(&self, messages: &Bound<'_, PyAny>) -> PyResult<Option<Vec<Message>>> {
@@ -123,10 +149,9 @@ impl Prompt {
     /// The token ids, as a new list.
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let make = || PyResult::Ok(ffi::list(py, self.prompt.ids())?.unbind());
+        let ids = self.ids.get_or_try_init(py, || PyResult::Ok(self.make_list(py)?.unbind()))?;
         // A copy: the caller may change the list.
-        let ids = self.ids.get_or_try_init(py, make)?.bind(py);
-        Ok(ids.get_slice(0, ids.len()))
+        Ok(ids.bind(py).get_slice(0, self.prompt.ids().len()))
     }
 
     /// The ids as text, markers spelled.
@@ -182,7 +207,10 @@ impl Prompt {
         let py = messages.py();
         let Some(messages) = self.read(messages)? else { return Ok(None) };
         let longer = py.detach(|| self.prompt.extend(messages));
-        Ok(Some(Prompt::new(longer.map_err(|error| render_error(py, &error))?)))
+        let longer = longer.map_err(|error| render_error(py, &error))?;
+        // Messages may change ids in front of them.
+        let keeps_ids = longer.ids().starts_with(self.prompt.ids());
+        Ok(Some(if keeps_ids { self.longer(py, longer) } else { Prompt::new(longer) }))
     }
 
     /// The prompt with sampled ids behind it, and more messages behind these; `None` for messages that `render` does
@@ -197,7 +225,7 @@ impl Prompt {
         let Some(messages) = self.read(messages)? else { return Ok(None) };
         let sampled = from_python::ids(sampled, "sampled").and_then(known_ids)?;
         let extend = || continuation::extend_ids(&self.prompt, &sampled, messages, continue_final_message);
-        Ok(Some(Prompt::new(py.detach(extend).map_err(|error| render_error(py, &error))?)))
+        Ok(Some(self.longer(py, py.detach(extend).map_err(|error| render_error(py, &error))?)))
     }
 
     /// `(messages, parts, kinds, sampled)`: arrays with an item for each id. `motet.Attribution` describes them.
