@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from typing import Any
@@ -107,6 +109,49 @@ def test_a_list_of_events_that_is_kept_or_changed_stays_so() -> None:
     changed.clear()
     del changed
     assert [event.delta for event in parser.feed("u")] == ["u"]
+
+
+def test_threads_feed_known_words_to_one_parser() -> None:
+    parser = motet.StreamParser()
+    parser.feed("<|channel|>final<|message|>")
+
+    def feed(word: str) -> str:
+        return "".join([event.delta for _ in range(3000) for event in parser.feed(word)])
+
+    with ThreadPoolExecutor(4) as threads:
+        deltas = list(threads.map(feed, ["w", "x", "y", "z"]))
+    assert deltas == ["w" * 3000, "x" * 3000, "y" * 3000, "z" * 3000]
+    assert sorted(parser.completion.text) == sorted("".join(deltas))
+
+
+def test_feed_is_a_method_of_its_class_alone() -> None:
+    feed: Any = motet.StreamParser.feed
+    assert str(inspect.signature(feed)) == "(self, chunk, /)"
+    for arguments in [(), (motet.StreamDecoder(), 64), (motet.StreamParser(),), (motet.StreamParser(), 64, 64)]:
+        with pytest.raises(TypeError):
+            feed(*arguments)
+    parser, texts = motet.StreamParser(), ["<|channel|>final<|message|>", "x", "x"]
+    assert [event.delta for text in texts for event in feed(parser, text)] == ["", "x", "x"]
+    references = sys.getrefcount(parser), sys.getrefcount(texts)
+    for _ in range(1000):
+        feed(parser, "x")
+        with pytest.raises(TypeError):
+            parser.feed(texts)  # type: ignore[arg-type]
+    assert (sys.getrefcount(parser), sys.getrefcount(texts)) == references
+
+
+def test_a_word_as_a_subclass_of_text_or_int_is_read() -> None:
+    class Word(str):
+        __slots__ = ()
+
+    class Id(int):
+        pass
+
+    head = "<|channel|>final<|message|>"
+    for chunks in ([head, *[Word("x"), "x"] * 3], [motet.encode(head, special="token"), *[Id(87), 87] * 3]):
+        events, completion = stream(chunks)
+        assert completion.text == "x" * 6
+        assert [event.delta for event in events if event.type == "delta"] == ["x"] * 6
 
 
 def test_items_of_a_list_may_feed_its_parser() -> None:

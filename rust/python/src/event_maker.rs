@@ -97,6 +97,24 @@ impl EventMaker {
         }
     }
 
+    /// A delta event that the cache has, with the list that it can be returned in: see `list_of`.
+    #[inline]
+    pub(crate) fn known_delta<'a, 'py>(
+        &'a self,
+        py: Python<'py>,
+        key: Key,
+    ) -> Option<(&'a Bound<'py, PyList>, &'a Bound<'py, Event>)> {
+        let list = self.unshared_list(py)?;
+        Some((list, self.frame.deltas.get(key)?.bind(py)))
+    }
+
+    /// The last list of one event, if it still has one and has no other reference left.
+    #[inline]
+    fn unshared_list<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyList>> {
+        let list = self.list.as_ref()?.bind(py);
+        (ffi::is_unshared(list) && list.len() == 1).then_some(list)
+    }
+
     #[inline(never)]
     fn new_plain_delta(
         &mut self,
@@ -120,12 +138,11 @@ impl EventMaker {
         }
     }
 
-    /// One event in a list: the last list of one event, if it still has one and has no other reference left. Making a list
-    /// and freeing it takes a sixth of the time of feeding a token.
+    /// One event in a list: the last one if it is unshared. Making a list and freeing it takes a sixth of the time of feeding
+    /// a token.
     #[inline]
     pub(crate) fn list_of<'py>(&mut self, py: Python<'py>, event: Py<Event>) -> PyResult<Bound<'py, PyList>> {
-        let last = self.list.as_ref().map(|list| list.bind(py)).filter(|list| ffi::is_unshared(list));
-        if let Some(list) = last.filter(|list| list.len() == 1) {
+        if let Some(list) = self.unshared_list(py) {
             list.set_item(0, event)?;
             return Ok(list.clone());
         }

@@ -75,7 +75,7 @@ impl Event {
 
     /// The text that is new.
     pub(crate) fn text<'a>(&'a self, py: Python<'a>) -> PyResult<&'a str> {
-        self.delta.bind(py).cast::<PyString>()?.to_str()
+        self.delta.bind(py).cast_exact::<PyString>()?.to_str()
     }
 
     fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {

@@ -1,6 +1,7 @@
 //! Python's C API without PyO3, for what runs once per token, and Arrow's: the only unsafe code of the binding.
 
 pub(crate) mod arrow;
+pub(crate) mod method;
 
 use motet::tokenizer::vocabulary;
 use pyo3::ffi;

@@ -65,6 +65,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         names::constants(module)?;
+        ffi::method::add::<stream_parser::StreamParser>(module.py())?;
         tokenizer::constants(module)
     }
 }

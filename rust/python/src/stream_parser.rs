@@ -3,6 +3,7 @@
 use crate::delta_cache::Key;
 use crate::event_maker::{EventMaker, Recorder};
 use crate::ffi;
+use crate::ffi::method::UnaryMethod;
 use crate::from_python::text::{JoinedChunk, SurrogateJoiner};
 use crate::from_python::{self, Chunk, ParseArguments, Raw};
 use crate::parse::feed_runs;
@@ -15,6 +16,7 @@ use motet::tokenizer::vocabulary;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
+use std::ffi::CStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Parses a completion while it arrives, in chunks of any size.
@@ -134,6 +136,20 @@ impl Inner {
         events.list_of(py, event).map(Some)
     }
 
+    /// Reads a plain chunk whose event is known, and returns the list of the chunk before. `None`: nothing was read.
+    #[inline]
+    fn feed_known<'py>(&mut self, py: Python<'py>, lane: Lane, key: Key) -> Option<Bound<'py, PyAny>> {
+        let Inner { parser, state: State::Own(state), events, joiner, .. } = self else { return None };
+        if !parser.takes_plain(lane) || joiner.high().is_some() {
+            return None;
+        }
+        let (list, event) = events.known_delta(py, key)?;
+        let text = event.get().text(py).ok()?;
+        list.set_item(0, event).ok()?;
+        parser.feed_plain(text, &mut state.collector);
+        Some(list.clone().into_any())
+    }
+
     fn feed_id<'py>(&mut self, py: Python<'py>, id: u32) -> PyResult<Bound<'py, PyList>> {
         let text = || vocabulary::ordinary_text(id);
         match self.feed_plain(py, Lane::Ids, Some(Key::of_plain_id(id)), text)? {
@@ -209,6 +225,45 @@ impl StreamParser {
         }
         Ok(inner)
     }
+
+    fn feed<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let py = chunk.py();
+        let raw = match from_python::chunk(chunk)? {
+            Chunk::Id(id) => return self.opened(py)?.feed_id(py, id),
+            Chunk::Text(text) => return self.opened(py)?.feed_text(py, text),
+            Chunk::List(list) => match self.opened(py)?.feed_list(list)? {
+                Some(events) => return Ok(events),
+                None => None,
+            },
+            Chunk::Raw(raw) => Some(raw),
+        };
+        // Behind the lock: reading a list may run code of its items.
+        let raw = raw.map_or_else(|| from_python::raw(chunk, "chunk"), Ok)?;
+        self.opened(py)?.feed_raw(py, &raw)
+    }
+}
+
+impl UnaryMethod for StreamParser {
+    const METHOD: &'static CStr = c"feed";
+    const METHOD_DOC: &'static CStr = c"feed($self, chunk, /)
+--
+
+The events of a chunk: one token id, an iterable or buffer of ids, or text as `str` or bytes.
+
+Raises `ParseError` if `strict`, `TypeError` for ids after text or text after ids, `ValueError` after `close`.";
+
+    #[inline]
+    fn call_at_once<'py>(&self, chunk: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+        let (lane, key) = match ffi::exact_id(chunk) {
+            Some(id) => (Lane::Ids, Key::of_plain_id(id)),
+            None => (Lane::Text, Key::of_plain_text(chunk.cast_exact::<PyString>().ok()?.to_str().ok()?)?),
+        };
+        self.0.try_lock().ok()?.feed_known(chunk.py(), lane, key)
+    }
+
+    fn call<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.feed(chunk).map(Bound::into_any)
+    }
 }
 
 #[pymethods]
@@ -229,26 +284,6 @@ impl StreamParser {
         let arguments = ParseArguments { role, opened, tools, strict, stripped, turn };
         let options = from_python::parse_options(&arguments, false)?;
         Ok(StreamParser(Mutex::new(Inner::new(options))))
-    }
-
-    /// The events of a chunk: one token id, an iterable or buffer of ids, or text as `str` or bytes.
-    ///
-    /// Raises `ParseError` if `strict`, `TypeError` for ids after text or text after ids, `ValueError` after `close`.
-    #[pyo3(signature = (chunk, /))]
-    fn feed<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-        let py = chunk.py();
-        let raw = match from_python::chunk(chunk)? {
-            Chunk::Id(id) => return self.opened(py)?.feed_id(py, id),
-            Chunk::Text(text) => return self.opened(py)?.feed_text(py, text),
-            Chunk::List(list) => match self.opened(py)?.feed_list(list)? {
-                Some(events) => return Ok(events),
-                None => None,
-            },
-            Chunk::Raw(raw) => Some(raw),
-        };
-        // Behind the lock: reading a list may run code of its items.
-        let raw = raw.map_or_else(|| from_python::raw(chunk, "chunk"), Ok)?;
-        self.opened(py)?.feed_raw(py, &raw)
     }
 
     /// The events that were held back, and the end of the open frame. `feed` raises `ValueError` until `reset`.
