@@ -14,7 +14,7 @@ import motet
 from tests.support import grammar_engines as engines
 from tests.support.grammars import CALL, FORMS, RETURN, REVIEW, TOOLS, call_of, dumped, engine, ids_of
 
-# One process only: the compiled grammars of both engines take 3.7 GB.
+# One process only: the compiled grammars of both engines take 1.7 GB.
 pytestmark = [pytest.mark.usefixtures("lent_vocabulary"), pytest.mark.xdist_group("grammar_engines")]
 
 MARKERS = [

@@ -59,10 +59,10 @@ class Llguidance(Engine):
         mask = matcher.compute_bitmask()
         return bool(mask[token // 8] >> token % 8 & 1)
 
-    def choices(self, matcher: Any) -> list[int]:
+    def choices(self, matcher: Any) -> Any:
+        """The tokens that may come next, as an ascending numpy array: there may be 200,000 of them."""
         mask = numpy.frombuffer(matcher.compute_bitmask(), numpy.uint8)
-        result: list[int] = numpy.flatnonzero(numpy.unpackbits(mask, bitorder="little")).tolist()
-        return result
+        return numpy.flatnonzero(numpy.unpackbits(mask, bitorder="little"))
 
     def is_done(self, matcher: Any, ids: list[int]) -> bool:
         return bool(matcher.is_accepting())
