@@ -80,9 +80,10 @@ def test_batches_have_the_size_of_their_values(tmp_path: Path) -> None:
 def test_small_batches_share_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The metadata of a row group is in memory until the file is complete."""
     monkeypatch.setattr(_source, "BATCH_BYTES", 4 * len(TEXT))
+    monkeypatch.setattr(_source, "READ_ROWS", 4)
     monkeypatch.setattr(_job, "GROUP_BYTES", 80 * len(TEXT))
-    write(tmp_path / "in.jsonl", 100)
-    command("parse", "in.jsonl", "--column", "completion", "--no-tokens", "-o", "out.parquet", folder=tmp_path)
+    write(tmp_path / "in.parquet", 100)
+    command("parse", "in.parquet", "--column", "completion", "--no-tokens", "-o", "out.parquet", folder=tmp_path)
     metadata = pq.read_metadata(tmp_path / "out.parquet")
     # The text of a row is there twice: as the completion and as what it was parsed to.
-    assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [40, 40, 20]
+    assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [44, 44, 12]

@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 
 from motet._atomic_files import AtomicWriter, atomic_write, lock, write_whole
 from motet._tables import parquet_file
-from motet.columns._source import ParquetSource, Source
+from motet.columns._parquet_join import join_files
+from motet.columns._source import Source
 from motet.errors import ConfigError, DataError
 
 __all__ = ["Job", "RowCounts"]
@@ -30,7 +31,7 @@ __all__ = ["Job", "RowCounts"]
 _JOB, _SUMMARY = b"motet.job", b"motet.summary"
 """Keys of a Parquet file's metadata."""
 GROUP_BYTES = 32 << 20
-"""Uncompressed bytes of a row group of the output, at least: for each, its writer keeps some 50 kB of metadata."""
+"""Uncompressed bytes of a row group, but for the last of a part: its writer keeps some 50 kB of metadata for each."""
 
 
 @dataclass
@@ -173,12 +174,13 @@ class Job:
     def _finish(self, parts: list[Path]) -> RowCounts:
         """Joins the parts to the output."""
         total = RowCounts()
+        for part in parts:
+            total.add(RowCounts.from_json(pq.read_metadata(part).metadata[_SUMMARY]))
+        if parts:
+            with atomic_write(self._output) as (file,):
+                join_files(parts, file, _SUMMARY, _json(total))
+            return total
         with _writing(self._output, self._shape) as writer:
-            for part in parts:
-                total.add(RowCounts.from_json(pq.read_metadata(part).metadata[_SUMMARY]))
-                for unit in ParquetSource(part, (), None, ids=False).units(0):
-                    for batch in unit.batches:
-                        writer.write(batch)
             self._finish_file(writer, total)
         return total
 
@@ -222,13 +224,15 @@ class _Writer:
         if self._tables:
             self._write_group()
         assert self._writer is not None
-        self._writer.add_key_value_metadata(
-            {_JOB.decode(): self._job, _SUMMARY.decode(): json.dumps(summary.to_dict())}
-        )
+        self._writer.add_key_value_metadata({_JOB.decode(): self._job, _SUMMARY.decode(): _json(summary).decode()})
 
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+def _json(summary: RowCounts) -> bytes:
+    return json.dumps(summary.to_dict()).encode()
 
 
 @contextlib.contextmanager
