@@ -386,14 +386,15 @@ fn token_buckets<'a, const SIZE: usize>(
     buckets.concat()
 }
 
-/// A hash table of the ids of longer tokens.
+/// A hash table of longer tokens, as [`hash::LONG_SLOT_BITS`] describes it.
 fn long_tokens(tokens: &[Vec<u8>]) -> Vec<u32> {
-    const BITS: u32 = 14;
-    let mut slots = vec![NO_TOKEN; 1 << BITS];
+    let mut slots = vec![NO_TOKEN; 1 << hash::LONG_SLOT_BITS];
     let mut count = 0;
     for (id, token) in (0..).zip(tokens).filter(|(_, token)| token.len() > 16) {
-        let slot = free_slot(&slots, hash::long_token_slot(token, BITS), |slot| *slot == NO_TOKEN);
-        slots[slot] = id;
+        let hash = hash::long_token_hash(token);
+        let home = usize::try_from(hash >> (64 - hash::LONG_SLOT_BITS)).expect("small");
+        let slot = free_slot(&slots, home, |slot| *slot == NO_TOKEN);
+        slots[slot] = hash::long_token_tag(hash) << 18 | id;
         count += 1;
     }
     assert!(count * 2 <= slots.len(), "the table of long tokens is too full: {count}");

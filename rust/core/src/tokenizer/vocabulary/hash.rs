@@ -75,15 +75,25 @@ const fn scaled(hash: u64, limit: usize) -> usize {
     (((hash >> 32) * limit as u64) >> 32) as usize
 }
 
-/// The slot of a token of any length, in a table of 2^`bits` slots.
+/// The table of tokens of more than 16 bytes has 2^14 slots: the id, and from bit 18 on 14 bits of the hash, so that the
+/// bytes of other tokens are seldom read.
+pub(crate) const LONG_SLOT_BITS: u32 = 14;
+
+/// The hash of a token of any length. Its highest bits give its first slot.
 #[inline]
-pub(crate) fn long_token_slot(token: &[u8], bits: u32) -> usize {
+pub(crate) fn long_token_hash(token: &[u8]) -> u64 {
     let (chunks, rest) = token.as_chunks::<8>();
     let numbers =
         chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain(std::iter::once(little_endian(rest)));
     let hash = numbers
         .fold(token.len() as u64, |hash, number| (hash.rotate_left(23) ^ number).wrapping_mul(GOLDEN_RATIO));
-    ((hash ^ (hash >> 32)).wrapping_mul(SQRT_2) >> (64 - bits)) as usize
+    (hash ^ (hash >> 32)).wrapping_mul(SQRT_2)
+}
+
+/// The bits of the hash that the slot holds.
+#[inline]
+pub(crate) const fn long_token_tag(hash: u64) -> u32 {
+    (hash >> 32) as u32 & 0x3fff
 }
 
 /// The hash of two neighbouring tokens, in the highest 36 bits; the others are 0. Each pair has its own: an odd factor and

@@ -33,8 +33,6 @@ pub(super) const MAX_TOKEN_BYTES: usize = 128;
 /// Stands for the absence of a token. It is higher than any id, so that the lowest of several ids is never this one.
 pub(super) const NO_TOKEN: u32 = u32::MAX;
 
-const LONG_SLOT_BITS: u32 = 14;
-
 static TOKEN_BYTES: &[u8] = table!("token_bytes.bin");
 static TOKEN_ENDS: &[u8; (VOCAB_SIZE as usize + 1) * 4] = table!("token_ends.bin");
 static MERGE_PARENTS: &[u8; FIRST_SPECIAL_ID as usize * 8] = table!("merge_parents.bin");
@@ -53,7 +51,7 @@ static WHOLE_CHAR_INDEX: &[u8; 0x1100] = table!("whole_char_index.bin");
 static WHOLE_CHAR_BORDERS: &[u8] = table!("whole_char_borders.bin");
 static SHORT_TOKENS: &[u8; hash::BUCKET_BYTES << hash::SHORT_BUCKET_BITS] = table!("short_tokens.bin");
 static MEDIUM_TOKENS: &[u8; hash::MEDIUM_BUCKETS * hash::BUCKET_BYTES] = table!("medium_tokens.bin");
-static LONG_TOKENS: &[u8; 4 << LONG_SLOT_BITS] = table!("long_tokens.bin");
+static LONG_TOKENS: &[u8; 4 << hash::LONG_SLOT_BITS] = table!("long_tokens.bin");
 static CLASS_BLOCKS: &[u8] = table!("class_blocks.bin");
 static CLASS_INDEX: &[u8; 0x1100] = table!("class_index.bin");
 
@@ -343,13 +341,18 @@ pub(super) fn lookup_long(bytes: &[u8]) -> u32 {
     if !bytes.first_chunk::<2>().is_some_and(is_possible) {
         return NO_TOKEN;
     }
-    let mut slot = hash::long_token_slot(bytes, LONG_SLOT_BITS);
+    let hash = hash::long_token_hash(bytes);
+    let mut slot = (hash >> (64 - hash::LONG_SLOT_BITS)) as usize;
     loop {
-        let id = u32_at(LONG_TOKENS, slot * 4);
-        if id == NO_TOKEN || token_bytes(id) == Some(bytes) {
+        let entry = u32_at(LONG_TOKENS, slot * 4);
+        if entry == NO_TOKEN {
+            return NO_TOKEN;
+        }
+        let id = entry & 0x3_ffff;
+        if entry >> 18 == hash::long_token_tag(hash) && token_bytes(id) == Some(bytes) {
             return id;
         }
-        slot = (slot + 1) & ((1 << LONG_SLOT_BITS) - 1);
+        slot = (slot + 1) & ((1 << hash::LONG_SLOT_BITS) - 1);
     }
 }
 
