@@ -4,7 +4,8 @@
     python benches/instructions.py --check [--only WORD]   counts, and fails where a count is 5 % above the kept one
 
 `tokenizer`: all instructions of the core's steps, by corpus, in a program without Python. `python`: those that calls from
-Python execute inside of motet's native module, without CPython's and the C library's, which differ between builds.
+Python execute inside of motet's native module, without CPython's and the C library's, which differ between builds. Inputs on which
+a quadratic path was found are counted at two sizes, and fail where a byte of the larger costs 10 % more than one of the smaller.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ STEPS = ("split", "count", "encode", "decode")
 SIZE = 100_000
 TOLERANCE = 1.05
 """Of the compiler's choices, which differ a little between its releases."""
+LINEAR_TOLERANCE = 1.1
+"""Of instructions per byte at the larger of two sizes: what has no part in the size makes it fall, not rise."""
 MODULE = "_core.abi3.so"
 SENTENCE = "Tell me about the weather in Paris, and whether I need an umbrella there. " * 2
 
@@ -156,6 +159,17 @@ def cells(folder: Path) -> dict[str, Callable[[], tuple[Callable[[], object], in
     }
 
 
+def linear_cells() -> dict[str, tuple[Callable[[int], object], tuple[int, int]]]:
+    """By name: a call on an input of some bytes, and the two sizes to compare."""
+    import motet
+
+    runs = {
+        f"encode a run of {character!r}": (lambda size, character=character: motet.encode(character * size))
+        for character in "-=*a"
+    }
+    return {name: (run, (100_000, 400_000)) for name, run in runs.items()}
+
+
 def timed(command: list[str], times: int) -> list[str]:
     return [*command, str(times)]
 
@@ -170,12 +184,42 @@ def of_python(only: str, folder: Path) -> Counts:
     return counts
 
 
+def of_linear(only: str) -> dict[str, list[float]]:
+    """Instructions per byte of each cell at its two sizes."""
+    counts = {}
+    for name, (_, sizes) in linear_cells().items():
+        if only in name:
+            command = [sys.executable, __file__, "--cell", name, "--size"]
+            counts[name] = [per_token(partial(timed, [*command, str(size), "--times"]), MODULE) for size in sizes]
+            print(f"{name:<32} {counts[name]}", flush=True)
+    return counts
+
+
+def superlinear(counts: dict[str, list[float]]) -> list[str]:
+    return [
+        f"{name}: {smaller} instructions a byte, and {larger} of a larger input"
+        for name, (smaller, larger) in counts.items()
+        if larger > smaller * LINEAR_TOLERANCE + 0.5
+    ]
+
+
 def worse(counts: Counts, kept: Counts, of: str) -> list[str]:
     return [
         f"{of}{name}: {count} instructions a token, {kept[name]} kept"
         for name, count in counts.items()
         if name in kept and count > kept[name] * TOLERANCE + 0.5
     ]
+
+
+def regressions(python: Counts, tokenizer: dict[str, Counts], kept: dict[str, Any]) -> list[str]:
+    """What costs more than is kept; says on standard output what has no kept count."""
+    found = worse(python, kept["python"], "")
+    for name, steps in tokenizer.items():
+        found += worse(steps, kept["tokenizer"].get(name, {}), f"{name}, ")
+    new = [*sorted(set(python) - set(kept["python"])), *sorted(set(tokenizer) - set(kept["tokenizer"]))]
+    if new:
+        print(f"no count is kept of: {', '.join(new)}; run without --check to keep one")
+    return found
 
 
 def main() -> None:
@@ -186,10 +230,14 @@ def main() -> None:
     )
     parser.add_argument("--cell", help=argparse.SUPPRESS)
     parser.add_argument("--texts", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--times", type=int, default=1, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.cell:
-        run, tokens = cells(options.texts)[options.cell]()
+        if options.size:
+            run, tokens = partial(linear_cells()[options.cell][0], options.size), options.size
+        else:
+            run, tokens = cells(options.texts)[options.cell]()
         for _ in range(1 + options.times):
             run()
         print(f"{tokens} tokens")
@@ -203,15 +251,12 @@ def main() -> None:
         for corpus in (*corpora.PLAIN, *corpora.HOSTILE):
             (folder / corpus).write_text(next(corpora.texts(corpus, 1, SIZE)), "utf-8", newline="")
         python, tokenizer = of_python(options.only, folder), of_tokenizer(options.only, folder)
+    found = superlinear(of_linear(options.only))
     if not options.check:
         whole = {"tokenizer": kept["tokenizer"] | tokenizer, "python": kept["python"] | python}
         KEPT.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
-        return
-    found = worse(python, kept["python"], "")
-    for name, steps in tokenizer.items():
-        found += worse(steps, kept["tokenizer"][name], f"{name}, ")
-    if new := sorted(set(python) - set(kept["python"])):
-        print(f"no count is kept of: {', '.join(new)}; run without --check to keep one")
+    else:
+        found += regressions(python, tokenizer, kept)
     if found:
         raise SystemExit("\n".join(found))
 
