@@ -32,6 +32,35 @@ def test_parsed_text_equals_parse(rows: list[str | None], kind: pa.DataType, cha
     assert as_list(column) == [parsed_row(row, tools=["get_weather"]) for row in rows]
 
 
+headers = st.sampled_from(
+    [
+        "<|channel|>analysis",
+        "<|channel|>final",
+        "<|channel|>commentary",
+        "<|channel|>commentary to=functions.get_weather <|constrain|>json",
+        " to=get_weather<|channel|>commentary json",
+        "<|channel|>analysis to=python code",
+        "<|channel|>final<|constrain|>yaml",
+    ]
+)
+contents = st.sampled_from(["", "Hm.", "{}", '{"city": "Tōkyō"}', "done.assistant", "a <| b <|x|> c", "<|end"])
+stops = st.sampled_from(["<|end|>", "<|end|>", "<|call|>", "<|return|>", ""])
+frames = st.builds("{}<|message|>{}{}".format, headers, contents, stops)
+usual_text = st.lists(frames, max_size=4).map("<|start|>assistant".join)
+
+
+@given(st.lists(st.none() | usual_text, max_size=8), st.sampled_from(["auto", "always"]), st.sampled_from([0, 2]))
+def test_parsed_frames_of_the_format_equal_parse(rows: list[str | None], stripped: Any, turn: int) -> None:
+    options = {"tools": ["get_weather"], "stripped": stripped, "turn": turn}
+    assert as_list(columns.parse(pa.array(rows, pa.string()), **options)) == [
+        parsed_row(row, **options) for row in rows
+    ]
+    whole = [row if row is None else f"<|start|>assistant{row}" for row in rows]
+    assert as_list(columns.parse(pa.array(whole, pa.string()), role=None)) == [
+        parsed_row(row, role=None) for row in whole
+    ]
+
+
 @given(st.lists(st.none() | wild_ids, max_size=8), st.sampled_from(ID_TYPES), randoms)
 def test_parsed_ids_equal_parse(rows: list[list[int] | None], kind: pa.DataType, chance: random.Random) -> None:
     limit = 2**31 if "int32" in str(kind) else 2**32

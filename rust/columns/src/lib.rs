@@ -11,6 +11,7 @@ pub mod column;
 pub mod cost;
 mod ids;
 pub mod parse;
+mod parsed_rows;
 pub mod render;
 mod rows;
 mod runs;

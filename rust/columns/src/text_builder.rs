@@ -14,7 +14,14 @@ pub(crate) struct TextBuilder {
 
 impl TextBuilder {
     pub(crate) fn new() -> TextBuilder {
-        TextBuilder { values: String::new(), offsets: vec![0] }
+        TextBuilder::with_rows(0)
+    }
+
+    /// Room for the offsets of so many texts.
+    pub(crate) fn with_rows(rows: usize) -> TextBuilder {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        TextBuilder { values: String::new(), offsets }
     }
 
     pub(crate) fn push_str(&mut self, text: &str) {

@@ -60,12 +60,8 @@ impl FrameCollector {
     }
 
     fn call(&mut self, header: &Header, name: String, trusted: bool) -> Call {
-        for earlier in self.frames.get(self.digest.frames..).unwrap_or_default() {
-            self.digest.add(earlier.frame.content.as_bytes());
-        }
-        self.digest.frames = self.frames.len();
-        let recipient = header.recipient.as_deref().unwrap_or_default();
-        let id = self.digest.id(self.frames.len(), recipient);
+        let contents = self.frames.iter().map(|earlier| earlier.frame.content.as_str());
+        let id = self.digest.call_id(contents, header.recipient.as_deref().unwrap_or_default());
         Call { id, name, trusted }
     }
 }
@@ -121,7 +117,7 @@ pub fn count_contents(frames: &[ClassifiedFrame], counted: ChannelTokens) -> Cha
 
 /// A hash of contents. Not made to resist attacks: ids need to differ within a conversation.
 #[derive(Clone, Copy, Debug, Default)]
-struct Digest {
+pub(super) struct Digest {
     state: u64,
     /// How many frames are in it.
     frames: usize,
@@ -131,12 +127,29 @@ struct Digest {
 const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Digest {
-    const fn new(turn: u64) -> Digest {
+    pub(super) const fn new(turn: u64) -> Digest {
         Digest { state: mixed(turn), frames: 0 }
     }
 
+    /// The id of a call behind frames with these contents.
+    pub(super) fn call_id<'a>(
+        &mut self,
+        contents: impl ExactSizeIterator<Item = &'a str>,
+        recipient: &str,
+    ) -> String {
+        let count = contents.len();
+        contents.skip(self.frames).for_each(|content| self.add(content.as_bytes()));
+        self.frames = count;
+        self.id(count, recipient)
+    }
+
+    /// A number made of the bytes added so far.
+    pub(super) const fn number(self) -> u64 {
+        mixed(self.state)
+    }
+
     /// Adds bytes and their number. Blocks of 64 bytes are read in four lanes, which do not wait for each other.
-    fn add(&mut self, bytes: &[u8]) {
+    pub(super) fn add(&mut self, bytes: &[u8]) {
         let (blocks, rest) = bytes.as_chunks::<64>();
         if !blocks.is_empty() {
             let mut lanes: [u64; 4] = [1, 2, 3, 4];
@@ -168,7 +181,7 @@ impl Digest {
         let mut digest = self;
         digest.add_number(index as u64);
         digest.add(recipient.as_bytes());
-        format!("call_{:016x}", mixed(digest.state))
+        format!("call_{:016x}", digest.number())
     }
 }
 

@@ -92,16 +92,8 @@ impl Parser {
     pub(super) fn end_frame(&mut self, stop: Option<Stop>, at: usize, sink: &mut impl Sink) {
         if let Some(current) = self.current.clone() {
             self.remark_content(&current, at, sink);
-            match (stop, current.kind) {
-                (None, _) if current.unmarked => {}
-                (None, _) => self.repair(Code::TruncatedContent, at, String::new(), sink),
-                (Some(Stop::End | Stop::Return), Kind::ToolCall) => {
-                    self.repair(Code::CallEndedByStop, at, spelling(stop).to_owned(), sink);
-                }
-                (Some(Stop::Call), kind) if kind != Kind::ToolCall && !current.has_recipient => {
-                    self.repair(Code::CallWithoutRecipient, at, spelling(stop).to_owned(), sink);
-                }
-                _ => {}
+            if let Some(code) = stop_fault(&current, stop) {
+                self.repair(code, at, spelling(stop).to_owned(), sink);
             }
         }
         self.finish_frame(stop, sink);
@@ -126,16 +118,11 @@ impl Parser {
     }
 
     fn remark_content(&mut self, current: &CurrentFrame, at: usize, sink: &mut impl Sink) {
-        let answer =
-            current.kind == Kind::Text && current.role == Role::Assistant && !self.options.transcript;
-        if current.empty && answer {
-            self.repair(Code::EmptyAnswer, at, String::new(), sink);
-        } else if current.wants_json && sink.content().trim().is_empty() {
-            self.repair(Code::EmptyArguments, at, String::new(), sink);
-        } else if current.wants_json && serde_json::from_str::<serde::de::IgnoredAny>(sink.content()).is_err()
-        {
-            let shown = sink.content().chars().take(80).collect();
-            self.repair(Code::InvalidJson, at, shown, sink);
+        let fault = content_fault(current, sink.content(), self.options.transcript);
+        if let Some(code) = fault {
+            let is_shown = code == Code::InvalidJson;
+            let shown = if is_shown { sink.content().chars().take(80).collect() } else { String::new() };
+            self.repair(code, at, shown, sink);
         }
     }
 
@@ -160,7 +147,34 @@ impl Parser {
     }
 }
 
-const fn spelling(stop: Option<Stop>) -> &'static str {
+/// What is wrong with the whole content of a frame.
+pub(super) fn content_fault(frame: &CurrentFrame, content: &str, in_transcript: bool) -> Option<Code> {
+    let is_answer = frame.kind == Kind::Text && frame.role == Role::Assistant && !in_transcript;
+    if content.is_empty() && is_answer {
+        Some(Code::EmptyAnswer)
+    } else if frame.wants_json && content.trim().is_empty() {
+        Some(Code::EmptyArguments)
+    } else if frame.wants_json && serde_json::from_str::<serde::de::IgnoredAny>(content).is_err() {
+        Some(Code::InvalidJson)
+    } else {
+        None
+    }
+}
+
+/// What is wrong with the stop token of a frame; `None` is the end of the input.
+pub(super) const fn stop_fault(frame: &CurrentFrame, stop: Option<Stop>) -> Option<Code> {
+    match (stop, frame.kind) {
+        (None, _) if frame.unmarked => None,
+        (None, _) => Some(Code::TruncatedContent),
+        (Some(Stop::End | Stop::Return), Kind::ToolCall) => Some(Code::CallEndedByStop),
+        (Some(Stop::Call), Kind::ToolCall) => None,
+        (Some(Stop::Call), _) if !frame.has_recipient => Some(Code::CallWithoutRecipient),
+        _ => None,
+    }
+}
+
+/// The spelling of a stop token; empty without one.
+pub(super) const fn spelling(stop: Option<Stop>) -> &'static str {
     match stop {
         Some(Stop::Return) => Marker::Return.spelling(),
         Some(Stop::Call) => Marker::Call.spelling(),

@@ -315,7 +315,8 @@ impl TextLexer {
     }
 }
 
-fn marker_at(bytes: &[u8]) -> Option<Marker> {
+/// The marker that bytes begin with.
+pub(super) fn marker_at(bytes: &[u8]) -> Option<Marker> {
     Marker::ALL.into_iter().find(|marker| bytes.starts_with(marker.spelling().as_bytes()))
 }
 

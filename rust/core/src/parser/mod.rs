@@ -23,6 +23,7 @@ mod recovery;
 pub mod stream;
 pub mod stripped;
 pub mod tool_names;
+pub mod well_formed;
 
 /// Bytes of a header, or of a candidate for one, with markers spelled; longer ones are abandoned. The longest header of the
 /// grammar has about 300 bytes.
