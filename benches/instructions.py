@@ -163,11 +163,35 @@ def linear_cells() -> dict[str, tuple[Callable[[int], object], tuple[int, int]]]
     """By name: a call on an input of some bytes, and the two sizes to compare."""
     import motet
 
+    tools = [f"tool_{number}" for number in range(128)]
+    frame = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant"
+    repaired_frame = "<|channel|>analysis Hm.<|end|><|start|>assistant"
+
+    def by_character(size: int) -> None:
+        """Text that may have lost its markers until its end, below the 8 KiB that are held back."""
+        parser = motet.StreamParser(tools=tools)
+        for character in ("analysis#" + "assistant to=x " * (size // 15))[:size]:
+            parser.feed(character)
+        parser.close()
+
+    def polled(text: str, size: int) -> None:
+        """The completion is read after each token."""
+        parser = motet.StreamParser()
+        for token in motet.encode(text * (size // len(text)), special="token"):
+            parser.feed(token)
+            _ = parser.completion
+        parser.close()
+
     runs = {
         f"encode a run of {character!r}": (lambda size, character=character: motet.encode(character * size))
         for character in "-=*a"
     }
-    return {name: (run, (100_000, 400_000)) for name, run in runs.items()}
+    return {
+        "text in doubt by characters": (by_character, (2_000, 8_000)),
+        "poll frames": (partial(polled, frame), (5_000, 20_000)),
+        "poll repairs": (partial(polled, repaired_frame), (5_000, 20_000)),
+        **{name: (run, (100_000, 400_000)) for name, run in runs.items()},
+    }
 
 
 def timed(command: list[str], times: int) -> list[str]:
