@@ -182,3 +182,13 @@ print("pydantic" in sys.modules, encoding.encode("Hi"))
 
 def test_text_that_makes_the_peer_panic_encodes() -> None:
     assert len(ENCODING.encode("-" * 1_300_000)) < 100_000
+
+
+def test_ids_of_no_token_are_freed_with_their_list() -> None:
+    parser = library.StreamableParser(ENCODING, library.Role.ASSISTANT)
+    for token in (*ENCODING.encode("<|channel|>final<|message|>", allowed_special="all"), 300_000):
+        parser.process(token)
+    # The variable and the call itself.
+    item = parser.tokens[-1]
+    assert item == 300_000
+    assert sys.getrefcount(item) == 2

@@ -75,9 +75,13 @@ pub(crate) fn list<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyL
         let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(ids.len().cast_signed()))?;
         let slots = if has_known_layout(py) { slots(&list) } else { std::ptr::null_mut() };
         for (slot, &id) in ids.iter().enumerate() {
-            let cached =
-                INTS.get(id as usize).map_or(std::ptr::null_mut(), |int| int.load(Ordering::Acquire));
-            let int = if cached.is_null() { new_int(py, id)? } else { cached };
+            let Some(place) = INTS.get(id as usize) else {
+                // Not an id of the vocabulary: the list has the only reference.
+                ffi::PyList_SetItem(list.as_ptr(), slot.cast_signed(), id.into_pyobject(py)?.into_ptr());
+                continue;
+            };
+            let cached = place.load(Ordering::Acquire);
+            let int = if cached.is_null() { new_int(py, id, place)? } else { cached };
             if slots.is_null() {
                 ffi::Py_IncRef(int);
                 ffi::PyList_SetItem(list.as_ptr(), slot.cast_signed(), int);
@@ -135,14 +139,12 @@ fn has_known_layout(py: Python<'_>) -> bool {
     })
 }
 
-/// Makes the int of an id and caches it: the returned reference is borrowed from the cache.
+/// Makes an int and caches it in its place: the returned reference is borrowed from the cache.
 #[cold]
 #[allow(unsafe_code)]
-fn new_int(py: Python<'_>, id: u32) -> PyResult<*mut ffi::PyObject> {
+fn new_int(py: Python<'_>, id: u32, place: &AtomicPtr<ffi::PyObject>) -> PyResult<*mut ffi::PyObject> {
     let int = id.into_pyobject(py)?.into_ptr();
-    // Not a vocabulary id: do not cache it, as cached ints are never freed.
-    let Some(slot) = INTS.get(id as usize) else { return Ok(int) };
-    match slot.compare_exchange(std::ptr::null_mut(), int, Ordering::AcqRel, Ordering::Acquire) {
+    match place.compare_exchange(std::ptr::null_mut(), int, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Ok(int),
         // Another thread has cached it meanwhile.
         Err(cached) => {
