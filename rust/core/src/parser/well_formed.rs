@@ -188,8 +188,10 @@ fn parse_header(spelling: &str, is_first: bool, options: &Arc<ParseOptions>) -> 
     let (mut parser, mut lexer) = (Parser::new(Arc::clone(options), true), TextLexer::default());
     let mut collector = FrameCollector::new(options.turn);
     if !is_first {
-        let start = if options.role.is_none() { "<|start|>assistant" } else { "" };
-        let frame = format!("{start}<|channel|>analysis<|message|>.<|end|>");
+        let [start, channel, message, end] =
+            [Marker::Start, Marker::Channel, Marker::Message, Marker::End].map(Marker::spelling);
+        let opening = if options.role.is_none() { format!("{start}assistant") } else { String::new() };
+        let frame = format!("{opening}{channel}analysis{message}.{end}");
         lexer.feed(&frame, &mut parser, &mut collector);
     }
     let (frame_count, markup) = (collector.frames.len(), parser.tokens().markup);
