@@ -135,7 +135,7 @@ def test_every_malformed_completion_is_an_answer(api: str, runner: asyncio.Runne
     thinking = {"thinking": {"type": "enabled", "budget_tokens": 9000}} if api == "anthropic" else {}
     for name, raw, tools in answers:
         current = raw
-        completion = motet.parse(motet.encode(raw, special="token"), tools=tools)
+        completion = motet.parse(motet.encode(raw, special="token"), tools=tools_of("chat", tools).get("tools"))
         body = body_of(api, **tools_of(api, tools), **thinking)
         whole = runner.run(call(application, "POST", PATHS[api], body))
         assert whole.status == 200, (name, whole.body)

@@ -18,7 +18,6 @@ import together
 from motet._context import AsyncClosing, Closing, asingle, single
 from motet._core import Event
 from motet.backend import Reply
-from motet.together.transport.async_deadline import AsyncDeadline
 from motet.together.transport.bounded_body import guard
 from motet.together.transport.cancellation import run_cancellable
 from motet.together.transport.chunked_body import read_in_large_steps
@@ -32,6 +31,7 @@ from motet.together.transport.request_machine import (
     SdkCall,
     Sleep,
 )
+from motet.together.transport.task_deadline import TaskDeadline
 
 __all__ = ["AsyncStream", "Stream"]
 
@@ -246,7 +246,7 @@ class AsyncStream(AsyncClosing):
         steps = machine.steps()
         result: Any = None
         chunks: Any = None
-        limit = AsyncDeadline()
+        limit = TaskDeadline()
         self._stack.callback(limit.close)
         async with self._stack:
             while True:

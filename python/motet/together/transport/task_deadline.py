@@ -16,10 +16,10 @@ import anyio
 from motet.together.transport.cancellation import is_asyncio
 from motet.together.transport.request_machine import DeadlinePassed
 
-__all__ = ["AsyncDeadline"]
+__all__ = ["TaskDeadline"]
 
 
-class AsyncDeadline:
+class TaskDeadline:
     """Reads a body up to a deadline, a time of `clock`. For one task at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from motet.together.transport import async_deadline
-from motet.together.transport.async_deadline import AsyncDeadline
+from motet.together.transport import task_deadline
 from motet.together.transport.request_machine import DeadlinePassed
+from motet.together.transport.task_deadline import TaskDeadline
 
 
 async def silence() -> AsyncIterator[bytes]:
@@ -27,10 +27,10 @@ async def data(*chunks: bytes) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("is_asyncio", [True, False])
 def test_read_ends_at_its_deadline(is_asyncio: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(async_deadline, "is_asyncio", lambda: is_asyncio)
+    monkeypatch.setattr(task_deadline, "is_asyncio", lambda: is_asyncio)
 
     async def read() -> None:
-        limit = AsyncDeadline()
+        limit = TaskDeadline()
         with pytest.raises(DeadlinePassed):
             await limit.read(silence(), time.monotonic() - 1)
         # The task is not cancelled by it, and the next read has a deadline of its own.
@@ -47,7 +47,7 @@ def test_one_timer_serves_later_deadlines() -> None:
 
     async def read() -> None:
         nonlocal now
-        limit = AsyncDeadline(lambda: now)
+        limit = TaskDeadline(lambda: now)
         assert await limit.read(data(b"a"), 1000.0) == b"a"
         timer = limit._timer
         reading = asyncio.create_task(limit.read(silence(), 2000.0))
@@ -68,7 +68,7 @@ def test_one_timer_serves_later_deadlines() -> None:
 
 def test_cancellation_goes_before_the_deadline() -> None:
     async def read() -> None:
-        limit = AsyncDeadline()
+        limit = TaskDeadline()
         reading = asyncio.create_task(limit.read(silence(), time.monotonic() + 60))
         await asyncio.sleep(0)
         limit._end = 0.0
