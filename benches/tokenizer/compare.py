@@ -196,6 +196,15 @@ def batches(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> list[dict[st
     return [result]
 
 
+def in_another_process(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of `batches`. Tokenizers start their threads when they are loaded, for the cores that the process has then:
+    those of a process that is bound to one core afterwards would disturb each other."""
+    command = [sys.executable, __file__, "--batches", "--rounds", str(arguments.rounds), "--only", arguments.only]
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    rows: list[dict[str, Any]] = json.loads(process.stdout.splitlines()[-1])
+    return rows
+
+
 CHILD = """
 import sys, time
 sys.path[:0] = {path!r}
@@ -367,6 +376,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=9)
     options.add_argument("--only", default="", help="names separated by commas; motet and tiktoken are always included")
     options.add_argument("--dry", action="store_true", help="print the tables without writing them")
+    options.add_argument("--batches", action="store_true", help=argparse.SUPPRESS)
     arguments = options.parse_args()
     names = [
         n for n in peers.installed() if not arguments.only or n in (*arguments.only.split(","), "motet", "tiktoken")
@@ -376,12 +386,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         peers.write_vocabulary(folder)
+        gc.disable()
+        if arguments.batches:
+            batch = {n: peers.load(n, folder) for n in names if n != "tokie"}
+            print(json.dumps(batches(batch, arguments.rounds)))
+            return
+        results["batch"] = in_another_process(arguments)
         results["cold"] = cold(names, folder, max(3, arguments.rounds // 2))
         results["floor"] = floor()
-        # Loaded before the process is bound to one core: tokenizers count the cores when they are loaded.
-        batch = {n: peers.load(n, folder) for n in names if n != "tokie"}
-        gc.disable()
-        results["batch"] = batches(batch, arguments.rounds)
         os.sched_setaffinity(0, {max(cores)})
         tokenizers = {n: peers.load(n, folder) for n in names}
         results["inexact"] = inexact(tokenizers)
