@@ -366,8 +366,9 @@ the machine's speed differed between rows.
 Decoding a list went from 25 to 6 ns a token by reading it without reference counting and by copying 16 bytes for each token
 whatever its length; an array takes 4. A list of ids went from 16 to 4 ns each by making the int of an id once. Tried without
 gain: a bigger filter, a sparser table of merges, a test for two tokens before merging, huge pages (with aligned entries),
-larger batches, interleaving several merges, cache replacement by length, smaller windows for short pre-tokens, and a cache
-of pre-tokens of 16 to 31 bytes.
+larger batches, interleaving several merges, cache replacement by length, smaller windows for short pre-tokens, a cache of
+pre-tokens of 16 to 31 bytes, and two batches in turn, of which one is prefetched while the other is encoded. Lists that are
+filled without a call for each id take 0.81 to 0.95 of the time.
 """
 
 
