@@ -1,5 +1,6 @@
 //! The classes of `motet.message` that the binding fills and reads, looked up once.
 
+use crate::threads;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -22,7 +23,7 @@ pub(crate) struct Classes {
 impl Classes {
     pub(crate) fn get(py: Python<'_>) -> PyResult<&'static Classes> {
         static TYPES: PyOnceLock<Classes> = PyOnceLock::new();
-        TYPES.get_or_try_init(py, || {
+        threads::get_or_try_init(&TYPES, py, || {
             let module = py.import("motet.message")?;
             let class = |name: &str| -> PyResult<Py<PyType>> {
                 Ok(module.getattr(name)?.cast_into::<PyType>()?.unbind())

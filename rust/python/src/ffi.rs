@@ -6,10 +6,10 @@ pub(crate) mod method;
 use motet::tokenizer::vocabulary;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::PyList;
 use std::ffi::c_int;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Appends the ids at the start of a list, up to the first item that is not an exact `int` or does not fit an id. Takes a
@@ -120,23 +120,30 @@ unsafe fn add_reference(object: *mut ffi::PyObject) {
 
 /// Whether objects and lists are laid out as in all versions of CPython with a GIL. The stable ABI says so of objects, and
 /// of lists it says nothing: so one list is looked at, once. Without a GIL, objects are larger and counted otherwise.
-#[allow(unsafe_code)]
 fn has_known_layout(py: Python<'_>) -> bool {
-    static IS_KNOWN: PyOnceLock<bool> = PyOnceLock::new();
-    *IS_KNOWN.get_or_init(py, || {
-        let (first, second) = (PyList::empty(py), PyList::empty(py));
-        let Ok(list) = PyList::new(py, [&first, &second]) else { return false };
-        // SAFETY: reads the first and the fourth word of lists, and two words at the address in the latter. In other
-        // layouts that is the address of the list's type, which is larger.
-        unsafe {
-            let before = *reference_count(first.as_ptr());
-            let other = first.clone();
-            let slots = slots(&list);
-            *reference_count(other.as_ptr()) == before + 1
-                && *slots == first.as_ptr()
-                && *slots.add(1) == second.as_ptr()
-        }
+    static IS_KNOWN: OnceLock<bool> = OnceLock::new();
+    // Looked at outside of the cell's lock: making lists may run finalizers that make lists.
+    IS_KNOWN.get().copied().unwrap_or_else(|| {
+        let is_known = looks_known(py);
+        *IS_KNOWN.get_or_init(|| is_known)
     })
+}
+
+#[cold]
+#[allow(unsafe_code)]
+fn looks_known(py: Python<'_>) -> bool {
+    let (first, second) = (PyList::empty(py), PyList::empty(py));
+    let Ok(list) = PyList::new(py, [&first, &second]) else { return false };
+    // SAFETY: reads the first and the fourth word of lists, and two words at the address in the latter. In other layouts
+    // that is the address of the list's type, which is larger.
+    unsafe {
+        let before = *reference_count(first.as_ptr());
+        let other = first.clone();
+        let slots = slots(&list);
+        *reference_count(other.as_ptr()) == before + 1
+            && *slots == first.as_ptr()
+            && *slots.add(1) == second.as_ptr()
+    }
 }
 
 /// Makes an int and caches it in its place: the returned reference is borrowed from the cache.

@@ -3,6 +3,7 @@
 use crate::ffi;
 use crate::from_python;
 use crate::from_python::chat::read_plain;
+use crate::threads::{get_or_try_init, import_class};
 use crate::to_python::error::render_error;
 use crate::to_python::frame::make_frame;
 use crate::to_python::message::{make_given_message, make_plain_message};
@@ -149,7 +150,7 @@ impl Prompt {
     /// The token ids, as a new list.
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let ids = self.ids.get_or_try_init(py, || PyResult::Ok(self.make_list(py)?.unbind()))?;
+        let ids = get_or_try_init(&self.ids, py, || Ok(self.make_list(py)?.unbind()))?;
         // A copy: the caller may change the list.
         Ok(ids.bind(py).get_slice(0, self.prompt.ids().len()))
     }
@@ -266,5 +267,5 @@ impl Prompt {
 /// An `array.array` of these bytes.
 fn array<'py>(py: Python<'py>, code: &str, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     static ARRAY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    ARRAY.import(py, "array", "array")?.call1((code, PyBytes::new(py, bytes)))
+    import_class(&ARRAY, py, "array", "array")?.call1((code, PyBytes::new(py, bytes)))
 }

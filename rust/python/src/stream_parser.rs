@@ -2,12 +2,13 @@
 
 use crate::delta_cache::Key;
 use crate::event_maker::{EventMaker, Recorder};
+use crate::events::Event;
 use crate::ffi;
 use crate::ffi::method::UnaryMethod;
 use crate::from_python::text::{JoinedChunk, SurrogateJoiner};
 use crate::from_python::{self, Chunk, ParseArguments, Raw};
 use crate::parse::feed_runs;
-use crate::threads::lock;
+use crate::threads::{Lock, Locked};
 use crate::to_python::error::parse_error;
 use crate::to_python::snapshot::{ParsedState, make_snapshot};
 use motet::parser::stream::{self as core, Lane, MixedLanes};
@@ -17,7 +18,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 use std::ffi::CStr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// Parses a completion while it arrives, in chunks of any size.
 ///
@@ -25,14 +26,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// repairs however it is cut. A marker that may begin a frame is held back for at most 1 KiB; text that may have lost
 /// its markers for at most 8 KiB. Threads may share a parser; `copy.copy` gives an independent one.
 #[pyclass(frozen, module = "motet._core")]
-pub(crate) struct StreamParser(Mutex<Inner>);
+pub(crate) struct StreamParser(Lock<Inner>);
 
 /// What the parser has read.
 enum State {
     /// No completion was polled: the parser's lock is enough. A second one would take a tenth of the time of a token.
     Own(Box<ParsedState>),
     /// Shared with the completions that were polled and not read yet.
-    Shared(Arc<Mutex<ParsedState>>),
+    Shared(Arc<Lock<ParsedState>>),
 }
 
 impl State {
@@ -43,13 +44,13 @@ impl State {
     fn with<R>(&mut self, py: Python<'_>, work: impl FnOnce(&mut ParsedState) -> R) -> PyResult<R> {
         Ok(match self {
             State::Own(state) => work(state),
-            State::Shared(state) => work(&mut *lock(state, py)?),
+            State::Shared(state) => work(&mut *state.lock(py)?),
         })
     }
 
-    fn share(&mut self) -> Arc<Mutex<ParsedState>> {
+    fn share(&mut self) -> Arc<Lock<ParsedState>> {
         let shared = match self {
-            State::Own(state) => Arc::new(Mutex::new(std::mem::take(&mut **state))),
+            State::Own(state) => Arc::new(Lock::new(std::mem::take(&mut **state))),
             State::Shared(state) => return Arc::clone(state),
         };
         *self = State::Shared(Arc::clone(&shared));
@@ -136,18 +137,23 @@ impl Inner {
         events.list_of(py, event).map(Some)
     }
 
-    /// Reads a plain chunk whose event is known, and returns the list of the chunk before. `None`: nothing was read.
+    /// Reads a plain chunk whose event is known, and returns the event with the list of the chunk before. `None`: nothing
+    /// was read.
     #[inline]
-    fn feed_known<'py>(&mut self, py: Python<'py>, lane: Lane, key: Key) -> Option<Bound<'py, PyAny>> {
+    fn feed_known<'py>(
+        &mut self,
+        py: Python<'py>,
+        lane: Lane,
+        key: Key,
+    ) -> Option<(Bound<'py, PyList>, Bound<'py, Event>)> {
         let Inner { parser, state: State::Own(state), events, joiner, .. } = self else { return None };
         if !parser.takes_plain(lane) || joiner.high().is_some() {
             return None;
         }
         let (list, event) = events.known_delta(py, key)?;
         let text = event.get().text(py).ok()?;
-        list.set_item(0, event).ok()?;
         parser.feed_plain(text, &mut state.collector);
-        Some(list.clone().into_any())
+        Some((list.clone(), event.clone()))
     }
 
     fn feed_id<'py>(&mut self, py: Python<'py>, id: u32) -> PyResult<Bound<'py, PyList>> {
@@ -216,8 +222,8 @@ fn feed_held(
 
 impl StreamParser {
     #[inline]
-    fn opened(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Inner>> {
-        let inner = lock(&self.0, py)?;
+    fn opened(&self, py: Python<'_>) -> PyResult<Locked<'_, Inner>> {
+        let inner = self.0.lock(py)?;
         if inner.closed {
             return Err(PyValueError::new_err(
                 "this parser was closed: call reset() before feeding it again",
@@ -258,7 +264,10 @@ Raises `ParseError` if `strict`, `TypeError` for ids after text or text after id
             Some(id) => (Lane::Ids, Key::of_plain_id(id)),
             None => (Lane::Text, Key::of_plain_text(chunk.cast_exact::<PyString>().ok()?.to_str().ok()?)?),
         };
-        self.0.try_lock().ok()?.feed_known(chunk.py(), lane, key)
+        let (list, event) = self.0.try_now()?.feed_known(chunk.py(), lane, key)?;
+        // Behind the lock: the item before may be one that the caller set, and freeing it may run code that feeds this parser.
+        list.set_item(0, event).ok()?;
+        Some(list.into_any())
     }
 
     fn call<'py>(&self, chunk: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -283,12 +292,12 @@ impl StreamParser {
     ) -> PyResult<StreamParser> {
         let arguments = ParseArguments { role, opened, tools, strict, stripped, turn };
         let options = from_python::parse_options(&arguments, false)?;
-        Ok(StreamParser(Mutex::new(Inner::new(options))))
+        Ok(StreamParser(Lock::new(Inner::new(options))))
     }
 
     /// The events that were held back, and the end of the open frame. `feed` raises `ValueError` until `reset`.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let mut inner = lock(&self.0, py)?;
+        let mut inner = self.0.lock(py)?;
         inner.closed = true;
         let held = inner.joiner.close();
         inner.record(py, |parser, sink| {
@@ -300,8 +309,12 @@ impl StreamParser {
 
     /// Makes the parser ready for another completion, with the same arguments.
     fn reset(&self, py: Python<'_>) -> PyResult<()> {
-        let mut inner = lock(&self.0, py)?;
-        *inner = Inner::new(Arc::clone(inner.parser.options()));
+        let mut inner = self.0.lock(py)?;
+        let new = Inner::new(Arc::clone(inner.parser.options()));
+        let old = std::mem::replace(&mut *inner, new);
+        // Behind the lock: freeing objects may run code that uses this parser.
+        drop(inner);
+        drop(old);
         Ok(())
     }
 
@@ -311,13 +324,13 @@ impl StreamParser {
     /// frame's content copies it; to show it as it grows, use the deltas of the events.
     #[getter]
     fn completion<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let mut inner = lock(&self.0, py)?;
+        let mut inner = self.0.lock(py)?;
         let Inner { parser, state, .. } = &mut *inner;
         make_snapshot(py, parser, state.share())
     }
 
     fn __copy__(&self, py: Python<'_>) -> PyResult<StreamParser> {
-        Ok(StreamParser(Mutex::new(lock(&self.0, py)?.copied(py)?)))
+        Ok(StreamParser(Lock::new(self.0.lock(py)?.copied(py)?)))
     }
 
     fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> PyResult<StreamParser> {

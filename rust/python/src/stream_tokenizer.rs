@@ -3,20 +3,19 @@
 use crate::ffi;
 use crate::from_python;
 use crate::from_python::text::SurrogateJoiner;
-use crate::threads::lock;
+use crate::threads::Lock;
 use crate::tokenizer::{invalid_id, is_strict, text_argument};
 use motet::tokenizer::{self, DecodeError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyType};
-use std::sync::Mutex;
 
 /// Encodes text that arrives in chunks.
 ///
 /// `feed` returns the ids that no later text can change, `close` the rest: together `encode` of the whole text. Can be
 /// copied and pickled.
 #[pyclass(frozen, module = "motet._core")]
-pub(crate) struct StreamEncoder(Mutex<Encoder>);
+pub(crate) struct StreamEncoder(Lock<Encoder>);
 
 #[derive(Clone)]
 struct Encoder {
@@ -49,31 +48,31 @@ impl StreamEncoder {
     #[new]
     fn new() -> StreamEncoder {
         let (encoder, joiner) = (tokenizer::StreamEncoder::new(), SurrogateJoiner::default());
-        StreamEncoder(Mutex::new(Encoder { encoder, joiner, count: 0 }))
+        StreamEncoder(Lock::new(Encoder { encoder, joiner, count: 0 }))
     }
 
     /// The ids that no later text can change. Special tokens in the text are encoded as ordinary text.
     fn feed<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let (py, mut ids) = (text.py(), Vec::new());
-        lock(&self.0, py)?.feed(text_argument(text, "text")?, &mut ids)?;
+        self.0.lock(py)?.feed(text_argument(text, "text")?, &mut ids)?;
         ffi::list(py, &ids)
     }
 
     /// The ids of the rest of the text. After it the encoder is ready for another text.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut ids = Vec::new();
-        lock(&self.0, py)?.close(&mut ids);
+        self.0.lock(py)?.close(&mut ids);
         ffi::list(py, &ids)
     }
 
     /// The number of ids returned so far.
     #[getter]
     fn count(&self, py: Python<'_>) -> PyResult<usize> {
-        Ok(lock(&self.0, py)?.count)
+        Ok(self.0.lock(py)?.count)
     }
 
     fn __copy__(&self, py: Python<'_>) -> PyResult<StreamEncoder> {
-        Ok(StreamEncoder(Mutex::new(lock(&self.0, py)?.clone())))
+        Ok(StreamEncoder(Lock::new(self.0.lock(py)?.clone())))
     }
 
     fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> PyResult<StreamEncoder> {
@@ -81,14 +80,14 @@ impl StreamEncoder {
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyType>, (), EncoderState)> {
-        let inner = lock(&slf.get().0, slf.py())?;
+        let inner = slf.get().0.lock(slf.py())?;
         let state = (inner.encoder.pending().to_owned(), inner.joiner.high(), inner.count);
         Ok((slf.get_type(), (), state))
     }
 
     fn __setstate__(&self, py: Python<'_>, state: EncoderState) -> PyResult<()> {
         let (pending, high, count) = state;
-        *lock(&self.0, py)? = Encoder {
+        *self.0.lock(py)? = Encoder {
             encoder: tokenizer::StreamEncoder::with_pending(pending),
             joiner: SurrogateJoiner::with_high(high),
             count,
@@ -106,7 +105,7 @@ impl StreamEncoder {
 /// `errors="strict"` raises `UnicodeDecodeError` for bytes that are not UTF-8: from `feed`, or from `close` if the
 /// last character is not complete. After an error nothing has changed.
 #[pyclass(frozen, module = "motet._core")]
-pub(crate) struct StreamDecoder(Mutex<tokenizer::StreamDecoder>);
+pub(crate) struct StreamDecoder(Lock<tokenizer::StreamDecoder>);
 
 /// A decoder for the argument `errors`.
 fn decoder(is_strict: bool) -> tokenizer::StreamDecoder {
@@ -121,7 +120,7 @@ impl StreamDecoder {
     #[new]
     #[pyo3(signature = (*, errors="replace"))]
     fn new(errors: &str) -> PyResult<StreamDecoder> {
-        Ok(StreamDecoder(Mutex::new(decoder(is_strict(errors)?))))
+        Ok(StreamDecoder(Lock::new(decoder(is_strict(errors)?))))
     }
 
     /// The text that is complete after one more id, or several.
@@ -137,25 +136,25 @@ impl StreamDecoder {
             Err(_) => from_python::ids(ids, "ids")?,
         };
         let mut text = String::new();
-        let result = lock(&self.0, py)?.feed(&ids, &mut text);
+        let result = self.0.lock(py)?.feed(&ids, &mut text);
         decoded(py, result, &text)
     }
 
     /// U+FFFD if the last character is not complete, else nothing. After it the decoder is ready for other ids.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
         let mut text = String::new();
-        let result = lock(&self.0, py)?.close(&mut text);
+        let result = self.0.lock(py)?.close(&mut text);
         decoded(py, result, &text)
     }
 
     /// The bytes of a character that is not complete yet: at most 3.
     #[getter]
     fn pending<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, lock(&self.0, py)?.pending()))
+        Ok(PyBytes::new(py, self.0.lock(py)?.pending()))
     }
 
     fn __copy__(&self, py: Python<'_>) -> PyResult<StreamDecoder> {
-        Ok(StreamDecoder(Mutex::new(lock(&self.0, py)?.clone())))
+        Ok(StreamDecoder(Lock::new(self.0.lock(py)?.clone())))
     }
 
     fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> PyResult<StreamDecoder> {
@@ -163,13 +162,13 @@ impl StreamDecoder {
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyType>, (), DecoderState<'py>)> {
-        let inner = lock(&slf.get().0, slf.py())?;
+        let inner = slf.get().0.lock(slf.py())?;
         Ok((slf.get_type(), (), (inner.is_strict(), PyBytes::new(slf.py(), inner.pending()))))
     }
 
     fn __setstate__(&self, state: DecoderState<'_>) -> PyResult<()> {
         let (is_strict, pending) = state;
-        *lock(&self.0, pending.py())? = decoder(is_strict).with_pending(pending.as_bytes().to_vec());
+        *self.0.lock(pending.py())? = decoder(is_strict).with_pending(pending.as_bytes().to_vec());
         Ok(())
     }
 }

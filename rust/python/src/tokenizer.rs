@@ -4,7 +4,7 @@ use crate::ffi;
 use crate::from_python;
 use crate::from_python::text::{joined_pairs, utf8};
 use crate::special::{Special, special_token_error};
-use crate::threads;
+use crate::threads::{self, get_or_try_init, import_class};
 use motet::marker::Marker;
 use motet::tokenizer::{self, InvalidId, Side, vocabulary};
 use pyo3::buffer::PyBuffer;
@@ -82,8 +82,9 @@ const MIN_FILLED_IDS: usize = 1024;
 fn array<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
     if ids.len() >= MIN_FILLED_IDS {
         static ZERO: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let zero =
-            ZERO.get_or_try_init(py, || array_type(py)?.call1((intern!(py, "I"), (0,))).map(Bound::unbind))?;
+        let zero = get_or_try_init(&ZERO, py, || {
+            array_type(py)?.call1((intern!(py, "I"), (0,))).map(Bound::unbind)
+        })?;
         let array = zero.bind(py).mul(ids.len())?;
         PyBuffer::<u32>::get(&array)?.copy_from_slice(py, ids)?;
         return Ok(array);
@@ -99,7 +100,7 @@ fn array<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyAny>> {
 
 fn array_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static ARRAY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    ARRAY.import(py, "array", "array")
+    import_class(&ARRAY, py, "array", "array")
 }
 
 /// The token ids of a text, equal to tiktoken's `o200k_harmony`.

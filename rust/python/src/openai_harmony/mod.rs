@@ -4,6 +4,7 @@ pub(crate) mod encoding;
 mod json;
 pub(crate) mod parser;
 
+use crate::threads::{get_or_try_init, import_class};
 use motet::frame::Role;
 use motet::openai_harmony::{HarmonyError, Library, ParsedMessage};
 use pyo3::exceptions::PyValueError;
@@ -39,7 +40,7 @@ fn read_role(name: &str) -> PyResult<Role> {
 /// Makes a `motet.openai_harmony.HarmonyError`.
 fn harmony_error(py: Python<'_>, error: HarmonyError) -> PyErr {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    match CLASS.import(py, "motet.openai_harmony.error", "HarmonyError") {
+    match import_class(&CLASS, py, "motet.openai_harmony.error", "HarmonyError") {
         Ok(class) => PyErr::from_type(class.clone(), error.0),
         Err(error) => error,
     }
@@ -57,7 +58,7 @@ fn message_tuple<'py>(py: Python<'py>, message: &ParsedMessage) -> PyResult<Boun
 /// A member of `motet.openai_harmony.Role`.
 fn role_object(py: Python<'_>, role: Role) -> PyResult<&Py<PyAny>> {
     static MEMBERS: PyOnceLock<Vec<Py<PyAny>>> = PyOnceLock::new();
-    let members = MEMBERS.get_or_try_init(py, || {
+    let members = get_or_try_init(&MEMBERS, py, || {
         let class = py.import("motet.openai_harmony.role")?.getattr("Role")?;
         let member = |role: Role| Ok(class.call1((role.as_str(),))?.unbind());
         Role::ALL.into_iter().map(member).collect::<PyResult<_>>()

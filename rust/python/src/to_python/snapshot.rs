@@ -8,7 +8,7 @@ use super::growing::{GrowingText, GrowingTuple};
 use super::interned;
 use super::message::make_message_with;
 use crate::classes::Classes;
-use crate::threads::lock;
+use crate::threads::Lock;
 use motet::error::Repair;
 use motet::frame::{Role, Stop};
 use motet::parser::assemble::Parts;
@@ -20,7 +20,7 @@ use motet::tokenizer;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What a parser has read, with the Python objects of it that were made.
 #[derive(Default)]
@@ -190,7 +190,7 @@ impl RepairMarks {
 /// How far a parser was when its completion was polled. `motet._lazy_completion` reads the fields.
 #[pyclass(frozen, module = "motet._core")]
 pub(crate) struct Snapshot {
-    state: Arc<Mutex<ParsedState>>,
+    state: Arc<Lock<ParsedState>>,
     options: Arc<ParseOptions>,
     /// The number of frames that had ended.
     finished: usize,
@@ -205,7 +205,7 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     #[getter]
     fn message<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let mut state = lock(&self.state, py)?;
+        let mut state = self.state.lock(py)?;
         state.make_frames(py, self)?;
         let open = state.open_part(py, self)?;
         let (length, _) = state.lengths(self);
@@ -215,7 +215,7 @@ impl Snapshot {
 
     #[getter]
     fn frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let mut state = lock(&self.state, py)?;
+        let mut state = self.state.lock(py)?;
         state.make_frames(py, self)?;
         let open = state.open(self).map(|(frame, length)| SharedFrame::open(py, frame, length));
         let open = open.map(|frame| frame.make_frame()).transpose()?;
@@ -224,7 +224,7 @@ impl Snapshot {
 
     #[getter]
     fn repairs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        lock(&self.state, py)?.make_repairs(py, &self.repairs)
+        self.state.lock(py)?.make_repairs(py, &self.repairs)
     }
 
     /// `Completion._tokens`, contents included.
@@ -232,29 +232,29 @@ impl Snapshot {
     fn _tokens<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let tokens = match self.lane {
             Lane::Ids => self.tokens,
-            Lane::Text => lock(&self.state, py)?.count_tokens(self),
+            Lane::Text => self.state.lock(py)?.count_tokens(self),
         };
         make_counts(py, &tokens)
     }
 
     #[getter]
     fn reasoning<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        lock(&self.state, py)?.joined(py, self, Kind::Reasoning)
+        self.state.lock(py)?.joined(py, self, Kind::Reasoning)
     }
 
     #[getter]
     fn preamble<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        lock(&self.state, py)?.joined(py, self, Kind::Preamble)
+        self.state.lock(py)?.joined(py, self, Kind::Preamble)
     }
 
     #[getter]
     fn text<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        lock(&self.state, py)?.joined(py, self, Kind::Text)
+        self.state.lock(py)?.joined(py, self, Kind::Text)
     }
 
     #[getter]
     fn tool_calls<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let mut state = lock(&self.state, py)?;
+        let mut state = self.state.lock(py)?;
         state.make_frames(py, self)?;
         let is_call = state.open(self).is_some_and(|(frame, _)| frame.kind == Kind::ToolCall);
         let open = if is_call { state.open_part(py, self)? } else { None };
@@ -272,10 +272,10 @@ impl Snapshot {
 pub(crate) fn make_snapshot<'py>(
     py: Python<'py>,
     parser: &StreamParser,
-    state: Arc<Mutex<ParsedState>>,
+    state: Arc<Lock<ParsedState>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let snapshot = {
-        let guard = lock(&state, py)?;
+        let guard = state.lock(py)?;
         let FrameCollector { frames, repairs, open, .. } = &guard.collector;
         Snapshot {
             state: Arc::clone(&state),
