@@ -7,7 +7,6 @@ import contextlib
 import gc
 import random
 import signal
-import socket
 import ssl
 import threading
 import time
@@ -37,7 +36,9 @@ from tests.support.fault_cases import (
     text_in,
     whole_of,
 )
+from tests.support.jumping_clock import TIMEOUT, jumping_clock
 from tests.support.server_scripts import KEY, SLUG
+from tests.support.trickling import TRICKLES, Trickle, trickling
 
 SILENCE = 2.0
 """Seconds after which the HTTP client takes a service for gone, in place of sixty."""
@@ -52,27 +53,41 @@ class Bench:
     server: ScriptedServer
     cases: Cases
     atom: motet.Atom
+    patient_atom: motet.Atom
+    """Whose HTTP client waits for as long as it does by default."""
     runner: asyncio.Runner
 
-    def ask_all(self, how: str, requests: Sequence[tuple[str, dict[str, Any]]]) -> list[Outcome]:
+    def ask_all(
+        self, how: str, requests: Sequence[tuple[str, dict[str, Any]]], atom: motet.Atom | None = None
+    ) -> list[Outcome]:
         """The outcomes of prompts with options, all at once."""
+        atom = atom or self.atom
         if how in ("ask", "stream"):
             with ThreadPoolExecutor(32) as pool:
-                return list(pool.map(lambda value: outcome(self.atom, how, value[0], **value[1]), requests))
+                return list(pool.map(lambda value: outcome(atom, how, value[0], **value[1]), requests))
 
         async def all_of_them() -> list[Outcome]:
-            return await asyncio.gather(*[aoutcome(self.atom, how, prompt, **options) for prompt, options in requests])
+            return await asyncio.gather(*[aoutcome(atom, how, prompt, **options) for prompt, options in requests])
 
         return self.runner.run(all_of_them())
 
+    def ask_past_deadlines(self, how: str, requests: Sequence[tuple[str, dict[str, Any]]]) -> list[Outcome]:
+        """The outcomes where all deadlines pass as soon as the server has all requests."""
+        prompts = [prompt for prompt, _ in requests]
+        with (
+            jumping_clock(self.runner) as clock,
+            clock.jump_when(lambda: all(self.cases.requests[prompt] for prompt in prompts)),
+        ):
+            return self.ask_all(how, requests, self.patient_atom)
+
     def check_closed(self) -> None:
         """Asserts that only idle connections are open."""
-        backend: Any = self.atom.backend
+        backends: list[Any] = [self.atom.backend, self.patient_atom.backend]
 
-        async def client_of_the_loop() -> Any:
-            return backend.async_client
+        async def clients_of_the_loop() -> list[Any]:
+            return [backend.async_client for backend in backends]
 
-        clients = (backend.client, self.runner.run(client_of_the_loop()))
+        clients = [*(backend.client for backend in backends), *self.runner.run(clients_of_the_loop())]
         pools = [client._client._transport._pool for client in clients]
         ends = time.monotonic() + 5
         while True:
@@ -101,14 +116,17 @@ def bench() -> Iterator[Bench]:
         asyncio.Runner() as runner,
         ScriptedServer(cases, style="vllm") as server,
     ):
+        patient_atom = built(motet.atom(SLUG, base_url=server.url, api_key=KEY))
+        runner.run(patient_atom.aask(cases.add(SHORT), lane="chat"))
         patch.setattr("motet.together.client.READ_TIMEOUT", SILENCE)
         patch.setattr("motet.together.transport.request_machine.FIRST_WAIT", 0.001)
         atom = motet.atom(SLUG, base_url=server.url, api_key=KEY)
         # What the server is, is asked once; and the SDK loads most of itself with the first request.
         atom.ask(cases.add(SHORT), lane="ids")
         runner.run(atom.aask(cases.add(SHORT), lane="chat"))
-        yield Bench(server, cases, atom, runner)
+        yield Bench(server, cases, atom, patient_atom, runner)
         runner.run(atom.aclose())
+        runner.run(patient_atom.aclose())
 
 
 # Within a stream.
@@ -198,8 +216,8 @@ BEFORE: dict[str, tuple[Fault, type[motet.MotetError], int, dict[str, Any]]] = {
     "reset": (Fault("reset_before"), motet.ConnectionFailedError, 3, {}),
     "close": (Fault("close_before"), motet.ConnectionFailedError, 3, {}),
     "silence": (Fault("silence_before"), motet.RequestTimeoutError, 1, {}),
-    "silence, with a deadline": (Fault("silence_before"), motet.RequestTimeoutError, 1, {"timeout": 0.4}),
-    "silence, for a token": (Fault("silence_before"), motet.RequestTimeoutError, 1, {"first_token_timeout": 0.4}),
+    "silence, with a deadline": (Fault("silence_before"), motet.RequestTimeoutError, 1, {"timeout": TIMEOUT}),
+    "silence, for a token": (Fault("silence_before"), motet.RequestTimeoutError, 1, {"first_token_timeout": TIMEOUT}),
     "redirect": (Fault("redirect"), motet.ApiError, 1, {}),
     "html": (Fault("html"), motet.BadPayloadError, 1, {}),
     "empty": (Fault("empty"), motet.BadPayloadError, 1, {}),
@@ -223,16 +241,18 @@ def test_no_answer(how: str, kind: str, bench: Bench) -> None:
     cells = [(lane, bench.cases.add(fault), bench.cases.add(fault, SHORT)) for lane in LANES]
     requests = [(prompt, {"lane": lane, **options}) for lane, *prompts in cells for prompt in prompts]
     began = time.monotonic()
-    outcomes = bench.ask_all(how, requests)
-    assert time.monotonic() - began < SILENCE + LATE + options.get("timeout", 0)
+    outcomes = bench.ask_past_deadlines(how, requests) if options else bench.ask_all(how, requests)
+    assert time.monotonic() - began < SILENCE + LATE
     for number, (_, lasting, passing) in enumerate(cells):
         check_no_answer(kind, lasting, passing, *outcomes[2 * number : 2 * number + 2], bench)
     bench.check_closed()
 
 
 def check_no_answer(kind: str, lasting: str, passing: str, failed: Outcome, asked_again: Outcome, bench: Bench) -> None:
-    _, error, attempts, _ = BEFORE[kind]
+    _, error, attempts, options = BEFORE[kind]
     checked_error = check_error(failed.error, error, partial=None, cost=None, usage=None)
+    for name, limit in options.items():
+        assert f"{name}={limit:g} s" in str(checked_error)
     assert len(checked_error.attempts) == bench.cases.requests[lasting] == attempts
     if attempts == 1:
         check_error(asked_again.error, error)
@@ -252,17 +272,19 @@ def check_no_answer(kind: str, lasting: str, passing: str, failed: Outcome, aske
 @pytest.mark.parametrize("kind", ["reset", "close", "silence", "silence, with a deadline"])
 @pytest.mark.parametrize("how", ["ask", "aask"])
 def test_whole_answer_breaks_off(how: str, kind: str, bench: Bench) -> None:
-    options = {"timeout": 0.5} if "," in kind else {}
+    options = {"timeout": TIMEOUT} if "," in kind else {}
     cells: list[tuple[int, str, dict[str, Any]]] = []
     for lane in LANES:
         size = len(whole_of(lane, face=FACES["vllm"]))
         for place in (0, 1, size // 4, size // 2, size - 1):
             fault = Fault(kind.partition(",")[0], place)
             cells.append((place, bench.cases.add(Turn(SHORT.completion, fault=fault)), {"lane": lane, **options}))
-    outcomes = bench.ask_all(how, [(prompt, value) for _, prompt, value in cells])
+    ask_all = bench.ask_past_deadlines if options else bench.ask_all
+    outcomes = ask_all(how, [(prompt, value) for _, prompt, value in cells])
     for (place, prompt, _), result in zip(cells, outcomes, strict=True):
         if "," in kind or (kind == "silence" and place == 0):
-            check_error(result.error, motet.RequestTimeoutError, partial=None, cost=None)
+            error = check_error(result.error, motet.RequestTimeoutError, partial=None, cost=None)
+            assert not options or f"timeout={TIMEOUT:g} s" in str(error)
         elif place == 0:
             check_error(result.error, motet.ConnectionFailedError, partial=None, cost=None)
         else:
@@ -275,70 +297,39 @@ def test_whole_answer_breaks_off(how: str, kind: str, bench: Bench) -> None:
 # Bytes that come one by one.
 
 
-@contextlib.contextmanager
-def trickling(*heads: bytes, drop: bytes, every: float = 0.02) -> Iterator[tuple[str, threading.Event]]:
-    """A server that answers each request with a head, and then a drop at a time, for ever. The event is set when a
-    client has hung up."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    gone, ended = threading.Event(), threading.Event()
-
-    def serve(client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError):
-            client.recv(1 << 20)
-            client.sendall(b"".join(heads))
-            while not ended.wait(every):
-                client.sendall(drop)
-        gone.set()
-
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", gone
-    finally:
-        ended.set()
-        listener.close()
-
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-TRICKLES: dict[str, tuple[tuple[bytes, ...], bytes]] = {
-    "a header": ((b"HTTP/1.1 200 OK\r\nx-slow: ",), b"x"),
-    "early hints": ((), b"HTTP/1.1 103 Early Hints\r\n\r\n"),
-    "a comment": ((OK,), b"1\r\n:\r\n"),
-    "an event": ((OK, b"6\r\ndata: \r\n"), b"1\r\nx\r\n"),
-    "a blank": ((b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n",), b" "),
-    "a refusal": ((b"HTTP/1.1 500 No\r\ncontent-length: 9999\r\n\r\n",), b"x"),
-    "gzip": ((b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 9999\r\n\r\n\x1f\x8b\x08\x08",), b"x"),
-}
-
-
 @pytest.mark.parametrize("limit", ["timeout", "first_token_timeout"])
 @pytest.mark.parametrize("how", HOWS)
 def test_deadline_holds_while_bytes_trickle_in(how: str, limit: str, bench: Bench) -> None:
-    options: Any = {limit: 0.4}
+    options: Any = {limit: TIMEOUT}
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(trickling(*heads, drop=drop)) for heads, drop in TRICKLES.values()]
-        atoms = [built(motet.atom(SLUG, base_url=url, api_key=KEY, lane="chat", max_retries=0)) for url, _ in servers]
+        urls = [server.url for server in servers]
+        atoms = [built(motet.atom(SLUG, base_url=url, api_key=KEY, lane="chat", max_retries=0)) for url in urls]
         began = time.monotonic()
-        outcomes = ask_each(how, atoms, bench.runner, **options)
-        assert 0.35 < time.monotonic() - began < LATE
-        for kind, result, (_, gone) in zip(TRICKLES, outcomes, servers, strict=True):
+        with past_deadline(bench.runner, *servers):
+            outcomes = ask_each(how, atoms, bench.runner, **options)
+        assert time.monotonic() - began < LATE
+        for kind, result, server in zip(TRICKLES, outcomes, servers, strict=True):
             if kind == "a refusal":
                 # Its status came in time; the client that blocks can say so.
                 assert isinstance(result.error, motet.RequestTimeoutError | motet.ServerError)
             else:
                 error = check_error(result.error, motet.RequestTimeoutError, partial=None, cost=None)
-                assert f"{limit}=0.4" in str(error)
-            assert gone.wait(5), f"the connection is still open: {kind}"
+                assert f"{limit}={TIMEOUT:g} s" in str(error)
+            assert server.hung_up.wait(LATE), f"the connection is still open: {kind}"
         for atom in atoms:
             bench.runner.run(atom.aclose())
 
 
+@contextlib.contextmanager
+def past_deadline(runner: asyncio.Runner, *servers: Trickle) -> Iterator[None]:
+    """Within the block, deadlines pass as soon as each server has sent several drops."""
+    with jumping_clock(runner) as clock, clock.jump_when(lambda: all(server.is_trickling() for server in servers)):
+        yield
+
+
 def built(atom: motet.Atom) -> motet.Atom:
-    """The atom with its clients, which take longer to build than some deadlines here are."""
+    """The atom with its clients, which take the time limits that are set at this moment."""
     backend: Any = atom.backend
     assert backend.client.api_key == backend.async_client.api_key
     return atom
@@ -362,12 +353,13 @@ def test_deadline_holds_with_a_given_client(bench: Bench) -> None:
     import together
 
     for heads, drop in (TRICKLES["a header"], TRICKLES["a comment"]):
-        with trickling(*heads, drop=drop) as (url, gone), together.Together(api_key=KEY, base_url=url) as client:
+        with trickling(*heads, drop=drop) as server, together.Together(api_key=KEY, base_url=server.url) as client:
             atom = motet.atom(SLUG, client=client, lane="chat")
             began = time.monotonic()
-            check_error(outcome(atom, "stream", timeout=0.15).error, motet.RequestTimeoutError)
+            with past_deadline(bench.runner, server):
+                check_error(outcome(atom, "stream", timeout=TIMEOUT).error, motet.RequestTimeoutError)
             assert time.monotonic() - began < LATE
-            assert gone.wait(5)
+            assert server.hung_up.wait(LATE)
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -384,10 +376,16 @@ def test_first_token_timeout_applies_to_the_first_only(how: str, bench: Bench) -
 
 @pytest.mark.parametrize("how", HOWS)
 def test_lane_detection_counts_toward_the_timeout(how: str, bench: Bench) -> None:
-    with trickling(*TRICKLES["a header"][0], drop=b"x") as (url, _):
-        atom = built(motet.atom(SLUG, base_url=url, api_key=KEY))
+    with trickling(*TRICKLES["a header"][0], drop=b"x") as server:
+        atom = built(motet.atom(SLUG, base_url=server.url, api_key=KEY))
         began = time.monotonic()
-        error = check_error(outcome(atom, how, timeout=0.3, runner=bench.runner).error, motet.RequestTimeoutError)
+        with (
+            jumping_clock(bench.runner) as clock,
+            clock.jump_when(server.is_trickling, TIMEOUT / 2),
+            clock.jump_when(lambda: server.is_trickling(connections=2)),
+        ):
+            result = outcome(atom, how, timeout=TIMEOUT, runner=bench.runner)
+        error = check_error(result.error, motet.RequestTimeoutError)
         assert time.monotonic() - began < LATE
         assert len(error.attempts) == 1, "there was time left for the answer itself"
         bench.runner.run(atom.aclose())
