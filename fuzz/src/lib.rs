@@ -8,6 +8,7 @@ use motet::parser::opened::Opened;
 use motet::parser::stream::{Completion, StreamParser, parse_ids, parse_text};
 use motet::parser::stripped::Stripped;
 use motet::parser::tool_names::ToolNames;
+use motet::parser::well_formed::{WellFormedHeader, WellFormedReader};
 use motet::parser::{FrameStart, ParseOptions, Sink};
 use motet::tokenizer;
 use std::sync::{Arc, OnceLock};
@@ -106,7 +107,8 @@ impl<'a> Input<'a> {
 
     /// Parses in chunks, and checks the order of the events.
     pub fn parse_in_chunks(&self, chunks: impl IntoIterator<Item = usize>) -> Completion {
-        let (mut parser, mut sink) = (StreamParser::new(Arc::clone(&self.options)), CheckedCollector::default());
+        let (mut parser, mut sink) =
+            (StreamParser::new(Arc::clone(&self.options)), CheckedCollector::default());
         if self.as_ids {
             let ids = self.ids();
             for (start, end) in cuts(ids.len(), chunks) {
@@ -177,6 +179,35 @@ pub fn assert_same(left: &Completion, right: &Completion, what: &str) {
     let rest = |completion: &Completion| (completion.stop, completion.tokens);
     let same = left.frames == right.frames && left.repairs == right.repairs && rest(left) == rest(right);
     assert!(same, "{what}: {left:#?} is not {right:#?}");
+}
+
+/// Asserts that a text is read without the machine as with it, if it follows the format: first with headers that the machine
+/// parses, then with those that the reader keeps.
+pub fn assert_well_formed(text: &str, options: &Arc<ParseOptions>, expected: &Completion) {
+    let expected_frames = expected.frames.iter().map(|classified| {
+        let recipient = classified.frame.header.recipient.as_deref().unwrap_or_default();
+        let call = classified.call.as_ref();
+        let call = call.map_or(("", false, ""), |call| (&call.name, call.trusted, &call.id));
+        (classified.kind, classified.bucket(), classified.frame.content.as_str(), recipient, call)
+    });
+    let expected_frames: Vec<_> = expected_frames.collect();
+    let (mut reader, mut is_read) = (WellFormedReader::new(Arc::clone(options)), false);
+    for headers in ["parsed", "kept"] {
+        let Some(completion) = reader.read(text) else {
+            assert!(!is_read, "text is not read again with {headers} headers");
+            return;
+        };
+        is_read = true;
+        let frames = completion.frames.iter().map(|frame| {
+            let WellFormedHeader { kind, tool, recipient, trusted, bucket, .. } = &*frame.header;
+            let call = (tool.as_str(), *trusted, frame.call_id.as_str());
+            (*kind, *bucket, &text[frame.content.clone()], recipient.as_str(), call)
+        });
+        assert_eq!(frames.collect::<Vec<_>>(), expected_frames, "frames with {headers} headers");
+        let ends = (completion.stop, completion.repair.as_slice(), completion.markup);
+        let expected_ends = (expected.stop, expected.repairs.as_slice(), expected.tokens.markup);
+        assert_eq!(ends, expected_ends, "stop, repairs and markup with {headers} headers");
+    }
 }
 
 /// The first fault: what strict parsing raises.

@@ -1,16 +1,21 @@
-//! Bytes to the text lane: nothing fails, events come in order, and what is invalid is replaced as Rust replaces it.
+//! Bytes to the text lane: nothing fails, events come in order, what is invalid is replaced as Rust replaces it, and text
+//! that follows the format is read without the machine as with it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use motet::parser::collect::ClassifiedFrame;
 use motet::parser::stream::Completion;
-use motet_fuzz::{Input, assert_same};
+use motet_fuzz::{Input, assert_same, assert_well_formed};
 
 fuzz_target!(|data: &[u8]| {
     let Some(input) = Input::new(data) else { return };
     let input = Input { as_ids: false, ..input };
     let streamed = input.parse_in_chunks([]);
-    assert_same(&streamed, &input.parse(false).expect("tolerant parsing never fails"), "all at once");
+    let whole = input.parse(false).expect("tolerant parsing never fails");
+    assert_same(&streamed, &whole, "all at once");
+    if let Ok(text) = std::str::from_utf8(input.data) {
+        assert_well_formed(text, &input.options, &whole);
+    }
     for repair in &streamed.repairs {
         assert!(repair.at <= input.data.len(), "{repair:?} is beyond the end");
     }
