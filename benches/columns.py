@@ -119,7 +119,9 @@ def counting(size: int) -> Iterator[Row]:
         Candidate("motet.columns.count", lambda array: columns.count(array), reads_list=False),
         Candidate("motet.encode_batch", motet.encode_batch),
         Candidate("loop over motet.count", loop(motet.count), 0.5),
-        Candidate("tiktoken, batch", lambda texts: peer.encode_ordinary_batch(texts, num_threads=os.cpu_count()), 0.1),
+        Candidate(
+            "tiktoken, batch", lambda texts: peer.encode_ordinary_batch(texts, num_threads=os.cpu_count() or 1), 0.1
+        ),
     ]
     try:
         import polars as pl

@@ -264,7 +264,7 @@ class NumberedRows:
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetFile(path)
         groups = [self._file.metadata.row_group(index) for index in range(self._file.metadata.num_row_groups)]
-        self._starts = list(itertools.accumulate([group.num_rows for group in groups], initial=0))
+        self._starts: list[int] = list(itertools.accumulate([group.num_rows for group in groups], initial=0))
 
     def __len__(self) -> int:
         return self._starts[-1]

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -176,13 +177,13 @@ def main() -> None:
         encodings = {module: module.load_harmony_encoding("HarmonyGptOss") for module in (library, peer)}
         for what, task in tasks(peer).items():
             if arguments.only in what:
-                runs = [lambda m=module, e=encoding, t=task: t(m, e) for module, encoding in encodings.items()]
-                print(row(what, *runs, arguments.rounds), flush=True)
+                ours, theirs = [partial(task, module, encoding) for module, encoding in encodings.items()]
+                print(row(what, ours, theirs, arguments.rounds), flush=True)
         os.environ["TIKTOKEN_ENCODINGS_BASE"] = folder
         for what, use in STARTS.items():
             if arguments.only in what:
-                runs = [started(name, use) for name in ("motet.openai_harmony", "openai_harmony")]
-                print(row(what, *runs, arguments.rounds), flush=True)
+                starts = [started(name, use) for name in ("motet.openai_harmony", "openai_harmony")]
+                print(row(what, starts[0], starts[1], arguments.rounds), flush=True)
 
 
 if __name__ == "__main__":

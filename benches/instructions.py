@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benches/tokenizer")]
+sys.path.insert(0, str(ROOT))
 
 KEPT = ROOT / "benches/results/instructions.json"
 CORPORA = ("English", "Python code", "JSON calls", "mixed languages", "CJK")
@@ -44,7 +44,8 @@ def build() -> str:
     command = ["cargo", "build", "--release", "--example", "tokens", "--message-format", "json"]
     process = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     messages = [json.loads(line) for line in process.stdout.splitlines()]
-    return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "tokens")
+    programs = [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "tokens"]
+    return str(programs[0])
 
 
 def profile(command: list[str], module: str | None) -> tuple[int, int]:
@@ -84,24 +85,30 @@ def per_token(command: Callable[[int], list[str]], module: str | None) -> float:
     return round((thrice - once) / 2 / tokens, 1)
 
 
+def step_command(program: str, step: str, path: Path, times: int) -> list[str]:
+    return [program, step, str(times), str(path)]
+
+
 def of_tokenizer(only: str, folder: Path) -> dict[str, Counts]:
     program, counts = build(), {}
     for path in sorted(folder.iterdir()):
         if only in path.name:
-            counts[path.name] = {
-                step: per_token(lambda times, step=step, path=path: [program, step, str(times), str(path)], None)
-                for step in STEPS
-            }
+            counts[path.name] = {step: per_token(partial(step_command, program, step, path), None) for step in STEPS}
             print(f"{path.name:<20} {counts[path.name]}", flush=True)
     return counts
 
 
 def conversation() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """50 messages as chat dicts, and their tools."""
-    schema = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer", "default": 3}}}
-    tools = [{"name": f"tool_{n}", "description": "Does something useful.", "parameters": schema} for n in range(5)]
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "days": {"type": "integer", "default": 3}},
+    }
+    tools: list[dict[str, Any]] = [
+        {"name": f"tool_{n}", "description": "Does something useful.", "parameters": schema} for n in range(5)
+    ]
     call = {"id": "c", "type": "function", "function": {"name": "tool_1", "arguments": '{"city": "Paris"}'}}
-    loop = [
+    loop: list[dict[str, Any]] = [
         {"role": "user", "content": SENTENCE},
         {"role": "assistant", "reasoning": SENTENCE, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c", "content": SENTENCE},
@@ -258,6 +265,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=1, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.cell:
+        run: Callable[[], object]
         if options.size:
             run, tokens = partial(linear_cells()[options.cell][0], options.size), options.size
         else:
@@ -267,7 +275,7 @@ def main() -> None:
         print(f"{tokens} tokens")
         return
     # Not at the top: a cell would load it under callgrind.
-    import corpora
+    from benches.tokenizer import corpora
 
     kept = json.loads(KEPT.read_text("utf-8"))
     with tempfile.TemporaryDirectory() as name:

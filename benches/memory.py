@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benches/tokenizer")]
+sys.path.insert(0, str(ROOT))
 
-import peers  # noqa: E402
+from benches.tokenizer import peers  # noqa: E402
 
 RESULTS = ROOT / "benches/results/memory.json"
 TEXT_BYTES = 1_000_000

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,13 @@ def parser() -> Iterator[Duel]:
     for tokens in (10, 100, 1_000, 10_000, 100_000, 1_000_000):
         ids = _completion(tokens)
         text = motet.decode(ids)
-        theirs: Run = lambda ids=ids: peer.parse_messages_from_completion_tokens(ids, oh.Role.ASSISTANT)  # noqa: E731
-        stream: Run = lambda ids=ids: process(ids)  # noqa: E731
+        theirs = partial(peer.parse_messages_from_completion_tokens, ids, oh.Role.ASSISTANT)
+        stream = partial(process, ids)
         name, size = f"{tokens:,} tokens", len(ids)
         yield Duel(f"parse ids, {name}", "openai-harmony", _on(motet.parse, ids), theirs, size, "tokens")
         yield Duel(f"parse text, {name}", "openai-harmony", _on(motet.parse, text), theirs, size, "tokens")
-        yield Duel(f"feed one id, {name}", "openai-harmony", lambda ids=ids: feed(ids, 1), stream, size, "tokens")
-        yield Duel(f"feed 16 ids, {name}", "openai-harmony", lambda ids=ids: feed(ids, 16), stream, size, "tokens")
+        yield Duel(f"feed one id, {name}", "openai-harmony", partial(feed, ids, 1), stream, size, "tokens")
+        yield Duel(f"feed 16 ids, {name}", "openai-harmony", partial(feed, ids, 16), stream, size, "tokens")
         yield from _text_by_token(tokens, ids)
     many = [_completion(tokens) for tokens in range(100, 300)] * 5
     size = sum(map(len, many))
@@ -216,7 +217,8 @@ def timed(run: Run, clock: Callable[[], float] = time.perf_counter, least: float
 
 
 def fight(duel: Duel, rounds: int, clock: Callable[[], float]) -> tuple[list[float], list[float]]:
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     empty: Run = lambda: subprocess.run([sys.executable, "-c", ""], check=True)  # noqa: E731
     for number in range(rounds):
         pairs = [(ours, duel.ours), (theirs, duel.theirs)]

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Row:
 
 def conversation(messages: int) -> list[dict[str, Any]]:
     """A system message, then tool loops of four messages each."""
-    loop = [
+    loop: list[dict[str, Any]] = [
         {"role": "user", "content": SENTENCE},
         {"role": "assistant", "reasoning_content": SENTENCE, "content": "", "tool_calls": [CALL]},
         *RESULT,
@@ -84,10 +85,10 @@ def beside_renderers() -> Iterator[Row]:
         yield Row(
             f"render with attribution, {count} messages",
             {
-                "motet, Messages": lambda read=read: arrays(read),
-                "motet, dicts": lambda messages=messages: arrays(messages),
-                "MotetRenderer": lambda messages=messages: ours.render(messages, tools=TOOLS),
-                "GptOssRenderer": lambda messages=messages: theirs.render(messages, tools=TOOLS),
+                "motet, Messages": partial(arrays, read),
+                "motet, dicts": partial(arrays, messages),
+                "MotetRenderer": partial(ours.render, messages, tools=TOOLS),
+                "GptOssRenderer": partial(theirs.render, messages, tools=TOOLS),
             },
         )
     for count in (10, 102, 1002):
@@ -95,10 +96,8 @@ def beside_renderers() -> Iterator[Row]:
         yield Row(
             f"bridge to the next step, {count} messages",
             {
-                "MotetRenderer": lambda prompt=prompt: ours.bridge_to_next_turn(prompt, SAMPLED, RESULT, tools=TOOLS),
-                "GptOssRenderer": lambda prompt=prompt: theirs.bridge_to_next_turn(
-                    prompt, SAMPLED, RESULT, tools=TOOLS
-                ),
+                "MotetRenderer": partial(ours.bridge_to_next_turn, prompt, SAMPLED, RESULT, tools=TOOLS),
+                "GptOssRenderer": partial(theirs.bridge_to_next_turn, prompt, SAMPLED, RESULT, tools=TOOLS),
             },
         )
     yield Row(

@@ -21,6 +21,7 @@ import tempfile
 import time
 from array import array
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ import corpora  # noqa: E402
 import peers  # noqa: E402
 
 Times = dict[str, list[float]]
+Runs = dict[str, Callable[[Any], object]]
 """Seconds of each round, by tokenizer."""
 
 HEADING = "\n## Tokenizers\n"
@@ -55,7 +57,7 @@ def timed(run: Callable[[Any], object], argument: object, clock: Clock = time.pr
 
 
 def interleaved(
-    runs: dict[str, Callable[[Any], object]],
+    runs: Runs,
     inputs: Sequence[Callable[[], object]],
     clock: Clock = time.process_time,
     *,
@@ -84,6 +86,11 @@ def interleaved(
                 spent = float("nan")
             times[name].append(spent)
     return {name: taken for name, taken in times.items() if all(spent == spent for spent in taken)}
+
+
+def megabytes_a_second(size: float, seconds: float) -> float:
+    """`size`: in bytes."""
+    return size / seconds / 1e6
 
 
 def row(what: str, times: Times, scale: Callable[[float], float], least: float = 0.0) -> dict[str, Any]:
@@ -127,12 +134,12 @@ def encoding(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> dict[str, l
                 runs = {n: run for n, run in runs.items() if n == "motet" or quick_enough(run, warm)}
             mean = statistics.mean([len(text) for text in texts])
             times = interleaved(runs, [text.decode for text in texts])
-            tables[form].append(row(name, times, lambda seconds, mean=mean: mean / seconds / 1e6))
+            tables[form].append(row(name, times, partial(megabytes_a_second, mean)))
             print(form, tables[form][-1], flush=True)
             if plain:
                 texts = list(itertools.islice(others, cold_count))
                 times = interleaved(runs, [text.decode for text in texts], is_cold=True)
-                tables[f"{form}, cold"].append(row(name, times, lambda seconds, mean=mean: mean / seconds / 1e6))
+                tables[f"{form}, cold"].append(row(name, times, partial(megabytes_a_second, mean)))
     return tables
 
 
@@ -155,14 +162,22 @@ def inexact(tokenizers: dict[str, peers.Tokenizer]) -> dict[str, list[str]]:
     return differences
 
 
+def each(call: Callable[[str], object], texts: Sequence[str]) -> list[object]:
+    return [call(text) for text in texts]
+
+
+def copy_of(text: str) -> str:
+    return text.encode().decode()
+
+
 def small(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> list[dict[str, Any]]:
     """Microseconds per call on short strings; millions of tokens per second decoded; MB/s counted."""
     rows = []
     chats = [corpora.chat(1000, seed) for seed in range(rounds + 1)]
     for form in ("list", "fastest"):
         calls = {n: (t.list if form == "list" else t.array or t.list) for n, t in tokenizers.items()}
-        runs = {n: (lambda texts, call=call: [call(text) for text in texts]) for n, call in calls.items()}
-        copies = [lambda texts=texts: [text.encode().decode() for text in texts] for texts in chats]
+        runs: Runs = {n: partial(each, call) for n, call in calls.items()}
+        copies = [partial(each, copy_of, texts) for texts in chats]
         rows.append(row(f"short strings, {form}: µs a call", interleaved(runs, copies), lambda s: s * 1e3))
     encode = tokenizers["motet"].list
     ids = [encode(text) for text in corpora.texts("English", rounds + 1, 60_000)]
@@ -172,7 +187,8 @@ def small(tokenizers: dict[str, peers.Tokenizer], rounds: int) -> list[dict[str,
         times = interleaved(runs, [some.copy for some in ids])
         rows.append(row(f"{form} a list: million tokens a second", times, lambda s: length / s / 1e6))
     texts = [text.encode() for text in corpora.texts("English", rounds + 1, 60_000)]
-    runs = {n: t.count for n, t in tokenizers.items() if t.count} | {"encode_array": tokenizers["motet"].array}
+    counts: Runs = {n: t.count for n, t in tokenizers.items() if t.count}
+    runs = counts | {"encode_array": tokenizers["motet"].array or tokenizers["motet"].list}
     times = interleaved(runs, [text.decode for text in texts])
     rows.append(row("count English: MB/s", times, lambda s: 0.06 / s))
     return rows
@@ -210,6 +226,7 @@ import sys, time
 sys.path[:0] = {path!r}
 def rss(): return int(open("/proc/self/statm").read().split()[1]) * {page}
 before = rss()
+from functools import partial
 from pathlib import Path
 import peers
 text = {text!r}
@@ -252,7 +269,10 @@ def floor() -> dict[str, float]:
 
     ids = motet.encode_array(next(corpora.texts("English", 1, 60_000)))
     data, some = ids.tobytes(), ids.tolist()
-    best = lambda run: min([timed(lambda _: run(), None) for _ in range(50)]) / len(ids) * 1e9  # noqa: E731
+
+    def best(run: Callable[[], object]) -> float:
+        return min([timed(lambda _: run(), None) for _ in range(50)]) / len(ids) * 1e9
+
     return {
         "a list of as many ints": round(best(ids.tolist), 2),
         "an array from bytes": round(best(lambda: array("I", data)), 2),

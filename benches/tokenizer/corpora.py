@@ -84,7 +84,10 @@ def _paragraphs(rng: random.Random, languages: list[str], size: int) -> str:
 
 def _call(rng: random.Random) -> str:
     words, weights = _words("en")
-    phrase = lambda limit: " ".join(rng.choices(words, cum_weights=weights, k=rng.randrange(1, limit)))  # noqa: E731
+
+    def phrase(limit: int) -> str:
+        return " ".join(rng.choices(words, cum_weights=weights, k=rng.randrange(1, limit)))
+
     arguments = {
         "query": phrase(9),
         "path": f"/srv/{phrase(2)}/{phrase(2)}_{rng.randrange(100)}.py",

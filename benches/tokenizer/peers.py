@@ -253,7 +253,10 @@ def write_vocabulary(folder: Path) -> None:
     tokens = [base64.b64decode(line.split()[0]) for line in _core._vocabulary().splitlines()]
     ranks = {token: rank for rank, token in enumerate(tokens)}
     letters = _byte_letters()
-    spell = lambda token: "".join([letters[byte] for byte in token])  # noqa: E731
+
+    def spell(token: bytes) -> str:
+        return "".join([letters[byte] for byte in token])
+
     split = {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": False}
     to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
     model = {
@@ -263,7 +266,13 @@ def write_vocabulary(folder: Path) -> None:
         "merges": [[spell(half) for half in _halves(token, ranks)] for token in tokens[256:]],
     }
     parts = {"model": model, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, to_bytes]}}
-    empty = {"truncation": None, "padding": None, "normalizer": None, "post_processor": None, "added_tokens": []}
+    empty: dict[str, Any] = {
+        "truncation": None,
+        "padding": None,
+        "normalizer": None,
+        "post_processor": None,
+        "added_tokens": [],
+    }
     whole = {"version": "1.0", "decoder": to_bytes, **empty, **parts}
     (folder / "tokenizer.json").write_text(json.dumps(whole), "utf-8")
 
