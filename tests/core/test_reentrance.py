@@ -9,6 +9,8 @@ import pytest
 
 ERROR = "this object is in use by a call that is interrupted: finalizers and signal handlers cannot use it"
 
+OTHER_THREAD = "this object is in use by another thread: finalizers and signal handlers cannot wait for it"
+
 COLLECTIONS = """
 import gc
 import motet
@@ -120,3 +122,46 @@ def test_freeing_an_item_of_returned_events_may_feed() -> None:
     command = [sys.executable, "-c", FREED_ITEMS]
     process = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
     assert process.stdout.splitlines() == ["-+-+-+--+- new", "fed", ERROR]
+
+
+CROSSED_THREADS = """
+import threading
+
+begins, results = threading.Event(), []
+parser.feed("<|channel|>final<|message|>")
+completion = parser.completion
+
+def feed():
+    begins.wait()
+    # Has the parser, and waits for what it has read, which the completion is reading.
+    parser.feed("-")
+
+def feed_while_the_thread_does():
+    if results:
+        return
+    begins.set()
+    while True:
+        try:
+            parser.feed("+")
+            return
+        except RuntimeError as error:
+            if str(error) == OTHER_THREAD:
+                results.append(str(error))
+                return
+
+thread = threading.Thread(target=feed)
+thread.start()
+finalize_often(feed_while_the_thread_does)
+for number in range(20):
+    kept += completion.message, completion.frames
+begins.set()
+thread.join()
+print(*results, sep="\\n")
+"""
+
+
+def test_finalizer_does_not_wait_for_a_thread_that_waits() -> None:
+    program = f"OTHER_THREAD = {OTHER_THREAD!r}{COLLECTIONS}{CROSSED_THREADS}"
+    process = subprocess.run([sys.executable, "-c", program], check=True, timeout=60, capture_output=True, text=True)
+    assert set(process.stdout.splitlines()) <= {OTHER_THREAD}
+    assert process.stderr == ""

@@ -44,7 +44,7 @@ impl State {
     fn with<R>(&mut self, py: Python<'_>, work: impl FnOnce(&mut ParsedState) -> R) -> PyResult<R> {
         Ok(match self {
             State::Own(state) => work(state),
-            State::Shared(state) => work(&mut *state.lock(py)?),
+            State::Shared(state) => work(&mut *state.lock_second(py)?),
         })
     }
 

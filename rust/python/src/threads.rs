@@ -6,9 +6,10 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt, PyOnceLock};
 use pyo3::types::PyType;
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 /// The value of a `threads` argument. `None`: one thread for each core.
 pub(crate) fn number(threads: Option<usize>) -> PyResult<Threads> {
@@ -24,7 +25,7 @@ pub(crate) fn number(threads: Option<usize>) -> PyResult<Threads> {
 ///
 /// A call that makes or frees Python objects may be interrupted by Python's code: of a finalizer, where garbage is
 /// collected, or of a signal handler. If that code uses the same value, it would wait for the call that it interrupts,
-/// for ever: it gets a `RuntimeError` instead.
+/// for ever: it gets a `RuntimeError` instead. So it does for a value that another thread uses, which may wait for this one.
 pub(crate) struct Lock<T> {
     value: Mutex<T>,
     /// The thread of the call that uses the value; 0 between calls, and in those of `try_now`.
@@ -38,6 +39,16 @@ impl<T> Lock<T> {
 
     /// Waits for calls of other threads, with the interpreter released.
     pub(crate) fn lock(&self, py: Python<'_>) -> PyResult<Locked<'_, T>> {
+        self.lock_beside(py, 0)
+    }
+
+    /// For a call that uses another value already, and locks the two in this order always.
+    pub(crate) fn lock_second(&self, py: Python<'_>) -> PyResult<Locked<'_, T>> {
+        self.lock_beside(py, 1)
+    }
+
+    /// Waits if the thread uses so many values at most: with more, this call interrupts another one.
+    fn lock_beside(&self, py: Python<'_>, own: usize) -> PyResult<Locked<'_, T>> {
         let this_thread = thread_number();
         // Relaxed: only this thread stores its number, so that a number of another one need not be recent.
         if self.thread.load(Ordering::Relaxed) == this_thread {
@@ -45,9 +56,21 @@ impl<T> Lock<T> {
                 "this object is in use by a call that is interrupted: finalizers and signal handlers cannot use it",
             ));
         }
-        let value = self.value.lock_py_attached(py).map_err(|_| {
-            PyValueError::new_err("this object is unusable: an earlier call on it failed half-way")
-        })?;
+        let value = match self.value.try_lock() {
+            Err(TryLockError::WouldBlock) if VALUES_IN_USE.get() > own => {
+                return Err(PyRuntimeError::new_err(
+                    "this object is in use by another thread: finalizers and signal handlers cannot wait for it",
+                ));
+            }
+            Err(TryLockError::WouldBlock) => self.value.lock_py_attached(py).ok(),
+            result => result.ok(),
+        };
+        let Some(value) = value else {
+            return Err(PyValueError::new_err(
+                "this object is unusable: an earlier call on it failed half-way",
+            ));
+        };
+        VALUES_IN_USE.set(VALUES_IN_USE.get() + 1);
         self.thread.store(this_thread, Ordering::Relaxed);
         Ok(Locked { value, thread: &self.thread })
     }
@@ -81,14 +104,19 @@ impl<T> DerefMut for Locked<'_, T> {
 
 impl<T> Drop for Locked<'_, T> {
     fn drop(&mut self) {
+        VALUES_IN_USE.set(VALUES_IN_USE.get() - 1);
         self.thread.store(0, Ordering::Relaxed);
     }
 }
 
+thread_local! {
+    /// The number of values that calls of this thread use.
+    static VALUES_IN_USE: Cell<usize> = const { Cell::new(0) };
+}
+
 /// A number that no other running thread has: the address of a variable of this thread.
 fn thread_number() -> usize {
-    thread_local! { static VARIABLE: u8 = const { 0 } }
-    VARIABLE.with(|variable| std::ptr::from_ref(variable).addr())
+    VALUES_IN_USE.with(|variable| std::ptr::from_ref(variable).addr())
 }
 
 /// The value of a cell, made at the first call. No lock is held meanwhile, as making it may run Python code that needs the

@@ -275,7 +275,7 @@ pub(crate) fn make_snapshot<'py>(
     state: Arc<Lock<ParsedState>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let snapshot = {
-        let guard = state.lock(py)?;
+        let guard = state.lock_second(py)?;
         let FrameCollector { frames, repairs, open, .. } = &guard.collector;
         Snapshot {
             state: Arc::clone(&state),
