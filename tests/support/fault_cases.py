@@ -209,9 +209,11 @@ class Outcome:
         )
 
 
-async def aoutcome(atom: motet.Atom, how: str, prompt: str = "Hi", **options: Any) -> Outcome:
-    """Sends the request by one of `HOWS`."""
-    result = Outcome()
+async def aoutcome(
+    atom: motet.Atom, how: str, prompt: str = "Hi", result: Outcome | None = None, **options: Any
+) -> Outcome:
+    """Sends the request by one of `HOWS`. Fills `result` meanwhile, if it is given."""
+    result = Outcome() if result is None else result
     stream: Any = None
     try:
         if how == "aask":

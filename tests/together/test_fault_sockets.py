@@ -10,7 +10,7 @@ import signal
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -71,12 +71,17 @@ class Bench:
 
         return self.runner.run(all_of_them())
 
-    def ask_past_deadlines(self, how: str, requests: Sequence[tuple[str, dict[str, Any]]]) -> list[Outcome]:
-        """The outcomes where all deadlines pass as soon as the server has all requests."""
+    def ask_past_deadlines(
+        self,
+        how: str,
+        requests: Sequence[tuple[str, dict[str, Any]]],
+        is_reached: Callable[[], bool] = lambda: True,
+    ) -> list[Outcome]:
+        """The outcomes where all deadlines pass as soon as the server has all requests, and the condition holds."""
         prompts = [prompt for prompt, _ in requests]
         with (
             jumping_clock(self.runner) as clock,
-            clock.jump_when(lambda: all(self.cases.requests[prompt] for prompt in prompts)),
+            clock.jump_when(lambda: all(self.cases.requests[prompt] for prompt in prompts) and is_reached()),
         ):
             return self.ask_all(how, requests, self.patient_atom)
 
@@ -136,8 +141,8 @@ BREAKS: dict[str, tuple[type[motet.MotetError], dict[str, Any], dict[str, Any]]]
     "close": (motet.StreamTruncatedError, {"reason": "reset"}, {}),
     "half_event": (motet.StreamTruncatedError, {"reason": "half_event"}, {}),
     "silence": (motet.StreamTruncatedError, {"reason": "silence"}, {}),
-    "silence, with a deadline": (motet.RequestTimeoutError, {"status": 200}, {"timeout": 1.5}),
-    "comments": (motet.RequestTimeoutError, {"status": 200}, {"timeout": 3.0}),
+    "silence, with a deadline": (motet.RequestTimeoutError, {"status": 200}, {"timeout": TIMEOUT}),
+    "comments": (motet.RequestTimeoutError, {"status": 200}, {"timeout": TIMEOUT}),
     "bad_json": (motet.BadPayloadError, {"status": 200}, {}),
     "bad_utf8": (motet.BadPayloadError, {"status": 200}, {}),
     "html_event": (motet.BadPayloadError, {"status": 200}, {}),
@@ -161,8 +166,17 @@ def test_stream_breaks_off(how: str, kind: str, bench: Bench) -> None:
             fault = Fault(kind.partition(",")[0], place)
             cells.append((lane, place, bench.cases.add(Turn(SHORT.completion, fault=fault))))
     began = time.monotonic()
-    outcomes = bench.ask_all(how, [(prompt, {"lane": lane, **options}) for lane, _, prompt in cells])
-    assert time.monotonic() - began < SILENCE + LATE + options.get("timeout", 0)
+    if options:
+        outcomes = [Outcome() for _ in cells]
+        requests = [
+            (prompt, {"lane": lane, "result": result, **options})
+            for (lane, _, prompt), result in zip(cells, outcomes, strict=True)
+        ]
+        texts = [text_in(lane, chunks_of(lane)[:place]) for lane, place, _ in cells]
+        bench.ask_past_deadlines(how, requests, lambda: [result.received for result in outcomes] == texts)
+    else:
+        outcomes = bench.ask_all(how, [(prompt, {"lane": lane}) for lane, _, prompt in cells])
+    assert time.monotonic() - began < SILENCE + LATE
     for (lane, place, prompt), result in zip(cells, outcomes, strict=True):
         assert bench.cases.requests[prompt] == 1, "there are no retries once an answer has begun"
         sent = chunks_of(lane)[:place]
