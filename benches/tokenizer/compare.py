@@ -33,8 +33,9 @@ import corpora  # noqa: E402
 import peers  # noqa: E402
 
 Times = dict[str, list[float]]
-Runs = dict[str, Callable[[Any], object]]
 """Seconds of each round, by tokenizer."""
+Runs = dict[str, Callable[[Any], object]]
+"""What is timed, by tokenizer."""
 
 HEADING = "\n## Tokenizers\n"
 FEW_ROUNDS = 5
@@ -226,7 +227,6 @@ import sys, time
 sys.path[:0] = {path!r}
 def rss(): return int(open("/proc/self/statm").read().split()[1]) * {page}
 before = rss()
-from functools import partial
 from pathlib import Path
 import peers
 text = {text!r}
