@@ -3,13 +3,14 @@
 pub(crate) mod arrow;
 pub(crate) mod method;
 
+use crate::threads::get_or_try_init;
 use motet::tokenizer::vocabulary;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::PyList;
 use std::ffi::c_int;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Appends the ids at the start of a list, up to the first item that is not an exact `int` or does not fit an id. Takes a
@@ -73,7 +74,7 @@ pub(crate) fn list<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyL
     // one reference of its own: that of a new int, or one more to a cached int.
     unsafe {
         let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(ids.len().cast_signed()))?;
-        let slots = if has_known_layout(py) { slots(&list) } else { std::ptr::null_mut() };
+        let slots = if has_known_layout(py)? { slots(&list) } else { std::ptr::null_mut() };
         for (slot, &id) in ids.iter().enumerate() {
             let Some(place) = INTS.get(id as usize) else {
                 // Not an id of the vocabulary: the list has the only reference.
@@ -120,30 +121,24 @@ unsafe fn add_reference(object: *mut ffi::PyObject) {
 
 /// Whether objects and lists are laid out as in all versions of CPython with a GIL. The stable ABI says so of objects, and
 /// of lists it says nothing: so one list is looked at, once. Without a GIL, objects are larger and counted otherwise.
-fn has_known_layout(py: Python<'_>) -> bool {
-    static IS_KNOWN: OnceLock<bool> = OnceLock::new();
-    // Looked at outside of the cell's lock: making lists may run finalizers that make lists.
-    IS_KNOWN.get().copied().unwrap_or_else(|| {
-        let is_known = looks_known(py);
-        *IS_KNOWN.get_or_init(|| is_known)
-    })
-}
-
-#[cold]
 #[allow(unsafe_code)]
-fn looks_known(py: Python<'_>) -> bool {
-    let (first, second) = (PyList::empty(py), PyList::empty(py));
-    let Ok(list) = PyList::new(py, [&first, &second]) else { return false };
-    // SAFETY: reads the first and the fourth word of lists, and two words at the address in the latter. In other layouts
-    // that is the address of the list's type, which is larger.
-    unsafe {
-        let before = *reference_count(first.as_ptr());
-        let other = first.clone();
-        let slots = slots(&list);
-        *reference_count(other.as_ptr()) == before + 1
-            && *slots == first.as_ptr()
-            && *slots.add(1) == second.as_ptr()
-    }
+fn has_known_layout(py: Python<'_>) -> PyResult<bool> {
+    static IS_KNOWN: PyOnceLock<bool> = PyOnceLock::new();
+    let is_known = get_or_try_init(&IS_KNOWN, py, || {
+        let (first, second) = (PyList::empty(py), PyList::empty(py));
+        let Ok(list) = PyList::new(py, [&first, &second]) else { return Ok(false) };
+        // SAFETY: reads the first and the fourth word of lists, and two words at the address in the latter. In other
+        // layouts that is the address of the list's type, which is larger.
+        Ok(unsafe {
+            let before = *reference_count(first.as_ptr());
+            let other = first.clone();
+            let slots = slots(&list);
+            *reference_count(other.as_ptr()) == before + 1
+                && *slots == first.as_ptr()
+                && *slots.add(1) == second.as_ptr()
+        })
+    });
+    is_known.copied()
 }
 
 /// Makes an int and caches it in its place: the returned reference is borrowed from the cache.
