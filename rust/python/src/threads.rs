@@ -47,8 +47,9 @@ impl<T> Lock<T> {
         self.lock_beside(py, 1)
     }
 
-    /// Waits if the thread uses so many values at most: with more, this call interrupts another one.
-    fn lock_beside(&self, py: Python<'_>, own: usize) -> PyResult<Locked<'_, T>> {
+    /// `count`: how many values this call uses already. A thread that uses more of them is in a call of a finalizer or a
+    /// signal handler, which does not wait.
+    fn lock_beside(&self, py: Python<'_>, count: usize) -> PyResult<Locked<'_, T>> {
         let this_thread = thread_number();
         // Relaxed: only this thread stores its number, so that a number of another one need not be recent.
         if self.thread.load(Ordering::Relaxed) == this_thread {
@@ -57,7 +58,7 @@ impl<T> Lock<T> {
             ));
         }
         let value = match self.value.try_lock() {
-            Err(TryLockError::WouldBlock) if VALUES_IN_USE.get() > own => {
+            Err(TryLockError::WouldBlock) if VALUES_IN_USE.get() > count => {
                 return Err(PyRuntimeError::new_err(
                     "this object is in use by another thread: finalizers and signal handlers cannot wait for it",
                 ));
