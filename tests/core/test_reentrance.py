@@ -80,14 +80,20 @@ for id in ids:
 }
 
 
+def output_lines(program: str) -> list[str]:
+    """What a program prints in a process of its own, which has a minute and writes no error."""
+    command = [sys.executable, "-c", program]
+    process = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
+    assert process.stderr == ""
+    return process.stdout.splitlines()
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_finalizers_in_a_call_do_not_hang(case: str) -> None:
     """CPython 3.11 collects garbage in the middle of calls, later ones between two instructions of bytecode."""
     check = "\ngc.set_threshold(700)\nassert finalized\nprint(*errors, sep='\\n')"
-    command = [sys.executable, "-c", COLLECTIONS + CASES[case] + check]
-    process = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
-    assert set(process.stdout.split("\n")) <= {ERROR, "Already borrowed", "Already mutably borrowed", ""}
-    assert process.stderr == ""
+    lines = output_lines(COLLECTIONS + CASES[case] + check)
+    assert set(lines) <= {ERROR, "Already borrowed", "Already mutably borrowed", ""}
 
 
 FREED_ITEMS = """
@@ -119,9 +125,7 @@ print(parser.completion.text, *results, sep="\\n")
 
 def test_freeing_an_item_of_returned_events_may_feed() -> None:
     """Plain words are read before the item is freed; other chunks are read meanwhile."""
-    command = [sys.executable, "-c", FREED_ITEMS]
-    process = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
-    assert process.stdout.splitlines() == ["-+-+-+--+- new", "fed", ERROR]
+    assert output_lines(FREED_ITEMS) == ["-+-+-+--+- new", "fed", ERROR]
 
 
 CROSSED_THREADS = """
@@ -161,7 +165,4 @@ print(*results, sep="\\n")
 
 
 def test_finalizer_does_not_wait_for_a_thread_that_waits() -> None:
-    program = f"OTHER_THREAD = {OTHER_THREAD!r}{COLLECTIONS}{CROSSED_THREADS}"
-    process = subprocess.run([sys.executable, "-c", program], check=True, timeout=60, capture_output=True, text=True)
-    assert set(process.stdout.splitlines()) <= {OTHER_THREAD}
-    assert process.stderr == ""
+    assert set(output_lines(f"OTHER_THREAD = {OTHER_THREAD!r}{COLLECTIONS}{CROSSED_THREADS}")) <= {OTHER_THREAD}
