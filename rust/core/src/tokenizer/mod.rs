@@ -5,6 +5,7 @@
 //! [`StreamEncoder`] and [`StreamDecoder`] for what arrives in chunks. It imports nothing of the rest of the crate.
 
 mod bpe;
+mod misses;
 mod offsets;
 mod pipeline;
 mod pretoken;

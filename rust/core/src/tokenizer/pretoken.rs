@@ -1,6 +1,5 @@
 //! A pre-token in a batch.
 
-use super::bpe;
 use super::pretoken_cache::{MAX_CACHED_BYTES, PretokenCache, PretokenKey};
 use super::pretokenizer::MAX_SCANNED_PRETOKENS;
 
@@ -35,14 +34,9 @@ impl PreToken {
         self.line != NO_LINE
     }
 
-    /// Appends the ids, without the cache.
-    #[inline(never)]
-    pub(super) fn encode(self, text: &[u8], out: &mut Vec<u32>) {
-        if self.is_short() {
-            bpe::encode_short(self.key.token_key(), out);
-        } else {
-            let (start, length) = (self.key.low as usize, self.key.high as usize);
-            bpe::encode(text.get(start..start + length).unwrap_or_default(), out);
-        }
+    /// The bytes of a long pre-token.
+    pub(super) fn bytes(self, text: &[u8]) -> &[u8] {
+        let (start, length) = (self.key.low as usize, self.key.high as usize);
+        text.get(start..start + length).unwrap_or_default()
     }
 }

@@ -54,8 +54,8 @@ impl PretokenKey {
     }
 }
 
-/// The key's two numbers; three ids of 18 bits, with the number of ids above them; three more ids. An entry that was never
-/// written is all zeros, which equals no key, because a key contains its length.
+/// The key's two numbers, and the ids as in [`CachedIds`]. An entry that was never written is all zeros, which equals no key,
+/// because a key contains its length.
 type Entry = [u64; 4];
 
 /// Two entries, the newer one first: one line of the processor's cache.
@@ -133,6 +133,7 @@ pub(super) struct PretokenCache<'a> {
 
 impl PretokenCache<'_> {
     /// Whether it can hold entries.
+    #[cfg(test)]
     pub(super) fn has_lines(&self) -> bool {
         !self.lines.is_empty()
     }
@@ -166,37 +167,66 @@ impl PretokenCache<'_> {
     /// Caches the ids of a pre-token in place of the older entry of its line, unless they are too many.
     #[inline(always)]
     pub(super) fn put(&mut self, line: usize, key: PretokenKey, ids: &[u32]) {
-        let id = |at: usize| u64::from(ids.get(at).copied().unwrap_or(0));
-        if ids.len() <= MAX_CACHED_IDS
-            && let Some(entries) = self.lines.get_mut(line)
-        {
+        if let (Some(CachedIds(low, high)), Some(entries)) = (CachedIds::new(ids), self.lines.get_mut(line)) {
             *self.displaced += usize::from(entries[1][1] != 0);
-            let three_ids = |at: usize| id(at) | id(at + 1) << 18 | id(at + 2) << 36;
-            let low = three_ids(0) | (ids.len() as u64) << 54;
-            *entries = [[key.low, key.high, low, three_ids(3)], entries[0]];
+            *entries = [[key.low, key.high, low, high], entries[0]];
         }
     }
 }
 
-/// The ids of a pre-token, packed as in an [`Entry`].
+/// The ids of a pre-token, so that few steps write them: four numbers of 32 bits, the first one lowest. Each has one of the
+/// first four ids in 18 bits, and above it 9 bits of the fifth id (the first two) or the sixth (the last two). The last one
+/// has the number of ids in its highest bits.
 #[derive(Clone, Copy)]
 pub(super) struct CachedIds(u64, u64);
 
 impl CachedIds {
+    const COUNT_SHIFT: u32 = 59;
+
+    /// `None` if there are more than [`MAX_CACHED_IDS`].
+    #[inline(always)]
+    fn new(ids: &[u32]) -> Option<CachedIds> {
+        let id = |at: usize| u64::from(ids.get(at).copied().unwrap_or(0));
+        let pair = |at: usize, rest: u64| id(at) | id(at + 1) << 32 | (rest & 0x1ff) << 18 | rest >> 9 << 50;
+        let count = (ids.len() as u64) << Self::COUNT_SHIFT;
+        (ids.len() <= MAX_CACHED_IDS).then(|| CachedIds(pair(0, id(4)), pair(2, id(5)) | count))
+    }
+
     #[inline(always)]
     pub(super) fn count(self) -> usize {
-        (self.0 >> 54) as usize
+        (self.1 >> Self::COUNT_SHIFT) as usize
     }
 
     /// Writes the ids to the start of `out`. What follows them in `out` is undefined afterwards.
     #[inline(always)]
     pub(super) fn write(self, out: &mut [u32; MAX_CACHED_IDS]) {
         const ID_MASK: u64 = (1 << 18) - 1;
-        let id = |bits: u64| (bits & ID_MASK) as u32;
-        let CachedIds(low, high) = self;
-        (out[0], out[1], out[2]) = (id(low), id(low >> 18), id(low >> 36));
-        if self.count() > 3 {
-            (out[3], out[4], out[5]) = (id(high), id(high >> 18), id(high >> 36));
+        let [low, high] = [self.0, self.1].map(|pair| pair & (ID_MASK << 32 | ID_MASK));
+        (out[0], out[1], out[2], out[3]) = (low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32);
+        if self.count() > 4 {
+            let [fifth, sixth] =
+                [self.0, self.1].map(|pair| (pair >> 18 & 0x1ff | pair >> 41 & 0x3_fe00) as u32);
+            (out[4], out[5]) = (fifth, sixth);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cached_ids_are_those_that_were_packed() {
+        let ids = [0x3_ffff, 0, 0x2_aaaa, 0x1_5555, 0x3_fe01, 0x1ff];
+        for start in 0..6 {
+            for end in start..=6 {
+                let ids = &ids[start..end];
+                let cached = CachedIds::new(ids).expect("few ids");
+                let mut out = [7; MAX_CACHED_IDS];
+                cached.write(&mut out);
+                assert_eq!(out.get(..cached.count()), Some(ids));
+            }
+        }
+        assert!(CachedIds::new(&[1; 7]).is_none());
     }
 }

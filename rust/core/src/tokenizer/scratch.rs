@@ -1,6 +1,7 @@
 //! The buffers that encoding works in, with the cache that earlier texts have filled. Threads share a fixed number of
 //! them, so that memory has a bound however many threads there are and however they come and go.
 
+use super::misses::Misses;
 use super::pretoken::{MAX_BATCH_PRETOKENS, PreToken};
 use super::pretoken_cache::{CacheMemory, MAX_CACHED_IDS};
 use std::cell::Cell;
@@ -11,6 +12,7 @@ pub(super) struct Scratch {
     pub(super) cache_memory: CacheMemory,
     pub(super) batch: [PreToken; MAX_BATCH_PRETOKENS],
     pub(super) ids: [u32; MAX_BATCH_PRETOKENS * MAX_CACHED_IDS],
+    pub(super) misses: Misses,
 }
 
 impl Scratch {
@@ -19,6 +21,7 @@ impl Scratch {
             cache_memory,
             batch: [PreToken::default(); MAX_BATCH_PRETOKENS],
             ids: [0; MAX_BATCH_PRETOKENS * MAX_CACHED_IDS],
+            misses: Misses::new(),
         })
     }
 }

@@ -1,8 +1,9 @@
-//! Vector instructions: the classes of 64 bytes at once, as a bit mask for each class, and prefetching.
+//! Vector instructions: the classes of 64 bytes at once, as a bit mask for each class; the merges of up to 16 tokens; and
+//! prefetching.
 //!
 //! The only file of the crate with unsafe code; every address in it comes from a reference. x86-64 uses AVX2 where the
 //! processor has it (detected at run time, and cached by the standard library) and SSE2 otherwise; other architectures
-//! use a loop over the bytes. A test compares the versions on every byte at every position.
+//! use a loop over the bytes. Tests compare the versions.
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -70,11 +71,66 @@ macro_rules! class_masks_by {
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod avx2 {
-    use super::{BLOCK_BYTES, Block, ClassMasks};
+    use super::{BLOCK_BYTES, Block, ClassMasks, Codes};
     use std::arch::x86_64::{
-        __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256,
-        _mm256_movemask_epi8, _mm256_set1_epi8,
+        __m256i, _mm_cvtsi128_si32, _mm_minpos_epu16, _mm256_add_epi8, _mm256_alignr_epi8,
+        _mm256_blendv_epi8, _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_cmpeq_epi16, _mm256_cmpgt_epi8,
+        _mm256_cmpgt_epi16, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_movemask_epi8,
+        _mm256_permute2x128_si256, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_setr_epi16,
+        _mm256_storeu_si256,
     };
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn merge_lowest<const NONE: u16>(
+        out: &mut Codes,
+        merges: &Codes,
+        mut count: usize,
+        merge: impl Fn(u16, u16) -> u16,
+    ) -> usize {
+        let load = |numbers: &Codes| {
+            // SAFETY: reads the 32 bytes of the array.
+            unsafe { _mm256_loadu_si256(numbers.as_ptr().cast::<__m256i>()) }
+        };
+        let store = |numbers: __m256i, target: &mut Codes| {
+            // SAFETY: writes the 32 bytes of the array.
+            unsafe { _mm256_storeu_si256(target.as_mut_ptr().cast::<__m256i>(), numbers) }
+        };
+        let all = |number: u16| _mm256_set1_epi16(number.cast_signed());
+        // Each number becomes the next one, and the last one `NONE`.
+        let next = |numbers: __m256i| {
+            let high_half = _mm256_permute2x128_si256::<0x21>(numbers, all(NONE));
+            _mm256_alignr_epi8::<2>(high_half, numbers)
+        };
+        let places = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        let (mut codes, mut merges) = (load(out), load(merges));
+        // The codes with one `NONE` before and some behind, to read the neighbours of any of them.
+        let mut bordered = [NONE; 32];
+        loop {
+            // The lowest number of each half, and its place in the half from bit 16 on: the first one of several.
+            let low = _mm_cvtsi128_si32(_mm_minpos_epu16(_mm256_castsi256_si128(merges))).cast_unsigned();
+            let high = _mm256_extracti128_si256::<1>(merges);
+            let high = _mm_cvtsi128_si32(_mm_minpos_epu16(high)).cast_unsigned();
+            let lowest = if low as u16 <= high as u16 { low } else { high + (8 << 16) };
+            let (code, place) = (lowest as u16, (lowest >> 16) as usize % 16);
+            if code >= NONE {
+                store(codes, out);
+                return count;
+            }
+            if let Some(target) = bordered[1..].first_chunk_mut() {
+                store(codes, target);
+            }
+            let (left, right) = (bordered[place], bordered[place + 3]);
+            let is_place = _mm256_cmpeq_epi16(places, all(place as u16));
+            let is_before = _mm256_cmpeq_epi16(places, all((place as u16).wrapping_sub(1)));
+            let is_behind = _mm256_cmpgt_epi16(places, all(place as u16));
+            codes = _mm256_blendv_epi8(codes, next(codes), is_behind);
+            codes = _mm256_blendv_epi8(codes, all(code), is_place);
+            merges = _mm256_blendv_epi8(merges, next(merges), is_behind);
+            merges = _mm256_blendv_epi8(merges, all(merge(code, right)), is_place);
+            merges = _mm256_blendv_epi8(merges, all(merge(left, code)), is_before);
+            count -= 1;
+        }
+    }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn class_masks(block: &Block) -> ClassMasks {
@@ -127,10 +183,12 @@ mod sse2 {
     }
 }
 
-#[cfg(any(test, not(all(target_arch = "x86_64", target_feature = "sse2"))))]
 mod scalar {
+    use super::Codes;
+    #[cfg(any(test, not(all(target_arch = "x86_64", target_feature = "sse2"))))]
     use super::{BLOCK_BYTES, Block, ClassMasks};
 
+    #[cfg(any(test, not(all(target_arch = "x86_64", target_feature = "sse2"))))]
     pub(super) fn class_masks(block: &Block) -> ClassMasks {
         let load = |index: usize| block[index];
         let equals = |byte: u8, other: u8| u32::from(byte == other);
@@ -138,6 +196,51 @@ mod scalar {
         let non_ascii = |byte: u8| u32::from(byte >= 0x80);
         class_masks_by!(1, load, equals, between, non_ascii)
     }
+
+    pub(super) fn merge_lowest<const NONE: u16>(
+        codes: &mut Codes,
+        merges: &Codes,
+        mut count: usize,
+        merge: impl Fn(u16, u16) -> u16,
+    ) -> usize {
+        let mut merges = *merges;
+        loop {
+            let lowest = merges.iter().copied().enumerate().min_by_key(|(_, code)| *code);
+            let Some((place, code)) = lowest.filter(|(_, code)| *code < NONE) else { return count };
+            for numbers in [&mut *codes, &mut merges] {
+                numbers[place..].rotate_left(1);
+                numbers[15] = NONE;
+            }
+            codes[place] = code;
+            merges[place] = codes.get(place + 1).map_or(NONE, |&right| merge(code, right));
+            if let Some(before) = place.checked_sub(1) {
+                merges[before] = merge(codes[before], code);
+            }
+            count -= 1;
+        }
+    }
+}
+
+/// As many tokens as [`merge_lowest`] takes.
+pub(super) type Codes = [u16; 16];
+
+/// Merges neighbours until none merge: of all pairs the one that makes the lowest code, the leftmost of several. Returns how
+/// many of the `count` codes remain. They stand at the start of `codes`; behind them stands `NONE`, before and afterwards.
+///
+/// `merges` has for each code what it and the next one merge into, or at least `NONE`. `merge` gives the same for any two.
+#[inline(always)]
+pub(super) fn merge_lowest<const NONE: u16>(
+    codes: &mut Codes,
+    merges: &Codes,
+    count: usize,
+    merge: impl Fn(u16, u16) -> u16,
+) -> usize {
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: AVX2 has just been detected.
+        return unsafe { avx2::merge_lowest::<NONE>(codes, merges, count, merge) };
+    }
+    scalar::merge_lowest::<NONE>(codes, merges, count, merge)
 }
 
 /// Prefetches the cache line that holds `table[index]`. Without effect if the index is out of bounds.
@@ -167,6 +270,53 @@ mod tests {
                 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
                 // SAFETY: this is compiled only for targets with SSE2.
                 assert_eq!(unsafe { sse2::class_masks(&block) }, expected, "{byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_versions_merge_alike() {
+        const NONE: u16 = 500;
+        let mut state = 1_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % below) as u16
+        };
+        // Merges as in a vocabulary: into higher codes, and of few pairs.
+        let tables: Vec<Vec<u16>> = (1..20)
+            .map(|density| {
+                let merged = |left: u16, right: u16, chance: u16, step: u16| match left.max(right) + 1 + step
+                {
+                    code @ ..NONE if chance < density => code,
+                    code => NONE + code % 7,
+                };
+                (0..NONE)
+                    .flat_map(|left| (0..NONE).map(move |right| (left, right)))
+                    .map(|(left, right)| merged(left, right, random(20), random(40)))
+                    .collect()
+            })
+            .collect();
+        for table in &tables {
+            let merge = |left: u16, right: u16| {
+                if left.max(right) >= NONE {
+                    NONE
+                } else {
+                    table[usize::from(left) * usize::from(NONE) + usize::from(right)]
+                }
+            };
+            for round in 0..2000 {
+                let count = usize::from(round % 16 + 1_u16);
+                let mut codes = [NONE; 16];
+                codes[..count].fill_with(|| random(if round % 3 == 0 { 3 } else { 250 }));
+                let merges: Codes = std::array::from_fn(|at| {
+                    codes.get(at + 1).map_or(NONE, |&right| merge(codes[at], right))
+                });
+                let (mut expected, mut found) = (codes, codes);
+                let expected_count = scalar::merge_lowest::<NONE>(&mut expected, &merges, count, merge);
+                assert_eq!(merge_lowest::<NONE>(&mut found, &merges, count, merge), expected_count);
+                assert_eq!(found, expected);
+                assert!(expected[..expected_count].iter().all(|code| *code < NONE));
+                assert!(expected[expected_count..].iter().all(|code| *code == NONE));
             }
         }
     }

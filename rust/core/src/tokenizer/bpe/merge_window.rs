@@ -9,12 +9,14 @@
 //! where it finds little, as in Chinese.
 
 use crate::tokenizer::vocabulary::hash::HOT_LIMIT;
-use crate::tokenizer::vocabulary::{self, MIN_KEY_WITHOUT_HOT_MERGE, NO_TOKEN, TokenKey};
+use crate::tokenizer::vocabulary::{self, MIN_KEY_WITHOUT_HOT_MERGE, NO_TOKEN};
+
+const SLOTS: usize = 64;
 
 /// At most `SLOTS - 2` units of a pre-token, and the tokens that they merge into.
 ///
 /// Units are numbered from 1. A token has the number of its first unit, and its slot is that number less one.
-pub(super) struct MergeWindow<const SLOTS: usize> {
+pub(super) struct MergeWindow {
     /// The tokens by number. Before the first and after the last stands [`NO_TOKEN`], so that each token has neighbours.
     ids: [u32; SLOTS],
     /// The same as hot codes, while hot merges are looked for: the byte for a token of one byte, the id for a longer one
@@ -32,9 +34,9 @@ pub(super) struct MergeWindow<const SLOTS: usize> {
     pub(super) end: usize,
 }
 
-impl<const SLOTS: usize> MergeWindow<SLOTS> {
+impl MergeWindow {
     #[inline(always)]
-    pub(super) const fn empty() -> MergeWindow<SLOTS> {
+    pub(super) const fn empty() -> MergeWindow {
         let (ids, hot_codes, keys) = ([NO_TOKEN; SLOTS], [HOT_LIMIT; SLOTS], [NO_MERGE; SLOTS]);
         MergeWindow { ids, hot_codes, keys, live: 0, unit_count: 0, may_be_hot: false, end: 0 }
     }
@@ -51,48 +53,17 @@ impl<const SLOTS: usize> MergeWindow<SLOTS> {
         }
     }
 
-    /// Adds the units of a whole pre-token of up to 16 bytes.
-    #[inline(always)]
-    pub(super) fn fill_short(&mut self, TokenKey { low, high, length }: TokenKey) {
-        const { assert!(SLOTS >= 18) }
-        let bytes = (u128::from(high) << 64 | u128::from(low)).to_le_bytes();
-        if (low | high) & 0x8080_8080_8080_8080 != 0 {
-            self.fill(bytes.get(..length).unwrap_or_default(), 0);
-            return;
-        }
-        for (code, &byte) in self.hot_codes[1..].iter_mut().zip(&bytes) {
-            *code = u32::from(byte);
-        }
-        // All 16 bytes were written. Of the zeros after the pre-token only the first is ever read.
-        self.hot_codes[(length + 1) % SLOTS] = HOT_LIMIT;
-        (self.unit_count, self.end, self.may_be_hot) = (length, length, true);
-    }
-
     /// Adds the first character of `rest`, as one unit or as its bytes. `before` is the byte before it, or 0.
     #[inline(always)]
     fn push_char(&mut self, rest: &[u8], before: u8) {
-        let (code_point, length) = match *rest {
-            [a @ 0xc2..0xe0, b, ..] => (usize::from(a & 31) << 6 | usize::from(b & 63), 2),
-            [a @ 0xe0..0xf0, b, c, ..] => {
-                (usize::from(a & 15) << 12 | usize::from(b & 63) << 6 | usize::from(c & 63), 3)
-            }
-            [a @ 0xf0..=0xf4, b, c, d, ..] => {
-                let high = usize::from(a & 7) << 18 | usize::from(b & 63) << 12;
-                (high | usize::from(c & 63) << 6 | usize::from(d & 63), 4)
-            }
-            _ => (0, 1),
-        };
+        let (id, length) = super::whole_char(rest, before);
         self.end += length;
         // Characters of three bytes and more are rarely in a hot merge.
         self.may_be_hot |= length < 3;
-        if length > 1 {
-            let after = rest.get(length).copied().unwrap_or(0);
-            let id = vocabulary::whole_char_token(code_point, before, after);
-            if id != NO_TOKEN {
-                vocabulary::prefetch_merge(self.ids[self.unit_count % SLOTS], id);
-                self.push(id, id.min(HOT_LIMIT));
-                return;
-            }
+        if id != NO_TOKEN {
+            vocabulary::prefetch_merge(self.ids[self.unit_count % SLOTS], id);
+            self.push(id, id.min(HOT_LIMIT));
+            return;
         }
         for &byte in rest.iter().take(length) {
             self.push(vocabulary::byte_token(byte), u32::from(byte));
@@ -110,8 +81,7 @@ impl<const SLOTS: usize> MergeWindow<SLOTS> {
     #[inline(always)]
     pub(super) fn merge(&mut self) {
         self.live = u64::MAX >> (62 - self.unit_count);
-        // `fill_short` leaves the ids to `compact`.
-        if self.may_be_hot && (self.find_hot_merges() || self.ids[1] == NO_TOKEN) {
+        if self.may_be_hot && self.find_hot_merges() {
             self.merge_until_stable::<true>();
             self.compact();
         }
@@ -226,7 +196,7 @@ impl<const SLOTS: usize> MergeWindow<SLOTS> {
 /// The lowest key. Compared as scalars: keys that were just written one by one are slow to load as a vector, and of
 /// numbers shorter than 64 bits the compiler would make vectors by itself.
 #[inline(always)]
-fn min_key<const SLOTS: usize>(keys: &[u64; SLOTS], unit_count: usize) -> u64 {
+fn min_key(keys: &[u64; SLOTS], unit_count: usize) -> u64 {
     let eights = keys.as_chunks::<8>().0.iter().take(unit_count.div_ceil(8));
     eights.fold(NO_MERGE, |min, &[a, b, c, d, e, f, g, h]| {
         min.min(a.min(b).min(c.min(d))).min(e.min(f).min(g.min(h)))

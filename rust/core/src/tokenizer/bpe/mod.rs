@@ -2,16 +2,18 @@
 //!
 //! The definition: of all adjacent tokens whose joined bytes are a token, the pair that makes the token with the lowest id
 //! is merged, the leftmost of several, until no pair merges. The README of the tokenizer explains why the shortcuts here
-//! give the same ids: a pre-token that is a token ([`encode`]); merges written down for up to four bytes
-//! ([`merge_up_to_four`]); merges among whole characters, lowest ids first (`merge_window.rs`); windows of long pre-tokens
-//! ([`merge_in_windows`]); runs of one character (`run.rs`); and backtracking, which is linear for any input ([`backtrack`]).
+//! give the same ids: a pre-token that is a token; merges among whole characters, lowest ids first (`short_merge.rs` for up to
+//! 16 bytes, `merge_window.rs` for more); windows of long pre-tokens ([`merge_in_windows`]); runs of one character (`run.rs`);
+//! and backtracking, which is linear for any input ([`backtrack`]).
 
 mod merge_window;
 mod run;
+mod short_merge;
 
 use super::vocabulary::{self, MAX_TOKEN_BYTES, NO_TOKEN, TokenKey};
 use merge_window::MergeWindow;
 use run::{encode_run, run_character_bytes};
+pub(super) use short_merge::ShortMerge;
 
 /// Appends the ids of a pre-token.
 pub(super) fn encode(pretoken: &[u8], out: &mut Vec<u32>) {
@@ -24,18 +26,11 @@ pub(super) fn encode(pretoken: &[u8], out: &mut Vec<u32>) {
 
 /// Appends the ids of a pre-token of up to 16 bytes.
 #[inline(never)]
-pub(super) fn encode_short(key: TokenKey, out: &mut Vec<u32>) {
-    let id = vocabulary::lookup_key(key);
-    if id != NO_TOKEN {
-        out.push(id);
-    } else if key.length <= 4 && key.low & 0x8080_8080 == 0 {
-        merge_up_to_four((key.low as u32).to_le_bytes(), key.length, out);
-    } else {
-        let mut window = MergeWindow::<32>::empty();
-        window.fill_short(key);
-        window.merge();
-        window.tokens().for_each(|id| out.push(id));
-    }
+fn encode_short(key: TokenKey, out: &mut Vec<u32>) {
+    let mut merge = ShortMerge::EMPTY;
+    merge.begin(key);
+    merge.end();
+    out.extend_from_slice(merge.ids());
 }
 
 /// Appends the ids of a pre-token of more than 16 bytes.
@@ -51,43 +46,23 @@ fn encode_long(pretoken: &[u8], out: &mut Vec<u32>) {
     }
 }
 
-/// Appends the ids of two to four ASCII bytes that are not one token together. With so few bytes every order of merges is
-/// written out, except the merge of all bytes, which does not exist here.
+/// The token of the first character of `rest`, or [`NO_TOKEN`] if merging must begin with its bytes; and how many these
+/// are. `before` is the byte before it, or 0.
 #[inline(always)]
-fn merge_up_to_four(bytes: [u8; 4], length: usize, out: &mut Vec<u32>) {
-    let [a, b, c, d] = bytes.map(vocabulary::byte_token);
-    let pair = |at: usize| vocabulary::ascii_pair_token(bytes[at], bytes[at + 1]);
-    let (ab, bc) = (pair(0), pair(1));
-    match length {
-        2 => out.extend_from_slice(&[a, b]),
-        3 if ab == NO_TOKEN && bc == NO_TOKEN => out.extend_from_slice(&[a, b, c]),
-        3 if ab <= bc => out.extend_from_slice(&[ab, c]),
-        3 => out.extend_from_slice(&[a, bc]),
-        _ => {
-            let cd = pair(2);
-            if ab.min(bc).min(cd) == NO_TOKEN {
-                out.extend_from_slice(&[a, b, c, d]);
-            } else if ab <= bc && ab <= cd {
-                match vocabulary::merge(ab, c) {
-                    abc if cd < abc => out.extend_from_slice(&[ab, cd]),
-                    NO_TOKEN => out.extend_from_slice(&[ab, c, d]),
-                    abc => out.extend_from_slice(&[abc, d]),
-                }
-            } else if bc <= cd {
-                match (vocabulary::merge(a, bc), vocabulary::merge(bc, d)) {
-                    (NO_TOKEN, NO_TOKEN) => out.extend_from_slice(&[a, bc, d]),
-                    (abc, bcd) if abc < bcd => out.extend_from_slice(&[abc, d]),
-                    (_, bcd) => out.extend_from_slice(&[a, bcd]),
-                }
-            } else {
-                match vocabulary::merge(b, cd) {
-                    bcd if ab < bcd => out.extend_from_slice(&[ab, cd]),
-                    NO_TOKEN => out.extend_from_slice(&[a, b, cd]),
-                    bcd => out.extend_from_slice(&[a, bcd]),
-                }
-            }
+fn whole_char(rest: &[u8], before: u8) -> (u32, usize) {
+    let (code_point, length) = match *rest {
+        [a @ 0xc2..0xe0, b, ..] => (usize::from(a & 31) << 6 | usize::from(b & 63), 2),
+        [a @ 0xe0..0xf0, b, c, ..] => {
+            (usize::from(a & 15) << 12 | usize::from(b & 63) << 6 | usize::from(c & 63), 3)
         }
-    }
+        [a @ 0xf0..=0xf4, b, c, d, ..] => {
+            let high = usize::from(a & 7) << 18 | usize::from(b & 63) << 12;
+            (high | usize::from(c & 63) << 6 | usize::from(d & 63), 4)
+        }
+        _ => return (NO_TOKEN, 1),
+    };
+    let after = rest.get(length).copied().unwrap_or(0);
+    (vocabulary::whole_char_token(code_point, before, after), length)
 }
 
 /// A window is merged without the text after it, so that its last tokens are uncertain: this many are dropped.
@@ -106,7 +81,7 @@ fn merge_in_windows(pretoken: &[u8], out: &mut Vec<u32>) {
     let mut start = WindowStart { at: 0, token: NO_TOKEN };
     let (mut furthest, mut retries) = (0, 0);
     loop {
-        let mut window = MergeWindow::<64>::empty();
+        let mut window = MergeWindow::empty();
         window.fill(pretoken, start.at);
         window.merge();
         let is_last = window.end == pretoken.len();
@@ -161,7 +136,7 @@ impl WindowStart {
 
     /// Appends the first tokens of a window, and moves behind them.
     #[inline(always)]
-    fn append(&mut self, window: &MergeWindow<64>, count: usize, out: &mut Vec<u32>) {
+    fn append(&mut self, window: &MergeWindow, count: usize, out: &mut Vec<u32>) {
         for (number, id) in window.tokens().enumerate() {
             if number == count {
                 self.token = id;
@@ -314,7 +289,7 @@ mod tests {
     }
 
     fn in_one_window(pretoken: &[u8]) -> Vec<u32> {
-        let mut window = MergeWindow::<32>::empty();
+        let mut window = MergeWindow::empty();
         window.fill(pretoken, 0);
         window.merge();
         let (tokens, mut ids) = (window.tokens().collect(), Vec::new());
@@ -338,7 +313,7 @@ mod tests {
     #[test]
     fn up_to_four_bytes_merge_as_in_a_window() {
         let merged = |bytes: &[u8]| {
-            let mut window = MergeWindow::<32>::empty();
+            let mut window = MergeWindow::empty();
             window.fill(bytes, 0);
             window.merge();
             window.tokens().collect::<Vec<_>>()

@@ -165,6 +165,15 @@ pub(super) fn hot_merge(left: u32, right: u32, slot: usize) -> u32 {
     u32_at(HOT_MERGES, at * 4) ^ (left << 19 | slot as u32)
 }
 
+/// The token that two tokens with these hot codes merge into; [`hash::HOT_LIMIT`] or more if they have no hot merge.
+#[inline(always)]
+pub(super) fn hot_token(left: u16, right: u16) -> u16 {
+    let row = usize::from(left & hash::HOT_LIMIT as u16) * 2;
+    let start = usize::from(HOT_ROWS[row]) | usize::from(HOT_ROWS[row + 1]) << 8;
+    let at = (start + usize::from(right)) % hash::HOT_MERGE_SLOTS;
+    ((u32_at(HOT_MERGES, at * 4) ^ u32::from(left) << 19) >> 6).min(0xffff) as u16
+}
+
 /// The token of a whole character, if no merge joins a part of it to one of the bytes beside it before the character is
 /// complete; otherwise [`NO_TOKEN`]. A `before` or `after` of 0 stands for the border of the pre-token.
 #[inline(always)]
@@ -437,7 +446,8 @@ mod tests {
         let bytes = |tables: &[&[u8]]| tables.iter().map(|table| table.len()).sum::<usize>();
         let of_encoding =
             bytes(&[SHORT_TOKENS, MEDIUM_TOKENS, LONG_TOKENS, MERGES, MERGE_FILTER, HOT_MERGES])
-                + bytes(&[HOT_ROWS, ASCII_PAIRS, LENGTH_SETS, LENGTH_SETS_BY_FIRST_BYTES, WHOLE_CHAR_BLOCKS]);
+                + bytes(&[HOT_ROWS, ASCII_PAIRS, LENGTH_SETS])
+                + bytes(&[LENGTH_SETS_BY_FIRST_BYTES, WHOLE_CHAR_BLOCKS, WHOLE_CHAR_BORDERS]);
         let others = bytes(&[TOKEN_BYTES, TOKEN_ENDS, MERGE_PARENTS, LONGEST_PREFIX_LENGTHS, CLASS_BLOCKS]);
         // A process that encodes a page of text has nearly all of these in memory.
         assert!(of_encoding < 6_000_000, "{of_encoding}");
@@ -451,9 +461,12 @@ mod tests {
             Some(&[byte]) => u32::from(byte),
             _ => id.min(hash::HOT_LIMIT),
         };
-        let hot = |left: u32, right: u32| match hot_merge(hot_code(left), hot_code(right), 9) {
-            key @ ..MIN_KEY_WITHOUT_HOT_MERGE => Some(key),
-            _ => None,
+        let hot = |left: u32, right: u32| {
+            let (left, right) = (hot_code(left), hot_code(right));
+            let key = Some(hot_merge(left, right, 9)).filter(|key| *key < MIN_KEY_WITHOUT_HOT_MERGE);
+            let token = u32::from(hot_token(left as u16, right as u16));
+            assert_eq!(key.map(|key| key >> 6), Some(token).filter(|id| *id < hash::HOT_LIMIT));
+            key
         };
         let expected = |left: u32, right: u32| match merge(left, right) {
             id @ ..hash::HOT_LIMIT => Some(id << 6 | 9),
