@@ -59,6 +59,9 @@ fn main() {
     save("hot_merges.bin", &to_bytes(hot_merges));
     save("byte_tokens.bin", &to_bytes(byte_tokens(&tokens)));
     save("ascii_pairs.bin", &to_bytes(ascii_pairs(&tokens)));
+    let (run_levels, run_tokens) = runs(&tokens, &parents);
+    save("run_levels.bin", &run_levels);
+    save("run_tokens.bin", &to_bytes(run_tokens));
     let whole_chars = WholeChars::new(&tokens, &parents);
     save("whole_char_blocks.bin", &to_bytes(whole_chars.blocks));
     save("whole_char_index.bin", &whole_chars.index);
@@ -154,6 +157,48 @@ fn ascii_pairs(tokens: &[Vec<u8>]) -> Vec<u32> {
         }
     }
     table
+}
+
+/// The tokens that runs of an ASCII character merge into before anything else happens to them. `src/tokenizer/README.md` has
+/// the reason.
+///
+/// Returns two numbers for each character, how often such a run doubles its tokens behind a space, and behind all else; and
+/// the tokens of one, two, four and more characters, [`hash::RUN_TOKENS`] for each.
+fn runs(tokens: &[Vec<u8>], parents: &[[u32; 2]]) -> (Vec<u8>, Vec<u32>) {
+    let mut by_parent: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (id, pair) in (0_u32..).zip(parents).skip(256) {
+        pair.iter().for_each(|parent| by_parent.entry(*parent).or_default().push(id));
+    }
+    let (mut levels, mut run_tokens) = (Vec::new(), Vec::new());
+    for byte in 0..0x80_u8 {
+        let mut token =
+            (0_u32..).zip(&tokens[..256]).find(|(_, token)| token[0] == byte).expect("all bytes").0;
+        let mut found = vec![token];
+        let (mut anywhere, mut not_behind_space) = (true, true);
+        let mut counts = [0_u8; 2];
+        while found.len() < hash::RUN_TOKENS
+            && let Some(merges) = by_parent.get(&token)
+            && let Some(&double) = merges.iter().find(|id| parents[**id as usize] == [token, token])
+        {
+            for &lower in merges.iter().filter(|id| **id < double) {
+                let [left, right] = parents[lower as usize];
+                let is_behind_space =
+                    right == token && left != token && tokens[left as usize].ends_with(b" ");
+                anywhere = false;
+                not_behind_space &= is_behind_space;
+            }
+            if !not_behind_space {
+                break;
+            }
+            counts = [counts[0] + u8::from(anywhere), counts[1] + 1];
+            found.push(double);
+            token = double;
+        }
+        found.resize(hash::RUN_TOKENS, NO_TOKEN);
+        levels.extend(counts);
+        run_tokens.extend(found);
+    }
+    (levels, run_tokens)
 }
 
 /// A hash table of all merges, as [`hash::MERGE_SLOT_BITS`] describes it. Low ids are inserted first: their merges are the

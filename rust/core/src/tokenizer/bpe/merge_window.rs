@@ -53,10 +53,14 @@ impl MergeWindow {
         }
     }
 
-    /// Adds the first character of `rest`, as one unit or as its bytes. `before` is the byte before it, or 0.
+    /// Adds the first character of `rest`, as one unit or as its bytes, or the run of one character that it begins with.
+    /// `before` is the byte before it, or 0.
     #[inline(always)]
     fn push_char(&mut self, rest: &[u8], before: u8) {
         let (id, length) = super::whole_char(rest, before);
+        if length == 1 && self.push_run(rest, before) {
+            return;
+        }
         self.end += length;
         // Characters of three bytes and more are rarely in a hot merge.
         self.may_be_hot |= length < 3;
@@ -68,6 +72,39 @@ impl MergeWindow {
         for &byte in rest.iter().take(length) {
             self.push(vocabulary::byte_token(byte), u32::from(byte));
         }
+    }
+
+    /// Adds the run of an ASCII character that `rest` begins with, as the tokens that it merges into first. Returns whether
+    /// it did: not if they are few or there is no room for them.
+    #[inline(always)]
+    fn push_run(&mut self, rest: &[u8], before: u8) -> bool {
+        let byte = rest[0];
+        byte < 0x80
+            && rest.first_chunk() == Some(&[byte; 4])
+            && (byte != before || self.unit_count == 0)
+            && self.push_long_run(rest, before)
+    }
+
+    #[inline(never)]
+    fn push_long_run(&mut self, rest: &[u8], before: u8) -> bool {
+        let byte = rest[0];
+        let length = rest.iter().take_while(|&&other| other == byte).count();
+        let levels = vocabulary::run_levels(byte, before);
+        let count = (length >> levels) + (length & ((1 << levels) - 1)).count_ones() as usize;
+        if levels < 2 || self.unit_count + count > SLOTS - 2 {
+            return false;
+        }
+        for _ in 0..length >> levels {
+            let token = vocabulary::run_token(byte, levels);
+            self.push(token, token.min(HOT_LIMIT));
+        }
+        for level in (0..levels).rev().filter(|level| length >> level & 1 == 1) {
+            let token = vocabulary::run_token(byte, level);
+            self.push(token, if level == 0 { u32::from(byte) } else { token.min(HOT_LIMIT) });
+        }
+        self.end += length;
+        self.may_be_hot = true;
+        true
     }
 
     #[inline(always)]

@@ -366,6 +366,31 @@ mod tests {
     }
 
     #[test]
+    fn runs_within_a_pretoken_follow_the_definition() {
+        let check = |before: &str, byte: u8, length: usize, behind: &str| {
+            let run = char::from(byte).to_string().repeat(length);
+            let pretoken = [before, &run, behind].concat();
+            let expected = encode_by_definition(pretoken.as_bytes());
+            assert_eq!(in_windows(pretoken.as_bytes()), expected, "{pretoken:?}");
+        };
+        for byte in 0..0x80 {
+            for before in ["", " ", "+", "  ", "é", "(\""] {
+                for behind in ["", "\n", "+", "\"", "中"] {
+                    for length in [4, 5, 6, 7, 8, 11, 15, 16, 31, 45] {
+                        check(before, byte, length, behind);
+                    }
+                }
+            }
+            for other in 0..0x80 {
+                let other = char::from(other).to_string();
+                check(&other, byte, 7, &other);
+                check(&other.repeat(2), byte, 8, &other.repeat(2));
+            }
+            check("|", byte, 200, "|");
+        }
+    }
+
+    #[test]
     fn full_window_with_one_merge_is_exact() {
         let apart = |left: u8, right: u8| {
             vocabulary::merge(vocabulary::byte_token(left), vocabulary::byte_token(right)) == NO_TOKEN

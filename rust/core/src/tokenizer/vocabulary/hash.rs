@@ -22,6 +22,9 @@ pub(crate) const HOT_LIMIT: u32 = 8191;
 /// The slots of the table of hot merges.
 pub(crate) const HOT_MERGE_SLOTS: usize = 1 << 15;
 
+/// For each ASCII character the table of runs has the tokens of 1, 2, 4, … characters, up to this number of them.
+pub(crate) const RUN_TOKENS: usize = 7;
+
 /// Tokens of up to 16 bytes are in buckets of a cache line.
 pub(crate) const BUCKET_BYTES: usize = 64;
 /// Where a bucket has, in its highest bit, whether it was too small, so that the search goes on in the next one.

@@ -46,6 +46,8 @@ static HOT_ROWS: &[u8; (hash::HOT_LIMIT as usize + 1) * 2] = table!("hot_rows.bi
 static HOT_MERGES: &[u8; hash::HOT_MERGE_SLOTS * 4] = table!("hot_merges.bin");
 static BYTE_TOKENS: &[u8; 4 << 8] = table!("byte_tokens.bin");
 static ASCII_PAIRS: &[u8; 4 << 14] = table!("ascii_pairs.bin");
+static RUN_LEVELS: &[u8; 2 << 7] = table!("run_levels.bin");
+static RUN_TOKENS: &[u8; (4 * hash::RUN_TOKENS) << 7] = table!("run_tokens.bin");
 static WHOLE_CHAR_BLOCKS: &[u8] = table!("whole_char_blocks.bin");
 static WHOLE_CHAR_INDEX: &[u8; 0x1100] = table!("whole_char_index.bin");
 static WHOLE_CHAR_BORDERS: &[u8] = table!("whole_char_borders.bin");
@@ -114,6 +116,19 @@ pub(super) fn byte_token(byte: u8) -> u32 {
 #[inline(always)]
 pub(super) fn ascii_pair_token(left: u8, right: u8) -> u32 {
     u32_at(ASCII_PAIRS, (usize::from(left & 0x7f) << 7 | usize::from(right & 0x7f)) * 4)
+}
+
+/// How often the tokens of a run of an ASCII character double before anything else happens to them: so many times, all
+/// pairs of them merge from the left.
+#[inline(always)]
+pub(super) fn run_levels(byte: u8, before: u8) -> usize {
+    usize::from(RUN_LEVELS[usize::from(byte & 0x7f) * 2 + usize::from(before != b' ')])
+}
+
+/// The token of `2^level` equal characters of ASCII, for levels up to those of [`run_levels`].
+#[inline(always)]
+pub(super) fn run_token(byte: u8, level: usize) -> u32 {
+    u32_at(RUN_TOKENS, (usize::from(byte & 0x7f) * hash::RUN_TOKENS + level) * 4)
 }
 
 /// The token that two neighbours merge into, or [`NO_TOKEN`].
@@ -446,7 +461,7 @@ mod tests {
         let bytes = |tables: &[&[u8]]| tables.iter().map(|table| table.len()).sum::<usize>();
         let of_encoding =
             bytes(&[SHORT_TOKENS, MEDIUM_TOKENS, LONG_TOKENS, MERGES, MERGE_FILTER, HOT_MERGES])
-                + bytes(&[HOT_ROWS, ASCII_PAIRS, LENGTH_SETS])
+                + bytes(&[HOT_ROWS, ASCII_PAIRS, RUN_LEVELS, RUN_TOKENS, LENGTH_SETS])
                 + bytes(&[LENGTH_SETS_BY_FIRST_BYTES, WHOLE_CHAR_BLOCKS, WHOLE_CHAR_BORDERS]);
         let others = bytes(&[TOKEN_BYTES, TOKEN_ENDS, MERGE_PARENTS, LONGEST_PREFIX_LENGTHS, CLASS_BLOCKS]);
         // A process that encodes a page of text has nearly all of these in memory.
