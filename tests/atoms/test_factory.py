@@ -50,8 +50,7 @@ def test_base_url_works_with_and_without_version() -> None:
 
 
 def test_given_client_is_used_and_left_open() -> None:
-    with ScriptedServer([PLAIN, PLAIN]) as server:
-        client = together.Together(api_key=KEY, base_url=server.url)
+    with ScriptedServer([PLAIN, PLAIN]) as server, together.Together(api_key=KEY, base_url=server.url) as client:
         with motet.atom(SLUG, client=client) as atom:
             assert atom.ask("Hi").output == ANSWER
         assert not client.is_closed()
@@ -73,8 +72,10 @@ def test_unknown_slug_suggests_similar_ones() -> None:
 @pytest.mark.parametrize("slug", ["openai/gpt-oss-20b", "together/gpt-oss/20b"])
 def test_own_server_has_no_price_and_no_removal_of_together(slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Models on a server of one's own were billed at Together's price, with its notice of removal."""
-    with ScriptedServer(lambda _: Turn(PLAIN, model="gpt-oss:20b")) as server:
-        client = together.Together(api_key=KEY, base_url=server.url)
+    with (
+        ScriptedServer(lambda _: Turn(PLAIN, model="gpt-oss:20b")) as server,
+        together.Together(api_key=KEY, base_url=server.url) as client,
+    ):
         settings: list[dict[str, Any]] = [
             {"base_url": server.url},
             {"client": client},

@@ -20,17 +20,17 @@ def request(number: int, **body: Any) -> str:
 
 def run(server: ScriptedServer, path: Path) -> tuple[Any, dict[str, dict[str, Any]]]:
     """The ended job, and the lines of its files by custom id."""
-    sdk = together.Together(api_key=KEY, base_url=server.url, max_retries=0)
-    file = sdk.files.upload(path, purpose="batch-api", check=False)
-    job = sdk.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions").job
-    assert job is not None
-    assert job.id is not None
-    while job.status in ("VALIDATING", "IN_PROGRESS"):
-        job = sdk.batches.retrieve(job.id)
-    lines: dict[str, dict[str, Any]] = {}
-    for name in filter(None, (job.output_file_id, job.error_file_id)):
-        data = sdk.files.content(name).read()
-        lines |= {line["custom_id"]: line for line in map(json.loads, data.splitlines())}
+    with together.Together(api_key=KEY, base_url=server.url, max_retries=0) as sdk:
+        file = sdk.files.upload(path, purpose="batch-api", check=False)
+        job = sdk.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions").job
+        assert job is not None
+        assert job.id is not None
+        while job.status in ("VALIDATING", "IN_PROGRESS"):
+            job = sdk.batches.retrieve(job.id)
+        lines: dict[str, dict[str, Any]] = {}
+        for name in filter(None, (job.output_file_id, job.error_file_id)):
+            data = sdk.files.content(name).read()
+            lines |= {line["custom_id"]: line for line in map(json.loads, data.splitlines())}
     return job, lines
 
 
@@ -49,7 +49,8 @@ def test_sdk_runs_a_batch(tmp_path: Path) -> None:
 
 
 def sdk_ids(server: ScriptedServer) -> list[str | None]:
-    return [job.id for job in together.Together(api_key=KEY, base_url=server.url).batches.list()]
+    with together.Together(api_key=KEY, base_url=server.url) as sdk:
+        return [job.id for job in sdk.batches.list()]
 
 
 @pytest.mark.parametrize(("end", "count"), [("EXPIRED", 2), ("CANCELLED", 2), ("FAILED", 0)])

@@ -25,8 +25,7 @@ def sha(path: Path) -> str:
 def test_sdk_runs_the_whole_workflow(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from together.lib import DownloadManager
 
-    with ScriptedServer() as server:
-        sdk = together.Together(api_key=KEY, base_url=server.url, max_retries=0)
+    with ScriptedServer() as server, together.Together(api_key=KEY, base_url=server.url, max_retries=0) as sdk:
         result = sdk.files.upload(data)
         assert [f"{request.method} {request.path}" for request in server.requests] == [
             "POST /v1/files",
