@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,29 @@ def test_given_client_is_used_and_left_open() -> None:
             assert atom.ask("Hi").output == ANSWER
         assert not client.is_closed()
         assert client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]).choices
+
+
+def stream_to_the_end(atom: motet.Atom) -> None:
+    with atom.stream("Hi") as stream:
+        assert list(stream)
+
+
+def leave_a_stream(atom: motet.Atom) -> None:
+    assert next(iter(atom.stream("Hi")))
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda atom: atom.ask("Hi"), lambda atom: atom.run("Hi"), stream_to_the_end, leave_a_stream]
+)
+def test_dropped_atom_closes_its_connections(ask: Callable[[motet.Atom], object]) -> None:
+    """Regression: they were open until garbage collection, which warns of them where it finds them first."""
+    with ScriptedServer([PLAIN]) as server:
+        atom = motet.atom(SLUG, base_url=server.url, api_key=KEY, lane="chat")
+        ask(atom)
+        backend: Any = atom.backend
+        client = backend.client
+        del atom, backend
+        assert client.is_closed()
 
 
 def test_unknown_slug_suggests_similar_ones() -> None:

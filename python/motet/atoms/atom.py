@@ -6,6 +6,7 @@ import collections
 import logging
 import statistics
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack, overload
 
@@ -44,7 +45,8 @@ class Atom(Closing, AsyncClosing):
         self._spec = spec
         self.backend = backend
         self._lengths: collections.deque[int] = collections.deque(maxlen=100)
-        self._client = ModelClient(backend, self._on_answer)
+        # Not a method: the atom would be part of a reference cycle, and its connections open until that is collected.
+        self._client = ModelClient(backend, partial(_on_answer, self._lengths))
 
     @property
     def slug(self) -> str:
@@ -291,15 +293,14 @@ class Atom(Closing, AsyncClosing):
         """`close`, awaited."""
         await self.backend.aclose()
 
-    def _on_answer(self, answer: Answer[Any]) -> Answer[Any]:
-        """Keeps the length of an answer for estimates, and logs it; its content at DEBUG only."""
-        cost, tokens = answer.metrics.cost, answer.metrics.size.tokens
-        log.info(
-            "%s: %s tokens in, %s out, %s, $%s", answer.model, tokens.input, tokens.output, cost.time, cost.cash.total
-        )
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("asked %s", [message.to_dict() for message in answer.episode.exchanges[-1].input])
-            log.debug("answered %s", answer.message.to_dict())
-        if answer.metrics.size.tokens.output is not None:
-            self._lengths.append(answer.metrics.size.tokens.output)
-        return answer
+
+def _on_answer(lengths: collections.deque[int], answer: Answer[Any]) -> Answer[Any]:
+    """Keeps the length of an answer for estimates, and logs it; its content at DEBUG only."""
+    cost, tokens = answer.metrics.cost, answer.metrics.size.tokens
+    log.info("%s: %s tokens in, %s out, %s, $%s", answer.model, tokens.input, tokens.output, cost.time, cost.cash.total)
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("asked %s", [message.to_dict() for message in answer.episode.exchanges[-1].input])
+        log.debug("answered %s", answer.message.to_dict())
+    if answer.metrics.size.tokens.output is not None:
+        lengths.append(answer.metrics.size.tokens.output)
+    return answer
