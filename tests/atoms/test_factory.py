@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -79,6 +81,27 @@ def test_dropped_atom_closes_its_connections(ask: Callable[[motet.Atom], object]
         client = backend.client
         del atom, backend
         assert client.is_closed()
+
+
+def test_collected_atom_leaves_no_open_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: garbage collection found the sockets of a reference cycle before the backend that closes them."""
+    sockets: list[socket.socket] = []
+    create = socket.create_connection
+
+    def connect(*args: Any, **settings: Any) -> socket.socket:
+        sockets.append(create(*args, **settings))
+        return sockets[-1]
+
+    monkeypatch.setattr("socket.create_connection", connect)
+    with ScriptedServer([PLAIN]) as server:
+        cycle: list[Any] = [motet.atom(SLUG, base_url=server.url, api_key=KEY, lane="chat")]
+        cycle.append(cycle)
+        cycle[0].ask("Hi")
+        assert sockets
+        gc.collect()  # Moves what only the cycle refers to behind the sockets.
+        sockets.clear()
+        del cycle
+        gc.collect()  # A warning would be an error here.
 
 
 def test_unknown_slug_suggests_similar_ones() -> None:

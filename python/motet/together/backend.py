@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import threading
 import time
+import weakref
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import anyio
 import httpx
@@ -95,8 +95,9 @@ class TogetherBackend(Closing, AsyncClosing):
         self._connection = Connection(api_key, address, headers, transport, async_transport)
         self._client, self._async_client = client, async_client
         self._owns_client = client is None
+        self._finalizer: weakref.finalize[..., TogetherBackend] | None = None
         self._async_clients = LoopClients(self._connection.build_async)
-        self._copies: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        self._copies: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._max_retries = max_retries
         self._cache_ttl = cache_ttl
         self._models: tuple[ModelList, float] | None = None
@@ -131,6 +132,12 @@ class TogetherBackend(Closing, AsyncClosing):
         with self._lock:
             if self._client is None:
                 self._client = self._connection.build()
+                if self._connection.transport is None:
+                    # Garbage collection calls `__del__` of a cycle's objects in any order, and sockets that it finds
+                    # open warn; callbacks of weak references precede them. A given transport may refer to this object,
+                    # which the reference to the client would then keep alive.
+                    self._finalizer = weakref.finalize(self, self._client.close)
+                    self._finalizer.atexit = False
             return self._client
 
     @property
@@ -147,6 +154,8 @@ class TogetherBackend(Closing, AsyncClosing):
         if self._client is not None and self._owns_client:
             self._client.close()
             self._client = None
+            if self._finalizer is not None:
+                self._finalizer.detach()
 
     async def aclose(self) -> None:
         """`close`, for both clients."""
