@@ -361,7 +361,7 @@ def test_answer_is_sent_in_slices(size: int) -> None:
         whole, sliced = post(server, body), post(server, body)
         assert [item["choices"] for item in chunks(whole)] == [item["choices"] for item in chunks(sliced)]
         server.add(Turn(PLAIN, slice=size))
-        with motet.atom(SLUG, base_url=server.url, api_key=KEY).stream("Hi", lane="chat") as stream:
+        with motet.atom(SLUG, base_url=server.url, api_key=KEY) as atom, atom.stream("Hi", lane="chat") as stream:
             list(stream)
         assert stream.answer.output == ANSWER
 
