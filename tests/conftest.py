@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,19 @@ if TYPE_CHECKING:
 # A shell starts background jobs with Ctrl-C ignored, and their processes inherit that: tests that interrupt a process
 # would wait for it forever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def open_sockets_warn_in_their_own_test() -> Iterator[None]:
+    """What a test leaves open is collected at its own end, and not during another test, which the warning would fail."""
+    if (sdk := sys.modules.get("together._base_client")) is not None:
+        # It closes a client that is left open, unless a socket of it is finalized first, as may happen in a cycle.
+        vars(sdk)["SyncHttpxClientWrapper"].__del__ = lambda _: None
+    # Frozen objects are not looked at: a collection takes 0.4 ms.
+    gc.freeze()
+    yield
+    gc.collect()
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
