@@ -1,12 +1,14 @@
 //! Vector instructions: the classes of 64 bytes at once, as a bit mask for each class; the merges of up to 16 tokens; and
 //! prefetching.
 //!
-//! The only file of the crate with unsafe code; every address in it comes from a reference. x86-64 uses AVX2 where the
-//! processor has it (detected at run time, and cached by the standard library) and SSE2 otherwise; other architectures
-//! use a loop over the bytes. Tests compare the versions.
+//! The only file of the crate with unsafe code; every address in it comes from a reference. x86-64 uses AVX-512 or AVX2
+//! where the processor has it (detected at run time) and SSE2 otherwise; other architectures use a loop over the bytes.
+//! Tests compare the versions.
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use std::sync::OnceLock;
 
 pub(super) const BLOCK_BYTES: usize = 64;
 
@@ -31,20 +33,81 @@ pub(super) struct ClassMasks {
     pub(super) non_ascii: u64,
 }
 
+/// A function of the masks of a block. It is compiled for each version of them, and so may use the instructions that the
+/// version requires. A trait, because closures cannot be `#[inline(always)]`.
+pub(super) trait BlockFunction {
+    type Output;
+
+    fn call(self, block: &Block, masks: ClassMasks) -> Self::Output;
+}
+
+/// Calls a function with the masks of a block.
 #[inline(always)]
-pub(super) fn class_masks(block: &Block) -> ClassMasks {
+pub(super) fn with_class_masks<F: BlockFunction>(block: &Block, function: F) -> F::Output {
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    {
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: AVX2 has just been detected.
-            unsafe { avx2::class_masks(block) }
-        } else {
-            // SAFETY: this is compiled only for targets with SSE2.
-            unsafe { sse2::class_masks(block) }
-        }
+    match instruction_set() {
+        // SAFETY: its instructions have been detected.
+        InstructionSet::Avx512 => unsafe { avx512::with_class_masks(block, function) },
+        // SAFETY: its instructions have been detected.
+        InstructionSet::Avx2 => unsafe { avx2::with_class_masks(block, function) },
+        // SAFETY: this is compiled only for targets with SSE2.
+        InstructionSet::Sse2 => unsafe { sse2::with_class_masks(block, function) },
     }
     #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
-    scalar::class_masks(block)
+    function.call(block, scalar::class_masks(block))
+}
+
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InstructionSet {
+    Avx512,
+    Avx2,
+    Sse2,
+}
+
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[inline(always)]
+fn instruction_set() -> InstructionSet {
+    use std::arch::is_x86_feature_detected as detected;
+    static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
+    *DETECTED.get_or_init(|| {
+        let has_bit_manipulation = detected!("bmi1") && detected!("bmi2") && detected!("lzcnt");
+        match has_bit_manipulation {
+            true if detected!("avx512bw") => InstructionSet::Avx512,
+            true if detected!("avx2") => InstructionSet::Avx2,
+            _ => InstructionSet::Sse2,
+        }
+    })
+}
+
+/// Hides from the compiler where a mask comes from. Otherwise it does some of the arithmetic on the mask in vector registers,
+/// where sums and shifts of 64 bits take far longer.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[inline(always)]
+fn opaque(mut mask: u64) -> u64 {
+    // SAFETY: it contains no instruction.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) mask, options(pure, nomem, nostack, preserves_flags));
+    }
+    mask
+}
+
+impl ClassMasks {
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    #[inline(always)]
+    fn opaque(self) -> ClassMasks {
+        ClassMasks {
+            lower: opaque(self.lower),
+            upper: opaque(self.upper),
+            digit: opaque(self.digit),
+            white_space: opaque(self.white_space),
+            line_break: opaque(self.line_break),
+            space: opaque(self.space),
+            apostrophe: opaque(self.apostrophe),
+            slash: opaque(self.slash),
+            non_ascii: opaque(self.non_ascii),
+        }
+    }
 }
 
 /// The masks of a block, in terms of one kind of vector: its width in bytes, `load` for the vector at an index, and three
@@ -70,8 +133,45 @@ macro_rules! class_masks_by {
 }
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod avx512 {
+    use super::{Block, BlockFunction, ClassMasks};
+    use std::arch::x86_64::{
+        __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_movepi8_mask,
+        _mm512_set1_epi8, _mm512_sub_epi8,
+    };
+
+    #[target_feature(enable = "avx512bw,bmi1,bmi2,lzcnt")]
+    pub(super) fn with_class_masks<F: BlockFunction>(block: &Block, function: F) -> F::Output {
+        function.call(block, class_masks(block).opaque())
+    }
+
+    #[target_feature(enable = "avx512bw")]
+    #[inline]
+    fn class_masks(block: &Block) -> ClassMasks {
+        // SAFETY: reads the 64 bytes of the block.
+        let vector = unsafe { _mm512_loadu_si512(block.as_ptr().cast::<__m512i>()) };
+        let equals = |byte: u8| _mm512_cmpeq_epi8_mask(vector, _mm512_set1_epi8(byte.cast_signed()));
+        let between = |first: u8, last: u8| {
+            let distance = _mm512_sub_epi8(vector, _mm512_set1_epi8(first.cast_signed()));
+            _mm512_cmple_epu8_mask(distance, _mm512_set1_epi8((last - first).cast_signed()))
+        };
+        ClassMasks {
+            lower: between(b'a', b'z'),
+            upper: between(b'A', b'Z'),
+            digit: between(b'0', b'9'),
+            white_space: between(b'\t', b'\r') | equals(b' '),
+            line_break: equals(b'\n') | equals(b'\r'),
+            space: equals(b' '),
+            apostrophe: equals(b'\''),
+            slash: equals(b'/'),
+            non_ascii: _mm512_movepi8_mask(vector),
+        }
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod avx2 {
-    use super::{BLOCK_BYTES, Block, ClassMasks, Codes};
+    use super::{BLOCK_BYTES, Block, BlockFunction, ClassMasks, Codes};
     use std::arch::x86_64::{
         __m256i, _mm_cvtsi128_si32, _mm_minpos_epu16, _mm256_add_epi8, _mm256_alignr_epi8,
         _mm256_blendv_epi8, _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_cmpeq_epi16, _mm256_cmpgt_epi8,
@@ -79,6 +179,11 @@ mod avx2 {
         _mm256_permute2x128_si256, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_setr_epi16,
         _mm256_storeu_si256,
     };
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+    pub(super) fn with_class_masks<F: BlockFunction>(block: &Block, function: F) -> F::Output {
+        function.call(block, class_masks(block).opaque())
+    }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn merge_lowest<const NONE: u16>(
@@ -133,7 +238,8 @@ mod avx2 {
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn class_masks(block: &Block) -> ClassMasks {
+    #[inline]
+    fn class_masks(block: &Block) -> ClassMasks {
         let load = |index: usize| {
             let half = &block[index * 32..index * 32 + 32];
             // SAFETY: reads the 32 bytes of the slice.
@@ -156,14 +262,20 @@ mod avx2 {
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod sse2 {
-    use super::{BLOCK_BYTES, Block, ClassMasks};
+    use super::{BLOCK_BYTES, Block, BlockFunction, ClassMasks};
     use std::arch::x86_64::{
         __m128i, _mm_add_epi8, _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_loadu_si128, _mm_movemask_epi8,
         _mm_set1_epi8,
     };
 
     #[target_feature(enable = "sse2")]
-    pub(super) fn class_masks(block: &Block) -> ClassMasks {
+    pub(super) fn with_class_masks<F: BlockFunction>(block: &Block, function: F) -> F::Output {
+        function.call(block, class_masks(block).opaque())
+    }
+
+    #[target_feature(enable = "sse2")]
+    #[inline]
+    fn class_masks(block: &Block) -> ClassMasks {
         let load = |index: usize| {
             let quarter = &block[index * 16..index * 16 + 16];
             // SAFETY: reads the 16 bytes of the slice.
@@ -189,7 +301,7 @@ mod scalar {
     use super::{BLOCK_BYTES, Block, ClassMasks};
 
     #[cfg(any(test, not(all(target_arch = "x86_64", target_feature = "sse2"))))]
-    pub(super) fn class_masks(block: &Block) -> ClassMasks {
+    pub(in crate::tokenizer) fn class_masks(block: &Block) -> ClassMasks {
         let load = |index: usize| block[index];
         let equals = |byte: u8, other: u8| u32::from(byte == other);
         let between = |byte: u8, first: u8, last: u8| u32::from((first..=last).contains(&byte));
@@ -243,6 +355,29 @@ pub(super) fn merge_lowest<const NONE: u16>(
     scalar::merge_lowest::<NONE>(codes, merges, count, merge)
 }
 
+#[cfg(test)]
+pub(super) use scalar::class_masks;
+
+/// What [`with_class_masks`] returns with each version for which the processor has the instructions.
+#[cfg(test)]
+pub(super) fn with_class_masks_of_each_version<F: BlockFunction + Copy>(
+    block: &Block,
+    function: F,
+) -> Vec<F::Output> {
+    let mut outputs = vec![with_class_masks(block, function), function.call(block, class_masks(block))];
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    {
+        let detected = instruction_set();
+        if detected == InstructionSet::Avx512 && std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: AVX2 has just been detected, and the other instructions with AVX-512.
+            outputs.push(unsafe { avx2::with_class_masks(block, function) });
+        }
+        // SAFETY: this is compiled only for targets with SSE2.
+        outputs.push(unsafe { sse2::with_class_masks(block, function) });
+    }
+    outputs
+}
+
 /// Prefetches the cache line that holds `table[index]`. Without effect if the index is out of bounds.
 #[inline(always)]
 pub(super) fn prefetch<T>(table: &[T], index: usize) {
@@ -259,17 +394,26 @@ pub(super) fn prefetch<T>(table: &[T], index: usize) {
 mod tests {
     use super::*;
 
+    /// The class masks themselves.
+    #[derive(Clone, Copy)]
+    struct Identity;
+
+    impl BlockFunction for Identity {
+        type Output = ClassMasks;
+
+        fn call(self, _: &Block, masks: ClassMasks) -> ClassMasks {
+            masks
+        }
+    }
+
     #[test]
     fn all_versions_agree_on_every_byte_and_position() {
         for byte in 0..=u8::MAX {
             for position in 0..BLOCK_BYTES {
                 let mut block = [b'~'; BLOCK_BYTES];
                 block[position] = byte;
-                let expected = scalar::class_masks(&block);
-                assert_eq!(class_masks(&block), expected, "{byte}");
-                #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-                // SAFETY: this is compiled only for targets with SSE2.
-                assert_eq!(unsafe { sse2::class_masks(&block) }, expected, "{byte}");
+                let masks = with_class_masks_of_each_version(&block, Identity);
+                assert!(masks.iter().all(|masks| *masks == class_masks(&block)), "{byte}");
             }
         }
     }

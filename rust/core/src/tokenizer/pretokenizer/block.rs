@@ -22,7 +22,7 @@
 //! Rules that masks express badly, and bytes outside of ASCII, end the part of a block that is decided here
 //! ([`decided_bytes`]). The caller takes the pre-tokens up to there, and has the next one found by the scalar scanner.
 
-use crate::tokenizer::simd::{self, Block, ClassMasks};
+use crate::tokenizer::simd::{self, Block, BlockFunction, ClassMasks};
 
 /// Where pre-tokens start in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,21 +47,40 @@ pub(super) enum LastPretoken {
 /// zero), and `ends_text` says whether the text ends with them.
 #[inline(always)]
 pub(super) fn pretoken_starts(block: &Block, length: usize, ends_text: bool) -> BlockStarts {
-    let masks = &Masks::new(block);
-    let (end, ends_text) = decided_bytes(masks, length, ends_text);
-    let punctuation = punctuation_starts(masks);
-    let starts =
-        word_starts(masks, punctuation) | number_starts(masks) | punctuation | white_space_starts(masks) | 1;
-    let starts = join_contractions(block, masks, starts & low_bits(end), end);
-    let mask = join_white_space_at_end(masks, starts, end, ends_text);
-    let last = if ends_text {
-        LastPretoken::EndsText(end)
-    } else if end < length {
-        LastPretoken::Undecided
-    } else {
-        LastPretoken::Continues
-    };
-    BlockStarts { mask, last }
+    simd::with_class_masks(block, FindStarts { length, ends_text })
+}
+
+/// What [`pretoken_starts`] does, as a function of the class masks.
+#[derive(Clone, Copy)]
+struct FindStarts {
+    length: usize,
+    ends_text: bool,
+}
+
+impl BlockFunction for FindStarts {
+    type Output = BlockStarts;
+
+    #[inline(always)]
+    fn call(self, block: &Block, classes: ClassMasks) -> BlockStarts {
+        let masks = &Masks::new(classes);
+        let (end, ends_text) = decided_bytes(masks, self.length, self.ends_text);
+        let punctuation = punctuation_starts(masks);
+        let starts = word_starts(masks, punctuation)
+            | number_starts(masks)
+            | punctuation
+            | white_space_starts(masks)
+            | 1;
+        let starts = join_contractions(block, masks, starts & low_bits(end), end);
+        let mask = join_white_space_at_end(masks, starts, end, ends_text);
+        let last = if ends_text {
+            LastPretoken::EndsText(end)
+        } else if end < self.length {
+            LastPretoken::Undecided
+        } else {
+            LastPretoken::Continues
+        };
+        BlockStarts { mask, last }
+    }
 }
 
 /// The classes of the split pattern in ASCII, and what several rules need.
@@ -82,8 +101,7 @@ struct Masks {
 
 impl Masks {
     #[inline(always)]
-    fn new(block: &Block) -> Masks {
-        let classes = simd::class_masks(block);
+    fn new(classes: ClassMasks) -> Masks {
         let letter = classes.lower | classes.upper;
         let punctuation = !(letter | classes.digit | classes.white_space | classes.non_ascii);
         let blank = classes.white_space & !classes.line_break;
@@ -225,7 +243,7 @@ mod tests {
         let text = b"We'll pay  71234 (or not) now";
         let mut block = [0; 64];
         block[..text.len()].copy_from_slice(text);
-        let masks = Masks::new(&block);
+        let masks = Masks::new(simd::class_masks(&block));
         let row = |mask: u64| -> String {
             (0..text.len()).map(|at| if mask >> at & 1 == 1 { 'X' } else { '.' }).collect()
         };
@@ -244,6 +262,25 @@ mod tests {
         ];
         for (mask, expected) in rows {
             assert_eq!(row(mask), expected);
+        }
+    }
+
+    #[test]
+    fn all_versions_find_the_same_starts() {
+        let alphabet = b"aslRe1 \t\n./'~\xc3";
+        let mut random = 1_u64;
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize
+        };
+        for _ in 0..50_000 {
+            let (length, letters) = (1 + next() % 80, 1 + next() % alphabet.len());
+            let mut block = [0; 64];
+            block[1..length.min(64)].fill_with(|| alphabet[next() % letters]);
+            block[0] = alphabet[next() % (alphabet.len() - 1)];
+            let find_starts = FindStarts { length: length.min(64), ends_text: length <= 64 };
+            let starts = simd::with_class_masks_of_each_version(&block, find_starts);
+            assert!(starts.iter().all(|other| *other == starts[0]), "{block:?} {length} {starts:?}");
         }
     }
 }
