@@ -22,7 +22,7 @@
 //! Rules that masks express badly, and bytes outside of ASCII, end the part of a block that is decided here
 //! ([`decided_bytes`]). The caller takes the pre-tokens up to there, and has the next one found by the scalar scanner.
 
-use crate::tokenizer::simd::{self, Block, BlockFunction, ClassMasks};
+use crate::tokenizer::simd::{self, BLOCK_BYTES, Block, BlockFunction, ClassMasks};
 
 /// Where pre-tokens start in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,26 +35,25 @@ pub(super) struct BlockStarts {
 /// What a block says about the end of its last pre-token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LastPretoken {
-    /// It ends with the text, after this many bytes of the block.
-    EndsText(usize),
+    /// It ends with the text.
+    EndsText,
     /// It may go on behind the block. A block that begins where it begins shows its end, unless it fills the block.
     Continues,
     /// The masks do not decide where it ends.
     Undecided,
 }
 
-/// Finds the pre-tokens of a block that begins with one. `length` is how many of its bytes are text (the others are
-/// zero), and `ends_text` says whether the text ends with them.
+/// Finds the pre-tokens of a block that begins with one, in ASCII. `rest_bytes` is how long the text from the block on is:
+/// at least one byte. If the block is longer, its other bytes are zero.
 #[inline(always)]
-pub(super) fn pretoken_starts(block: &Block, length: usize, ends_text: bool) -> BlockStarts {
-    simd::with_class_masks(block, FindStarts { length, ends_text })
+pub(super) fn pretoken_starts(block: &Block, rest_bytes: usize) -> BlockStarts {
+    simd::with_class_masks(block, FindStarts { rest_bytes })
 }
 
 /// What [`pretoken_starts`] does, as a function of the class masks.
 #[derive(Clone, Copy)]
 struct FindStarts {
-    length: usize,
-    ends_text: bool,
+    rest_bytes: usize,
 }
 
 impl BlockFunction for FindStarts {
@@ -63,18 +62,28 @@ impl BlockFunction for FindStarts {
     #[inline(always)]
     fn call(self, block: &Block, classes: ClassMasks) -> BlockStarts {
         let masks = &Masks::new(classes);
-        let (end, ends_text) = decided_bytes(masks, self.length, self.ends_text);
         let punctuation = punctuation_starts(masks);
         let starts = word_starts(masks, punctuation)
             | number_starts(masks)
             | punctuation
             | white_space_starts(masks)
             | 1;
+        let stops = stops(masks);
+        // Most blocks are decided as a whole, which takes fewer instructions than a part of a block.
+        if self.rest_bytes > BLOCK_BYTES && stops | masks.apostrophe_after_letter >> (BLOCK_BYTES - 2) == 0 {
+            let starts = join_contractions(block, masks, starts, BLOCK_BYTES);
+            return BlockStarts {
+                mask: open_white_space_at_end(masks, starts),
+                last: LastPretoken::Continues,
+            };
+        }
+        let length = self.rest_bytes.min(BLOCK_BYTES);
+        let (end, ends_text) = decided_bytes(masks, stops, length, self.rest_bytes <= BLOCK_BYTES);
         let starts = join_contractions(block, masks, starts & low_bits(end), end);
         let mask = join_white_space_at_end(masks, starts, end, ends_text);
         let last = if ends_text {
-            LastPretoken::EndsText(end)
-        } else if end < self.length {
+            LastPretoken::EndsText
+        } else if end < length {
             LastPretoken::Undecided
         } else {
             LastPretoken::Continues
@@ -135,17 +144,21 @@ const fn after_runs(mask: u64, starts: u64) -> u64 {
     mask.wrapping_add(starts) & !mask
 }
 
-/// How many bytes of the block the masks decide, and whether the text ends with them.
-///
-/// Undecided are bytes outside of ASCII; slashes behind line breaks that belong to punctuation (rule 4 takes any mixture
-/// of both); line breaks behind blanks behind line breaks (rule 5 takes white space up to the last line break); and, unless
-/// the text ends, apostrophes whose next two bytes are not in the block.
+/// The bytes whose pre-tokens the masks do not decide, as far as they depend on the classes alone: bytes outside of ASCII;
+/// slashes behind line breaks that belong to punctuation (rule 4 takes any mixture of both); and line breaks behind blanks
+/// behind line breaks (rule 5 takes white space up to the last line break).
 #[inline(always)]
-fn decided_bytes(masks: &Masks, length: usize, ends_text: bool) -> (usize, bool) {
+fn stops(masks: &Masks) -> u64 {
     let ClassMasks { line_break, slash, non_ascii, .. } = masks.classes;
-    let stops = non_ascii
+    non_ascii
         | after_runs(line_break, masks.line_break_after_punctuation) & slash
-        | after_runs(masks.blank, masks.blank_after_line_break) & line_break;
+        | after_runs(masks.blank, masks.blank_after_line_break) & line_break
+}
+
+/// How many of the block's first `length` bytes the masks decide, and whether the text ends with them. Unless it does,
+/// apostrophes whose next two bytes are not among them are undecided.
+#[inline(always)]
+fn decided_bytes(masks: &Masks, stops: u64, length: usize, ends_text: bool) -> (usize, bool) {
     let end = length.min(stops.trailing_zeros() as usize);
     if ends_text && end == length {
         return (end, true);
@@ -167,10 +180,11 @@ fn word_starts(masks: &Masks, punctuation_starts: u64) -> u64 {
 fn number_starts(masks: &Masks) -> u64 {
     let digit = masks.classes.digit;
     let mut starts = run_starts(digit);
-    let mut next = starts;
+    let third_digit = digit & digit << 1 & digit << 2;
+    let mut next = starts << 3 & third_digit;
     while next != 0 {
-        next = next << 3 & digit & digit << 1 & digit << 2;
         starts |= next;
+        next = next << 3 & third_digit;
     }
     starts
 }
@@ -234,6 +248,14 @@ fn join_white_space_at_end(masks: &Masks, starts: u64, end: usize, ends_text: bo
     }
 }
 
+/// [`join_white_space_at_end`] for a block that is decided as a whole and that more text follows. It takes the byte before
+/// the last one for the end, which takes fewer instructions: the next block finds a start that is dropped too much.
+#[inline(always)]
+fn open_white_space_at_end(masks: &Masks, starts: u64) -> u64 {
+    let shifted = masks.classes.white_space << 1;
+    starts & u64::MAX >> (!shifted).leading_zeros()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,7 +280,7 @@ mod tests {
             (number_starts(&masks), "...........X..X.............."),
             (punctuation, "..X.....................X...."),
             (white_space_starts(&masks), ".....X...XX.....X...X....X..."),
-            (pretoken_starts(&block, text.len(), true).mask, "X....X...XXX..X.X.X.X...XX..."),
+            (pretoken_starts(&block, text.len()).mask, "X....X...XXX..X.X.X.X...XX..."),
         ];
         for (mask, expected) in rows {
             assert_eq!(row(mask), expected);
@@ -278,8 +300,7 @@ mod tests {
             let mut block = [0; 64];
             block[1..length.min(64)].fill_with(|| alphabet[next() % letters]);
             block[0] = alphabet[next() % (alphabet.len() - 1)];
-            let find_starts = FindStarts { length: length.min(64), ends_text: length <= 64 };
-            let starts = simd::with_class_masks_of_each_version(&block, find_starts);
+            let starts = simd::with_class_masks_of_each_version(&block, FindStarts { rest_bytes: length });
             assert!(starts.iter().all(|other| *other == starts[0]), "{block:?} {length} {starts:?}");
         }
     }

@@ -35,19 +35,22 @@ const VIEW_BYTES: usize = BLOCK_BYTES + 16;
 /// beyond the end of the text. They are meaningless if the pre-token is longer than 16 bytes.
 #[inline(always)]
 pub(super) fn scan(text: &[u8], at: usize, mut emit: impl FnMut(usize, usize, &[u8; 16])) -> usize {
-    let mut padded = [0; VIEW_BYTES];
     let rest = text.get(at..).unwrap_or_default();
-    let view = rest.first_chunk().unwrap_or_else(|| {
-        padded[..rest.len()].copy_from_slice(rest);
-        &padded
-    });
+    let padded;
+    let view = match rest.first_chunk() {
+        Some(view) => view,
+        None => {
+            padded = pad(rest);
+            &padded
+        }
+    };
     let mut emit = |start: usize, end: usize| {
         let chunk = view.get(start..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; 16]);
         emit(at + start, end - start, chunk);
     };
     let (start, last) = scan_block(view, rest.len(), &mut emit);
     let end = match last {
-        LastPretoken::EndsText(end) => end,
+        LastPretoken::EndsText => rest.len(),
         LastPretoken::Continues if start > 0 => start,
         _ => scan_pretoken(text, at + start).end - at,
     };
@@ -57,11 +60,18 @@ pub(super) fn scan(text: &[u8], at: usize, mut emit: impl FnMut(usize, usize, &[
     at + end
 }
 
+/// The last bytes of a text, followed by zeros.
+fn pad(rest: &[u8]) -> [u8; VIEW_BYTES] {
+    let mut padded = [0; VIEW_BYTES];
+    padded[..rest.len()].copy_from_slice(rest);
+    padded
+}
+
 /// Finds the pre-tokens whose ends the first block of a view decides. Returns where the next one starts.
 #[inline(always)]
 fn scan_block(
     view: &[u8; VIEW_BYTES],
-    length: usize,
+    rest_bytes: usize,
     mut emit: impl FnMut(usize, usize),
 ) -> (usize, LastPretoken) {
     // A block with non-ASCII bytes near its start would decide too little to be worth its masks.
@@ -69,7 +79,7 @@ fn scan_block(
     let Some(block) = view.first_chunk().filter(|_| first_bytes & 0x8080_8080_8080_8080 == 0) else {
         return (0, LastPretoken::Undecided);
     };
-    let starts = block::pretoken_starts(block, length.min(BLOCK_BYTES), length <= BLOCK_BYTES);
+    let starts = block::pretoken_starts(block, rest_bytes);
     let (mut start, mut mask) = (0, starts.mask & (starts.mask - 1));
     while mask != 0 {
         let end = mask.trailing_zeros() as usize;
@@ -151,11 +161,20 @@ pub(super) mod tests {
 
     #[test]
     fn every_text_at_a_block_border_splits_alike() {
-        for before in 54..=64 {
+        for (before, after) in (54..=64).flat_map(|before| [(before, " go"), (before, " go on")]) {
             for number in 0..ALPHABET.len().pow(4) {
-                let text = format!("{}{} go", &"and so on. ".repeat(6)[..before], word(number, 4));
+                let text = format!("{}{}{after}", &"and so on. ".repeat(6)[..before], word(number, 4));
                 assert_eq!(split(&text), split_by_scalar(&text), "{text:?}");
             }
+        }
+    }
+
+    #[test]
+    fn text_of_any_length_splits_alike() {
+        let text = "We'll pay  71234 (or not) now;\n\t\tnaïve 中文 o'clock, x/y//z\n \n".repeat(9);
+        for (end, start) in (0..=text.len()).flat_map(|end| [(end, 0), (end, end / 2)]) {
+            let Some(part) = text.get(start..end) else { continue };
+            assert_eq!(split(part), split_by_scalar(part), "{part:?}");
         }
     }
 
