@@ -1,8 +1,9 @@
 //! Where tokens lie in their text.
 
+use super::pretokenizer::Scanner;
 use super::special::{Segment, SpecialPolicy, SpecialTokenFound, for_each_segment};
 use super::vocabulary::{self, MAX_TOKEN_BYTES};
-use super::{count_with, encode_into, pretokenizer};
+use super::{count_with, encode_into};
 use std::ops::Range;
 
 /// Appends the ids of a text, and for each of them the byte offset at which it ends in the text. Each token begins where the
@@ -103,11 +104,11 @@ fn head<'a>(text: &'a str, max_tokens: usize, policy: SpecialPolicy) -> &'a str 
     if text.len() <= min_bytes || !matches!(policy, SpecialPolicy::Text) && may_have_specials() {
         return text;
     }
-    let mut at = 0;
-    while at < min_bytes {
-        at = pretokenizer::scan(text.as_bytes(), at, |_, _, _| {});
+    let mut scanner = Scanner::new(text.as_bytes());
+    while scanner.at() < min_bytes {
+        scanner.scan(|_, _, _| {});
     }
-    text.get(..at).unwrap_or(text)
+    text.get(..scanner.at()).unwrap_or(text)
 }
 
 #[cfg(test)]

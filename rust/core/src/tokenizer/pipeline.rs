@@ -7,7 +7,7 @@
 use super::misses::Misses;
 use super::pretoken::{MAX_BATCH_PRETOKENS, MIN_BATCH_PRETOKENS, PreToken};
 use super::pretoken_cache::{CachedIds, PretokenCache};
-use super::pretokenizer;
+use super::pretokenizer::Scanner;
 use super::scratch::{self, Scratch};
 
 /// Encodes a text batch by batch. `take` gets the ids of each cached pre-token with the place among those of the batch where
@@ -21,7 +21,7 @@ fn for_each_batch(
     let mut guard = scratch::lock_scratch();
     let Scratch { cache_memory, batch, ids, misses } = guard.get();
     let mut cache = cache_memory.cache();
-    let (mut at, mut count) = (0, 0);
+    let (mut scanner, mut count) = (Scanner::new(text), 0);
     let mut process = |cache: &mut PretokenCache, batch: &[PreToken]| {
         let mut id_count = 0;
         for (index, pretoken) in batch.iter().enumerate() {
@@ -36,8 +36,8 @@ fn for_each_batch(
         end_batch(ids.get(..id_count).unwrap_or_default(), misses);
         misses.clear();
     };
-    while at < text.len() {
-        at = pretokenizer::scan(text, at, |start, length, chunk| {
+    while scanner.at() < text.len() {
+        scanner.scan(|start, length, chunk| {
             let pretoken = PreToken::new(start, length, chunk, &cache);
             cache.prefetch(pretoken.line);
             batch[count % MAX_BATCH_PRETOKENS] = pretoken;
@@ -76,9 +76,9 @@ pub fn count(text: &str) -> usize {
 /// Calls `emit` with each pre-token of a text: the parts that the split pattern of `o200k_base` separates, each of which
 /// is encoded on its own.
 pub fn for_each_pretoken<'a>(text: &'a str, mut emit: impl FnMut(&'a str)) {
-    let mut at = 0;
-    while at < text.len() {
-        at = pretokenizer::scan(text.as_bytes(), at, |start, length, _| {
+    let mut scanner = Scanner::new(text.as_bytes());
+    while scanner.at() < text.len() {
+        scanner.scan(|start, length, _| {
             emit(text.get(start..start + length).unwrap_or_default());
         });
     }

@@ -18,77 +18,109 @@ mod block;
 mod scalar;
 
 use super::simd::BLOCK_BYTES;
-use block::LastPretoken;
+use block::{BlockStarts, LastPretoken};
 
 pub(super) use scalar::scan_pretoken;
 
-/// One call of [`scan`] finds at most this many pre-tokens.
+/// One call of [`Scanner::scan`] finds at most this many pre-tokens.
 pub(super) const MAX_SCANNED_PRETOKENS: usize = BLOCK_BYTES;
 
-/// The bytes that one call of [`scan`] looks at with vectors: a block, and the 16 bytes from any place in it.
+/// The bytes that are looked at with vectors: a block, and the 16 bytes from any place in it.
 const VIEW_BYTES: usize = BLOCK_BYTES + 16;
 
-/// Finds pre-tokens from `at` on, where one must start: at least one, at most [`MAX_SCANNED_PRETOKENS`]. Returns where the
-/// next one starts.
+/// Finds the pre-tokens of a text, some of them with each call of [`Scanner::scan`].
 ///
-/// `emit` gets each pre-token's start, its length, and the 16 bytes from its start on, in which zeros stand for bytes
-/// beyond the end of the text. They are meaningless if the pre-token is longer than 16 bytes.
-#[inline(always)]
-pub(super) fn scan(text: &[u8], at: usize, mut emit: impl FnMut(usize, usize, &[u8; 16])) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    let padded;
-    let view = match rest.first_chunk() {
-        Some(view) => view,
-        None => {
-            padded = pad(rest);
-            &padded
+/// It looks at a block before it emits the pre-tokens of the block before: the processor executes both together, because
+/// neither waits for the other.
+pub(super) struct Scanner<'a> {
+    text: &'a [u8],
+    /// Where the next pre-token starts.
+    at: usize,
+    /// The pre-tokens of the block that starts there.
+    starts: BlockStarts,
+    /// The last bytes of the text, up to [`VIEW_BYTES`] of them, followed by zeros.
+    tail: [u8; 2 * VIEW_BYTES],
+}
+
+impl<'a> Scanner<'a> {
+    #[inline(always)]
+    pub(super) fn new(text: &'a [u8]) -> Scanner<'a> {
+        // The tail is filled in its place: a copy of it would wait for its bytes to be stored.
+        let mut scanner = Scanner { text, at: 0, starts: UNDECIDED, tail: [0; 2 * VIEW_BYTES] };
+        match text.last_chunk::<VIEW_BYTES>() {
+            Some(bytes) => scanner.tail[..VIEW_BYTES].copy_from_slice(bytes),
+            None => scanner.tail[..text.len()].copy_from_slice(text),
         }
-    };
-    let mut emit = |start: usize, end: usize| {
-        let chunk = view.get(start..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; 16]);
-        emit(at + start, end - start, chunk);
-    };
-    let (start, last) = scan_block(view, rest.len(), &mut emit);
-    let end = match last {
-        LastPretoken::EndsText => rest.len(),
-        LastPretoken::Continues if start > 0 => start,
-        _ => scan_pretoken(text, at + start).end - at,
-    };
-    if end > start {
-        emit(start, end);
+        scanner.look();
+        scanner
     }
-    at + end
+
+    /// Where the next pre-token starts: the end of the text if there is none.
+    #[inline(always)]
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Finds at least one pre-token, unless the text ends here, and at most [`MAX_SCANNED_PRETOKENS`].
+    ///
+    /// `emit` gets each pre-token's start, its length, and the 16 bytes from its start on, in which zeros stand for bytes
+    /// beyond the end of the text. They are meaningless if the pre-token is longer than 16 bytes.
+    #[inline(always)]
+    pub(super) fn scan(&mut self, mut emit: impl FnMut(usize, usize, &[u8; 16])) {
+        let (at, BlockStarts { mask, last }) = (self.at, self.starts);
+        let last_start = (mask.leading_zeros() ^ 63) as usize;
+        let end = match last {
+            LastPretoken::EndsText => self.text.len() - at,
+            LastPretoken::Continues if last_start > 0 => last_start,
+            _ => scan_pretoken(self.text, at + last_start).end - at,
+        };
+        self.at = at + end;
+        self.look();
+        let view = self.view(at);
+        let mut emit = |start: usize, end: usize| {
+            let chunk = view.get(start..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; 16]);
+            emit(at + start, end - start, chunk);
+        };
+        let (mut start, mut mask) = (0, mask & (mask - 1));
+        while mask != 0 {
+            let end = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            emit(start, end);
+            start = end;
+        }
+        if end > start {
+            emit(start, end);
+        }
+    }
+
+    /// Finds the starts in the block at `at`.
+    #[inline(always)]
+    fn look(&mut self) {
+        self.starts = UNDECIDED;
+        let view = self.view(self.at);
+        // A block with non-ASCII bytes near its start would decide too little to be worth its masks.
+        let first_bytes = view.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        if first_bytes & 0x8080_8080_8080_8080 == 0
+            && self.at < self.text.len()
+            && let Some(block) = view.first_chunk()
+        {
+            self.starts = block::pretoken_starts(block, self.text.len() - self.at);
+        }
+    }
+
+    /// The text from a place on, with zeros behind its end.
+    #[inline(always)]
+    fn view(&self, at: usize) -> &[u8; VIEW_BYTES] {
+        if let Some(view) = self.text.get(at..).and_then(<[u8]>::first_chunk) {
+            return view;
+        }
+        let tail_start = self.text.len().saturating_sub(VIEW_BYTES);
+        self.tail.get(at - tail_start..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; VIEW_BYTES])
+    }
 }
 
-/// The last bytes of a text, followed by zeros.
-fn pad(rest: &[u8]) -> [u8; VIEW_BYTES] {
-    let mut padded = [0; VIEW_BYTES];
-    padded[..rest.len()].copy_from_slice(rest);
-    padded
-}
-
-/// Finds the pre-tokens whose ends the first block of a view decides. Returns where the next one starts.
-#[inline(always)]
-fn scan_block(
-    view: &[u8; VIEW_BYTES],
-    rest_bytes: usize,
-    mut emit: impl FnMut(usize, usize),
-) -> (usize, LastPretoken) {
-    // A block with non-ASCII bytes near its start would decide too little to be worth its masks.
-    let first_bytes = view.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let Some(block) = view.first_chunk().filter(|_| first_bytes & 0x8080_8080_8080_8080 == 0) else {
-        return (0, LastPretoken::Undecided);
-    };
-    let starts = block::pretoken_starts(block, rest_bytes);
-    let (mut start, mut mask) = (0, starts.mask & (starts.mask - 1));
-    while mask != 0 {
-        let end = mask.trailing_zeros() as usize;
-        mask &= mask - 1;
-        emit(start, end);
-        start = end;
-    }
-    (start, starts.last)
-}
+/// What is known of a block before its masks: a pre-token starts with it.
+const UNDECIDED: BlockStarts = BlockStarts { mask: 1, last: LastPretoken::Undecided };
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -122,9 +154,9 @@ pub(super) mod tests {
     }
 
     fn split(text: &str) -> Vec<&str> {
-        let (mut at, mut pretokens) = (0, Vec::new());
-        while at < text.len() {
-            at = scan(text.as_bytes(), at, |start, length, chunk| {
+        let (mut scanner, mut pretokens) = (Scanner::new(text.as_bytes()), Vec::new());
+        while scanner.at() < text.len() {
+            scanner.scan(|start, length, chunk| {
                 let pretoken = &text[start..start + length];
                 assert!(length > 16 || chunk.starts_with(pretoken.as_bytes()));
                 pretokens.push(pretoken);
