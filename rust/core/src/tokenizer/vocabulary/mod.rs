@@ -134,12 +134,21 @@ pub(super) fn run_token(byte: u8, level: usize) -> u32 {
 /// The token that two neighbours merge into, or [`NO_TOKEN`].
 #[inline(always)]
 pub(super) fn merge(left: u32, right: u32) -> u32 {
+    if may_merge(left, right) { find_merge(left, right) } else { NO_TOKEN }
+}
+
+/// Whether two neighbours merge, or share their bit of the filter with some that do.
+#[inline(always)]
+pub(super) fn may_merge(left: u32, right: u32) -> bool {
     debug_assert!(left.max(right) < VOCAB_SIZE, "pairs of other numbers share hashes with those of ids");
+    let bit = (hash::pair_hash(left, right) >> (64 - hash::MERGE_FILTER_BITS)) as usize;
+    MERGE_FILTER[bit / 8] >> (bit % 8) & 1 == 1
+}
+
+/// What [`merge`] gives, without the filter.
+#[inline(always)]
+pub(super) fn find_merge(left: u32, right: u32) -> u32 {
     let hash = hash::pair_hash(left, right);
-    let bit = (hash >> (64 - hash::MERGE_FILTER_BITS)) as usize;
-    if MERGE_FILTER[bit / 8] >> (bit % 8) & 1 == 0 {
-        return NO_TOKEN;
-    }
     let mut slot = (hash >> (64 - hash::MERGE_SLOT_BITS)) as usize;
     let mut key = hash::merge_key(hash);
     loop {
