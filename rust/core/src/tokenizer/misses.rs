@@ -65,7 +65,7 @@ impl Misses {
         self.count += 1;
     }
 
-    /// Encodes all of them, and caches the ids of the short ones.
+    /// Encodes all of them, and caches the ids of the short ones, once where one is in the batch several times.
     #[inline(always)]
     pub(super) fn encode(&mut self, text: &[u8], batch: &[PreToken], cache: &mut PretokenCache) {
         if self.count > 0 {
@@ -79,7 +79,12 @@ impl Misses {
         for group in misses[..*count].chunks_mut(MERGES_AT_ONCE) {
             for (merge, miss) in merges.iter_mut().zip(group.iter()) {
                 let pretoken = batch[usize::from(miss.index)];
-                if pretoken.is_short() {
+                if let Some(cached) = cache.get(pretoken.line, pretoken.key) {
+                    // It stands in the batch before, too.
+                    let mut ids = [0; MAX_CACHED_IDS];
+                    cached.write(&mut ids);
+                    merge.set(&ids[..cached.count()]);
+                } else if pretoken.is_short() {
                     merge.begin(pretoken.key.token_key());
                 }
             }
@@ -88,7 +93,9 @@ impl Misses {
                 if pretoken.is_short() {
                     merge.end();
                     ids.extend_from_slice(merge.ids());
-                    cache.put(pretoken.line, pretoken.key, merge.ids());
+                    if cache.get(pretoken.line, pretoken.key).is_none() {
+                        cache.put(pretoken.line, pretoken.key, merge.ids());
+                    }
                 } else {
                     bpe::encode(pretoken.bytes(text), ids);
                 }
@@ -116,6 +123,17 @@ mod tests {
     use super::*;
     use crate::tokenizer::encode;
     use crate::tokenizer::scratch::lock_scratch;
+
+    #[test]
+    fn pretoken_that_is_in_a_batch_several_times_is_cached_once() {
+        let words = ["Qzxv", " wvqx", " Qzxvbk", " жщъы", "qzxvbkqzxvbk", " 中文鑫", "!?!?#", " xqzj\u{301}"];
+        for repeats in [2, 5, 50] {
+            let text = words.iter().flat_map(|word| vec![*word; repeats]).collect::<Vec<_>>().join("\n");
+            let ids = encode(&text);
+            assert_eq!(encode(&text), ids);
+            assert!(!lock_scratch().get().cache_memory.cache().has_duplicates());
+        }
+    }
 
     #[test]
     fn room_for_a_long_pretoken_is_not_kept() {

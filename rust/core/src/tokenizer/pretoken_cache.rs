@@ -138,6 +138,12 @@ impl PretokenCache<'_> {
         !self.lines.is_empty()
     }
 
+    /// Whether a line has two entries of one pre-token.
+    #[cfg(test)]
+    pub(super) fn has_duplicates(&self) -> bool {
+        self.lines.iter().any(|[newer, older]| newer[1] != 0 && newer[..2] == older[..2])
+    }
+
     /// Whether it can grow, and has displaced so many entries that this is worth it.
     #[inline(always)]
     pub(super) fn is_crowded(&self) -> bool {

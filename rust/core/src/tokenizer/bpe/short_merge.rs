@@ -49,6 +49,13 @@ impl ShortMerge {
         }
     }
 
+    /// Takes tokens that are known, at most 16.
+    #[inline(always)]
+    pub(in crate::tokenizer) fn set(&mut self, ids: &[u32]) {
+        (self.count, self.is_open) = (0, false);
+        ids.iter().for_each(|&id| self.push(id));
+    }
+
     /// Merges what is left to merge.
     #[inline(always)]
     pub(in crate::tokenizer) fn end(&mut self) {
