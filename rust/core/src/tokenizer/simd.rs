@@ -60,6 +60,7 @@ pub(super) fn with_class_masks<F: BlockFunction>(block: &Block, function: F) -> 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InstructionSet {
+    /// With all of AVX2's.
     Avx512,
     Avx2,
     Sse2,
@@ -71,11 +72,11 @@ fn instruction_set() -> InstructionSet {
     use std::arch::is_x86_feature_detected as detected;
     static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
     *DETECTED.get_or_init(|| {
-        let has_bit_manipulation = detected!("bmi1") && detected!("bmi2") && detected!("lzcnt");
-        match has_bit_manipulation {
+        let has_avx2 = detected!("avx2") && detected!("bmi1") && detected!("bmi2") && detected!("lzcnt");
+        match has_avx2 {
             true if detected!("avx512bw") => InstructionSet::Avx512,
-            true if detected!("avx2") => InstructionSet::Avx2,
-            _ => InstructionSet::Sse2,
+            true => InstructionSet::Avx2,
+            false => InstructionSet::Sse2,
         }
     })
 }
@@ -348,8 +349,8 @@ pub(super) fn merge_lowest<const NONE: u16>(
     merge: impl Fn(u16, u16) -> u16,
 ) -> usize {
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: AVX2 has just been detected.
+    if instruction_set() != InstructionSet::Sse2 {
+        // SAFETY: AVX2 has been detected, which both others have.
         return unsafe { avx2::merge_lowest::<NONE>(codes, merges, count, merge) };
     }
     scalar::merge_lowest::<NONE>(codes, merges, count, merge)
@@ -367,9 +368,8 @@ pub(super) fn with_class_masks_of_each_version<F: BlockFunction + Copy>(
     let mut outputs = vec![with_class_masks(block, function), function.call(block, class_masks(block))];
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     {
-        let detected = instruction_set();
-        if detected == InstructionSet::Avx512 && std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: AVX2 has just been detected, and the other instructions with AVX-512.
+        if instruction_set() == InstructionSet::Avx512 {
+            // SAFETY: its instructions have been detected with those of AVX-512.
             outputs.push(unsafe { avx2::with_class_masks(block, function) });
         }
         // SAFETY: this is compiled only for targets with SSE2.
