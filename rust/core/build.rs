@@ -170,33 +170,28 @@ fn runs(tokens: &[Vec<u8>], parents: &[[u32; 2]]) -> (Vec<u8>, Vec<u32>) {
         pair.iter().for_each(|parent| by_parent.entry(*parent).or_default().push(id));
     }
     let (mut levels, mut run_tokens) = (Vec::new(), Vec::new());
-    for byte in 0..0x80_u8 {
-        let mut token =
-            (0_u32..).zip(&tokens[..256]).find(|(_, token)| token[0] == byte).expect("all bytes").0;
-        let mut found = vec![token];
-        let (mut anywhere, mut not_behind_space) = (true, true);
-        let mut counts = [0_u8; 2];
-        while found.len() < hash::RUN_TOKENS
+    for &first in &byte_tokens(tokens)[..0x80] {
+        let (mut token, mut run) = (first, vec![first]);
+        let (mut holds_behind_space, mut levels_behind_space) = (true, 0);
+        while run.len() < hash::RUN_TOKENS
             && let Some(merges) = by_parent.get(&token)
             && let Some(&double) = merges.iter().find(|id| parents[**id as usize] == [token, token])
         {
-            for &lower in merges.iter().filter(|id| **id < double) {
-                let [left, right] = parents[lower as usize];
-                let is_behind_space =
-                    right == token && left != token && tokens[left as usize].ends_with(b" ");
-                anywhere = false;
-                not_behind_space &= is_behind_space;
-            }
-            if !not_behind_space {
+            let mut lower = merges.iter().filter(|id| **id < double).map(|id| parents[*id as usize]);
+            holds_behind_space &= lower.clone().next().is_none();
+            let is_behind_space = |[left, right]: [u32; 2]| {
+                right == token && left != token && tokens[left as usize].ends_with(b" ")
+            };
+            if !lower.all(is_behind_space) {
                 break;
             }
-            counts = [counts[0] + u8::from(anywhere), counts[1] + 1];
-            found.push(double);
+            levels_behind_space += usize::from(holds_behind_space);
+            run.push(double);
             token = double;
         }
-        found.resize(hash::RUN_TOKENS, NO_TOKEN);
-        levels.extend(counts);
-        run_tokens.extend(found);
+        levels.extend([levels_behind_space, run.len() - 1].map(|count| u8::try_from(count).expect("few")));
+        run.resize(hash::RUN_TOKENS, NO_TOKEN);
+        run_tokens.extend(run);
     }
     (levels, run_tokens)
 }

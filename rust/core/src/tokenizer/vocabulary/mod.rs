@@ -192,10 +192,7 @@ pub(super) fn hot_merge(left: u32, right: u32, slot: usize) -> u32 {
 /// The token that two tokens with these hot codes merge into; [`hash::HOT_LIMIT`] or more if they have no hot merge.
 #[inline(always)]
 pub(super) fn hot_token(left: u16, right: u16) -> u16 {
-    let row = usize::from(left & hash::HOT_LIMIT as u16) * 2;
-    let start = usize::from(HOT_ROWS[row]) | usize::from(HOT_ROWS[row + 1]) << 8;
-    let at = (start + usize::from(right)) % hash::HOT_MERGE_SLOTS;
-    ((u32_at(HOT_MERGES, at * 4) ^ u32::from(left) << 19) >> 6).min(0xffff) as u16
+    (hot_merge(u32::from(left), u32::from(right), 0) >> 6).min(u32::from(u16::MAX)) as u16
 }
 
 /// The token of a whole character, if no merge joins a part of it to one of the bytes beside it before the character is
