@@ -296,8 +296,7 @@ mod sse2 {
     }
 }
 
-mod scalar {
-    use super::Codes;
+pub(super) mod scalar {
     #[cfg(any(test, not(all(target_arch = "x86_64", target_feature = "sse2"))))]
     use super::{BLOCK_BYTES, Block, ClassMasks};
 
@@ -310,26 +309,34 @@ mod scalar {
         class_masks_by!(1, load, equals, between, non_ascii)
     }
 
-    pub(super) fn merge_lowest<const NONE: u16>(
-        codes: &mut Codes,
-        merges: &Codes,
+    /// What [`merge_lowest`](super::merge_lowest) does, with numbers of any kind. Behind the codes that remain stands anything.
+    #[inline(always)]
+    pub(in crate::tokenizer) fn merge_lowest<T: Copy + Ord>(
+        codes: &mut [T; 16],
+        merges: &mut [T; 16],
         mut count: usize,
-        merge: impl Fn(u16, u16) -> u16,
+        none: T,
+        merge: impl Fn(T, T) -> T,
     ) -> usize {
-        let mut merges = *merges;
         loop {
-            let lowest = merges.iter().copied().enumerate().min_by_key(|(_, code)| *code);
-            let Some((place, code)) = lowest.filter(|(_, code)| *code < NONE) else { return count };
-            for numbers in [&mut *codes, &mut merges] {
-                numbers[place..].rotate_left(1);
-                numbers[15] = NONE;
+            let pairs = merges.get(..count.saturating_sub(1)).unwrap_or_default();
+            let lowest = pairs.iter().fold(none, |lowest, &code| lowest.min(code));
+            if lowest >= none {
+                return count;
             }
-            codes[place] = code;
-            merges[place] = codes.get(place + 1).map_or(NONE, |&right| merge(code, right));
-            if let Some(before) = place.checked_sub(1) {
-                merges[before] = merge(codes[before], code);
-            }
+            let place = pairs.iter().position(|&code| code == lowest).unwrap_or_default() % 16;
             count -= 1;
+            for at in place + 1..count {
+                codes[at % 16] = codes[(at + 1) % 16];
+                merges[(at - 1) % 16] = merges[at % 16];
+            }
+            codes[place] = lowest;
+            if place + 1 < count {
+                merges[place] = merge(lowest, codes[(place + 1) % 16]);
+            }
+            if place > 0 {
+                merges[place - 1] = merge(codes[place - 1], lowest);
+            }
         }
     }
 }
@@ -353,7 +360,9 @@ pub(super) fn merge_lowest<const NONE: u16>(
         // SAFETY: AVX2 has been detected, which both others have.
         return unsafe { avx2::merge_lowest::<NONE>(codes, merges, count, merge) };
     }
-    scalar::merge_lowest::<NONE>(codes, merges, count, merge)
+    let count = scalar::merge_lowest(codes, &mut { *merges }, count, NONE, merge);
+    codes[count..].fill(NONE);
+    count
 }
 
 #[cfg(test)]
@@ -456,7 +465,8 @@ mod tests {
                     codes.get(at + 1).map_or(NONE, |&right| merge(codes[at], right))
                 });
                 let (mut expected, mut found) = (codes, codes);
-                let expected_count = scalar::merge_lowest::<NONE>(&mut expected, &merges, count, merge);
+                let expected_count = scalar::merge_lowest(&mut expected, &mut { merges }, count, NONE, merge);
+                expected[expected_count..].fill(NONE);
                 assert_eq!(merge_lowest::<NONE>(&mut found, &merges, count, merge), expected_count);
                 assert_eq!(found, expected);
                 assert!(expected[..expected_count].iter().all(|code| *code < NONE));

@@ -9,7 +9,7 @@
 //! Merging has two halves, so that several pre-tokens wait for this table at the same time.
 
 use super::whole_char;
-use crate::tokenizer::simd::{self, Codes};
+use crate::tokenizer::simd::{self, Codes, scalar};
 use crate::tokenizer::vocabulary::hash::HOT_LIMIT;
 use crate::tokenizer::vocabulary::{self, NO_TOKEN, TokenKey};
 
@@ -182,31 +182,11 @@ impl ShortMerge {
     #[inline(always)]
     fn merge_all(&mut self) {
         let mut merges = [NO_TOKEN; MAX_BYTES];
-        let mut left = self.ids[0];
-        let mut lowest = NO_TOKEN;
         for at in 1..self.count {
-            let right = self.ids[at % MAX_BYTES];
-            let merge = vocabulary::merge(left, right);
-            merges[(at - 1) % MAX_BYTES] = merge;
-            lowest = lowest.min(merge);
-            left = right;
+            let (left, right) = (self.ids[(at - 1) % MAX_BYTES], self.ids[at % MAX_BYTES]);
+            merges[(at - 1) % MAX_BYTES] = vocabulary::merge(left, right);
         }
-        while lowest != NO_TOKEN {
-            let at = merges.iter().position(|&merge| merge == lowest).unwrap_or_default();
-            self.count -= 1;
-            self.ids[at] = lowest;
-            for later in at + 1..self.count {
-                self.ids[later % MAX_BYTES] = self.ids[(later + 1) % MAX_BYTES];
-                merges[(later - 1) % MAX_BYTES] = merges[later % MAX_BYTES];
-            }
-            merges[(self.count - 1) % MAX_BYTES] = NO_TOKEN;
-            if at + 1 < self.count {
-                merges[at] = vocabulary::merge(lowest, self.ids[at + 1]);
-            }
-            if at > 0 {
-                merges[at - 1] = vocabulary::merge(self.ids[at - 1], lowest);
-            }
-            lowest = merges.iter().take(self.count - 1).fold(NO_TOKEN, |lowest, &id| lowest.min(id));
-        }
+        self.count =
+            scalar::merge_lowest(&mut self.ids, &mut merges, self.count, NO_TOKEN, vocabulary::merge);
     }
 }
