@@ -1,12 +1,8 @@
 //! Up to 62 units of a pre-token, and the merges among them. A unit is a whole character or a byte, as its token; the
 //! README of the tokenizer says why merging may begin with whole characters.
 //!
-//! **Hot merges first.** A token's id is higher than those of its parents, so merges go from low ids to high ones. Merges
-//! into tokens below [`HOT_LIMIT`] precede all others. Once no pair of neighbours has a hot merge, none gets one again:
-//! later merges produce tokens from [`HOT_LIMIT`] on, which are never parents of tokens below it. Five of six merges in an
-//! unknown word are hot, and their table is small enough to stay in the processor's cache. The table of all merges is
-//! searched only for the neighbours that remain. It contains the hot merges too, so that the first phase can be skipped
-//! where it finds little, as in Chinese.
+//! Hot merges come first, for the reason that `short_merge.rs` gives. The table of all merges contains them too, so that the
+//! first phase can be skipped where it finds little, as in Chinese.
 
 use crate::tokenizer::vocabulary::hash::HOT_LIMIT;
 use crate::tokenizer::vocabulary::{self, MIN_KEY_WITHOUT_HOT_MERGE, NO_TOKEN};
