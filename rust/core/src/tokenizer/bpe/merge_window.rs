@@ -222,7 +222,7 @@ impl MergeWindow {
     }
 
     #[inline(always)]
-    pub(super) fn tokens(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn tokens(&self) -> impl Iterator<Item = u32> + Clone {
         let mut live = self.live & !1;
         std::iter::from_fn(move || {
             let number = live.trailing_zeros() as usize;

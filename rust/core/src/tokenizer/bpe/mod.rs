@@ -88,10 +88,11 @@ fn merge_in_windows(pretoken: &[u8], out: &mut Vec<u32>) {
         let certain = certain_tokens(window.count(), is_last);
         let before = out.get(out_start..).and_then(<[u32]>::last);
         if before.is_none_or(|&before| start.connects(before, window.first_token())) && certain > 0 {
-            start.append(&window, certain, out);
+            out.extend(window.tokens().take(certain));
             if is_last {
                 return;
             }
+            start.move_behind(&window, certain);
         }
         if start.at > furthest {
             (furthest, retries) = (start.at, 0);
@@ -134,17 +135,12 @@ impl WindowStart {
         first == self.token || is_stable_pair(before, first)
     }
 
-    /// Appends the first tokens of a window, and moves behind them.
+    /// Moves behind the first `count` tokens of a window that has more.
     #[inline(always)]
-    fn append(&mut self, window: &MergeWindow, count: usize, out: &mut Vec<u32>) {
-        for (number, id) in window.tokens().enumerate() {
-            if number == count {
-                self.token = id;
-                break;
-            }
-            out.push(id);
-            self.at += token_length(id);
-        }
+    fn move_behind(&mut self, window: &MergeWindow, count: usize) {
+        let rest = window.tokens().skip(count);
+        self.at = window.end - rest.clone().map(token_length).sum::<usize>();
+        self.token = rest.clone().next().unwrap_or(NO_TOKEN);
     }
 
     /// Takes tokens back, and moves before them.
