@@ -52,7 +52,9 @@ fn main() {
     let (length_sets, by_first_bytes) = lengths_by_first_bytes(&tokens);
     save("length_sets.bin", &length_sets);
     save("length_sets_by_first_bytes.bin", &by_first_bytes);
-    save("merges.bin", &merges(&parents));
+    let (displacements, merges) = merges(&parents);
+    save("merge_displacements.bin", &displacements);
+    save("merges.bin", &merges);
     save("merge_filter.bin", &merge_filter(&parents));
     let (hot_rows, hot_merges) = hot_merges(&tokens, &parents);
     save("hot_rows.bin", &hot_rows);
@@ -196,22 +198,34 @@ fn runs(tokens: &[Vec<u8>], parents: &[[u32; 2]]) -> (Vec<u8>, Vec<u32>) {
     (levels, run_tokens)
 }
 
-/// A hash table of all merges, as [`hash::MERGE_SLOT_BITS`] describes it. Low ids are inserted first: their merges are the
-/// most frequent, and get the slots that are probed first.
-fn merges(parents: &[[u32; 2]]) -> Vec<u8> {
-    let mut slots = vec![0_u64; 1 << hash::MERGE_SLOT_BITS];
+/// The displacements of the buckets, and the table of all merges, as [`hash::MERGE_SLOT_BITS`] describes them.
+fn merges(parents: &[[u32; 2]]) -> (Vec<u8>, Vec<u8>) {
+    let mut buckets = vec![Vec::new(); 1 << hash::MERGE_BUCKET_BITS];
     for (id, &[left, right]) in (0..).zip(parents).skip(256) {
         let pair_hash = hash::pair_hash(left, right);
-        let home = usize::try_from(pair_hash >> (64 - hash::MERGE_SLOT_BITS)).expect("small");
-        let slot = free_slot(&slots, home, |slot| *slot == 0);
-        let distance = (slot.wrapping_sub(home) % slots.len()) as u64;
-        let key = hash::merge_key(pair_hash) + distance * hash::MERGE_KEY_STEP;
-        assert!(key < 1 << 30, "the table of merges is too full");
-        slots[slot] = key << 18 | id;
+        buckets[hash::merge_bucket(pair_hash)].push((pair_hash, id));
+    }
+    // The fullest buckets first: the others fit into their gaps.
+    let mut order: Vec<usize> = (0..buckets.len()).collect();
+    order.sort_by_key(|bucket| std::cmp::Reverse(buckets[*bucket].len()));
+    let (mut displacements, mut slots) = (vec![0; buckets.len()], vec![0_u64; 1 << hash::MERGE_SLOT_BITS]);
+    for bucket in order {
+        let fits = |displacement: &u8| {
+            let mut chosen = HashSet::new();
+            buckets[bucket]
+                .iter()
+                .map(|(pair_hash, _)| hash::merge_slot(*pair_hash, *displacement))
+                .all(|slot| slots[slot] == 0 && chosen.insert(slot))
+        };
+        let displacement = (0..=u8::MAX).find(fits).expect("the table of merges is too full");
+        displacements[bucket] = displacement;
+        for &(pair_hash, id) in &buckets[bucket] {
+            slots[hash::merge_slot(pair_hash, displacement)] = hash::merge_key(pair_hash) << 18 | id;
+        }
     }
     let slots =
         slots.into_iter().flat_map(|slot| slot.to_le_bytes().into_iter().take(hash::MERGE_SLOT_BYTES));
-    [0; hash::MERGE_PADDING].into_iter().chain(slots).collect()
+    (displacements, [0; hash::MERGE_PADDING].into_iter().chain(slots).collect())
 }
 
 /// A bit for each hash of two tokens that merge. Most pairs do not merge, and this table is small enough to stay in the

@@ -139,19 +139,14 @@ impl MergeWindow {
     /// Sets the keys to all merges.
     #[inline(always)]
     fn find_merges(&mut self) {
-        // The filter of all pairs first, without a branch: which of them merge is not predictable.
-        let (mut left, mut candidates) = (self.ids[1], 0_u64);
+        let mut left = self.ids[1];
         for slot in 0..self.unit_count - 1 {
             let right = self.ids[(slot + 2) % SLOTS];
-            candidates |= u64::from(vocabulary::may_merge(left, right)) << (slot % 64);
-            self.keys[slot % SLOTS] = NO_MERGE;
+            // Without a branch: which of them merge is not predictable.
+            let id = vocabulary::merge(left, right);
+            self.keys[slot % SLOTS] =
+                if id == NO_TOKEN { NO_MERGE } else { u64::from(id) << 6 | slot as u64 };
             left = right;
-        }
-        while candidates != 0 {
-            let slot = candidates.trailing_zeros() as usize;
-            candidates &= candidates - 1;
-            let id = vocabulary::find_merge(self.ids[(slot + 1) % SLOTS], self.ids[(slot + 2) % SLOTS]);
-            self.keys[slot] = if id == NO_TOKEN { NO_MERGE } else { u64::from(id) << 6 | slot as u64 };
         }
     }
 

@@ -155,19 +155,19 @@ impl ShortMerge {
                 if ab.min(bc).min(cd) == NO_TOKEN {
                     &[a, b, c, d]
                 } else if ab <= bc && ab <= cd {
-                    match vocabulary::merge(ab, c) {
+                    match vocabulary::filtered_merge(ab, c) {
                         abc if cd < abc => &[ab, cd],
                         NO_TOKEN => &[ab, c, d],
                         abc => &[abc, d],
                     }
                 } else if bc <= cd {
-                    match (vocabulary::merge(a, bc), vocabulary::merge(bc, d)) {
+                    match (vocabulary::filtered_merge(a, bc), vocabulary::filtered_merge(bc, d)) {
                         (NO_TOKEN, NO_TOKEN) => &[a, bc, d],
                         (abc, bcd) if abc < bcd => &[abc, d],
                         (_, bcd) => &[a, bcd],
                     }
                 } else {
-                    match vocabulary::merge(b, cd) {
+                    match vocabulary::filtered_merge(b, cd) {
                         bcd if ab < bcd => &[ab, cd],
                         NO_TOKEN => &[a, b, cd],
                         bcd => &[a, bcd],
@@ -186,7 +186,12 @@ impl ShortMerge {
             let (left, right) = (self.ids[(at - 1) % MAX_BYTES], self.ids[at % MAX_BYTES]);
             merges[(at - 1) % MAX_BYTES] = vocabulary::merge(left, right);
         }
-        self.count =
-            scalar::merge_lowest(&mut self.ids, &mut merges, self.count, NO_TOKEN, vocabulary::merge);
+        self.count = scalar::merge_lowest(
+            &mut self.ids,
+            &mut merges,
+            self.count,
+            NO_TOKEN,
+            vocabulary::filtered_merge,
+        );
     }
 }

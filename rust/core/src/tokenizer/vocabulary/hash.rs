@@ -5,14 +5,16 @@
 const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 const SQRT_2: u64 = 0x6a09_e667_f3bc_c909;
 
-/// The table of merges has 2^18 slots of 6 bytes. From the lowest bit on, a slot holds the id of the token that two others
-/// make, in 18 bits; the bits of their [`pair_hash`] below those that give their first slot, in 18 bits; and in 12 bits how
-/// many slots it lies behind that one, and one more. This is the pair, because each pair has a hash of its own. Empty slots
-/// are 0.
+/// The table of merges has 2^18 slots of 5 bytes, and each merge has one of its own. A pair's [`pair_hash`] gives in its highest
+/// 16 bits a bucket, and in its lowest 18 a slot, which the bucket's displacement is added to: the build chooses it such that
+/// no two merges share a slot. From the lowest bit on, a slot holds the id of the token that two others make, in 18 bits; the
+/// other bits of the hash, in 18 bits; and a bit that is set. Together with the slot's place this is the pair, because each pair
+/// has a hash of its own. Empty slots are 0.
 pub(crate) const MERGE_SLOT_BITS: u32 = 18;
-pub(crate) const MERGE_SLOT_BYTES: usize = 6;
-/// In front of the slots: a slot is read in the highest 6 of 8 bytes, which spares a mask.
-pub(crate) const MERGE_PADDING: usize = 2;
+pub(crate) const MERGE_SLOT_BYTES: usize = 5;
+/// In front of the slots: a slot is read in the highest 5 of 8 bytes, which spares a mask.
+pub(crate) const MERGE_PADDING: usize = 3;
+pub(crate) const MERGE_BUCKET_BITS: u32 = 16;
 /// The filter in front of the table of merges has 2^21 bits.
 pub(crate) const MERGE_FILTER_BITS: u32 = 21;
 
@@ -108,14 +110,23 @@ pub(crate) const fn pair_hash(left: u32, right: u32) -> u64 {
     (key ^ (key >> 15)).wrapping_mul(GOLDEN_RATIO << 28)
 }
 
-/// What a pair's first slot in the table of merges holds above the id.
+/// The bucket of a pair in the table of merges.
 #[inline(always)]
-pub(crate) const fn merge_key(pair_hash: u64) -> u64 {
-    pair_hash >> 28 & 0x3_ffff | MERGE_KEY_STEP
+pub(crate) const fn merge_bucket(pair_hash: u64) -> usize {
+    (pair_hash >> (64 - MERGE_BUCKET_BITS)) as usize
 }
 
-/// How much more the next slot holds there.
-pub(crate) const MERGE_KEY_STEP: u64 = 1 << 18;
+/// The slot of a pair in a bucket with this displacement.
+#[inline(always)]
+pub(crate) const fn merge_slot(pair_hash: u64, displacement: u8) -> usize {
+    ((pair_hash >> 28) as usize + displacement as usize) & ((1 << MERGE_SLOT_BITS) - 1)
+}
+
+/// What the slot of a pair holds above the id.
+#[inline(always)]
+pub(crate) const fn merge_key(pair_hash: u64) -> u64 {
+    pair_hash >> 46 | 1 << 18
+}
 
 /// The hash of a pre-token of up to 16 bytes, padded with zeros. Its highest bits are the best mixed.
 #[inline(always)]

@@ -41,6 +41,7 @@ static LENGTH_SETS: &[u8] = table!("length_sets.bin");
 static LENGTH_SETS_BY_FIRST_BYTES: &[u8; 2 << 16] = table!("length_sets_by_first_bytes.bin");
 static MERGES: &[u8; hash::MERGE_PADDING + (hash::MERGE_SLOT_BYTES << hash::MERGE_SLOT_BITS)] =
     table!("merges.bin");
+static MERGE_DISPLACEMENTS: &[u8; 1 << hash::MERGE_BUCKET_BITS] = table!("merge_displacements.bin");
 static MERGE_FILTER: &[u8; 1 << (hash::MERGE_FILTER_BITS - 3)] = table!("merge_filter.bin");
 static HOT_ROWS: &[u8; (hash::HOT_LIMIT as usize + 1) * 2] = table!("hot_rows.bin");
 static HOT_MERGES: &[u8; hash::HOT_MERGE_SLOTS * 4] = table!("hot_merges.bin");
@@ -134,43 +135,28 @@ pub(super) fn run_token(byte: u8, level: usize) -> u32 {
 /// The token that two neighbours merge into, or [`NO_TOKEN`].
 #[inline(always)]
 pub(super) fn merge(left: u32, right: u32) -> u32 {
-    if may_merge(left, right) { find_merge(left, right) } else { NO_TOKEN }
-}
-
-/// Whether two neighbours merge, or share their bit of the filter with some that do.
-#[inline(always)]
-pub(super) fn may_merge(left: u32, right: u32) -> bool {
     debug_assert!(left.max(right) < VOCAB_SIZE, "pairs of other numbers share hashes with those of ids");
-    let bit = (hash::pair_hash(left, right) >> (64 - hash::MERGE_FILTER_BITS)) as usize;
-    MERGE_FILTER[bit / 8] >> (bit % 8) & 1 == 1
+    let hash = hash::pair_hash(left, right);
+    let entry = u64_at(MERGES, merge_slot(hash) * hash::MERGE_SLOT_BYTES) >> (8 * hash::MERGE_PADDING);
+    if entry >> 18 == hash::merge_key(hash) { (entry & 0x3_ffff) as u32 } else { NO_TOKEN }
 }
 
-/// What [`merge`] gives, without the filter.
+/// What [`merge`] gives, by way of a filter. This is faster where most pairs do not merge and [`merge`] was not prefetched.
 #[inline(always)]
-pub(super) fn find_merge(left: u32, right: u32) -> u32 {
-    let hash = hash::pair_hash(left, right);
-    let mut slot = (hash >> (64 - hash::MERGE_SLOT_BITS)) as usize;
-    let mut key = hash::merge_key(hash);
-    loop {
-        let entry = u64_at(MERGES, slot * hash::MERGE_SLOT_BYTES);
-        let entry_key = entry >> (18 + 8 * hash::MERGE_PADDING);
-        if entry_key == key {
-            return (entry >> (8 * hash::MERGE_PADDING) & 0x3_ffff) as u32;
-        }
-        if entry_key == 0 {
-            return NO_TOKEN;
-        }
-        slot = (slot + 1) & ((1 << hash::MERGE_SLOT_BITS) - 1);
-        key += hash::MERGE_KEY_STEP;
-    }
+pub(super) fn filtered_merge(left: u32, right: u32) -> u32 {
+    let bit = (hash::pair_hash(left, right) >> (64 - hash::MERGE_FILTER_BITS)) as usize;
+    if MERGE_FILTER[bit / 8] >> (bit % 8) & 1 == 1 { merge(left, right) } else { NO_TOKEN }
 }
 
 /// Prefetches what [`merge`] reads.
 #[inline(always)]
 pub(super) fn prefetch_merge(left: u32, right: u32) {
-    let hash = hash::pair_hash(left, right);
-    simd::prefetch(MERGE_FILTER, (hash >> (64 - hash::MERGE_FILTER_BITS + 3)) as usize);
-    simd::prefetch(MERGES, (hash >> (64 - hash::MERGE_SLOT_BITS)) as usize * hash::MERGE_SLOT_BYTES);
+    simd::prefetch(MERGES, merge_slot(hash::pair_hash(left, right)) * hash::MERGE_SLOT_BYTES);
+}
+
+#[inline(always)]
+fn merge_slot(pair_hash: u64) -> usize {
+    hash::merge_slot(pair_hash, MERGE_DISPLACEMENTS[hash::merge_bucket(pair_hash)])
 }
 
 /// Keys of [`hot_merge`] from this one on stand for pairs without a hot merge.
@@ -466,8 +452,8 @@ mod tests {
     fn tables_take_at_most_ten_megabytes() {
         let bytes = |tables: &[&[u8]]| tables.iter().map(|table| table.len()).sum::<usize>();
         let of_encoding =
-            bytes(&[SHORT_TOKENS, MEDIUM_TOKENS, LONG_TOKENS, MERGES, MERGE_FILTER, HOT_MERGES])
-                + bytes(&[HOT_ROWS, ASCII_PAIRS, RUN_LEVELS, RUN_TOKENS, LENGTH_SETS])
+            bytes(&[SHORT_TOKENS, MEDIUM_TOKENS, LONG_TOKENS, MERGES, MERGE_DISPLACEMENTS, MERGE_FILTER])
+                + bytes(&[HOT_MERGES, HOT_ROWS, ASCII_PAIRS, RUN_LEVELS, RUN_TOKENS, LENGTH_SETS])
                 + bytes(&[LENGTH_SETS_BY_FIRST_BYTES, WHOLE_CHAR_BLOCKS, WHOLE_CHAR_BORDERS]);
         let others = bytes(&[TOKEN_BYTES, TOKEN_ENDS, MERGE_PARENTS, LONGEST_PREFIX_LENGTHS, CLASS_BLOCKS]);
         // A process that encodes a page of text has nearly all of these in memory.
