@@ -52,12 +52,15 @@ fn main() {
     let (length_sets, by_first_bytes) = lengths_by_first_bytes(&tokens);
     save("length_sets.bin", &length_sets);
     save("length_sets_by_first_bytes.bin", &by_first_bytes);
-    let (displacements, merges) = merges(&parents);
-    save("merge_displacements.bin", &displacements);
+    let (merge_displacements, merges) = merges(&parents);
+    save("merge_displacements.bin", &merge_displacements);
     save("merges.bin", &merges);
     save("merge_filter.bin", &merge_filter(&parents));
-    let (hot_rows, hot_merges) = hot_merges(&tokens, &parents);
-    save("hot_rows.bin", &hot_rows);
+    let (hot_displacements, hot_merges) = hot_merges(&tokens, &parents);
+    save(
+        "hot_displacements.bin",
+        &hot_displacements.into_iter().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+    );
     save("hot_merges.bin", &to_bytes(hot_merges));
     save("byte_tokens.bin", &to_bytes(byte_tokens(&tokens)));
     save("ascii_pairs.bin", &to_bytes(ascii_pairs(&tokens)));
@@ -200,32 +203,45 @@ fn runs(tokens: &[Vec<u8>], parents: &[[u32; 2]]) -> (Vec<u8>, Vec<u32>) {
 
 /// The displacements of the buckets, and the table of all merges, as [`hash::MERGE_SLOT_BITS`] describes them.
 fn merges(parents: &[[u32; 2]]) -> (Vec<u8>, Vec<u8>) {
+    let merges: Vec<(u64, u64)> =
+        (0..).zip(parents).skip(256).map(|(id, &[left, right])| (hash::pair_hash(left, right), id)).collect();
     let mut buckets = vec![Vec::new(); 1 << hash::MERGE_BUCKET_BITS];
-    for (id, &[left, right]) in (0..).zip(parents).skip(256) {
-        let pair_hash = hash::pair_hash(left, right);
-        buckets[hash::merge_bucket(pair_hash)].push((pair_hash, id));
-    }
-    // The fullest buckets first: the others fit into their gaps.
-    let mut order: Vec<usize> = (0..buckets.len()).collect();
-    order.sort_by_key(|bucket| std::cmp::Reverse(buckets[*bucket].len()));
-    let (mut displacements, mut slots) = (vec![0; buckets.len()], vec![0_u64; 1 << hash::MERGE_SLOT_BITS]);
-    for bucket in order {
-        let fits = |displacement: &u8| {
-            let mut chosen = HashSet::new();
-            buckets[bucket]
-                .iter()
-                .map(|(pair_hash, _)| hash::merge_slot(*pair_hash, *displacement))
-                .all(|slot| slots[slot] == 0 && chosen.insert(slot))
-        };
-        let displacement = (0..=u8::MAX).find(fits).expect("the table of merges is too full");
-        displacements[bucket] = displacement;
-        for &(pair_hash, id) in &buckets[bucket] {
-            slots[hash::merge_slot(pair_hash, displacement)] = hash::merge_key(pair_hash) << 18 | id;
-        }
+    merges.iter().for_each(|(pair_hash, _)| buckets[hash::merge_bucket(*pair_hash)].push(*pair_hash));
+    let displacements = displacements(&buckets, 1 << hash::MERGE_SLOT_BITS, hash::merge_slot);
+    let mut slots = vec![0_u64; 1 << hash::MERGE_SLOT_BITS];
+    for (pair_hash, id) in merges {
+        let slot = hash::merge_slot(pair_hash, displacements[hash::merge_bucket(pair_hash)]);
+        slots[slot] = hash::merge_key(pair_hash) << 18 | id;
     }
     let slots =
         slots.into_iter().flat_map(|slot| slot.to_le_bytes().into_iter().take(hash::MERGE_SLOT_BYTES));
     (displacements, [0; hash::MERGE_PADDING].into_iter().chain(slots).collect())
+}
+
+/// A displacement for each bucket of hashes, such that no two hashes have the same slot.
+fn displacements<Hash: Copy, Displacement: Copy + Default + TryFrom<usize>>(
+    buckets: &[Vec<Hash>],
+    slot_count: usize,
+    slot: fn(Hash, Displacement) -> usize,
+) -> Vec<Displacement> {
+    // The fullest buckets first: the others fit into their gaps.
+    let mut order: Vec<usize> = (0..buckets.len()).collect();
+    order.sort_by_key(|bucket| std::cmp::Reverse(buckets[*bucket].len()));
+    let (mut displacements, mut are_taken) =
+        (vec![Displacement::default(); buckets.len()], vec![false; slot_count]);
+    for bucket in order {
+        let slots =
+            |displacement: Displacement| buckets[bucket].iter().map(move |hash| slot(*hash, displacement));
+        let fits = |displacement: &Displacement| {
+            let mut chosen = HashSet::new();
+            slots(*displacement).all(|slot| !are_taken[slot] && chosen.insert(slot))
+        };
+        let mut all = (0..slot_count).map_while(|number| Displacement::try_from(number).ok());
+        let displacement = all.find(fits).expect("the slots are too few");
+        slots(displacement).for_each(|slot| are_taken[slot] = true);
+        displacements[bucket] = displacement;
+    }
+    displacements
 }
 
 /// A bit for each hash of two tokens that merge. Most pairs do not merge, and this table is small enough to stay in the
@@ -240,37 +256,27 @@ fn merge_filter(parents: &[[u32; 2]]) -> Vec<u8> {
     bits
 }
 
-/// The merges into tokens below [`hash::HOT_LIMIT`], as a sparse matrix: a row for each left token, a column for each
-/// right one, and all rows laid over each other in one table such that no two use the same slot.
-///
-/// Returns where each row starts, as 16 bits, and the slots. A slot holds the left token from bit 19 on and the merged
-/// token from bit 6 on; empty slots have all of these bits set. A token of one byte has the number of that byte.
-fn hot_merges(tokens: &[Vec<u8>], parents: &[[u32; 2]]) -> (Vec<u8>, Vec<u32>) {
-    const EMPTY: u32 = u32::MAX << 6;
-    let mut rows = vec![Vec::new(); hash::HOT_LIMIT as usize + 1];
-    for (id, &[left, right]) in (0..hash::HOT_LIMIT).zip(parents).skip(256) {
-        assert!(left < id && right < id, "a token is made of lower ones");
-        let [left, right] = [left, right].map(|parent| match tokens[parent as usize][..] {
-            [byte] => usize::from(byte),
-            _ => parent as usize,
-        });
-        rows[left].push((right, id));
+/// The displacements of the buckets, and the table of the merges into tokens below [`hash::HOT_LIMIT`], as
+/// [`hash::HOT_SLOT_BITS`] describes them. A token of one byte has the number of that byte.
+fn hot_merges(tokens: &[Vec<u8>], parents: &[[u32; 2]]) -> (Vec<u16>, Vec<u32>) {
+    let code = |id: u32| match tokens[id as usize][..] {
+        [byte] => u32::from(byte),
+        _ => id,
+    };
+    let merges: Vec<(u32, u32)> = (0..hash::HOT_LIMIT)
+        .zip(parents)
+        .skip(256)
+        .map(|(id, &[left, right])| (hash::hot_hash(code(left), code(right)), id))
+        .collect();
+    let mut buckets = vec![Vec::new(); 1 << hash::HOT_BUCKET_BITS];
+    merges.iter().for_each(|(hot_hash, _)| buckets[hash::hot_bucket(*hot_hash)].push(*hot_hash));
+    let displacements = displacements(&buckets, 1 << hash::HOT_SLOT_BITS, hash::hot_slot);
+    let mut slots = vec![u32::MAX << 6; 1 << hash::HOT_SLOT_BITS];
+    for (hot_hash, id) in merges {
+        let slot = hash::hot_slot(hot_hash, displacements[hash::hot_bucket(hot_hash)]);
+        slots[slot] = hash::hot_key(hot_hash) | id << 6;
     }
-    // The fullest rows first: the others fit into their gaps.
-    let mut order: Vec<usize> = (0..rows.len()).filter(|left| !rows[*left].is_empty()).collect();
-    order.sort_by_key(|left| std::cmp::Reverse(rows[*left].len()));
-    let (mut starts, mut slots) = (vec![0_u16; rows.len()], vec![EMPTY; hash::HOT_MERGE_SLOTS]);
-    for left in order {
-        let row = &rows[left];
-        let fits = |start: &usize| row.iter().all(|(right, _)| slots[start + right] == EMPTY);
-        let start =
-            (0..hash::HOT_MERGE_SLOTS - rows.len()).find(fits).expect("the table of hot merges is too small");
-        starts[left] = u16::try_from(start).expect("few slots");
-        for &(right, id) in row {
-            slots[start + right] = (left as u32) << 19 | id << 6;
-        }
-    }
-    (starts.into_iter().flat_map(u16::to_le_bytes).collect(), slots)
+    (displacements, slots)
 }
 
 /// Merges by one of their parents: the merged token, and the other parent.

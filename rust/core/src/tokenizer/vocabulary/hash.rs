@@ -21,8 +21,11 @@ pub(crate) const MERGE_FILTER_BITS: u32 = 21;
 /// A merge is hot if the token that it makes has a lower id than this. Hot merges have a small table of their own, whose
 /// entries hold an id in 13 bits; all ones stands for an empty slot.
 pub(crate) const HOT_LIMIT: u32 = 8191;
-/// The slots of the table of hot merges.
-pub(crate) const HOT_MERGE_SLOTS: usize = 1 << 15;
+/// The table of hot merges has 2^13 slots of 4 bytes, nearly all of them full. It is made as the table of all merges is, with
+/// [`hot_hash`]. A slot holds the highest 13 bits of the hash in the same place, and the id from bit 6 on. Empty slots have all
+/// of these bits set.
+pub(crate) const HOT_SLOT_BITS: u32 = 13;
+pub(crate) const HOT_BUCKET_BITS: u32 = 11;
 
 /// For each ASCII character the table of runs has the tokens of 1, 2, 4, … characters, up to this number of them.
 pub(crate) const RUN_TOKENS: usize = 7;
@@ -126,6 +129,31 @@ pub(crate) const fn merge_slot(pair_hash: u64, displacement: u8) -> usize {
 #[inline(always)]
 pub(crate) const fn merge_key(pair_hash: u64) -> u64 {
     pair_hash >> 46 | 1 << 18
+}
+
+/// The hash of two hot codes, in the highest 26 bits; the others are 0. Each pair has its own, as of [`pair_hash`].
+#[inline(always)]
+pub(crate) const fn hot_hash(left: u32, right: u32) -> u32 {
+    let key = left << 13 | right;
+    (key ^ (key >> 11)).wrapping_mul((GOLDEN_RATIO as u32) << 6)
+}
+
+/// The bucket of a pair in the table of hot merges.
+#[inline(always)]
+pub(crate) const fn hot_bucket(hot_hash: u32) -> usize {
+    (hot_hash >> (32 - HOT_BUCKET_BITS)) as usize
+}
+
+/// The slot of a pair in a bucket with this displacement.
+#[inline(always)]
+pub(crate) const fn hot_slot(hot_hash: u32, displacement: u16) -> usize {
+    ((hot_hash >> 6) as usize + displacement as usize) & ((1 << HOT_SLOT_BITS) - 1)
+}
+
+/// What the slot of a pair holds above the id.
+#[inline(always)]
+pub(crate) const fn hot_key(hot_hash: u32) -> u32 {
+    hot_hash & (u32::MAX << 19)
 }
 
 /// The hash of a pre-token of up to 16 bytes, padded with zeros. Its highest bits are the best mixed.

@@ -43,8 +43,8 @@ static MERGES: &[u8; hash::MERGE_PADDING + (hash::MERGE_SLOT_BYTES << hash::MERG
     table!("merges.bin");
 static MERGE_DISPLACEMENTS: &[u8; 1 << hash::MERGE_BUCKET_BITS] = table!("merge_displacements.bin");
 static MERGE_FILTER: &[u8; 1 << (hash::MERGE_FILTER_BITS - 3)] = table!("merge_filter.bin");
-static HOT_ROWS: &[u8; (hash::HOT_LIMIT as usize + 1) * 2] = table!("hot_rows.bin");
-static HOT_MERGES: &[u8; hash::HOT_MERGE_SLOTS * 4] = table!("hot_merges.bin");
+static HOT_DISPLACEMENTS: &[u8; 2 << hash::HOT_BUCKET_BITS] = table!("hot_displacements.bin");
+static HOT_MERGES: &[u8; 4 << hash::HOT_SLOT_BITS] = table!("hot_merges.bin");
 static BYTE_TOKENS: &[u8; 4 << 8] = table!("byte_tokens.bin");
 static ASCII_PAIRS: &[u8; 4 << 14] = table!("ascii_pairs.bin");
 static RUN_LEVELS: &[u8; 2 << 7] = table!("run_levels.bin");
@@ -169,10 +169,9 @@ pub(super) const MIN_KEY_WITHOUT_HOT_MERGE: u32 = hash::HOT_LIMIT << 6;
 /// [`hash::HOT_LIMIT`], for others the id.
 #[inline(always)]
 pub(super) fn hot_merge(left: u32, right: u32, slot: usize) -> u32 {
-    let row = (left & hash::HOT_LIMIT) as usize * 2;
-    let start = usize::from(HOT_ROWS[row]) | usize::from(HOT_ROWS[row + 1]) << 8;
-    let at = (start + right as usize) % hash::HOT_MERGE_SLOTS;
-    u32_at(HOT_MERGES, at * 4) ^ (left << 19 | slot as u32)
+    let hash = hash::hot_hash(left, right);
+    let displacement = u16_at(HOT_DISPLACEMENTS, hash::hot_bucket(hash) * 2);
+    u32_at(HOT_MERGES, hash::hot_slot(hash, displacement) * 4) ^ (hash::hot_key(hash) | slot as u32)
 }
 
 /// The token that two tokens with these hot codes merge into; [`hash::HOT_LIMIT`] or more if they have no hot merge.
@@ -453,7 +452,7 @@ mod tests {
         let bytes = |tables: &[&[u8]]| tables.iter().map(|table| table.len()).sum::<usize>();
         let of_encoding =
             bytes(&[SHORT_TOKENS, MEDIUM_TOKENS, LONG_TOKENS, MERGES, MERGE_DISPLACEMENTS, MERGE_FILTER])
-                + bytes(&[HOT_MERGES, HOT_ROWS, ASCII_PAIRS, RUN_LEVELS, RUN_TOKENS, LENGTH_SETS])
+                + bytes(&[HOT_MERGES, HOT_DISPLACEMENTS, ASCII_PAIRS, RUN_LEVELS, RUN_TOKENS, LENGTH_SETS])
                 + bytes(&[LENGTH_SETS_BY_FIRST_BYTES, WHOLE_CHAR_BLOCKS, WHOLE_CHAR_BORDERS]);
         let others = bytes(&[TOKEN_BYTES, TOKEN_ENDS, MERGE_PARENTS, LONGEST_PREFIX_LENGTHS, CLASS_BLOCKS]);
         // A process that encodes a page of text has nearly all of these in memory.
