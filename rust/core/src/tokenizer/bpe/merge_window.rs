@@ -46,7 +46,31 @@ impl MergeWindow {
         {
             let before = if self.end == 0 { 0 } else { pretoken[self.end - 1] };
             self.push_char(rest, before);
+            self.push_whole_chars(pretoken);
         }
+    }
+
+    /// Adds the characters of three bytes that follow, up to the first one that is not whole.
+    #[inline(always)]
+    fn push_whole_chars(&mut self, pretoken: &[u8]) {
+        // The compiler keeps these in registers, but not what a reference points to.
+        let (mut end, mut count) = (self.end, self.unit_count);
+        let (mut before, mut left) = (pretoken[end - 1], self.ids[count % SLOTS]);
+        while let Some(&[a @ 0xe0..0xf0, b, c, after]) = pretoken.get(end..).and_then(<[u8]>::first_chunk)
+            && count < SLOTS - 2
+        {
+            let id = vocabulary::whole_char_token(super::code_point_of_three(a, b, c), before, after);
+            if id == NO_TOKEN {
+                break;
+            }
+            vocabulary::prefetch_merge(left, id);
+            (before, left) = (c, id);
+            count += 1;
+            end += 3;
+            self.ids[count % SLOTS] = id;
+            self.hot_codes[count % SLOTS] = id.min(HOT_LIMIT);
+        }
+        (self.end, self.unit_count) = (end, count);
     }
 
     /// Adds the first character of `rest`, as one unit or as its bytes, or the run of one character that it begins with.

@@ -52,9 +52,7 @@ fn encode_long(pretoken: &[u8], out: &mut Vec<u32>) {
 fn whole_char(rest: &[u8], before: u8) -> (u32, usize) {
     let (code_point, length) = match *rest {
         [a @ 0xc2..0xe0, b, ..] => (usize::from(a & 31) << 6 | usize::from(b & 63), 2),
-        [a @ 0xe0..0xf0, b, c, ..] => {
-            (usize::from(a & 15) << 12 | usize::from(b & 63) << 6 | usize::from(c & 63), 3)
-        }
+        [a @ 0xe0..0xf0, b, c, ..] => (code_point_of_three(a, b, c), 3),
         [a @ 0xf0..=0xf4, b, c, d, ..] => {
             let high = usize::from(a & 7) << 18 | usize::from(b & 63) << 12;
             (high | usize::from(c & 63) << 6 | usize::from(d & 63), 4)
@@ -63,6 +61,12 @@ fn whole_char(rest: &[u8], before: u8) -> (u32, usize) {
     };
     let after = rest.get(length).copied().unwrap_or(0);
     (vocabulary::whole_char_token(code_point, before, after), length)
+}
+
+/// The code point of a character of three bytes.
+#[inline(always)]
+fn code_point_of_three(a: u8, b: u8, c: u8) -> usize {
+    usize::from(a & 15) << 12 | usize::from(b & 63) << 6 | usize::from(c & 63)
 }
 
 /// A window is merged without the text after it, so that its last tokens are uncertain: this many are dropped.
