@@ -10,6 +10,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::PyList;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -75,11 +77,11 @@ pub(crate) fn list<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyL
     unsafe {
         let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(ids.len().cast_signed()))?;
         let slots = if has_known_layout(py)? { slots(&list) } else { std::ptr::null_mut() };
-        for (slot, &id) in ids.iter().enumerate() {
+        let set = |slot: usize, id: u32| {
             let Some(place) = INTS.get(id as usize) else {
                 // Not an id of the vocabulary: the list has the only reference.
                 ffi::PyList_SetItem(list.as_ptr(), slot.cast_signed(), id.into_pyobject(py)?.into_ptr());
-                continue;
+                return PyResult::Ok(());
             };
             let cached = place.load(Ordering::Acquire);
             let int = if cached.is_null() { new_int(py, id, place)? } else { cached };
@@ -90,9 +92,36 @@ pub(crate) fn list<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyL
                 add_reference(int);
                 *slots.add(slot) = int;
             }
+            Ok(())
+        };
+        // Other work may have displaced the ints and their places from the processor's caches.
+        for (slot, ids) in ids.windows(2 * PREFETCHED_IDS + 1).enumerate() {
+            prefetch(INTS.as_ptr().wrapping_add(ids[2 * PREFETCHED_IDS] as usize));
+            if let Some(place) = INTS.get(ids[PREFETCHED_IDS] as usize) {
+                prefetch(place.load(Ordering::Relaxed));
+            }
+            set(slot, ids[0])?;
+        }
+        for (slot, &id) in ids.iter().enumerate().skip(ids.len().saturating_sub(2 * PREFETCHED_IDS)) {
+            set(slot, id)?;
         }
         Ok(list.cast_into_unchecked())
     }
+}
+
+/// An int is prefetched so many ids before it is put into a list, and its place in [`INTS`] as many before that.
+const PREFETCHED_IDS: usize = 16;
+
+#[inline(always)]
+#[allow(unsafe_code)]
+fn prefetch<T>(address: *const T) {
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    // SAFETY: prefetching neither reads nor writes, at whatever address.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+    let _ = address;
 }
 
 /// Where the known layout has the items of a list: its fourth word points to them. Null for an empty list.
