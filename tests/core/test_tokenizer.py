@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
+import time
 from array import array
 from typing import Any
 
@@ -176,19 +178,27 @@ def test_wrong_arguments_are_named() -> None:
         motet.decode([lone], errors="strict")
 
 
-def test_long_runs_of_a_character_release_the_gil() -> None:
-    ticks = 0
+@pytest.mark.parametrize("character", "a -中😀\n")
+def test_long_run_of_a_character_releases_the_gil(character: str) -> None:
+    text, gate, others = character * 1_000_000, threading.Lock(), list[str]()
 
-    def tick() -> None:
-        nonlocal ticks
-        while not done.wait(0.001):
-            ticks += 1
+    def wait() -> None:
+        with gate:
+            others.append("ran")
 
-    done = threading.Event()
-    clock = threading.Thread(target=tick)
-    clock.start()
-    for c in "a -中😀\n":
-        assert motet.decode(motet.encode_array(c * 1_000_000)) == c * 1_000_000
-    done.set()
-    clock.join()
-    assert ticks > 10, "the interpreter was held all the time"
+    gate.acquire()
+    other = threading.Thread(target=wait)
+    other.start()
+    interval = sys.getswitchinterval()
+    # So long that the other thread runs only if a call releases the GIL.
+    sys.setswitchinterval(1_000)
+    try:
+        gate.release()
+        give_up = time.monotonic() + 60
+        while not others and time.monotonic() < give_up:
+            ids = motet.encode_array(text)
+        assert others == ["ran"]
+    finally:
+        sys.setswitchinterval(interval)
+        other.join()
+    assert motet.decode(ids) == text
