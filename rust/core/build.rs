@@ -205,10 +205,10 @@ fn runs(tokens: &[Vec<u8>], parents: &[[u32; 2]]) -> (Vec<u8>, Vec<u32>) {
 fn merges(parents: &[[u32; 2]]) -> (Vec<u8>, Vec<u8>) {
     let merges: Vec<(u64, u64)> =
         (0..).zip(parents).skip(256).map(|(id, &[left, right])| (hash::pair_hash(left, right), id)).collect();
-    let mut buckets = vec![Vec::new(); 1 << hash::MERGE_BUCKET_BITS];
-    merges.iter().for_each(|(pair_hash, _)| buckets[hash::merge_bucket(*pair_hash)].push(*pair_hash));
-    let displacements = displacements(&buckets, 1 << hash::MERGE_SLOT_BITS, hash::merge_slot);
+    let hashes = merges.iter().map(|(pair_hash, _)| *pair_hash);
     let mut slots = vec![0_u64; 1 << hash::MERGE_SLOT_BITS];
+    let buckets = vec![Vec::new(); 1 << hash::MERGE_BUCKET_BITS];
+    let displacements = displacements(hashes, buckets, hash::merge_bucket, slots.len(), hash::merge_slot);
     for (pair_hash, id) in merges {
         let slot = hash::merge_slot(pair_hash, displacements[hash::merge_bucket(pair_hash)]);
         slots[slot] = hash::merge_key(pair_hash) << 18 | id;
@@ -218,12 +218,15 @@ fn merges(parents: &[[u32; 2]]) -> (Vec<u8>, Vec<u8>) {
     (displacements, [0; hash::MERGE_PADDING].into_iter().chain(slots).collect())
 }
 
-/// A displacement for each bucket of hashes, such that no two hashes have the same slot.
+/// A displacement for each bucket, such that no two hashes have the same slot. The buckets are given empty.
 fn displacements<Hash: Copy, Displacement: Copy + Default + TryFrom<usize>>(
-    buckets: &[Vec<Hash>],
+    hashes: impl Iterator<Item = Hash>,
+    mut buckets: Vec<Vec<Hash>>,
+    bucket: fn(Hash) -> usize,
     slot_count: usize,
     slot: fn(Hash, Displacement) -> usize,
 ) -> Vec<Displacement> {
+    hashes.for_each(|hash| buckets[bucket(hash)].push(hash));
     // The fullest buckets first: the others fit into their gaps.
     let mut order: Vec<usize> = (0..buckets.len()).collect();
     order.sort_by_key(|bucket| std::cmp::Reverse(buckets[*bucket].len()));
@@ -268,10 +271,10 @@ fn hot_merges(tokens: &[Vec<u8>], parents: &[[u32; 2]]) -> (Vec<u16>, Vec<u32>) 
         .skip(256)
         .map(|(id, &[left, right])| (hash::hot_hash(code(left), code(right)), id))
         .collect();
-    let mut buckets = vec![Vec::new(); 1 << hash::HOT_BUCKET_BITS];
-    merges.iter().for_each(|(hot_hash, _)| buckets[hash::hot_bucket(*hot_hash)].push(*hot_hash));
-    let displacements = displacements(&buckets, 1 << hash::HOT_SLOT_BITS, hash::hot_slot);
+    let hashes = merges.iter().map(|(hot_hash, _)| *hot_hash);
     let mut slots = vec![u32::MAX << 6; 1 << hash::HOT_SLOT_BITS];
+    let buckets = vec![Vec::new(); 1 << hash::HOT_BUCKET_BITS];
+    let displacements = displacements(hashes, buckets, hash::hot_bucket, slots.len(), hash::hot_slot);
     for (hot_hash, id) in merges {
         let slot = hash::hot_slot(hot_hash, displacements[hash::hot_bucket(hot_hash)]);
         slots[slot] = hash::hot_key(hot_hash) | id << 6;
