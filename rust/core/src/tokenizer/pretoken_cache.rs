@@ -4,7 +4,7 @@
 //! The vocabulary's tables hold most pre-tokens, too, but scattered over 4 MB, so that a lookup in them misses the
 //! processor's caches. The few thousand pre-tokens that most text is made of take a few hundred kB here.
 
-use super::simd;
+use super::simd::{self, CACHE_LINE_BYTES};
 use super::vocabulary::{TokenKey, hash};
 
 /// A new cache has 2^13 lines of 64 bytes: 512 kB, enough for some pages of text. Pre-tokens are scattered over all of it,
@@ -16,9 +16,6 @@ const LARGE_LINE_BITS: u32 = 16;
 
 /// A first cache is crowded when one entry was displaced for so many lines.
 const LINES_PER_DISPLACED: usize = 64;
-
-/// The size of the processor's cache lines. An entry that crosses two of them takes twice the time.
-const CACHE_LINE_BYTES: usize = 64;
 
 /// Pre-tokens of more ids are not cached.
 pub(super) const MAX_CACHED_IDS: usize = 6;

@@ -12,6 +12,9 @@ use std::sync::OnceLock;
 
 pub(super) const BLOCK_BYTES: usize = 64;
 
+/// The size of the processor's cache lines. An entry of a table that crosses two of them takes twice the time.
+pub(super) const CACHE_LINE_BYTES: usize = 64;
+
 pub(super) type Block = [u8; BLOCK_BYTES];
 
 /// For each class of bytes a mask over a block. Bit `i` stands for byte `i`.

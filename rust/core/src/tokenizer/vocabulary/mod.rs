@@ -162,7 +162,7 @@ fn merge_slot(pair_hash: u64) -> usize {
 /// Prefetches the tables that are small, and read in steps that wait for each other: 104 kB.
 pub(super) fn prefetch_small_tables() {
     for table in [&HOT_DISPLACEMENTS[..], HOT_MERGES, MERGE_DISPLACEMENTS] {
-        (0..table.len()).step_by(hash::BUCKET_BYTES).for_each(|at| simd::prefetch(table, at));
+        (0..table.len()).step_by(simd::CACHE_LINE_BYTES).for_each(|at| simd::prefetch(table, at));
     }
 }
 
