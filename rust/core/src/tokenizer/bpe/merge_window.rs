@@ -274,6 +274,7 @@ fn hot_merge_key(left: u32, right: u32, slot: usize) -> u64 {
 
 #[inline(always)]
 fn merge_key(left: u32, right: u32, slot: usize) -> u64 {
+    // With branches, unlike in `find_merges`: most pairs do not merge here, and the next step need not wait for the table.
     let is_border = left == NO_TOKEN || right == NO_TOKEN;
     match if is_border { NO_TOKEN } else { vocabulary::merge(left, right) } {
         NO_TOKEN => NO_MERGE,
